@@ -1,0 +1,243 @@
+package resource
+
+import (
+	"bytes"
+	"iter"
+	"strings"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// A Kind is the kind of a JSON value. Its zero value means absent.
+type Kind uint8
+
+// The kinds of JSON values.
+const (
+	Absent Kind = iota
+	Object
+	Array
+	String
+	Number
+	True
+	False
+	Null
+)
+
+func kindOf(k jsontext.Kind) Kind {
+	switch k {
+	case '{':
+		return Object
+	case '[':
+		return Array
+	case '"':
+		return String
+	case '0':
+		return Number
+	case 't':
+		return True
+	case 'f':
+		return False
+	}
+	return Null
+}
+
+// A Node is one value of a document. The zero Node is an absent value: every
+// method may be called on it and answers emptily, so that a chain such as
+// n.Get("code").Get("text") needs no checks.
+type Node struct {
+	d *Document
+	i uint32
+}
+
+func (n Node) at() *entry { return &n.d.nodes[n.i] }
+
+// Exists says whether the value is present (a JSON null is present).
+func (n Node) Exists() bool { return n.d != nil }
+
+// Kind returns the value's kind, Absent for the zero Node.
+func (n Node) Kind() Kind {
+	if n.d == nil {
+		return Absent
+	}
+	return n.at().kind
+}
+
+// Raw returns the value's bytes as they came; nil for an absent value.
+func (n Node) Raw() []byte {
+	if n.d == nil {
+		return nil
+	}
+	e := n.at()
+	return n.d.raw[e.start:e.end]
+}
+
+// Span returns where the value's bytes start and end in the document.
+func (n Node) Span() (start, end int) {
+	if n.d == nil {
+		return 0, 0
+	}
+	e := n.at()
+	return int(e.start), int(e.end)
+}
+
+// Name returns the member's name; "" if the value is not an object's member.
+func (n Node) Name() string {
+	if n.d == nil || !n.at().named {
+		return ""
+	}
+	return unquote(n.rawName())
+}
+
+func (n Node) rawName() []byte {
+	raw := n.d.raw[n.at().key:]
+	for i := 1; i < len(raw); i++ {
+		switch raw[i] {
+		case '\\':
+			i++
+		case '"':
+			return raw[:i+1]
+		}
+	}
+	return nil
+}
+
+// nameIs compares the member's name without allocating.
+func (n Node) nameIs(name string) bool {
+	raw := n.d.raw[n.at().key:]
+	if len(raw) > len(name)+1 && raw[len(name)+1] == '"' && string(raw[1:len(name)+1]) == name {
+		return true
+	}
+	if q := n.rawName(); bytes.IndexByte(q, '\\') >= 0 {
+		return unquote(q) == name
+	}
+	return false
+}
+
+// Get returns the object's member with exactly this name, or an absent Node.
+func (n Node) Get(name string) Node {
+	if n.Kind() != Object {
+		return Node{}
+	}
+	e := n.at()
+	for i := n.i + 1; i < e.next; i = n.d.nodes[i].next {
+		if c := (Node{n.d, i}); c.nameIs(name) {
+			return c
+		}
+	}
+	return Node{}
+}
+
+// Path follows names from member to member: n.Path("period", "start").
+func (n Node) Path(names ...string) Node {
+	for _, name := range names {
+		n = n.Get(name)
+	}
+	return n
+}
+
+// Members yields the object's members in document order.
+func (n Node) Members() iter.Seq[Node] {
+	return func(yield func(Node) bool) {
+		if n.Kind() == Object {
+			n.children(yield)
+		}
+	}
+}
+
+// Elements yields an array's elements; a value that is no array yields itself,
+// an absent one nothing. FHIR's repeating and single elements read alike.
+func (n Node) Elements() iter.Seq[Node] {
+	return func(yield func(Node) bool) {
+		switch n.Kind() {
+		case Absent:
+		case Array:
+			n.children(yield)
+		default:
+			yield(n)
+		}
+	}
+}
+
+// All yields the elements of the member with this name: n.All("coding").
+func (n Node) All(name string) iter.Seq[Node] { return n.Get(name).Elements() }
+
+func (n Node) children(yield func(Node) bool) {
+	end := n.at().next
+	for i := n.i + 1; i < end; i = n.d.nodes[i].next {
+		if !yield(Node{n.d, i}) {
+			return
+		}
+	}
+}
+
+// Descend calls visit for n and everything below it, depth first. When visit
+// returns false the value's inside is left out.
+func (n Node) Descend(visit func(Node) bool) {
+	if n.d == nil {
+		return
+	}
+	end := n.at().next
+	for i := n.i; i < end; {
+		if visit(Node{n.d, i}) {
+			i++
+		} else {
+			i = n.d.nodes[i].next
+		}
+	}
+}
+
+// Len returns the number of members or elements.
+func (n Node) Len() int {
+	c := 0
+	if k := n.Kind(); k == Object || k == Array {
+		n.children(func(Node) bool { c++; return true })
+	}
+	return c
+}
+
+// Text returns a string's value, unescaped; "" for any other kind.
+func (n Node) Text() string {
+	if n.Kind() != String {
+		return ""
+	}
+	if !n.at().escaped {
+		raw := n.Raw()
+		return string(raw[1 : len(raw)-1])
+	}
+	return unquote(n.Raw())
+}
+
+// Is says whether the value is the string s, without allocating.
+func (n Node) Is(s string) bool {
+	if n.Kind() != String {
+		return false
+	}
+	if !n.at().escaped {
+		raw := n.Raw()
+		return string(raw[1:len(raw)-1]) == s
+	}
+	return unquote(n.Raw()) == s
+}
+
+// Bool returns the value of a JSON boolean; ok is false for any other kind.
+func (n Node) Bool() (value, ok bool) {
+	k := n.Kind()
+	return k == True, k == True || k == False
+}
+
+func unquote(q []byte) string {
+	b, err := jsontext.AppendUnquote(nil, q)
+	if err != nil {
+		return strings.Trim(string(q), `"`)
+	}
+	return string(b)
+}
+
+// Quote returns s as a JSON string.
+func Quote(s string) []byte {
+	b, err := jsontext.AppendQuote(nil, s)
+	if err != nil { // s is not UTF-8: what is invalid becomes U+FFFD
+		b, _ = jsontext.AppendQuote(nil, strings.ToValidUTF8(s, "\uFFFD"))
+	}
+	return b
+}

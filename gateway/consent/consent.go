@@ -1,0 +1,4 @@
+package consent
+
+// A Consent is a parsed Consent.
+type Consent struct{}

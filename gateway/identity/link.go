@@ -1,0 +1,27 @@
+package identity
+
+import "time"
+
+// A Link says that a Patient of one system and a Patient of another are the
+// same person. Links never merge records; they can be undone.
+type Link struct {
+	Patient  string    `json:"patient"`  // reference on this gateway: "Patient/…"
+	System   string    `json:"system"`   // configuration key of the connected system
+	RemoteID string    `json:"remoteId"` // the Patient's id at that system
+	State    State     `json:"state"`
+	Method   string    `json:"method"` // "roster", "identifier", "demographics", "manual"
+	Score    float64   `json:"score,omitempty"`
+	Reviewer string    `json:"reviewer,omitempty"`
+	At       time.Time `json:"at"`
+}
+
+// A State is how far a link may be relied on. The zero value is a candidate,
+// which neither widens an answer nor is mentioned in one.
+type State uint8
+
+// The states.
+const (
+	Candidate State = iota
+	Confirmed
+	Undone
+)
