@@ -78,3 +78,32 @@ func (n *Node) Value() string {
 	}
 	return n.Text
 }
+
+// Part is the child named name; if n has no children at all and name is "1", it
+// is n itself. HL7 v2 defines a lone component or sub-component to be the same
+// as its parent (2.5.1 section 2.10), so readers need not know which was sent.
+func (n *Node) Part(name string) *Node {
+	if n == nil {
+		return nil
+	}
+	if len(n.Children) == 0 && name == "1" {
+		return n
+	}
+	return n.First(name)
+}
+
+// Empty says that the node and all below it hold no text and no explicit null.
+func (n *Node) Empty() bool {
+	if n == nil {
+		return true
+	}
+	if n.Text != "" || n.Null {
+		return false
+	}
+	for _, c := range n.Children {
+		if !c.Empty() {
+			return false
+		}
+	}
+	return true
+}
