@@ -1,0 +1,60 @@
+# Handoff: `make` lists what there is. Each target is an alias of plain commands.
+
+GO ?= go
+FUZZTIME ?= 5s
+
+.DEFAULT_GOAL := help
+
+##@ Use
+
+.PHONY: run
+run: ## the demo: two agencies, two health systems, a guided tour
+	$(GO) run ./cmd/handoff demo
+
+.PHONY: build
+build: ## the binary, static, in bin/
+	CGO_ENABLED=0 $(GO) build -trimpath -o bin/handoff ./cmd/handoff
+
+##@ Check
+
+.PHONY: test
+test: ## the tests (README's second command)
+	$(GO) test ./...
+
+.PHONY: race
+race: ## the tests under the race detector (needs a C compiler)
+	$(GO) test -race ./...
+
+.PHONY: lint
+lint: ## gofmt, go vet, golangci-lint where it is installed
+	@out=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$out" ]; then echo "gofmt would change:"; echo "$$out"; exit 1; fi
+	$(GO) vet ./...
+	@if command -v golangci-lint >/dev/null 2>&1; then golangci-lint run; else echo "golangci-lint is not installed: its checks were NOT run (CI runs them)"; fi
+
+.PHONY: fuzz
+fuzz: ## every fuzz target for FUZZTIME (default 5s)
+	./.ci/fuzz $(FUZZTIME)
+
+.PHONY: golden
+golden: ## rewrite the golden files; read the difference before you commit it
+	$(GO) test ./adapters/... ./mappings/... -update
+
+.PHONY: e2e
+e2e: ## the demo's printed lines and the real clients, over HTTP
+	$(GO) test -count=1 -run 'TestDemo' ./cmd/handoff
+
+.PHONY: check
+check: ## all that CI runs
+	bash .ci/run
+
+##@ Measure
+
+.PHONY: bench
+bench: ## the table of docs/performance.md: machine, n, median, ratios; fails on a wrong answer
+	$(GO) run ./conformance/bench
+
+##@ Help
+
+.PHONY: help
+help: ## this list
+	@awk 'BEGIN {FS = ":.*##"} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9_-]+:.*##/ {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

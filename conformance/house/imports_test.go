@@ -1,0 +1,188 @@
+package house
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+const (
+	module = "github.com/handoff-health/handoff/"
+	root   = "../.."
+	// maxLines is where a file stops; suites, tables and tests are excepted.
+	maxLines = 600
+)
+
+// A rule forbids packages below from to import what starts with one of to,
+// except from the folders in unless.
+type rule struct {
+	from   string
+	to     []string
+	unless []string
+	why    string
+}
+
+var rules = []rule{
+	{"fhir/", []string{module + "gateway", module + "adapters", module + "mappings", module + "cmd", module + "conformance"}, nil, "fhir is the vocabulary: it knows no request, vendor or policy"},
+	{"mappings/", []string{module + "gateway", module + "adapters", module + "cmd", module + "conformance", "net/http", "time/tzdata"}, nil, "mappings are pure: record tree to FHIR"},
+	{"adapters/", []string{module + "gateway", module + "cmd", module + "conformance"}, nil, "adapters and gateway meet in cmd and in the store"},
+	{"gateway/", []string{module + "adapters", module + "mappings", module + "cmd", module + "conformance"}, nil, "gateway and adapters meet in cmd and in the store"},
+	{"gateway/policy/", []string{"net/http", "os", "database/sql", module + "fhir/store", module + "fhir/client"}, nil, "a decision depends on its arguments alone"},
+	{"gateway/consent/", []string{"net/http", "os", "database/sql", module + "fhir/store", module + "fhir/client"}, nil, "a decision depends on its arguments alone"},
+	{"gateway/broker/", []string{module + "gateway/policy", module + "gateway/consent", module + "gateway/enforce"}, nil, "the broker fetches and never decides"},
+	{"gateway/enforce/", []string{module + "gateway/consent", module + "gateway/broker", module + "fhir/store"}, nil, "enforce carries out a decision and makes none"},
+	{"", []string{"github.com/gin-gonic/gin"}, []string{"gateway/rest/", "gateway/console/"}, "gin lives in the HTTP rooms"},
+	{"", []string{"github.com/lestrrat-go/jwx"}, []string{"gateway/auth/", "gateway/smart/"}, "signatures are verified in one place"},
+	{"", []string{"go.mongodb.org/mongo-driver"}, []string{"fhir/store/mongo/"}, "one store, one folder"},
+	{"", []string{"modernc.org/sqlite"}, []string{"fhir/store/sqlite/"}, "one store, one folder"},
+	{"", []string{"github.com/hashicorp/go-retryablehttp"}, []string{"fhir/client/", "gateway/upstream/", "adapters/"}, "outbound HTTP goes through the client"},
+	{"", []string{"github.com/samply/golang-fhir-models"}, []string{"mappings/", "adapters/", "gateway/audit/"}, "typed models build resources; they never read somebody else's"},
+	{"", []string{module + "conformance"}, []string{"conformance/", "cmd/"}, "conformance is imported by nobody but cmd (conformance/ig) and itself"},
+}
+
+// sources yields every Go file of the module with its folder, "fhir/store/".
+func sources(t *testing.T, visit func(dir, name string, file *ast.File, fset *token.FileSet, lines int)) {
+	t.Helper()
+	n := 0
+	err := filepath.WalkDir(root, func(p string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() {
+			if name := d.Name(); name == ".git" || name == "testdata" || name == "node_modules" {
+				return filepath.SkipDir
+			}
+			return nil
+		}
+		if !strings.HasSuffix(p, ".go") {
+			return nil
+		}
+		raw, err := os.ReadFile(p)
+		if err != nil {
+			return err
+		}
+		fset := token.NewFileSet()
+		file, err := parser.ParseFile(fset, p, raw, parser.ParseComments)
+		if err != nil {
+			return err
+		}
+		rel, err := filepath.Rel(root, p)
+		if err != nil {
+			return err
+		}
+		n++
+		rel = filepath.ToSlash(rel)
+		visit(path.Dir(rel)+"/", path.Base(rel), file, fset, strings.Count(string(raw), "\n"))
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n < 20 {
+		t.Fatalf("only %d Go files were found below %s: the check looks in the wrong place", n, root)
+	}
+}
+
+func TestImportsFollowTheRules(t *testing.T) {
+	sources(t, func(dir, name string, file *ast.File, fset *token.FileSet, _ int) {
+		for _, spec := range file.Imports {
+			p, err := strconv.Unquote(spec.Path.Value)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, r := range rules {
+				if broken(r, dir, name, p) {
+					t.Errorf("%s imports %s: %s", fset.Position(spec.Pos()), p, r.why)
+				}
+			}
+		}
+	})
+}
+
+func broken(r rule, dir, name, imported string) bool {
+	if !strings.HasPrefix(dir, r.from) {
+		return false
+	}
+	for _, u := range r.unless {
+		if strings.HasPrefix(dir, u) {
+			return false
+		}
+	}
+	// A test may use a library to play the other side; the house's own layers
+	// and the purity of decisions hold for tests too, except for reading files.
+	if strings.HasSuffix(name, "_test.go") && !strings.HasPrefix(imported, module) {
+		return false
+	}
+	for _, forbidden := range r.to {
+		if imported == forbidden || strings.HasPrefix(imported, forbidden+"/") {
+			return true
+		}
+	}
+	return false
+}
+
+func TestRulesCanFail(t *testing.T) {
+	for _, c := range []struct {
+		dir, name, imported string
+		want                bool
+	}{
+		{"fhir/search/", "parse.go", module + "gateway/policy", true},
+		{"gateway/policy/", "engine.go", "net/http", true},
+		{"gateway/policy/", "engine.go", module + "fhir/label", false},
+		{"gateway/rest/", "routes.go", "github.com/gin-gonic/gin", false},
+		{"gateway/auth/", "token.go", "github.com/gin-gonic/gin", true},
+		{"adapters/rms/csv/", "csv.go", module + "gateway/identity", true},
+		{"fhir/store/sqlite/", "db.go", "modernc.org/sqlite", false},
+	} {
+		got := false
+		for _, r := range rules {
+			got = got || broken(r, c.dir, c.name, c.imported)
+		}
+		if got != c.want {
+			t.Errorf("%s%s importing %s: forbidden %v, want %v", c.dir, c.name, c.imported, got, c.want)
+		}
+	}
+}
+
+func TestEveryPackageSaysWhatItIsFor(t *testing.T) {
+	documented := map[string]bool{}
+	sources(t, func(dir, name string, file *ast.File, _ *token.FileSet, _ int) {
+		if strings.HasSuffix(name, "_test.go") {
+			return
+		}
+		documented[dir] = documented[dir] || (file.Doc != nil && len(file.Doc.Text()) > 80)
+	})
+	for dir, ok := range documented {
+		if !ok {
+			t.Errorf("%s has no package comment that says what it does", dir)
+		}
+	}
+}
+
+func TestFilesStayReadable(t *testing.T) {
+	sources(t, func(dir, name string, file *ast.File, _ *token.FileSet, lines int) {
+		if strings.HasSuffix(name, "_test.go") || strings.Contains(dir, "test/") || ast.IsGenerated(file) {
+			return
+		}
+		if lines > maxLines {
+			t.Errorf("%s%s has %d lines; split it where two concepts share it", dir, name, lines)
+		}
+	})
+}
+
+// Forbidden package names say nothing about their content.
+func TestPackagesHaveTellingNames(t *testing.T) {
+	sources(t, func(dir, _ string, file *ast.File, _ *token.FileSet, _ int) {
+		switch strings.TrimSuffix(file.Name.Name, "_test") {
+		case "util", "utils", "common", "manager", "helper", "helpers", "misc":
+			t.Errorf("%s: package name %q says nothing", dir, file.Name.Name)
+		}
+	})
+}

@@ -1,0 +1,171 @@
+package config
+
+import "time"
+
+// Config is the whole file. Every key is documented at its field.
+type Config struct {
+	Server        Server         `yaml:"server"`
+	Store         Store          `yaml:"store"`
+	Site          Site           `yaml:"site"`
+	Issuer        Issuer         `yaml:"issuer"`
+	Organizations []Organization `yaml:"organizations"`
+	Clients       []Client       `yaml:"clients"`
+	Systems       []System       `yaml:"systems"`
+	Agreements    []Agreement    `yaml:"agreements"`
+	Broker        Broker         `yaml:"broker"`
+	Audit         Audit          `yaml:"audit"`
+	Telemetry     Telemetry      `yaml:"telemetry"`
+
+	dir string // of the file; relative paths start there
+}
+
+// Server is where and how the gateway listens.
+type Server struct {
+	Listen    string `yaml:"listen"`    // host:port; default 127.0.0.1:8080
+	Base      string `yaml:"base"`      // public FHIR base URL; default from listen
+	TLSCert   string `yaml:"tlsCert"`   // PEM file; with tlsKey turns TLS on
+	TLSKey    string `yaml:"tlsKey"`    // PEM file
+	PlainHTTP bool   `yaml:"plainHTTP"` // allow plain HTTP beyond loopback (behind a TLS proxy)
+	MaxBody   int64  `yaml:"maxBody"`   // bytes of a request body; default 1 MiB
+}
+
+// Store is where resources are kept.
+type Store struct {
+	SQLite SQLite `yaml:"sqlite"`
+}
+
+// SQLite is the embedded store.
+type SQLite struct {
+	Path string `yaml:"path"` // database file
+}
+
+// Site is what is peculiar to this deployment.
+type Site struct {
+	Key      Secret `yaml:"key"`      // at least 32 bytes: keyed hashes of ids; the same for as long as ids shall stay
+	TimeZone string `yaml:"timeZone"` // IANA name of the agencies' local time
+}
+
+// Issuer is the built-in authorization server.
+type Issuer struct {
+	KeyFile  string        `yaml:"keyFile"`  // private JWK; made with mode 0600 if the file is absent
+	Lifetime time.Duration `yaml:"lifetime"` // of an access token; default and most 5m
+}
+
+// Organization is an agency, clinic or exchange that takes part.
+type Organization struct {
+	ID          string       `yaml:"id"`          // the id in Organization/<id>
+	Name        string       `yaml:"name"`        // as people know it
+	Kind        string       `yaml:"kind"`        // police, health or exchange
+	Part2       bool         `yaml:"part2"`       // a 42 CFR Part 2 program
+	Networks    []string     `yaml:"networks"`    // ids of exchanges in which it takes part
+	Identifiers []Identifier `yaml:"identifiers"` // ORI, NPI …
+}
+
+// Identifier is a business identifier.
+type Identifier struct {
+	System string `yaml:"system"`
+	Value  string `yaml:"value"`
+}
+
+// Client is a registered SMART Backend Services client. Organisation, roles and
+// purposes of its tokens come from here and from nowhere else.
+type Client struct {
+	ID           string   `yaml:"id"`
+	Name         string   `yaml:"name"`
+	Organization string   `yaml:"organization"` // id of an organisation above
+	Roles        []string `yaml:"roles"`        // codes of the project's actor-role system, or system|code
+	Purposes     []string `yaml:"purposes"`     // v3-ActReason codes, LAWENF, CRISIS, or system|code
+	Scopes       string   `yaml:"scopes"`       // the most it may be granted
+	JWKS         string   `yaml:"jwks"`         // JSON Web Key Set of its public keys: inline, ${file:…}
+	JWKSURL      string   `yaml:"jwksUrl"`      // or where to fetch it
+	// TreatingProvider says when its organisation counts as treating the person
+	// asked about: "never" (default) or "linked": when the person is linked to a
+	// patient of one of that organisation's systems.
+	TreatingProvider string `yaml:"treatingProvider"`
+	MedicalPersonnel bool   `yaml:"medicalPersonnel"` // in the sense of 42 CFR 2.51
+	// RecordsConsentFor lists organisations (custodians) for which a Consent
+	// that this client writes may grant. Without it a Consent can only deny.
+	RecordsConsentFor []string `yaml:"recordsConsentFor"`
+	AcceptIssuerAud   bool     `yaml:"acceptIssuerAud"` // assertions may name the issuer as audience
+	Disabled          bool     `yaml:"disabled"`
+}
+
+// System is a connected system: a source of records, or an upstream to ask.
+type System struct {
+	Key          string `yaml:"key"`          // its name in this file, in links and in the audit trail
+	Kind         string `yaml:"kind"`         // fhir (asked over HTTP) or feed (records come in)
+	Organization string `yaml:"organization"` // id of the custodian
+	// Slug starts the opaque ids of its resources: 1-8 lower-case letters that
+	// do not tell which system it is.
+	Slug  string `yaml:"slug"`
+	Base  string `yaml:"base"`  // FHIR base URL, for kind fhir
+	Part2 *bool  `yaml:"part2"` // overrides the organisation's
+	// Consents says what a Consent from this system may do: "deny" (default)
+	// only withhold, "registry" also grant, "none": it keeps none and is not
+	// asked for any.
+	Consents string        `yaml:"consents"`
+	Types    []string      `yaml:"types"` // resource types it serves; empty: ask for any
+	Auth     SystemAuth    `yaml:"auth"`
+	Timeout  time.Duration `yaml:"timeout"` // default broker.timeout
+	MaxPage  int64         `yaml:"maxPage"` // bytes of one answer; default 8 MiB
+	Adapter  string        `yaml:"adapter"` // for kind feed: rms/csv, ehr/hl7v2 …
+	Profile  string        `yaml:"profile"` // mapping profile of the feed
+	// RecordsConsentFor is as in a client: for which custodians a Consent of
+	// this feed may grant. A police agency usually records for itself alone.
+	RecordsConsentFor []string `yaml:"recordsConsentFor"`
+}
+
+// SystemAuth is how the gateway authenticates to an upstream.
+type SystemAuth struct {
+	ClientID string `yaml:"clientId"` // SMART Backend Services client id there
+	KeyFile  string `yaml:"keyFile"`  // private JWK
+	Scope    string `yaml:"scope"`
+	TokenURL string `yaml:"tokenUrl"` // default: from its discovery document
+}
+
+// Agreement is a sharing agreement between two organisations.
+type Agreement struct {
+	ID       string   `yaml:"id"`
+	From     string   `yaml:"from"`     // whose data
+	To       string   `yaml:"to"`       // who may get them
+	Purposes []string `yaml:"purposes"` // empty: any
+	Starts   string   `yaml:"starts"`   // date, inclusive
+	Ends     string   `yaml:"ends"`     // date, inclusive; required: agreements expire
+}
+
+// Broker bounds what asking other systems may take.
+type Broker struct {
+	Timeout     time.Duration `yaml:"timeout"`     // per system; default 2s
+	Overall     time.Duration `yaml:"overall"`     // per request; default 5s
+	Concurrency int           `yaml:"concurrency"` // requests at once per system; default 32
+}
+
+// Audit is where the trail is kept.
+type Audit struct {
+	Dir     string `yaml:"dir"`
+	Anchor  string `yaml:"anchor"`  // file that takes the signed checkpoints; put it on another disk
+	KeyFile string `yaml:"keyFile"` // signing key; made with mode 0600 if the file is absent
+}
+
+// Telemetry is what the gateway says about itself.
+type Telemetry struct {
+	Listen string `yaml:"listen"` // host:port of /metrics; empty: off
+	Level  string `yaml:"level"`  // debug, info (default), warn, error
+}
+
+// A Secret hides itself wherever it is printed.
+type Secret string
+
+// String returns a placeholder.
+func (s Secret) String() string {
+	if s == "" {
+		return ""
+	}
+	return "<hidden>"
+}
+
+// MarshalYAML keeps the secret out of `config print`.
+func (s Secret) MarshalYAML() (any, error) { return s.String(), nil }
+
+// Reveal returns the secret itself, for the one place that needs it.
+func (s Secret) Reveal() string { return string(s) }
