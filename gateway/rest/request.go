@@ -1,0 +1,145 @@
+package rest
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+)
+
+// A Request is one FHIR interaction as asked for; nothing of it is believed yet.
+type Request struct {
+	HTTP        *http.Request
+	Interaction string
+	Open        bool
+	Type        string // resource type in the path
+	ID          string // logical id in the path
+	VersionID   string // version in the path
+	Path        string // below the FHIR base, without query
+}
+
+// A Problem is a request that cannot be read: an HTTP status, a FHIR issue
+// code and a text for the caller.
+type Problem struct {
+	Status int
+	Code   string // IssueType
+	Text   string
+}
+
+func (p *Problem) Error() string { return p.Text }
+
+// Source returns the address of the peer, without port. Forwarding headers are
+// not believed.
+func (r *Request) Source() string {
+	host, _, err := net.SplitHostPort(r.HTTP.RemoteAddr)
+	if err != nil {
+		return r.HTTP.RemoteAddr
+	}
+	return host
+}
+
+// Query returns the search parameters: of the URL, and of the form for a POST
+// _search, which counts as if it stood in the URL.
+func (r *Request) Query(maxBytes int64) (url.Values, error) {
+	values, err := url.ParseQuery(r.HTTP.URL.RawQuery)
+	if err != nil {
+		return nil, &Problem{http.StatusBadRequest, "invalid", "the query string cannot be read: " + err.Error()}
+	}
+	if r.HTTP.Method != http.MethodPost {
+		return values, nil
+	}
+	body, err := r.body(maxBytes, "application/x-www-form-urlencoded")
+	if err != nil {
+		return nil, err
+	}
+	form, err := url.ParseQuery(string(body))
+	if err != nil {
+		return nil, &Problem{http.StatusBadRequest, "invalid", "the form cannot be read: " + err.Error()}
+	}
+	for name, v := range form {
+		values[name] = append(values[name], v...)
+	}
+	return values, nil
+}
+
+// Resource returns the body of a create or update.
+func (r *Request) Resource(maxBytes int64) ([]byte, error) {
+	body, err := r.body(maxBytes, "application/fhir+json", "application/json")
+	if err == nil && len(body) == 0 {
+		err = &Problem{http.StatusBadRequest, "required", "the body is empty"}
+	}
+	return body, err
+}
+
+func (r *Request) body(maxBytes int64, types ...string) ([]byte, error) {
+	if enc := r.HTTP.Header.Get("Content-Encoding"); enc != "" && enc != "identity" {
+		return nil, &Problem{http.StatusUnsupportedMediaType, "not-supported", "Content-Encoding is not supported: send the body as it is"}
+	}
+	got, params, err := mime.ParseMediaType(r.HTTP.Header.Get("Content-Type"))
+	fits := false
+	for _, t := range types {
+		fits = fits || (err == nil && got == t)
+	}
+	if charset, ok := params["charset"]; ok && !strings.EqualFold(charset, "utf-8") {
+		fits = false
+	}
+	if !fits {
+		return nil, &Problem{http.StatusUnsupportedMediaType, "not-supported", fmt.Sprintf("Content-Type must be %s (UTF-8)", strings.Join(types, " or "))}
+	}
+	b, err := io.ReadAll(http.MaxBytesReader(nil, r.HTTP.Body, maxBytes))
+	var tooLarge *http.MaxBytesError
+	switch {
+	case errors.As(err, &tooLarge):
+		return nil, &Problem{http.StatusRequestEntityTooLarge, "too-long", fmt.Sprintf("the body is larger than %d bytes", maxBytes)}
+	case err != nil:
+		return nil, &Problem{http.StatusBadRequest, "incomplete", "the body could not be read to its end"}
+	}
+	return b, nil
+}
+
+// Acceptable says whether the caller takes JSON: by Accept, or by _format,
+// which prevails. FHIR XML is not spoken here.
+func (r *Request) Acceptable() error {
+	format := r.HTTP.URL.Query()["_format"]
+	switch {
+	case len(format) > 1:
+		return &Problem{http.StatusBadRequest, "invalid", "_format stands more than once"}
+	case len(format) == 1:
+		if !isJSON(strings.ReplaceAll(format[0], " ", "+")) {
+			return &Problem{http.StatusNotAcceptable, "not-supported", "only FHIR JSON is available: application/fhir+json"}
+		}
+		return nil
+	}
+	accept := r.HTTP.Header.Values("Accept")
+	if len(accept) == 0 {
+		return nil
+	}
+	for _, part := range strings.Split(strings.Join(accept, ","), ",") {
+		if isJSON(strings.TrimSpace(part)) {
+			return nil
+		}
+	}
+	return &Problem{http.StatusNotAcceptable, "not-supported", "only FHIR JSON is available: application/fhir+json"}
+}
+
+func isJSON(mediaRange string) bool {
+	t, params, err := mime.ParseMediaType(mediaRange)
+	if err != nil {
+		return mediaRange == "json"
+	}
+	if v, ok := params["fhirversion"]; ok && v != "4.0" && v != "4.0.1" {
+		return false
+	}
+	if params["q"] == "0" {
+		return false
+	}
+	switch t {
+	case "application/fhir+json", "application/json", "application/*", "*/*", "json", "text/json":
+		return true
+	}
+	return false
+}
