@@ -1,0 +1,324 @@
+package identity
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base32"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/handoff-health/handoff/fhir/resource"
+	"github.com/handoff-health/handoff/fhir/store"
+)
+
+// An IDMap gives resources of connected systems their ids on this gateway:
+// `<slug>-<HMAC>`, an HMAC-SHA-256 with the site key over system, type and the
+// system's id, cut to 128 bits, in lower-case base32. Without the key nobody
+// can tell or forge which resource an id stands for; the way back is a mapping
+// stored in Facts.
+//
+// It is safe for concurrent use.
+type IDMap struct {
+	facts   store.Facts
+	key     []byte
+	slugs   map[string]string // system → slug
+	systems map[string]string // slug → system
+	known   *known
+}
+
+// MinKey is the shortest site key accepted, in bytes.
+const MinKey = 32
+
+const (
+	hashBytes = 16
+	hashChars = 26 // of 16 bytes in base32
+	idPrefix  = "id/"
+)
+
+var encoding = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(base32.NoPadding)
+
+// remote is what an opaque id stands for.
+type remote struct {
+	System string `json:"system"`
+	Type   string `json:"type"`
+	ID     string `json:"id"`
+}
+
+// NewIDMap makes a map for systems and their slugs. It refuses a short key, a
+// slug that is not 1 to 8 lower-case letters, and one that two systems share.
+func NewIDMap(facts store.Facts, key []byte, slugs map[string]string) (*IDMap, error) {
+	if len(key) < MinKey {
+		return nil, fmt.Errorf("identity: the site key has %d bytes, it needs at least %d", len(key), MinKey)
+	}
+	m := &IDMap{facts: facts, key: append([]byte(nil), key...), slugs: map[string]string{}, systems: map[string]string{}, known: newKnown()}
+	for system, slug := range slugs {
+		if !validSlug(slug) {
+			return nil, fmt.Errorf("identity: system %s: slug %q is not 1 to 8 lower-case letters", system, slug)
+		}
+		if other, ok := m.systems[slug]; ok {
+			return nil, fmt.Errorf("identity: systems %s and %s share the slug %q", other, system, slug)
+		}
+		m.slugs[system], m.systems[slug] = slug, system
+	}
+	return m, nil
+}
+
+func validSlug(s string) bool {
+	for i := range len(s) {
+		if s[i] < 'a' || s[i] > 'z' {
+			return false
+		}
+	}
+	return len(s) >= 1 && len(s) <= 8
+}
+
+// Slug returns a system's slug; ok is false for a system without one.
+func (m *IDMap) Slug(system string) (slug string, ok bool) {
+	slug, ok = m.slugs[system]
+	return slug, ok
+}
+
+// Source returns what stands in meta.source of a system's resources: a URN that
+// names the slug, not the system.
+func (m *IDMap) Source(system string) string { return "urn:handoff:system:" + m.slugs[system] }
+
+// Opaque computes the id without storing the way back, for comparing only. ok
+// is false for a system without a slug.
+func (m *IDMap) Opaque(system, typ, id string) (opaque string, ok bool) {
+	slug, ok := m.slugs[system]
+	if !ok || !resource.ValidType(typ) || !resource.ValidID(id) {
+		return "", false
+	}
+	r := remote{system, typ, id}
+	if opaque, ok := m.known.forward(r); ok {
+		return opaque, true
+	}
+	return slug + "-" + m.hash(r), true
+}
+
+func (m *IDMap) hash(r remote) string {
+	h := hmac.New(sha256.New, m.key)
+	var n [4]byte
+	for _, part := range []string{"handoff id 1", r.System, r.Type, r.ID} { // lengths keep the parts apart
+		binary.BigEndian.PutUint32(n[:], uint32(len(part)))
+		h.Write(n[:])
+		h.Write([]byte(part))
+	}
+	return encoding.EncodeToString(h.Sum(nil)[:hashBytes])
+}
+
+// Forward returns the opaque id of one resource, with its way back stored.
+func (m *IDMap) Forward(ctx context.Context, system, typ, id string) (string, error) {
+	b := m.Batch(system)
+	opaque, ok := b.Forward(typ, id)
+	if !ok {
+		return "", fmt.Errorf("identity: system %s has no slug, or the %s has no FHIR id", system, typ)
+	}
+	return opaque, b.Save(ctx)
+}
+
+// Resolve returns what an opaque id stands for. ok is false, without an error,
+// for an id that this gateway did not give, that is of another type, or whose
+// system is no longer configured.
+func (m *IDMap) Resolve(ctx context.Context, typ, opaque string) (system, id string, ok bool, err error) {
+	slug, hash, cut := strings.Cut(opaque, "-")
+	if !cut || len(hash) != hashChars || m.systems[slug] == "" {
+		return "", "", false, nil
+	}
+	if r, ok := m.known.backward(typ, opaque); ok {
+		return r.System, r.ID, true, nil
+	}
+	f, err := m.facts.Get(ctx, factKey(typ, opaque))
+	if errors.Is(err, store.ErrNotFound) {
+		return "", "", false, nil
+	}
+	if err != nil {
+		return "", "", false, fmt.Errorf("identity: read the id map: %w", err)
+	}
+	var r remote
+	if err := json.Unmarshal(f.Value, &r); err != nil {
+		return "", "", false, fmt.Errorf("identity: entry of the id map: %w", store.ErrDamaged)
+	}
+	// A mapping that the key does not confirm was not written by this gateway.
+	if r.Type != typ || m.slugs[r.System] != slug || !hmac.Equal([]byte(m.hash(r)), []byte(hash)) {
+		return "", "", false, nil
+	}
+	m.known.add(r, opaque)
+	return r.System, r.ID, true, nil
+}
+
+// IsOpaque says whether an id has the form of one that this map gives: a
+// configured slug and a hash. Nothing may be written under such an id.
+func (m *IDMap) IsOpaque(id string) bool {
+	slug, hash, ok := strings.Cut(id, "-")
+	if !ok || len(hash) != hashChars || m.systems[slug] == "" {
+		return false
+	}
+	_, err := encoding.DecodeString(hash)
+	return err == nil
+}
+
+// Forget removes a mapping, when what it stands for is expunged.
+func (m *IDMap) Forget(ctx context.Context, typ, opaque string) error {
+	m.known.forget(typ, opaque)
+	if err := m.facts.Delete(ctx, factKey(typ, opaque)); err != nil && !errors.Is(err, store.ErrNotFound) {
+		return fmt.Errorf("identity: forget an id: %w", err)
+	}
+	m.known.forget(typ, opaque)
+	return nil
+}
+
+func factKey(typ, opaque string) string { return idPrefix + typ + "/" + opaque }
+
+// A Batch maps the ids of one answer and stores all new ways back at once: a
+// store commits many writes together much faster than one after another. It is
+// for one goroutine.
+type Batch struct {
+	m       *IDMap
+	system  string
+	slug    string
+	pending map[remote]string
+}
+
+// Batch starts mapping ids of one system.
+func (m *IDMap) Batch(system string) *Batch {
+	return &Batch{m: m, system: system, slug: m.slugs[system], pending: map[remote]string{}}
+}
+
+// Forward returns the opaque id. It must not leave the gateway before Save has
+// returned without an error. ok is false when there can be none.
+func (b *Batch) Forward(typ, id string) (opaque string, ok bool) {
+	if b.slug == "" || !resource.ValidType(typ) || !resource.ValidID(id) {
+		return "", false
+	}
+	r := remote{b.system, typ, id}
+	if opaque, ok := b.m.known.forward(r); ok {
+		return opaque, true
+	}
+	if opaque, ok := b.pending[r]; ok {
+		return opaque, true
+	}
+	opaque = b.slug + "-" + b.m.hash(r)
+	b.pending[r] = opaque
+	return opaque, true
+}
+
+// Save stores the ways back that are new.
+func (b *Batch) Save(ctx context.Context) error {
+	if len(b.pending) == 0 {
+		return nil
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(64) // side by side, so that the store may group them into one commit
+	for r, opaque := range b.pending {
+		g.Go(func() error { return b.m.save(ctx, r, opaque) })
+	}
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	for r, opaque := range b.pending {
+		b.m.known.add(r, opaque)
+	}
+	clear(b.pending)
+	return nil
+}
+
+func (m *IDMap) save(ctx context.Context, r remote, opaque string) error {
+	value, err := json.Marshal(r)
+	if err != nil {
+		return err
+	}
+	key := factKey(r.Type, opaque)
+	f, err := m.facts.Get(ctx, key) // usually there after a restart, and much cheaper than a write
+	if errors.Is(err, store.ErrNotFound) {
+		if _, err = m.facts.PutIfAbsent(ctx, key, value, time.Time{}); err == nil {
+			return nil
+		}
+		if errors.Is(err, store.ErrExists) {
+			f, err = m.facts.Get(ctx, key)
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("identity: store an id: %w", err)
+	}
+	var there remote
+	if json.Unmarshal(f.Value, &there) != nil || there != r {
+		return fmt.Errorf("identity: an id of system %s is mapped otherwise already: %w", r.System, store.ErrDamaged)
+	}
+	return nil
+}
+
+// known is a bounded memory of mappings that are stored. It keeps two
+// generations and drops the older when the newer is full.
+type known struct {
+	mu       sync.RWMutex
+	new, old generation
+}
+
+type generation struct {
+	forward  map[remote]string
+	backward map[string]remote // "Type/opaque"
+}
+
+const generationSize = 1 << 15
+
+func newGeneration() generation {
+	return generation{map[remote]string{}, map[string]remote{}}
+}
+
+func newKnown() *known { return &known{new: newGeneration(), old: newGeneration()} }
+
+func (k *known) forward(r remote) (string, bool) {
+	k.mu.RLock()
+	opaque, ok := k.new.forward[r]
+	var aged bool
+	if !ok {
+		opaque, aged = k.old.forward[r]
+	}
+	k.mu.RUnlock()
+	if aged {
+		k.add(r, opaque)
+	}
+	return opaque, ok || aged
+}
+
+func (k *known) backward(typ, opaque string) (remote, bool) {
+	key := typ + "/" + opaque
+	k.mu.RLock()
+	defer k.mu.RUnlock()
+	r, ok := k.new.backward[key]
+	if !ok {
+		r, ok = k.old.backward[key]
+	}
+	return r, ok
+}
+
+func (k *known) add(r remote, opaque string) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if len(k.new.forward) >= generationSize {
+		k.old, k.new = k.new, newGeneration()
+	}
+	k.new.forward[r] = opaque
+	k.new.backward[r.Type+"/"+opaque] = r
+}
+
+func (k *known) forget(typ, opaque string) {
+	key := typ + "/" + opaque
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for _, g := range []generation{k.new, k.old} {
+		if r, ok := g.backward[key]; ok {
+			delete(g.forward, r)
+			delete(g.backward, key)
+		}
+	}
+}
