@@ -1,6 +1,11 @@
 package label
 
-import "github.com/handoff-health/handoff/fhir/resource"
+import (
+	"slices"
+
+	"github.com/handoff-health/handoff/fhir/resource"
+	"github.com/handoff-health/handoff/fhir/terminology"
+)
 
 // A Code is a coded label.
 type Code struct{ System, Code string }
@@ -12,8 +17,18 @@ const (
 	Confidentiality = "http://terminology.hl7.org/CodeSystem/v3-Confidentiality"
 	ActCode         = "http://terminology.hl7.org/CodeSystem/v3-ActCode"
 	// CJI is the project's code system for criminal justice information.
-	CJI = "https://handoff-health.github.io/fhir/CodeSystem/cji-label"
+	CJI = terminology.Base + "/CodeSystem/cji-label"
+	// RecordOrigin is the project's code system for the kind of source that a
+	// record comes from; its one code is "police".
+	RecordOrigin = terminology.Base + "/CodeSystem/record-origin"
 )
+
+// Part2 is the law tag of a 42 CFR Part 2 program's record.
+const Part2 = "42CFRPart2"
+
+// LabelSetVersion names the rules and value sets that labels are computed by.
+// Labels kept with another version are stale: compute them anew.
+const LabelSetVersion = "rules1/" + terminology.Version
 
 // A Level is a v3-Confidentiality level. They are ordered; the zero value is
 // the level that an unlabelled resource has.
@@ -29,11 +44,15 @@ const (
 	V
 )
 
+// String returns the level's v3-Confidentiality code.
+func (l Level) String() string { return terminology.LevelCode(int(l)) }
+
 // Labels is what is known about how sensitive a resource, or an element of it,
 // is. Codes are normalised (retired codes and old systems read as current).
 type Labels struct {
 	Level       Level
 	Stated      bool     // some level was stated or computed
+	Computed    bool     // holds more than the resource states itself
 	Sensitivity []string // v3-ActCode sensitivities: SUD, PSY, HIV … sorted
 	Law         []string // 42CFRPart2, HIPAAPsyNotes, … sorted
 	CJI         []string // CHRI, NCIC-RESTRICTED, JUVENILE: sorted
@@ -47,8 +66,8 @@ type Labels struct {
 // A Reason says where a label comes from.
 type Reason struct {
 	Label string // "SUD", "42CFRPart2", "R"
-	Basis string // "stated", "code", "origin", "inline"
-	Code  Code   // the code that implies it, for basis "code"
+	Basis string // "stated", "code", "name", "origin", "notice", "inline"
+	Code  Code   // the code that implies it, for basis "code" and "stated"
 	Set   string // the value set that holds the code
 }
 
@@ -57,4 +76,70 @@ type Reason struct {
 type Element struct {
 	Node   resource.Node // the value that carries the label (a Coding, a contained resource …)
 	Labels Labels
+}
+
+// Reset empties l and keeps its memory.
+func (l *Labels) Reset() {
+	*l = Labels{
+		Sensitivity: l.Sensitivity[:0], Law: l.Law[:0], CJI: l.CJI[:0], Other: l.Other[:0],
+		Because: l.Because[:0], Elements: l.Elements[:0],
+	}
+}
+
+// Sensitive says whether l holds anything beyond the level normal: a level
+// above it, a sensitivity, a law tag or a criminal-justice label.
+func (l *Labels) Sensitive() bool {
+	return l.Level > N || len(l.Sensitivity)+len(l.Law)+len(l.CJI) > 0
+}
+
+// HasLaw says whether l has the law tag.
+func (l *Labels) HasLaw(tag string) bool { return slices.Contains(l.Law, tag) }
+
+// raise takes the higher of the level so far and level.
+func (l *Labels) raise(level Level) {
+	if !l.Stated || level > l.Level {
+		l.Level = level
+	}
+	l.Stated = true
+}
+
+// insert keeps a sorted set; it says whether s is new.
+func insert(set []string, s string) ([]string, bool) {
+	i, found := slices.BinarySearch(set, s)
+	if found {
+		return set, false
+	}
+	return slices.Insert(set, i, s), true
+}
+
+func (l *Labels) addOther(c Code) {
+	if !slices.Contains(l.Other, c) {
+		l.Other = append(l.Other, c)
+	}
+}
+
+// compute adds a sensitivity that content implies, with the level restricted.
+func (l *Labels) compute(sensitivity string, why Reason) {
+	var added bool
+	if l.Sensitivity, added = insert(l.Sensitivity, sensitivity); added {
+		l.Computed = true
+		why.Label = sensitivity
+		l.Because = append(l.Because, why)
+	}
+	if !l.Stated || l.Level < R {
+		l.raise(R)
+		l.Computed = true
+		why.Label = "R"
+		l.Because = append(l.Because, why)
+	}
+}
+
+// computeLaw adds a law tag that something other than the tag itself implies.
+func (l *Labels) computeLaw(tag string, why Reason) {
+	var added bool
+	if l.Law, added = insert(l.Law, tag); added {
+		l.Computed = true
+		why.Label = tag
+		l.Because = append(l.Because, why)
+	}
 }

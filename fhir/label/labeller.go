@@ -1,0 +1,178 @@
+package label
+
+import (
+	"bytes"
+
+	"github.com/handoff-health/handoff/fhir/resource"
+	"github.com/handoff-health/handoff/fhir/terminology"
+)
+
+// Options are a Labeller's settings. The zero value is the usual one.
+type Options struct {
+	// Table is the value sets to label by; nil loads the embedded ones.
+	Table *terminology.Table
+}
+
+// A Labeller computes labels. It is safe for concurrent use.
+type Labeller struct{ table *terminology.Table }
+
+// New makes a Labeller. It panics if the embedded value sets are damaged, which
+// a test of the build excludes.
+func New(o Options) *Labeller {
+	if o.Table == nil {
+		t, err := terminology.Load()
+		if err != nil {
+			panic("label: " + err.Error())
+		}
+		o.Table = t
+	}
+	return &Labeller{table: o.Table}
+}
+
+// Label writes the labels of r into into, whose memory it reuses: those r
+// states, those its content implies, and those its origin brings. What r states
+// is never lowered. For a resource without anything sensitive it does not
+// allocate. Element nodes belong to r and live as long as its content.
+func (l *Labeller) Label(r *resource.Resource, o resource.Origin, into *Labels) {
+	into.Reset()
+	into.Version = LabelSetVersion
+	root := r.Root()
+	l.resource(root, kindOf(r.Type()), root, into, into)
+	if o.Part2 {
+		into.computeLaw(Part2, Reason{Basis: "origin"})
+	}
+	if o.Police {
+		into.addOther(Code{RecordOrigin, "police"})
+		into.Computed = true
+	}
+	if r.Type() != "Consent" && hasNotice(r.Raw()) {
+		into.computeLaw(Part2, Reason{Basis: "notice"})
+	}
+}
+
+// resource labels the resource at n: what is the resource's own goes to own,
+// what is an element's to top.Elements. root is the resource whose
+// contained resources n may point at.
+func (l *Labeller) resource(n resource.Node, k kind, root resource.Node, own, top *Labels) {
+	meta, text := n.Get("meta"), n.Get("text")
+	own.state(meta.Get("security"), Reason{Basis: "stated"})
+	inline := own.Inline || top.Inline
+	if inline {
+		for x := range n.All("extension") {
+			own.stateInline(x)
+		}
+	}
+	contained := n.Get("contained")
+	principal, count := k.principal(n)
+	for m := range n.Members() {
+		switch {
+		case m == meta || m == text || m.Kind() != resource.Object && m.Kind() != resource.Array:
+		case isPrincipal(principal[:count], m):
+			l.own(m, k, own)
+			if inline {
+				l.inline(m, top)
+			}
+		default:
+			l.secondary(m, k.holdsResources || m == contained, inline, top)
+		}
+	}
+	if k.medication() {
+		l.medicationReference(n, root, own)
+	}
+}
+
+func isPrincipal(set []resource.Node, m resource.Node) bool {
+	for _, p := range set {
+		if p == m {
+			return true
+		}
+	}
+	return false
+}
+
+// own adds what the codes below a principal element imply.
+func (l *Labeller) own(m resource.Node, k kind, into *Labels) {
+	m.Descend(func(n resource.Node) bool {
+		if n.Kind() == resource.Object {
+			l.coding(n, into)
+		}
+		return true
+	})
+	if k.medication() {
+		medicationName(m, into)
+	}
+}
+
+// secondary looks through an element that is not the resource's subject matter.
+// Resources inside it (holds: contained, an entry of a Bundle) are labelled as
+// one element each, and what is secondary inside them as elements too.
+func (l *Labeller) secondary(m resource.Node, holds, inline bool, top *Labels) {
+	m.Descend(func(n resource.Node) bool {
+		if n.Kind() != resource.Object {
+			return true
+		}
+		if holds {
+			if t := n.Get("resourceType"); t.Kind() == resource.String {
+				l.nested(n, kindOfNode(t), top)
+				return false
+			}
+		}
+		var sub Labels
+		if l.coding(n, &sub); sub.Sensitive() {
+			top.Elements = append(top.Elements, Element{n, sub})
+		}
+		if inline {
+			l.inlineAt(n, top)
+		}
+		return true
+	})
+}
+
+// nested labels a resource within a resource as one element.
+func (l *Labeller) nested(n resource.Node, k kind, top *Labels) {
+	var sub Labels
+	l.resource(n, k, n, &sub, top)
+	if hasNotice(n.Get("text").Raw()) {
+		sub.computeLaw(Part2, Reason{Basis: "notice"})
+	}
+	if sub.Sensitive() {
+		top.Elements = append(top.Elements, Element{n, sub})
+	}
+}
+
+// coding adds what n implies if n is a Coding.
+func (l *Labeller) coding(n resource.Node, into *Labels) {
+	code := n.Get("code")
+	if code.Kind() != resource.String {
+		return
+	}
+	c := stringBytes(code)
+	system := terminology.Unknown
+	if s := n.Get("system"); s.Kind() == resource.String {
+		system = terminology.SystemOf(stringBytes(s))
+	} else if looksLikeICD10(c) {
+		system = terminology.ICD10CM
+	}
+	if system == terminology.Unknown {
+		return
+	}
+	var buf [8]terminology.Hit
+	for _, h := range l.table.Lookup(buf[:0], system, c) {
+		into.compute(h.Set.Sensitivity, Reason{Basis: "code", Code: Code{system.URI(), string(c)}, Set: h.Set.ID})
+	}
+}
+
+// looksLikeICD10 says whether a code that comes without a system has the form
+// of a dotted ICD-10 code: reading it as one can only raise.
+func looksLikeICD10(c []byte) bool {
+	return len(c) > 4 && c[3] == '.' && (c[0]|0x20) >= 'a' && (c[0]|0x20) <= 'z' && c[1] >= '0' && c[1] <= '9'
+}
+
+// stringBytes returns a string node's value; it allocates only if it is escaped.
+func stringBytes(n resource.Node) []byte {
+	raw := n.Raw()
+	if bytes.IndexByte(raw, '\\') >= 0 {
+		return []byte(n.Text())
+	}
+	return raw[1 : len(raw)-1]
+}

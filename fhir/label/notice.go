@@ -1,0 +1,79 @@
+package label
+
+import "bytes"
+
+// hasNotice says whether the text of a resource holds a notice of 42 CFR 2.32
+// in any of its wordings since 1987: each names "42 CFR part 2" near the word
+// "prohibit" or the words "Federal confidentiality rules". Every wording is the
+// program's own statement that the record falls under Part 2.
+func hasNotice(raw []byte) bool {
+	for from := 0; ; {
+		i := indexCFR(raw[from:])
+		if i < 0 {
+			return false
+		}
+		i += from
+		from = i + 3
+		if !namesPart2(raw, i) {
+			continue
+		}
+		window := raw[max(0, i-300):min(len(raw), i+300)]
+		for _, w := range [...]string{"prohibit", "federal confidentiality", "federal rules"} {
+			if containsFold(window, w) {
+				return true
+			}
+		}
+	}
+}
+
+// indexCFR finds "CFR", "cfr", "Cfr" or "C.F.R" (at its C).
+func indexCFR(b []byte) int {
+	best := -1
+	for _, s := range [...]string{"CFR", "cfr", "Cfr", "C.F.R", "C. F. R"} {
+		if i := bytes.Index(b, []byte(s)); i >= 0 && (best < 0 || i < best) {
+			best = i
+		}
+	}
+	return best
+}
+
+// namesPart2 says whether the CFR at i stands in "42 CFR part 2", whatever
+// stands between the words (spaces, entities, markup, dots).
+func namesPart2(raw []byte, i int) bool {
+	before := raw[max(0, i-24):i]
+	j := bytes.LastIndex(before, []byte("42"))
+	if j < 0 || hasDigit(before[j+2:]) && !bytes.ContainsAny(before[j+2:], "&#\\") {
+		return false
+	}
+	after := raw[i:min(len(raw), i+60)]
+	p := indexFold(after, "part")
+	if p < 0 {
+		return false
+	}
+	for k := p + 4; k < len(after); k++ {
+		switch c := after[k]; {
+		case c == '2':
+			return k+1 == len(after) || after[k+1] < '0' || after[k+1] > '9'
+		case c >= '0' && c <= '9':
+			// a digit of an entity such as &#160; or of an escape is no part number
+			if !bytes.ContainsAny(after[p+4:k], "&#\\") {
+				return false
+			}
+		}
+	}
+	return false
+}
+
+func hasDigit(b []byte) bool { return bytes.ContainsAny(b, "0123456789") }
+
+func containsFold(b []byte, lower string) bool { return indexFold(b, lower) >= 0 }
+
+// indexFold finds an ASCII lower-case string in b, whatever b's case.
+func indexFold(b []byte, lower string) int {
+	for i := 0; i+len(lower) <= len(b); i++ {
+		if b[i]|0x20 == lower[0] && bytes.EqualFold(b[i:i+len(lower)], []byte(lower)) {
+			return i
+		}
+	}
+	return -1
+}

@@ -1,0 +1,121 @@
+package label
+
+import (
+	"github.com/handoff-health/handoff/fhir/resource"
+	"github.com/handoff-health/handoff/fhir/terminology"
+)
+
+// state adds the labels of a list of Codings: meta.security, or the value of an
+// inline label.
+func (l *Labels) state(security resource.Node, why Reason) {
+	for c := range security.Elements() {
+		code := c.Get("code")
+		if code.Kind() != resource.String {
+			continue
+		}
+		system := c.Get("system")
+		l.stateCode(system, stringBytes(code), why)
+	}
+}
+
+// stateCode adds one label. A label without a system is read by its code: it
+// can only add or raise.
+func (l *Labels) stateCode(system resource.Node, code []byte, why Reason) {
+	known := terminology.Unknown
+	if system.Kind() == resource.String {
+		known = terminology.SystemOf(stringBytes(system))
+	}
+	switch known {
+	case terminology.Confidentiality:
+		l.stateConfidentiality(code, why)
+	case terminology.ActCode, terminology.ActUSPrivacyLaw:
+		l.stateActCode(code, why)
+	case terminology.CJILabel:
+		l.CJI, _ = insert(l.CJI, cjiCode(code))
+	default:
+		if system.Kind() == resource.String {
+			l.addOther(Code{canonical(system, known), string(code)})
+			return
+		}
+		if _, ok := terminology.Rank(code); ok {
+			l.stateConfidentiality(code, why)
+			return
+		}
+		l.stateActCode(code, why)
+	}
+}
+
+func canonical(system resource.Node, known terminology.System) string {
+	if known != terminology.Unknown {
+		return known.URI()
+	}
+	return system.Text()
+}
+
+// stateConfidentiality reads a v3-Confidentiality code, retired ones included:
+// they became sensitivities, and what they restricted stays restricted. A code
+// that is none is read as restricted.
+func (l *Labels) stateConfidentiality(code []byte, why Reason) {
+	if rank, ok := terminology.Rank(code); ok {
+		l.raise(Level(rank))
+		return
+	}
+	if s, ok := terminology.Retired(code); ok && s != "" {
+		l.Sensitivity, _ = insert(l.Sensitivity, s)
+		l.Computed = true
+		return
+	}
+	if s, ok := terminology.Sensitivity(code); ok { // SUD, say, in the wrong system
+		l.Sensitivity, _ = insert(l.Sensitivity, s)
+		l.Computed = true
+		return
+	}
+	why.Label, why.Code = "R", Code{Confidentiality, string(code)}
+	l.raise(R)
+	l.Computed = true
+	l.Because = append(l.Because, why)
+}
+
+// impliesPart2 are the marks that accompany Part 2 records: the redisclosure
+// prohibition in its current and its retired spelling, the mark that displays
+// the notice, and a Part 2 consent directive.
+var impliesPart2 = [...]string{"NORDSCLCD", "NORDSLCD", "RedisclosureProhibitionMark", "42CFRPart2CD"}
+
+func (l *Labels) stateActCode(code []byte, why Reason) {
+	if s, ok := terminology.Sensitivity(code); ok {
+		l.Sensitivity, _ = insert(l.Sensitivity, s)
+		return
+	}
+	if s, ok := terminology.Law(code); ok {
+		l.Law, _ = insert(l.Law, s)
+		return
+	}
+	for _, mark := range impliesPart2 {
+		if string(code) == mark {
+			why.Code = Code{ActCode, mark}
+			l.computeLaw(Part2, why)
+			if mark == "NORDSLCD" {
+				mark = "NORDSCLCD"
+			}
+			l.addOther(Code{ActCode, mark})
+			return
+		}
+	}
+	if string(code) == "PROCESSINLINELABEL" {
+		l.Inline = true
+	}
+	l.addOther(Code{ActCode, string(code)})
+}
+
+// cjiCodes are the project's labels of criminal justice information; others
+// of that system count as well, as they are written.
+var cjiCodes = [...]string{"CHRI", "NCIC-RESTRICTED", "JUVENILE"}
+
+func cjiCode(code []byte) string {
+	for _, c := range cjiCodes {
+		if string(code) == c {
+			return c
+		}
+	}
+	return string(code)
+}
