@@ -1,0 +1,91 @@
+package search
+
+import (
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// formats are the values of _format that ask for what is served.
+var formats = []string{"json", "application/json", "application/fhir+json", "text/json"}
+
+var elementName = regexp.MustCompile(`^[a-z][A-Za-z0-9]*(\[x\])?(\.[a-z][A-Za-z0-9]*)*$`)
+
+// result reads one parameter that shapes the answer.
+func (q *Query) result(p Param, o Options) error {
+	bad := func(problem Problem, format string, args ...any) error {
+		return refuse(p.Name, problem, format, args...)
+	}
+	switch p.Name {
+	case o.CursorParam:
+		q.cursor = p.Value
+		if p.Value == "" {
+			return bad(Malformed, "the value is empty")
+		}
+	case "_count":
+		n, err := strconv.Atoi(p.Value)
+		if err != nil || n < 0 || strings.HasPrefix(p.Value, "+") {
+			return bad(Malformed, "expected a whole number from 0")
+		}
+		q.count, q.counted = min(n, o.MaxCount), true
+	case "_sort":
+		return q.readSort(p)
+	case "_summary":
+		q.summary = Summary(p.Value)
+		if !slices.Contains([]Summary{SummaryTrue, SummaryText, SummaryData, SummaryCount, SummaryFalse}, q.summary) {
+			return bad(Malformed, "expected true, text, data, count or false")
+		}
+	case "_elements":
+		q.elements = strings.Split(p.Value, ",")
+		for i, e := range q.elements {
+			e = strings.TrimPrefix(e, q.typ+".")
+			if !elementName.MatchString(e) {
+				return bad(Malformed, "%q is not the name of an element", clip(e))
+			}
+			q.elements[i] = e
+		}
+		slices.Sort(q.elements)
+		q.elements = slices.Compact(q.elements)
+	case "_total":
+		q.total = Total(p.Value)
+		if !slices.Contains([]Total{TotalNone, TotalEstimate, TotalAccurate}, q.total) {
+			return bad(Malformed, "expected none, estimate or accurate")
+		}
+	case "_format":
+		media, _, _ := strings.Cut(p.Value, ";")
+		// A plus sign that was not encoded arrives as a space.
+		media = strings.ReplaceAll(strings.TrimSpace(strings.ToLower(media)), " ", "+")
+		if !slices.Contains(formats, media) {
+			return bad(Unsupported, "only JSON is served")
+		}
+		q.format = media
+	case "_pretty":
+		v := p.Value == "true"
+		if !v && p.Value != "false" {
+			return bad(Malformed, "expected true or false")
+		}
+		q.pretty = &v
+	}
+	return nil
+}
+
+func (q *Query) readSort(p Param) error {
+	keys := strings.Split(p.Value, ",")
+	if len(keys) > 1 {
+		return refuse(p.Name, Unsupported, "only one sort key is supported")
+	}
+	name, descending := strings.CutPrefix(keys[0], "-")
+	if name == "" {
+		return refuse(p.Name, Malformed, "the value is empty")
+	}
+	param := Lookup(q.typ, name)
+	switch {
+	case param == nil:
+		return refuse(p.Name, Unknown, "%q is not a search parameter of %s", clip(name), q.typ)
+	case param.Kind == NotSupported || param.isDeceased() || slices.Contains(rendered, name):
+		return refuse(p.Name, Unsupported, "sorting by %s is not supported", name)
+	}
+	q.sort = []sortKey{{param, descending}}
+	return nil
+}
