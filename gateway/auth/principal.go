@@ -8,16 +8,18 @@ import (
 )
 
 // A Principal is who a verified access token speaks for. Organisation, roles
-// and purposes come from the client's registration (and, later, the user's),
-// never from a header or a body.
+// and purposes come from the client's registration as it stands now (and,
+// later, the user's), never from a header or a body. Its slices are shared and
+// must not be changed.
 type Principal struct {
-	TokenID   string // jti
-	Issuer    string
-	Client    string
-	Requester policy.Requester
-	Police    bool     // the client's organisation is a law-enforcement agency
-	Purposes  []string // "system|code"
-	Scopes    smart.Scopes
-	Patient   string // launch context, "" if none
-	Expires   time.Time
+	TokenID    string // jti
+	Issuer     string
+	Client     string
+	Requester  policy.Requester
+	Police     bool     // the client's organisation is a law-enforcement agency
+	Purposes   []string // "system|code"
+	Agreements []string // ids of sharing agreements that the registration names
+	Scopes     smart.Scopes
+	Patient    string // launch context, "" if none
+	Expires    time.Time
 }

@@ -1,0 +1,149 @@
+package auth
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/handoff-health/handoff/fhir/store"
+)
+
+const (
+	maxAssertionBytes = 8 << 10
+	maxJTIBytes       = 255
+)
+
+// assertionTypes are the typ values of client assertions: SMART says JWT; some
+// libraries leave it out or follow RFC 7523bis.
+var assertionTypes = []string{"jwt", "", "client-authentication+jwt"}
+
+// authenticate says which registered client made the assertion. All refusals
+// before the signature is verified read the same to the caller: nobody learns
+// which clients exist. Afterwards the client has proven itself and is told what
+// is wrong.
+func (e *TokenEndpoint) authenticate(ctx context.Context, form map[string]string, a *Attempt) (*registered, error) {
+	raw := form["client_assertion"]
+	if len(raw) > maxAssertionBytes {
+		return nil, unknownClient(faultf("size", "assertion of %d bytes", len(raw)))
+	}
+	s, err := parseSigned(raw)
+	if err != nil {
+		return nil, unknownClient(err)
+	}
+	id := s.claims.issuer
+	if checkClientID(id) != nil || s.claims.subject != id {
+		return nil, unknownClient(faultf("subject", "iss and sub are not one client id"))
+	}
+	a.Client = id
+	if given := form["client_id"]; given != "" && given != id {
+		return nil, unknownClient(faultf("client-id", "client_id is not the assertion's iss"))
+	}
+	client := e.o.Registry.current().clients[id]
+	if client == nil || client.Disabled || client.keys == nil {
+		e.decoy.verify(ctx, s)
+		return nil, unknownClient(whyNot(client))
+	}
+	if _, _, err := verifySignature(ctx, s, expectation{
+		keys: client.keys, algorithms: client.algorithms(), types: assertionTypes, jku: client.JWKSURL,
+	}); err != nil {
+		return nil, unknownClient(err)
+	}
+	if err := e.checkAssertion(ctx, &s.claims, client); err != nil {
+		return nil, err
+	}
+	a.Authenticated, a.Organization = true, client.Organization
+	return client, nil
+}
+
+func whyNot(c *registered) error {
+	switch {
+	case c == nil:
+		return faultf("client-unknown", "no such client")
+	case c.Disabled:
+		return faultf("client-disabled", "the client is disabled")
+	}
+	return faultf("client-outside", "the client belongs to another issuer")
+}
+
+// unknownClient is the one refusal of a client that has proven nothing.
+func unknownClient(err error) error {
+	return &Refusal{Status: http.StatusUnauthorized, Code: codeInvalidClient, Description: "client authentication failed", Reason: reasonOf(err), Err: err}
+}
+
+// checkAssertion judges the claims of an assertion whose signature holds, and
+// uses its jti up last.
+func (e *TokenEndpoint) checkAssertion(ctx context.Context, c *claims, client *registered) error {
+	refuse := func(description string, err error) error {
+		return &Refusal{Status: http.StatusUnauthorized, Code: codeInvalidClient, Description: description, Reason: reasonOf(err), Err: err}
+	}
+	now := e.o.Now()
+	if err := c.current(now, e.o.Skew, e.o.Skew); err != nil {
+		return refuse("the assertion is not in force: check exp, nbf, iat and the clock", err)
+	}
+	if c.expires.After(now.Add(maxAssertionLife + e.o.Skew)) {
+		return refuse("exp is more than five minutes ahead", faultf("lifetime", "exp %v ahead", c.expires.Sub(now)))
+	}
+	if !e.audience(c, client) {
+		return refuse("aud must be the URL of this token endpoint", faultf("audience", "aud %.200q", c.audience))
+	}
+	if c.id == "" || len(c.id) > maxJTIBytes {
+		return refuse("jti is missing or too long", faultf("jti", "jti of %d bytes", len(c.id)))
+	}
+	// The note outlives the assertion by more than any tolerated skew.
+	first, err := e.once(ctx, factKey(factReplay, c.issuer, c.id), c.expires.Add(2*maxSkew))
+	if err != nil {
+		return err
+	}
+	if !first {
+		return refuse("the assertion was used before: make a new one, with a new jti, for each request", faultf("replay", "jti was used"))
+	}
+	return nil
+}
+
+// audience wants the token URL, alone or in an array whose every value is
+// acceptable: an assertion that another server could use too is not taken.
+func (e *TokenEndpoint) audience(c *claims, client *registered) bool {
+	ok := func(aud string) bool {
+		return aud == e.o.URL || (client.AcceptIssuerAudience && aud == e.o.Issuer)
+	}
+	return len(c.audience) > 0 && !slices.ContainsFunc(c.audience, func(aud string) bool { return !ok(aud) })
+}
+
+// once takes a key that can be taken one time only: of several callers at the
+// same moment exactly one is first.
+func (e *TokenEndpoint) once(ctx context.Context, key string, expires time.Time) (first bool, err error) {
+	_, err = e.o.Facts.PutIfAbsent(ctx, key, []byte("1"), expires)
+	switch {
+	case err == nil:
+		return true, nil
+	case errors.Is(err, store.ErrExists):
+		return false, nil
+	}
+	return false, faultf("store", "note the assertion: %w", err)
+}
+
+// A decoy costs an unknown client as much time as a known one, so that the
+// answer's delay does not tell them apart.
+type decoy struct{ keys *KeySet }
+
+func newDecoy() (*decoy, error) {
+	k, err := GenerateKey(ES384)
+	if err != nil {
+		return nil, err
+	}
+	jwks, err := PublicKeys(k)
+	if err != nil {
+		return nil, err
+	}
+	ks, err := ParseKeySet(jwks)
+	return &decoy{ks}, err
+}
+
+// verify tries the signature with the decoy's key under the kid it names.
+func (d *decoy) verify(ctx context.Context, s *signed) {
+	keys := &KeySet{keys: []publicKey{d.keys.keys[0]}}
+	keys.keys[0].kid = s.header.Get("kid").Text()
+	_, _, _ = verifySignature(ctx, s, expectation{keys: keys, algorithms: []string{RS384, ES384}, types: assertionTypes})
+}

@@ -1,0 +1,36 @@
+package auth
+
+// built is a principal with the state of the registry that it was built from.
+type built struct {
+	from      *registrations
+	principal Principal
+}
+
+// principal says who the token's client is now.
+func (v *Verifier) principal(t *verified) (*Principal, error) {
+	state := v.o.Registry.current()
+	if b := t.cached.Load(); b != nil && b.from == state {
+		p := b.principal
+		return &p, nil
+	}
+	c := state.clients[t.client]
+	if c == nil || c.Disabled {
+		return nil, whyNot(c)
+	}
+	if want := t.issuer.clientIssuer(); c.Issuer != want {
+		return nil, faultf("client-issuer", "client %q belongs to issuer %q", c.ID, c.Issuer)
+	}
+	b := &built{from: state, principal: c.principal(t.scopes)}
+	b.principal.TokenID, b.principal.Issuer, b.principal.Expires = t.claims.id, t.issuer.ID, t.claims.expires
+	t.cached.Store(b)
+	p := b.principal
+	return &p, nil
+}
+
+// clientIssuer is what Client.Issuer must be for this issuer's tokens.
+func (is *Issuer) clientIssuer() string {
+	if is.Outside {
+		return is.ID
+	}
+	return ""
+}

@@ -1,0 +1,155 @@
+package auth
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"slices"
+
+	"github.com/handoff-health/handoff/fhir/label"
+	"github.com/handoff-health/handoff/gateway/policy"
+	"github.com/handoff-health/handoff/gateway/smart"
+)
+
+// A Kind is what sort of organisation a client belongs to.
+type Kind string
+
+// The kinds.
+const (
+	Police   Kind = "police"   // a law-enforcement agency
+	Health   Kind = "health"   // a provider
+	Exchange Kind = "exchange" // a health information exchange
+)
+
+// A Client is the registration of one SMART Backend Services client. Whatever a
+// token says of organisation, role and purpose comes from here.
+type Client struct {
+	ID   string
+	Name string
+
+	// Exactly one of them: a JSON Web Key Set, or where to fetch it.
+	JWKS    []byte
+	JWKSURL string
+	// Algorithms that its assertions may be signed with; none means RS384 and
+	// ES384.
+	Algorithms []string
+	// AcceptIssuerAudience also takes assertions whose audience is the issuer
+	// rather than the token URL, as some client libraries write them.
+	AcceptIssuerAudience bool
+	// Issuer is the outside issuer whose tokens the client uses; "" is the
+	// gateway's own token endpoint. It cannot use both.
+	Issuer string
+
+	Scopes smart.Scopes // the most it is granted
+
+	Organization     string // "Organization/…"
+	OrganizationKind Kind
+	Identifiers      []policy.Identifier // ORI, NPI
+	Networks         []string            // exchanges in which the organisation takes part
+	Roles            []label.Code
+	// Purposes of use, "system|code". A token carries all of them: a client
+	// that works for several purposes apart is registered once for each.
+	Purposes         []string
+	TreatingProvider bool     // states a treatment relation with everybody it asks about
+	MedicalPersonnel bool     // in the sense of 42 CFR 2.51
+	Agreements       []string // ids of sharing agreements
+
+	Disabled bool // refuses new tokens and those already issued, at once
+}
+
+const maxClientIDBytes = 255
+
+// check refuses a registration that could not work or that says less than a
+// decision needs.
+func (c *Client) check() error {
+	if err := checkClientID(c.ID); err != nil {
+		return err
+	}
+	if c.Organization == "" || len(c.Purposes) == 0 {
+		return errors.New("organization or purposes are missing")
+	}
+	switch c.OrganizationKind {
+	case Police, Health, Exchange:
+	default:
+		return fmt.Errorf("organization kind %q is not police, health or exchange", c.OrganizationKind)
+	}
+	if len(c.Scopes) == 0 {
+		return errors.New("no scopes")
+	}
+	if c.Issuer != "" {
+		if len(c.JWKS) > 0 || c.JWKSURL != "" {
+			return errors.New("a client of an outside issuer has no keys here")
+		}
+		return nil
+	}
+	if (len(c.JWKS) > 0) == (c.JWKSURL != "") {
+		return errors.New("give either a key set or its URL")
+	}
+	return checkAlgorithms(c.algorithms())
+}
+
+// checkClientID: VSCHAR of RFC 6749 A.1, bounded.
+func checkClientID(id string) error {
+	if id == "" || len(id) > maxClientIDBytes {
+		return fmt.Errorf("client id has %d bytes, want 1 to %d", len(id), maxClientIDBytes)
+	}
+	for i := range len(id) {
+		if id[i] <= ' ' || id[i] > '~' {
+			return fmt.Errorf("client id has the byte %#02x; only visible ASCII is allowed", id[i])
+		}
+	}
+	return nil
+}
+
+func (c *Client) algorithms() []string {
+	if len(c.Algorithms) == 0 {
+		return []string{RS384, ES384}
+	}
+	return c.Algorithms
+}
+
+// principal says who speaks with these scopes, by the registration alone.
+func (c *Client) principal(granted smart.Scopes) Principal {
+	return Principal{
+		Client: c.ID,
+		Requester: policy.Requester{
+			Client:           c.ID,
+			Organization:     c.Organization,
+			Identifiers:      c.Identifiers,
+			Networks:         c.Networks,
+			Roles:            c.Roles,
+			TreatingProvider: c.TreatingProvider,
+			MedicalPersonnel: c.MedicalPersonnel,
+		},
+		Police:     c.OrganizationKind == Police,
+		Purposes:   c.Purposes,
+		Agreements: c.Agreements,
+		// There are no users and no launches yet, so only system scopes count.
+		Scopes: smart.Restrict(granted, c.Scopes).In(smart.ContextSystem),
+	}
+}
+
+// clone keeps later changes of the caller's slices out of the registry.
+func (c Client) clone() Client {
+	c.JWKS = slices.Clone(c.JWKS)
+	c.Algorithms = slices.Clone(c.Algorithms)
+	c.Scopes = slices.Clone(c.Scopes)
+	c.Identifiers = slices.Clone(c.Identifiers)
+	c.Networks = slices.Clone(c.Networks)
+	c.Roles = slices.Clone(c.Roles)
+	c.Purposes = slices.Clone(c.Purposes)
+	c.Agreements = slices.Clone(c.Agreements)
+	return c
+}
+
+// checkKeySetURL: https, or http to this machine alone.
+func checkKeySetURL(s string) error {
+	u, err := url.Parse(s)
+	if err != nil || u.Host == "" || u.User != nil || u.Fragment != "" {
+		return fmt.Errorf("JWKS URL %q is not an absolute URL", s)
+	}
+	if u.Scheme == "https" || (u.Scheme == "http" && loopback(u.Hostname())) {
+		return nil
+	}
+	return fmt.Errorf("JWKS URL %q: https only, or http to this machine", s)
+}

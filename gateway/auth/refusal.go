@@ -1,0 +1,83 @@
+package auth
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+)
+
+// OAuth error codes (RFC 6749 5.2, RFC 6750 3.1, RFC 8707 2).
+const (
+	codeInvalidRequest   = "invalid_request"
+	codeInvalidClient    = "invalid_client"
+	codeInvalidScope     = "invalid_scope"
+	codeInvalidTarget    = "invalid_target"
+	codeUnsupportedGrant = "unsupported_grant_type"
+	codeServerError      = "server_error"
+	codeInvalidToken     = "invalid_token"
+)
+
+// A Refusal says why a request was not authenticated. Code and Description may
+// be shown to the caller; Reason and Err are for the audit trail and the log.
+type Refusal struct {
+	Status      int    // HTTP
+	Code        string // OAuth error code; "" when no credentials came
+	Description string // plain ASCII, tells nothing about other clients
+	Reason      string // stable: "signature", "expired", "replay", "client-unknown" …
+	Err         error  // what happened, nil if Reason says all
+}
+
+func (r *Refusal) Error() string {
+	if r.Err != nil {
+		return fmt.Sprintf("refused (%s): %v", r.Reason, r.Err)
+	}
+	return "refused (" + r.Reason + ")"
+}
+
+// Unwrap returns the cause.
+func (r *Refusal) Unwrap() error { return r.Err }
+
+// A fault is why one signed token is not believed.
+type fault struct {
+	reason string
+	err    error
+}
+
+func (f *fault) Error() string { return f.reason + ": " + f.err.Error() }
+func (f *fault) Unwrap() error { return f.err }
+
+func faultf(reason, format string, args ...any) error {
+	return &fault{reason, fmt.Errorf(format, args...)}
+}
+
+// reasonOf returns the stable reason in err, "error" if it has none.
+func reasonOf(err error) string {
+	if f := (*fault)(nil); errors.As(err, &f) {
+		return f.reason
+	}
+	return "error"
+}
+
+// Challenge turns an error of [BearerFromRequest] or [Verifier.Verify] into the
+// status and the WWW-Authenticate header of the answer (RFC 6750 3). An error
+// that is no Refusal is the server's own trouble: 503 and no header.
+func Challenge(realm string, err error) (status int, header string) {
+	r := (*Refusal)(nil)
+	if !errors.As(err, &r) {
+		return http.StatusServiceUnavailable, ""
+	}
+	header = fmt.Sprintf("Bearer realm=%q", realm)
+	if r.Code != "" {
+		header += fmt.Sprintf(", error=%q", r.Code)
+	}
+	if r.Description != "" {
+		header += fmt.Sprintf(", error_description=%q", r.Description)
+	}
+	return r.Status, header
+}
+
+// InsufficientScope is the WWW-Authenticate header of a 403 for a token whose
+// scopes do not allow the interaction.
+func InsufficientScope(realm string) string {
+	return fmt.Sprintf("Bearer realm=%q, error=%q", realm, "insufficient_scope")
+}

@@ -1,0 +1,241 @@
+package auth
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"github.com/handoff-health/handoff/fhir/resource"
+	"github.com/handoff-health/handoff/fhir/store"
+	"github.com/handoff-health/handoff/gateway/smart"
+)
+
+// An Issuer is an authorization server whose access tokens are accepted.
+type Issuer struct {
+	ID         string // the iss of its tokens
+	Audience   string // what their aud must contain: the FHIR base URL
+	Algorithms []string
+	Keys       KeySource
+	// Outside marks somebody else's server: the typ "JWT" or none is accepted
+	// beside at+jwt, azp stands in for client_id, exp gets the clock skew, and
+	// only clients registered for this issuer are known.
+	Outside bool
+}
+
+// VerifierOptions says which tokens are believed.
+type VerifierOptions struct {
+	Issuers  []Issuer
+	Registry *Registry
+	Facts    store.Facts      // deny list
+	Skew     time.Duration    // 0 is DefaultSkew
+	Now      func() time.Time // nil is time.Now
+	// CacheSize is the most verified tokens kept; 0 is 10,000.
+	CacheSize int
+}
+
+// A Verifier turns access tokens into principals. It is safe for concurrent use.
+type Verifier struct {
+	o       VerifierOptions
+	issuers map[string]*Issuer
+	cache   *tokenCache
+}
+
+const defaultCacheSize = 10_000
+
+// OwnIssuer is the gateway's own token endpoint as an issuer. keys are the
+// signing key first and, during a rotation, the former ones whose tokens still
+// live.
+func OwnIssuer(id, audience string, keys ...*PrivateKey) (Issuer, error) {
+	var algs []string
+	for _, k := range keys {
+		algs = append(algs, k.Algorithm())
+	}
+	jwks, err := PublicKeys(keys...)
+	if err != nil {
+		return Issuer{}, err
+	}
+	set, err := ParseKeySet(jwks)
+	if err != nil {
+		return Issuer{}, fmt.Errorf("issuer %s: %w", id, err)
+	}
+	return Issuer{ID: id, Audience: audience, Algorithms: algs, Keys: set}, nil
+}
+
+// NewVerifier checks the options.
+func NewVerifier(o VerifierOptions) (*Verifier, error) {
+	if o.Registry == nil || o.Facts == nil || len(o.Issuers) == 0 {
+		return nil, errors.New("verifier: issuers, registry or facts are missing")
+	}
+	v := &Verifier{issuers: make(map[string]*Issuer, len(o.Issuers))}
+	for i := range o.Issuers {
+		is := o.Issuers[i]
+		if is.ID == "" || is.Audience == "" || is.Keys == nil {
+			return nil, fmt.Errorf("verifier: issuer %d (%q): id, audience or keys are missing", i, is.ID)
+		}
+		if err := checkAlgorithms(is.Algorithms); err != nil {
+			return nil, fmt.Errorf("verifier: issuer %q: %w", is.ID, err)
+		}
+		if v.issuers[is.ID] != nil {
+			return nil, fmt.Errorf("verifier: issuer %q is listed twice", is.ID)
+		}
+		v.issuers[is.ID] = &is
+	}
+	var err error
+	if o.Skew, err = checkSkew(o.Skew); err != nil {
+		return nil, err
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.CacheSize <= 0 {
+		o.CacheSize = defaultCacheSize
+	}
+	v.o, v.cache = o, newTokenCache(o.CacheSize)
+	return v, nil
+}
+
+// Verify says who the bearer of an access token is, by the registration as it
+// stands now. A token that is not believed gives a [*Refusal]; any other error
+// means that the question could not be answered, and the request must fail.
+func (v *Verifier) Verify(ctx context.Context, bearer string) (*Principal, error) {
+	now := v.o.Now()
+	hash := sha256.Sum256([]byte(bearer))
+	t := v.cache.get(hash)
+	if t == nil || !v.stillSigned(ctx, t) {
+		var err error
+		if t, err = v.verify(ctx, bearer); err != nil {
+			v.cache.drop(hash)
+			if reasonOf(err) == reasonKeysUnavailable {
+				return nil, err // not the token's fault
+			}
+			return nil, invalidToken(err)
+		}
+	}
+	if err := t.claims.current(now, t.issuer.expSkew(v.o.Skew), v.o.Skew); err != nil {
+		v.cache.drop(hash)
+		return nil, invalidToken(err)
+	}
+	is, err := revoked(ctx, v.o.Facts, t.issuer.ID, t.claims.id)
+	if err != nil {
+		return nil, err
+	}
+	if is {
+		v.cache.drop(hash)
+		return nil, invalidToken(faultf("revoked", "token is on the deny list"))
+	}
+	p, err := v.principal(t)
+	if err != nil {
+		return nil, invalidToken(err)
+	}
+	v.cache.put(hash, t, now)
+	return p, nil
+}
+
+// invalidToken says the same for every reason.
+func invalidToken(err error) error {
+	return &Refusal{Status: http.StatusUnauthorized, Code: codeInvalidToken, Reason: reasonOf(err), Err: err}
+}
+
+// A verified is a token whose signature, issuer and audience hold.
+type verified struct {
+	issuer *Issuer
+	claims claims
+	client string
+	scopes smart.Scopes
+	kid    string
+	keys   *KeySet // the set in which the key was found
+
+	cached atomic.Pointer[built]
+}
+
+func (is *Issuer) expSkew(skew time.Duration) time.Duration {
+	if is.Outside {
+		return skew
+	}
+	return 0
+}
+
+// types are the accepted typ values.
+func (is *Issuer) types() []string {
+	if is.Outside {
+		return []string{accessType, "jwt", ""}
+	}
+	return []string{accessType}
+}
+
+// verify believes a token from its bytes.
+func (v *Verifier) verify(ctx context.Context, bearer string) (*verified, error) {
+	s, err := parseSigned(bearer)
+	if err != nil {
+		return nil, err
+	}
+	is := v.issuers[s.claims.issuer]
+	if is == nil {
+		return nil, faultf("issuer", "issuer %.200q is not accepted", s.claims.issuer)
+	}
+	key, set, err := verifySignature(ctx, s, expectation{keys: is.Keys, algorithms: is.Algorithms, types: is.types()})
+	if err != nil {
+		return nil, err
+	}
+	if err := v.onlyOne(ctx, is, key); err != nil {
+		return nil, err
+	}
+	t := &verified{issuer: is, claims: s.claims, kid: key.kid, keys: set}
+	if !t.claims.forAudience(is.Audience) {
+		return nil, faultf("audience", "aud %.200q", t.claims.audience)
+	}
+	if t.claims.id == "" || len(t.claims.id) > maxJTIBytes {
+		return nil, faultf("jti", "jti of %d bytes", len(t.claims.id))
+	}
+	if err := t.readGrant(); err != nil {
+		return nil, err
+	}
+	t.claims.node = resource.Node{} // lets go of the token's bytes
+	return t, nil
+}
+
+// readGrant takes client and scopes from the claims.
+func (t *verified) readGrant() error {
+	n := t.claims.node
+	client := n.Get("client_id")
+	if !client.Exists() && t.issuer.Outside {
+		client = n.Get("azp")
+	}
+	if t.client = client.Text(); t.client == "" {
+		return faultf("claims", "client_id is missing")
+	}
+	if !t.issuer.Outside && t.claims.subject != t.client {
+		return faultf("claims", "sub is not the client")
+	}
+	t.scopes = smart.ParseGranted(n.Get("scope").Text())
+	return nil
+}
+
+// onlyOne refuses a token that a second issuer could have made, because it
+// holds the same key: nobody could say whose word it is.
+func (v *Verifier) onlyOne(ctx context.Context, is *Issuer, key *publicKey) error {
+	for _, other := range v.issuers {
+		if other == is {
+			continue
+		}
+		set, err := other.Keys.Keys(ctx, "")
+		if err != nil {
+			continue // cannot be asked: then its tokens are not accepted either
+		}
+		if set.holds(key.thumbprint) {
+			return faultf("ambiguous", "issuers %q and %q hold the same key", is.ID, other.ID)
+		}
+	}
+	return nil
+}
+
+// stillSigned says whether the key set that verified a cached token is the one
+// in force: a key that was withdrawn ends its tokens.
+func (v *Verifier) stillSigned(ctx context.Context, t *verified) bool {
+	set, err := t.issuer.Keys.Keys(ctx, t.kid)
+	return err == nil && set == t.keys
+}
