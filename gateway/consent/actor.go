@@ -1,0 +1,198 @@
+package consent
+
+import (
+	"slices"
+
+	"github.com/handoff-health/handoff/fhir/label"
+	"github.com/handoff-health/handoff/fhir/resource"
+	"github.com/handoff-health/handoff/fhir/terminology"
+)
+
+// An Identifier is a business identifier; system and value both count.
+type Identifier struct{ System, Value string }
+
+// An Actor is who asks: facts that the gateway has verified.
+type Actor struct {
+	Reference        string // "Practitioner/…"
+	Organization     string // for which it acts
+	Identifiers      []Identifier
+	CareTeams        []string // of which it is a verified member
+	Groups           []string
+	Networks         []string     // exchanges of which its organisation is a participant
+	Roles            []label.Code // empty: unknown
+	TreatingProvider bool
+}
+
+// An asker is an Actor made ready to be compared.
+type asker struct {
+	members     []reference // itself, its organisation, its teams and groups
+	networks    []reference
+	identifiers []Identifier
+	roles       []coding
+	treating    bool
+}
+
+func newAsker(a *Actor) asker {
+	out := asker{identifiers: a.Identifiers, treating: a.TreatingProvider}
+	for _, s := range slices.Concat([]string{a.Reference, a.Organization}, a.CareTeams, a.Groups) {
+		if s != "" {
+			out.members = append(out.members, parseReference(s))
+		}
+	}
+	for _, s := range a.Networks {
+		out.networks = append(out.networks, parseReference(s))
+	}
+	for _, r := range a.Roles {
+		out.roles = append(out.roles, codingOf(r))
+	}
+	return out
+}
+
+// A party is one entry of provision.actor.
+type party struct {
+	ref        reference
+	identifier Identifier
+	display    bool     // the reference has a display and nothing else
+	roles      []string // codes of the project's actor-role system: one of them must be held
+}
+
+// parties is provision.actor, sorted by what the entries say.
+type parties struct {
+	stated     bool
+	broken     bool // an entry that cannot be read
+	others     bool // participation roles that make nobody a recipient
+	recipients []party
+	custodians []party
+}
+
+func parseActors(n resource.Node) parties {
+	out := parties{stated: true}
+	for a := range n.Elements() {
+		p, recipient, custodian, ok := parseActor(a)
+		switch {
+		case !ok:
+			out.broken = true
+		case recipient || custodian:
+			if recipient {
+				out.recipients = append(out.recipients, p)
+			}
+			if custodian {
+				out.custodians = append(out.custodians, p)
+			}
+		default:
+			out.others = true
+		}
+	}
+	out.broken = out.broken || n.Kind() == resource.Array && n.Len() == 0
+	return out
+}
+
+func parseActor(a resource.Node) (p party, recipient, custodian, ok bool) {
+	role, ref := a.Get("role"), a.Get("reference")
+	if a.Kind() != resource.Object || role.Kind() != resource.Object || ref.Kind() != resource.Object || a.Get("modifierExtension").Exists() {
+		return p, false, false, false
+	}
+	any := false
+	for c := range role.All("coding") {
+		cd := readCoding(c)
+		any = any || cd.code != "" && cd.hasSystem()
+		switch {
+		case cd.system == terminology.ActorRole:
+			p.roles, recipient = append(p.roles, cd.code), true
+		case cd.system == terminology.ParticipationType && (cd.code == "IRCP" || cd.code == "PRCP"):
+			recipient = true
+		case cd.system == terminology.ParticipationType && cd.code == "CST":
+			custodian = true
+		}
+	}
+	literal, logical := ref.Get("reference"), ref.Get("identifier")
+	p.ref = parseReference(literal.Text())
+	p.identifier = Identifier{logical.Get("system").Text(), logical.Get("value").Text()}
+	named := !p.ref.empty() || p.identifier.System != "" && p.identifier.Value != ""
+	p.display = !named && !literal.Exists() && !logical.Exists() && ref.Get("display").Text() != ""
+	return p, recipient, custodian, any && (named || p.display)
+}
+
+// matches says whether the party is the asker, by one of refs or an identifier.
+// A reference that has only a display is anybody: then the role decides.
+func (p *party) matches(a *asker, refs []reference) truth {
+	t := no
+	if p.display {
+		t = yes
+	}
+	for i := range refs {
+		t = max(t, p.ref.same(refs[i]))
+	}
+	if p.identifier.System != "" && p.identifier.Value != "" && slices.Contains(a.identifiers, p.identifier) {
+		t = yes
+	}
+	if len(p.roles) > 0 {
+		t = min(t, a.holds(p.roles))
+	}
+	return t
+}
+
+// holds says whether the asker has one of the roles.
+func (a *asker) holds(codes []string) truth {
+	if len(a.roles) == 0 {
+		return unknown
+	}
+	for _, r := range a.roles {
+		if r.system == terminology.ActorRole && slices.Contains(codes, r.code) {
+			return yes
+		}
+	}
+	return no
+}
+
+// reach says whether the rule's recipients include the asker; intermediary,
+// that they do only through an exchange.
+func (ps *parties) reach(a *asker) (t truth, intermediary bool) {
+	if !ps.stated {
+		return yes, false
+	}
+	if len(ps.recipients) == 0 {
+		switch {
+		case ps.broken:
+			return unknown, false
+		case len(ps.custodians) == 0: // AUT and the like: nobody
+			return no, false
+		case ps.others:
+			return unknown, false
+		}
+		return yes, false
+	}
+	direct, through := no, no
+	for i := range ps.recipients {
+		p := &ps.recipients[i]
+		direct = max(direct, p.matches(a, a.members))
+		through = max(through, p.matches(a, a.networks))
+	}
+	if ps.broken {
+		direct = max(direct, unknown)
+	}
+	return max(direct, through), through > direct
+}
+
+// keeps says whether the rule is about data of this custodian.
+func (ps *parties) keeps(custodian *reference) truth {
+	if len(ps.custodians) == 0 {
+		return yes
+	}
+	if custodian.empty() {
+		return unknown
+	}
+	t := no
+	for i := range ps.custodians {
+		p := &ps.custodians[i]
+		if p.ref.empty() { // a display or an identifier: whose cannot be told here
+			t = max(t, unknown)
+			continue
+		}
+		t = max(t, p.ref.same(*custodian))
+	}
+	if ps.broken {
+		t = max(t, unknown)
+	}
+	return t
+}

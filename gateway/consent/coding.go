@@ -1,0 +1,89 @@
+package consent
+
+import (
+	"github.com/handoff-health/handoff/fhir/label"
+	"github.com/handoff-health/handoff/fhir/resource"
+	"github.com/handoff-health/handoff/fhir/terminology"
+)
+
+// A coding is a code of a system in canonical form. A coding without a system
+// is not known to mean what a rule means, nor known not to.
+type coding struct {
+	system terminology.System
+	uri    string // if the system is not one of terminology
+	code   string
+}
+
+func newCoding(system, code string) coding {
+	c := coding{system: terminology.SystemOf(system), code: code}
+	if c.system == terminology.Unknown {
+		c.uri = system
+	}
+	return c
+}
+
+func codingOf(c label.Code) coding { return newCoding(c.System, c.Code) }
+
+func readCoding(n resource.Node) coding {
+	return newCoding(n.Get("system").Text(), n.Get("code").Text())
+}
+
+func (c coding) hasSystem() bool { return c.system != terminology.Unknown || c.uri != "" }
+
+// same compares two codings.
+func (c coding) same(o coding) truth {
+	switch {
+	case c.code == "" || c.code != o.code:
+		return no
+	case !c.hasSystem() || !o.hasSystem():
+		return unknown
+	}
+	return truthOf(c.system == o.system && c.uri == o.uri)
+}
+
+// sameNode compares with a Coding that stands in a resource, without allocating.
+func (c coding) sameNode(system, code resource.Node) truth {
+	if c.code == "" || !code.Is(c.code) {
+		return no
+	}
+	raw := system.Raw()
+	if system.Kind() != resource.String || len(raw) <= 2 || !c.hasSystem() {
+		return unknown
+	}
+	if c.system != terminology.Unknown {
+		return truthOf(terminology.SystemOf(raw[1:len(raw)-1]) == c.system)
+	}
+	return truthOf(system.Is(c.uri))
+}
+
+// inResource says whether any Coding of the resource, meta excepted, is one of
+// these.
+func inResource(r *resource.Resource, wanted []coding) truth {
+	out := no
+	meta := r.Root().Get("meta")
+	r.Root().Descend(func(n resource.Node) bool {
+		if out == yes || n == meta {
+			return false
+		}
+		if n.Kind() == resource.Object {
+			if code := n.Get("code"); code.Kind() == resource.String && !n.Get("value").Exists() {
+				system := n.Get("system")
+				for _, w := range wanted {
+					out = max(out, w.sameNode(system, code))
+				}
+			}
+		}
+		return true
+	})
+	return out
+}
+
+// purposeCovers says whether a purpose of a rule covers a declared one: itself
+// and, within v3-ActReason, what stands below it.
+func purposeCovers(rule, declared coding) truth {
+	if t := rule.same(declared); t != no {
+		return t
+	}
+	return truthOf(rule.system == terminology.ActReason && declared.system == terminology.ActReason &&
+		terminology.Subsumes(terminology.ActReason.URI(), rule.code, declared.code))
+}

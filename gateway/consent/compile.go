@@ -1,0 +1,153 @@
+package consent
+
+import (
+	"time"
+
+	"github.com/handoff-health/handoff/fhir/label"
+	"github.com/handoff-health/handoff/fhir/terminology"
+)
+
+// A Question is the context that Consents are compiled for: one requester, one
+// purpose, one instant.
+type Question struct {
+	At      time.Time // its location is the offset in which dates are read
+	Action  string    // consentaction code
+	Purpose label.Code
+	// Person lists references that denote one person. A Consent about any of
+	// them is about all of them.
+	Person []string
+	Actor  *Actor
+	// Times overrides [DefaultTimes]; nil leaves it.
+	Times map[string]Times
+}
+
+// A Set is what is left of some Consents for one question. It is immutable and
+// safe for concurrent use.
+type Set struct {
+	bound  []bound
+	times  map[string]timeNames
+	loc    *time.Location
+	person []reference
+}
+
+// A bound Consent is one whose context elements have been answered.
+type bound struct {
+	c       *Consent
+	grants  bool // after period and the other versions have been looked at
+	person  bool // it is about the person of the question
+	context []truth
+	forms   []form
+}
+
+// A form says for which gated data a permit of a rule counts.
+type form struct {
+	part2   bool // 42 CFR 2.31, but for the discloser
+	psyNote bool // 45 CFR 164.508(a)(2), but for the discloser
+}
+
+// Compile takes those Consents that are in force for the question and answers
+// everything about them that does not depend on the resource. The order of
+// consents does not matter.
+func Compile(consents []*Consent, q Question) *Set {
+	s := &Set{loc: q.At.Location(), times: timesOf(q.Times)}
+	for _, p := range q.Person {
+		s.person = append(s.person, parseReference(p))
+	}
+	a := newAsker(q.Actor)
+	for _, k := range current(consents, s.person, s.loc) {
+		if b, ok := bind(k.c, &q, &a); ok {
+			b.person = about(k.c.patient, s.person)
+			b.grants = b.grants && !k.deniesOnly
+			s.bound = append(s.bound, b)
+		}
+	}
+	return s
+}
+
+func timesOf(override map[string]Times) map[string]timeNames {
+	if override == nil {
+		return defaultTimes
+	}
+	return compileTimes(override)
+}
+
+var defaultTimes = compileTimes(DefaultTimes())
+
+func about(patient reference, person []reference) bool {
+	for i := range person {
+		if person[i].same(patient) == yes {
+			return true
+		}
+	}
+	return false
+}
+
+// bind answers the context elements of a Consent's rules. ok is false if the
+// Consent cannot state anything.
+func bind(c *Consent, q *Question, a *asker) (b bound, ok bool) {
+	b = bound{c: c, grants: c.canGrant()}
+	root := &c.rules[0]
+	if root.own.period != nil {
+		switch root.own.period.holds(q.At) {
+		case no:
+			return b, false
+		case unknown:
+			b.grants = false
+		}
+	}
+	b.context = make([]truth, len(c.rules))
+	b.forms = make([]form, len(c.rules))
+	purpose := codingOf(q.Purpose)
+	anything := false
+	for i := range c.rules {
+		p := &c.rules[i]
+		reach, through := p.actors.reach(a)
+		t := min(reach, p.purposes.covers(purpose), p.actions.includes(q.Action))
+		if p.period != nil {
+			t = min(t, p.period.holds(q.At))
+		}
+		b.context[i] = t
+		if t == no {
+			continue
+		}
+		anything = true
+		if p.stance == permits && t == yes && b.grants {
+			b.forms[i] = c.form(p, purpose, a, through)
+		}
+	}
+	return b, anything
+}
+
+// covers answers the purpose element. A purpose that was not declared is unknown.
+func (r *codingRule) covers(declared coding) truth {
+	switch {
+	case r == nil:
+		return yes
+	case declared.code == "":
+		return unknown
+	}
+	t := truthOf(false)
+	for _, p := range r.any {
+		t = max(t, purposeCovers(p, declared))
+	}
+	if r.broken {
+		t = max(t, unknown)
+	}
+	return t
+}
+
+// includes answers the action element.
+func (r *codingRule) includes(action string) truth {
+	if r == nil {
+		return yes
+	}
+	want := coding{system: terminology.ConsentAction, code: action}
+	t := no
+	for _, c := range r.any {
+		t = max(t, c.same(want))
+	}
+	if r.broken || action == "" {
+		t = max(t, unknown)
+	}
+	return t
+}
