@@ -211,6 +211,23 @@ func (b *Batch) Forward(typ, id string) (opaque string, ok bool) {
 	return opaque, true
 }
 
+// Pending says how many ways back are not stored yet.
+func (b *Batch) Pending() int { return len(b.pending) }
+
+// Take moves what is not stored yet into a Batch of its own.
+func (b *Batch) Take() *Batch {
+	t := &Batch{b.m, b.system, b.slug, b.pending}
+	b.pending = map[remote]string{}
+	return t
+}
+
+// Merge adds what another Batch of the same system has not stored yet.
+func (b *Batch) Merge(other *Batch) {
+	for r, opaque := range other.pending {
+		b.pending[r] = opaque
+	}
+}
+
 // Save stores the ways back that are new.
 func (b *Batch) Save(ctx context.Context) error {
 	if len(b.pending) == 0 {

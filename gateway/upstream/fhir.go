@@ -148,7 +148,9 @@ func wrap(err error) error {
 		return fmt.Errorf("%w: %w", ErrSuppressed, err)
 	case client.Incomplete:
 		return fmt.Errorf("%w: %w", ErrIncomplete, err)
-	case client.Forbidden, client.BadRequest:
+	case client.BadRequest:
+		return fmt.Errorf("%w: %w: %w", ErrRefused, ErrQuery, err)
+	case client.Forbidden:
 		return fmt.Errorf("%w: %w", ErrRefused, err)
 	}
 	return fmt.Errorf("%w: %w", ErrFailed, err)

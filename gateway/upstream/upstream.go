@@ -16,6 +16,7 @@ var (
 	ErrIncomplete = errors.New("incomplete")                         // a search gave part of what matches
 	ErrSuppressed = errors.New("withheld by the system's own rules") // break-the-glass, restricted patient
 	ErrRefused    = errors.New("refused")                            // the system answered, and will answer the same again
+	ErrQuery      = errors.New("it cannot be asked like this")       // refused because of the parameters; wider may do
 	ErrFailed     = errors.New("failed")                             // no answer, or none that can be used
 )
 

@@ -1,0 +1,318 @@
+package broker
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/handoff-health/handoff/fhir/resource"
+	"github.com/handoff-health/handoff/gateway/identity"
+	"github.com/handoff-health/handoff/gateway/upstream"
+)
+
+// A rewriter turns a system's resources into this gateway's: the id becomes
+// opaque, references follow it, meta.source names the system's slug. Every
+// other byte stays as it came; meta.versionId too, which lets a caller see that
+// a record has changed and tells nothing else.
+//
+// A resource within another, as in a Bundle or Parameters, is refused; contained
+// ones are not meant. A reference becomes
+//
+//	Type/id, Type/id/_history/v     the same with the opaque id
+//	<a base of the system>/Type/id  relative, with the opaque id
+//	#x                              as it is: it stays within the resource
+//	anything else                   nothing: it leads past the gateway, or
+//	                                cannot be followed; identifier and display
+//	                                stand beside it as they came
+//
+// The same holds for Attachment.url and for links in the narrative. Canonical
+// URLs, identifier systems and the urls of extensions name things and stay.
+//
+// It is for one goroutine.
+type rewriter struct {
+	system string
+	bases  []string
+	source []byte // meta.source as JSON
+	ids    *identity.Batch
+	nested bool // a resource stands within the one at hand
+}
+
+func (b *Broker) rewriter(s *system) *rewriter {
+	w := &rewriter{system: s.Name(), bases: s.Bases()}
+	if len(w.bases) > 0 {
+		w.source = resource.Quote(b.o.IDs.Source(w.system))
+		w.ids = b.o.IDs.Batch(w.system)
+	}
+	return w
+}
+
+func (w *rewriter) unsaved() bool { return w.ids != nil && w.ids.Pending() > 0 }
+
+func (w *rewriter) take() *identity.Batch {
+	if w.ids == nil {
+		return nil
+	}
+	return w.ids.Take()
+}
+
+func (w *rewriter) save(ctx context.Context) error {
+	if w.ids == nil {
+		return nil
+	}
+	if err := w.ids.Save(ctx); err != nil {
+		return fmt.Errorf("%w: %w", errStore, err)
+	}
+	return nil
+}
+
+var (
+	errNoID   = errors.New("it has no id")
+	errNested = errors.New("it holds another resource, whose subject cannot be checked here")
+)
+
+// entry makes an Entry of a resource as it came.
+func (w *rewriter) entry(it upstream.Item) (Entry, error) {
+	e := Entry{Item: it, System: w.system, Remote: it.Resource.Reference()}
+	if len(w.bases) == 0 {
+		return e, nil
+	}
+	raw, err := w.rewrite(it.Resource)
+	if err == nil {
+		e.Resource, err = resource.Parse(raw)
+	}
+	if err != nil {
+		return Entry{}, fmt.Errorf("system %s: %s: %w: %w", w.system, it.Resource.Type(), upstream.ErrFailed, err)
+	}
+	return e, nil
+}
+
+func (w *rewriter) rewrite(r *resource.Resource) ([]byte, error) {
+	opaque, ok := w.ids.Forward(r.Type(), r.ID())
+	if !ok {
+		return nil, errNoID
+	}
+	root, edit := r.Root(), r.Edit()
+	edit.Replace(root.Get("id"), resource.Quote(opaque))
+	meta := root.Get("meta")
+	switch {
+	case meta.Kind() == resource.Object:
+		edit.Set(meta, "source", w.source)
+		edit.Remove(meta.Get("_source"))
+	default: // absent, or nothing that could be a Meta
+		edit.Set(root, "meta", append(append([]byte(`{"source":`), w.source...), '}'))
+	}
+	w.nested = false
+	for m := range root.Members() {
+		w.walk(edit, r.Raw(), root, m, place{root: true})
+	}
+	if w.nested {
+		return nil, errNested
+	}
+	return edit.Bytes(), nil
+}
+
+// place says where a value stands, as far as its meaning depends on it.
+type place struct {
+	root      bool // a member of the resource itself: its url is canonical
+	extension bool // a member of an Extension: its url is canonical
+	contained bool // a member of a contained resource
+}
+
+// walk changes one member, element or whatever is in it.
+func (w *rewriter) walk(edit *resource.Editor, raw []byte, parent, n resource.Node, at place) {
+	switch n.Kind() {
+	case resource.String:
+		w.text(edit, raw, parent, n, at)
+	case resource.Object:
+		inside := place{}
+		for m := range n.Members() {
+			w.walk(edit, raw, n, m, inside)
+		}
+	case resource.Array:
+		name := memberName(raw, n)
+		inside := place{
+			extension: string(name) == "extension" || string(name) == "modifierExtension",
+			contained: at.root && string(name) == "contained",
+		}
+		inside.root = inside.contained
+		for el := range n.Elements() {
+			if el.Kind() != resource.Object {
+				w.walk(edit, raw, n, el, inside)
+				continue
+			}
+			if inside.contained {
+				edit.RemoveMember(el.Get("meta"), "source")
+			}
+			for m := range el.Members() {
+				w.walk(edit, raw, el, m, inside)
+			}
+		}
+	}
+}
+
+// text changes a string that leads somewhere.
+func (w *rewriter) text(edit *resource.Editor, raw []byte, parent, n resource.Node, at place) {
+	name := memberName(raw, n)
+	switch string(name) {
+	case "resourceType":
+		w.nested = w.nested || !at.root
+	case "reference":
+		w.put(edit, parent, n, "reference")
+	case "url":
+		if !at.root && !at.extension {
+			w.put(edit, parent, n, "url")
+		}
+	case "fullUrl":
+		w.put(edit, parent, n, "fullUrl")
+	case "valueUrl", "valueUri":
+		if _, own := w.cut(n.Text()); own {
+			w.put(edit, parent, n, string(name))
+		}
+	case "div":
+		if s := n.Text(); strings.Contains(s, "href") || strings.Contains(s, "src") {
+			if t := w.narrative(s); t != s {
+				edit.Replace(n, resource.Quote(t))
+			}
+		}
+	}
+}
+
+// put replaces a reference, or removes it with its primitive extension.
+func (w *rewriter) put(edit *resource.Editor, parent, n resource.Node, name string) {
+	switch ref, ok := w.reference(n.Text()); {
+	case !ok:
+		edit.RemoveMember(parent, name)
+	case !n.Is(ref):
+		edit.Replace(n, resource.Quote(ref))
+	}
+}
+
+// reference gives what stands for a reference of the system here; ok is false
+// when nothing can.
+func (w *rewriter) reference(ref string) (string, bool) {
+	if strings.HasPrefix(ref, "#") {
+		return ref, true
+	}
+	rest, _ := w.cut(ref)
+	path, version, versioned := strings.Cut(rest, "/_history/")
+	base, typ, id, ok := resource.SplitReference(path)
+	if !ok || base != "" || path != typ+"/"+id || (versioned && !resource.ValidID(version)) {
+		return "", false
+	}
+	opaque, ok := w.ids.Forward(typ, id)
+	if !ok {
+		return "", false
+	}
+	out := typ + "/" + opaque
+	if versioned {
+		out += "/_history/" + version
+	}
+	return out, true
+}
+
+// cut takes a base of the system off an absolute URL; own says whether it
+// stood there.
+func (w *rewriter) cut(ref string) (rest string, own bool) {
+	if !strings.Contains(ref, "://") {
+		return ref, false
+	}
+	for _, b := range w.bases {
+		if b = strings.TrimRight(b, "/"); strings.HasPrefix(ref, b+"/") {
+			return ref[len(b)+1:], true
+		}
+	}
+	// Written otherwise: another case, a default port.
+	path, history, versioned := strings.Cut(ref, "/_history/")
+	base, typ, id, ok := resource.SplitReference(path)
+	if !ok || !upstream.OwnBase(w.bases, base) {
+		return ref, false
+	}
+	rest = typ + "/" + id
+	if versioned {
+		rest += "/_history/" + history
+	}
+	return rest, true
+}
+
+// narrative changes where links and images of an XHTML narrative lead.
+func (w *rewriter) narrative(s string) string {
+	var out strings.Builder
+	for {
+		start, end, ok := linkValue(s)
+		if !ok {
+			out.WriteString(s)
+			return out.String()
+		}
+		out.WriteString(s[:start])
+		out.WriteString(w.link(s[start:end]))
+		s = s[end:]
+	}
+}
+
+// link gives what stands for a link in a narrative. One that leads elsewhere on
+// the web, such as to a leaflet, is text that a person wrote, and stays; one
+// that leads to the system is followed here or nowhere.
+func (w *rewriter) link(target string) string {
+	if ref, ok := w.reference(target); ok {
+		return ref
+	}
+	_, own := w.cut(target)
+	lower := strings.ToLower(target)
+	for _, b := range w.bases {
+		own = own || strings.HasPrefix(lower, strings.ToLower(strings.TrimRight(b, "/")))
+	}
+	if own || !(strings.Contains(target, ":") || strings.HasPrefix(target, "#")) {
+		return "#"
+	}
+	return target
+}
+
+// linkValue finds the value of the next href or src attribute.
+func linkValue(s string) (start, end int, ok bool) {
+	for at := 0; ; {
+		h, c := strings.Index(s[at:], "href"), strings.Index(s[at:], "src")
+		var after int
+		switch {
+		case h < 0 && c < 0:
+			return 0, 0, false
+		case c < 0 || (h >= 0 && h < c):
+			after = at + h + len("href")
+		default:
+			after = at + c + len("src")
+		}
+		rest := strings.TrimLeft(s[after:], " \t\r\n")
+		if strings.HasPrefix(rest, "=") {
+			rest = strings.TrimLeft(rest[1:], " \t\r\n")
+			if rest != "" && (rest[0] == '"' || rest[0] == '\'') {
+				start = len(s) - len(rest) + 1
+				if n := strings.IndexByte(s[start:], rest[0]); n >= 0 {
+					return start, start + n, true
+				}
+			}
+		}
+		at = after
+	}
+}
+
+// memberName returns the member's name without allocating; nil for an element
+// of an array. It reads backwards from the value, which works because the
+// document was parsed: before a member's value stand its name and a colon.
+func memberName(raw []byte, n resource.Node) []byte {
+	start, _ := n.Span()
+	before := bytes.TrimRight(raw[:start], " \t\r\n")
+	if len(before) == 0 || before[len(before)-1] != ':' {
+		return nil
+	}
+	before = bytes.TrimRight(before[:len(before)-1], " \t\r\n")
+	if len(before) < 2 {
+		return nil
+	}
+	end := len(before) - 1
+	open := bytes.LastIndexByte(before[:end], '"')
+	if open < 0 || bytes.IndexByte(before[open:end], '\\') >= 0 || (open > 0 && before[open-1] == '\\') {
+		return []byte(n.Name()) // written with escapes
+	}
+	return before[open+1 : end]
+}
