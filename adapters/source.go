@@ -74,6 +74,9 @@ type Options struct {
 	// Fields are the columns that the mapping reads, for formats that find
 	// columns by name. None: the format's own list for its default mapping.
 	Fields []Field
+	// Kinds are the record types that the mapping knows, for formats with
+	// several. Others are rejected as unsupported. None: the format's own list.
+	Kinds []string
 	// MaxRecord is the largest record in bytes; 0 means 1 MiB (delimited files)
 	// or 8 MiB (HL7 v2).
 	MaxRecord int

@@ -1,0 +1,298 @@
+package hl7v2
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/handoff-health/handoff/adapters"
+	"github.com/handoff-health/handoff/adapters/charset"
+	"github.com/handoff-health/handoff/mappings"
+	"github.com/handoff-health/handoff/mappings/tree"
+)
+
+const (
+	cursorForm   = "hl71:%d:%d:%x"
+	defaultLimit = 8 << 20 // bytes of one message
+)
+
+// A Source reads messages of one file. See [adapters.Source].
+type Source struct {
+	name    string
+	limit   int
+	kinds   []string
+	charset charset.Encoding // configured; undecided: as MSH-18 says
+	in      *scanner
+	ahead   *segment
+	at      segment // the last one of the item returned last
+	batch   int     // messages since BHS, -1 outside a batch
+	batches int     // since FHS, -1 outside a file envelope
+}
+
+// Open starts to read messages.
+func Open(ctx context.Context, in adapters.Input, opts adapters.Options) (adapters.Source, error) {
+	s := &Source{name: in.Name, limit: opts.MaxRecord, kinds: opts.Kinds, batch: -1, batches: -1}
+	if s.limit <= 0 {
+		s.limit = defaultLimit
+	}
+	if s.kinds == nil {
+		s.kinds = []string{"ADT_A01", "ADT_A04"}
+	}
+	if p := opts.Profile; p != nil && p.Charset != "" {
+		enc, err := charset.Lookup(p.Charset)
+		if err != nil {
+			return nil, fmt.Errorf("%s: the profile's charset: %w", in.Name, err)
+		}
+		if enc.Wide() {
+			return nil, fmt.Errorf("%s: the profile's charset %s is not one for HL7 v2 files", in.Name, enc)
+		}
+		s.charset = enc
+	}
+	s.in = newScanner(in.Reader, s.limit)
+	if err := s.check(); err != nil {
+		return nil, err
+	}
+	return s, s.resume(ctx, opts.From)
+}
+
+func (s *Source) fault(code, format string, args ...any) error {
+	return &adapters.FileError{Source: s.name, Code: code, Reason: fmt.Sprintf(format, args...)}
+}
+
+// check looks at the first block: is there anything like HL7 v2 in it?
+func (s *Source) check() error {
+	head, err := s.in.r.Peek(64 << 10)
+	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, bufio.ErrBufferFull) {
+		return fmt.Errorf("%s: reading: %w", s.name, err)
+	}
+	if len(bytes.TrimSpace(head)) == 0 {
+		return s.fault("empty", "the input is empty")
+	}
+	enc, mark := charset.BOM(head)
+	if enc.Wide() {
+		return s.fault("encoding", "the file is %s; HL7 v2 files have one byte a delimiter", enc)
+	}
+	if mark > 0 {
+		b := make([]byte, mark)
+		_, _ = io.ReadFull(s.in.r, b)
+		s.in.count(b)
+		head = head[mark:]
+	}
+	sniff := new(charset.Sniffer)
+	_, _ = sniff.Write(head)
+	if sniff.Binary() {
+		return s.fault("binary", "this is binary data, not HL7 v2 messages")
+	}
+	for _, name := range []string{"MSH", "FHS", "BHS"} {
+		if bytes.Contains(head, []byte(name)) {
+			return nil
+		}
+	}
+	return s.fault("no-header", "no MSH, FHS or BHS segment in the first %d bytes: these are not HL7 v2 messages", len(head))
+}
+
+func (s *Source) resume(ctx context.Context, from adapters.Cursor) error {
+	if from == "" {
+		return nil
+	}
+	var off int64
+	var line int
+	var sum uint64
+	if n, err := fmt.Sscanf(string(from), cursorForm, &off, &line, &sum); n != 3 || err != nil {
+		return s.fault("cursor", "the cursor %q is not one of this format", from)
+	}
+	for s.at.end < off {
+		if _, err := s.Next(ctx); errors.Is(err, io.EOF) {
+			break
+		} else if err != nil {
+			return err
+		}
+	}
+	if s.at.end != off || s.at.sum != sum {
+		return s.fault("replaced", "the file is not the one that was read before: its first %d bytes differ", off)
+	}
+	return nil
+}
+
+// Cursor is the place after the last item.
+func (s *Source) Cursor() adapters.Cursor {
+	if s.at.end == 0 {
+		return ""
+	}
+	return adapters.Cursor(fmt.Sprintf(cursorForm, s.at.end, s.at.line, s.at.sum))
+}
+
+// Close does nothing: the reader is the caller's.
+func (s *Source) Close() error { return nil }
+
+func (s *Source) read(ctx context.Context) (segment, error) {
+	if s.ahead != nil {
+		seg := *s.ahead
+		s.ahead = nil
+		return seg, nil
+	}
+	if err := ctx.Err(); err != nil {
+		return segment{}, err
+	}
+	seg, err := s.in.next()
+	if err != nil && !errors.Is(err, io.EOF) {
+		return seg, fmt.Errorf("%s:%d: reading: %w", s.name, s.in.line, err)
+	}
+	return seg, err
+}
+
+// Next returns the next message, envelope segment or stretch of other text.
+func (s *Source) Next(ctx context.Context) (adapters.Item, error) {
+	if err := ctx.Err(); err != nil {
+		return adapters.Item{}, err
+	}
+	seg, err := s.read(ctx)
+	if err != nil {
+		return adapters.Item{}, err
+	}
+	pos := tree.Position{Source: s.name, Line: seg.line}
+	if len(bytes.TrimSpace(seg.body)) == 0 && !seg.long {
+		s.at = seg
+		return adapters.Item{Kind: adapters.Blank, Raw: seg.raw, Pos: pos}, nil
+	}
+	if kind, issues, ok := s.envelope(&seg); ok {
+		s.at = seg
+		return adapters.Item{Kind: kind, Issues: issues, Raw: seg.raw, Pos: pos}, nil
+	}
+	segs, long, err := s.collect(ctx, seg)
+	if err != nil {
+		return adapters.Item{}, err
+	}
+	s.at = segs[len(segs)-1]
+	return s.message(segs, long, pos), nil
+}
+
+// collect takes the segments that belong together: up to the next message, the
+// next envelope segment or the end of the frame.
+func (s *Source) collect(ctx context.Context, first segment) (segs []segment, long bool, err error) {
+	segs = []segment{first}
+	size, long := len(first.raw), first.long
+	for last := first; !last.block; {
+		seg, err := s.read(ctx)
+		if errors.Is(err, io.EOF) {
+			return segs, long, nil
+		}
+		if err != nil {
+			return nil, false, err
+		}
+		switch seg.name() {
+		case "MSH", "FHS", "BHS", "BTS", "FTS":
+			s.ahead = &seg
+			return segs, long, nil
+		}
+		if bytes.HasPrefix(seg.body, []byte("MSH")) {
+			s.ahead = &seg
+			return segs, long, nil
+		}
+		last = seg
+		size += len(seg.raw)
+		if long = long || seg.long || size > s.limit || len(segs) > maxSegments; long {
+			segs[len(segs)-1].end, segs[len(segs)-1].sum = seg.end, seg.sum
+			continue
+		}
+		segs = append(segs, seg)
+	}
+	return segs, long, nil
+}
+
+// envelope reads the segments of files and batches.
+func (s *Source) envelope(seg *segment) (adapters.Kind, []mappings.Issue, bool) {
+	switch seg.name() {
+	case "FHS":
+		s.batches = 0
+		return adapters.Header, nil, true
+	case "BHS":
+		if s.batches >= 0 {
+			s.batches++
+		}
+		s.batch = 0
+		return adapters.Header, nil, true
+	case "BTS":
+		n := s.batch
+		s.batch = -1
+		return adapters.Trailer, s.checkCount(seg, "BTS-1", "messages", n), true
+	case "FTS":
+		n := s.batches
+		s.batch, s.batches = -1, -1
+		return adapters.Trailer, s.checkCount(seg, "FTS-1", "batches", n), true
+	}
+	return 0, nil, false
+}
+
+func (s *Source) checkCount(seg *segment, field, what string, have int) []mappings.Issue {
+	issue := mappings.Issue{Severity: mappings.Warning, Field: field, Pos: tree.Position{Source: s.name, Line: seg.line, Path: field}}
+	if have < 0 {
+		issue.Code, issue.Message = "batch-unopened", "a trailer without its header"
+		return []mappings.Issue{issue}
+	}
+	if len(seg.body) < 5 {
+		return nil
+	}
+	text, _, _ := strings.Cut(string(seg.body[4:]), string(seg.body[3:4]))
+	said, err := strconv.Atoi(strings.TrimSpace(text))
+	if text == "" || err == nil && said == have {
+		return nil
+	}
+	issue.Code, issue.Message = "batch-count", fmt.Sprintf("the trailer does not state the %d %s that there are", have, what)
+	return []mappings.Issue{issue}
+}
+
+// message decodes segments into an item.
+func (s *Source) message(segs []segment, long bool, pos tree.Position) adapters.Item {
+	item := adapters.Item{Pos: pos}
+	for i := range segs {
+		item.Raw = append(item.Raw, segs[i].raw...)
+	}
+	if s.batch >= 0 {
+		s.batch++
+	}
+	m := message{source: s.name, enc: s.charset}
+	for i := range segs {
+		if len(segs[i].body) > 0 {
+			m.segs = append(m.segs, segs[i])
+		}
+	}
+	if len(m.segs) == 0 {
+		m.segs = segs[:1]
+	}
+	reject := func(line int, field, code, why string) adapters.Item {
+		item.Kind = adapters.Rejected
+		item.Issues = append([]mappings.Issue{{Severity: mappings.Error, Code: code, Field: field, Message: why,
+			Pos: tree.Position{Source: s.name, Line: line, Path: field}}}, m.issues...)
+		return item
+	}
+	if long {
+		return reject(pos.Line, "", "too-long", fmt.Sprintf("the message is longer than %d bytes or %d segments", s.limit, maxSegments))
+	}
+	rec, err := m.decode(item.Raw)
+	var se *SyntaxError
+	if errors.As(err, &se) {
+		if se.Line == 1 && se.Code == "no-msh" {
+			se.Line = pos.Line
+		}
+		return reject(se.Line, se.Field, se.Code, fmt.Sprintf("%s (byte %d of the segment)", se.Reason, se.Offset))
+	} else if err != nil {
+		return reject(pos.Line, "", "unreadable", err.Error())
+	}
+	if last := segs[len(segs)-1]; last.final && len(last.body) > 0 && (s.batch >= 0 || s.batches >= 0) {
+		m.warn(last.line, "", "batch-unterminated", "the file ends inside a batch")
+	}
+	if !slices.Contains(s.kinds, rec.Kind) {
+		return reject(pos.Line, "MSH-9", "unsupported", fmt.Sprintf("message type %s is not mapped", strings.ReplaceAll(rec.Kind, "_", "^")))
+	}
+	item.Kind, item.Record, item.Issues = adapters.Data, rec, m.issues
+	return item
+}
+
+var _ adapters.Source = (*Source)(nil)
