@@ -1,0 +1,94 @@
+package enforce
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/handoff-health/handoff/fhir/label"
+	"github.com/handoff-health/handoff/gateway/policy"
+)
+
+// A duty says what an obligation asks of the enforcement point.
+type duty struct {
+	label  string // v3-ActCode to put on the resource, a duty of the recipient
+	notice bool   // the notice of 42 CFR 2.32(a)
+	scope  bool   // an explanation of the consent, 2.32(b)
+	// Otherwise a duty of the discloser that audit discharges: the event is
+	// written from Result.Duties before the answer goes out.
+}
+
+// known are the obligations that can be carried out (design consent.md 3.7).
+var known = map[policy.Obligation]duty{
+	"AUDIT":                          {},
+	"AOD":                            {}, // accounting of disclosures, 45 CFR 164.528
+	"MINEC":                          {}, // carried out by the decision's Remove
+	"HUAPRV":                         {}, // a person's determination, recorded
+	"part2-emergency-record-2.51(c)": {},
+	"NOREUSE":                        {label: "NOREUSE"},
+	"NORDSCLCD":                      {label: "NORDSCLCD"},
+	"part2-notice-2.32(a)":           {notice: true},
+	"part2-consent-copy-2.32(b)":     {scope: true},
+}
+
+// owed is what a decision's obligations add up to.
+type owed struct {
+	all    []policy.Obligation
+	labels []label.Code
+	notice bool
+	scope  string
+}
+
+// duties reads the obligations. One that is not known, or that cannot be
+// carried out, is an error: the decision permits only together with it.
+func duties(d policy.Decision) (owed, error) {
+	var o owed
+	for _, name := range d.Obligations {
+		name = policy.Obligation(strings.TrimPrefix(string(name), label.ActCode+"|"))
+		what, ok := known[name]
+		if !ok {
+			return owed{}, &ObligationError{name, "it is not known here"}
+		}
+		if slices.Contains(o.all, name) {
+			continue
+		}
+		o.all = append(o.all, name)
+		if what.label != "" {
+			o.labels = append(o.labels, label.Code{System: label.ActCode, Code: what.label})
+		}
+		o.notice = o.notice || what.notice
+		if what.scope {
+			if o.scope = scopeOf(d.Reasons); o.scope == "" {
+				return owed{}, &ObligationError{name, "no reason of the decision names the consent"}
+			}
+		}
+	}
+	return o, nil
+}
+
+// scopeOf explains the consents that the decision rests on.
+func scopeOf(reasons []policy.Reason) string {
+	var consents []string
+	for _, permitOnly := range [...]bool{true, false} {
+		for _, r := range reasons {
+			if r.Consent == "" || permitOnly && r.Effect != "permit" {
+				continue
+			}
+			c := r.Consent
+			if r.Path != "" {
+				c = fmt.Sprintf("%s (%s)", c, r.Path)
+			}
+			if !slices.Contains(consents, c) {
+				consents = append(consents, c)
+			}
+		}
+		if len(consents) > 0 {
+			break
+		}
+	}
+	if len(consents) == 0 {
+		return ""
+	}
+	return "Disclosed on the patient's written consent " + strings.Join(consents, ", ") +
+		". The consent covers the purposes, recipients and information that it names, and nothing else."
+}

@@ -1,0 +1,153 @@
+package enforce
+
+import (
+	"bytes"
+	"strings"
+
+	"github.com/handoff-health/handoff/fhir/resource"
+)
+
+// pointsAtInvisible says whether anything in r, its narrative included, points
+// at what the caller may not see. It builds nothing, so that the usual resource
+// costs one pass.
+func pointsAtInvisible(r *resource.Resource, v Visibility) bool {
+	found := false
+	meta := r.Root().Get("meta")
+	r.Root().Descend(func(n resource.Node) bool {
+		if found || n == meta {
+			return false
+		}
+		switch n.Kind() {
+		case resource.Object:
+			ref := n.Get("reference")
+			if ref.Kind() == resource.String && !isVisible(ref.Text(), v) {
+				found = true
+			}
+			if div := n.Get("div"); div.Kind() == resource.String && narrativeReveals(div, v) {
+				found = true
+			}
+		case resource.String:
+			if ref := relative(n); ref != "" && !v.Visible(ref) {
+				found = true
+			}
+		}
+		return !found
+	})
+	return found
+}
+
+// isVisible judges the string of a Reference. Fragments stay within the
+// resource; what has no form of a literal reference is asked for all the same.
+func isVisible(ref string, v Visibility) bool {
+	return strings.HasPrefix(ref, "#") || ref == "" || v.Visible(ref)
+}
+
+// relative returns a string that is a relative literal reference
+// ("Binary/17" in an attachment's url, say), "" for any other.
+func relative(n resource.Node) string {
+	raw := n.Raw()
+	if len(raw) < 5 || raw[1] < 'A' || raw[1] > 'Z' || bytes.IndexByte(raw, '/') < 0 || bytes.IndexByte(raw, ' ') >= 0 {
+		return ""
+	}
+	ref := n.Text()
+	base, typ, _, ok := resource.SplitReference(ref)
+	if !ok || base != "" || !isResourceType(typ) {
+		return ""
+	}
+	return ref
+}
+
+// narrativeReveals looks at the links and images of a narrative.
+func narrativeReveals(div resource.Node, v Visibility) bool {
+	raw := div.Raw()
+	if !bytes.Contains(raw, []byte("href")) && !bytes.Contains(raw, []byte("src")) {
+		return false
+	}
+	text := div.Text()
+	for _, attribute := range [...]string{"href=", "src="} {
+		for rest := text; ; {
+			i := strings.Index(rest, attribute)
+			if i < 0 {
+				break
+			}
+			rest = rest[i+len(attribute):]
+			if rest == "" || rest[0] != '"' && rest[0] != '\'' {
+				continue
+			}
+			end := strings.IndexByte(rest[1:], rest[0])
+			if end < 0 {
+				break
+			}
+			if _, _, _, ok := resource.SplitReference(rest[1 : 1+end]); ok && !v.Visible(rest[1:1+end]) {
+				return true
+			}
+			rest = rest[1+end:]
+		}
+	}
+	return false
+}
+
+// invisible says whether the element i points at what the caller may not see.
+func (c *cutter) invisible(i int) bool {
+	e := c.elems[i]
+	if e.node.Kind() != resource.String || c.inMeta(i) {
+		return false
+	}
+	switch {
+	case e.name == "reference":
+		return !isVisible(e.node.Text(), c.visible)
+	case e.name == "div":
+		return narrativeReveals(e.node, c.visible)
+	}
+	ref := relative(e.node)
+	return ref != "" && !c.visible.Visible(ref)
+}
+
+func (c *cutter) inMeta(i int) bool {
+	for ; i > 0; i = c.elems[i].parent {
+		if c.elems[i].name == "meta" && c.elems[c.elems[i].parent].resource {
+			return true
+		}
+	}
+	return false
+}
+
+// cutInvisible cuts every reference to what the caller may not see and notes
+// its display, which often says what the target is.
+func (c *cutter) cutInvisible() error {
+	for i := range c.elems {
+		if c.elems[i].gone || !c.invisible(i) {
+			continue
+		}
+		e := c.elems[i]
+		if e.name == "reference" && e.parent >= 0 {
+			if d := c.elems[e.parent].node.Get("display"); d.Kind() == resource.String {
+				c.hide(secret{text: d.Text(), hard: isClinical(e.node.Text())})
+			}
+		}
+		at := c.element(i)
+		if e.name == "url" && c.elems[e.parent].typ != "Extension" { // an Attachment
+			at = e.parent
+		}
+		if err := c.cut(at); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// isClinical says whether a reference's target is clinical: then its display is
+// withheld even where it costs the resource. The names of people and places
+// may stand in other elements of their own right.
+func isClinical(ref string) bool {
+	_, typ, _, ok := resource.SplitReference(ref)
+	if !ok {
+		return true
+	}
+	switch typ {
+	case "Patient", "RelatedPerson", "Person", "Practitioner", "PractitionerRole", "Organization", "Location",
+		"HealthcareService", "Endpoint", "Device", "Group", "CareTeam":
+		return false
+	}
+	return true
+}
