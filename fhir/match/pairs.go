@@ -1,0 +1,130 @@
+package match
+
+import (
+	"cmp"
+	"slices"
+)
+
+// A Pair is two records of different systems that belong together, or may.
+type Pair struct {
+	A, B Person // as given
+	Verdict
+}
+
+// crowd is how many people may share an address or a telephone before it says
+// nothing: a shelter that is not named as one looks like this.
+const crowd = 5
+
+// Pairs compares the records of different systems. A pair that is Certain by
+// itself becomes Possible when either side has a second candidate in the
+// other's system: which of two is meant is for a reviewer. The result is in a
+// stable order.
+//
+// To be safe the set must hold, for every record, all that may be the same
+// person: everybody of one birth date, or everybody.
+func Pairs(people []Person) []Pair {
+	clean := withoutCrowds(people)
+	var out []Pair
+	var of [][2]int
+	for _, ij := range blocks(clean) {
+		i, j := ij[0], ij[1]
+		if people[i].System == people[j].System {
+			continue
+		}
+		if v := Judge(clean[i], clean[j]); v.Level > None {
+			out = append(out, Pair{people[i], people[j], v})
+			of = append(of, ij)
+		}
+	}
+	// Candidates of each record in each other system.
+	type side struct {
+		record int
+		system string
+	}
+	rivals := map[side]int{}
+	for _, ij := range of {
+		rivals[side{ij[0], people[ij[1]].System}]++
+		rivals[side{ij[1], people[ij[0]].System}]++
+	}
+	for k, ij := range of {
+		if rivals[side{ij[0], people[ij[1]].System}] > 1 || rivals[side{ij[1], people[ij[0]].System}] > 1 {
+			out[k].Level = Possible
+		}
+	}
+	return out
+}
+
+// blocks gives the pairs worth comparing, each once: those that share something
+// which a verdict can rest on.
+func blocks(people []Person) [][2]int {
+	keys := map[string][]int{}
+	for i, p := range people {
+		for _, k := range p.keys() {
+			if l := keys[k]; len(l) == 0 || l[len(l)-1] != i {
+				keys[k] = append(l, i)
+			}
+		}
+	}
+	seen := map[[2]int]bool{}
+	for _, list := range keys {
+		for x, i := range list {
+			for _, j := range list[x+1:] {
+				seen[[2]int{i, j}] = true
+			}
+		}
+	}
+	out := make([][2]int, 0, len(seen))
+	for ij := range seen {
+		out = append(out, ij)
+	}
+	slices.SortFunc(out, func(a, b [2]int) int { return cmp.Or(cmp.Compare(a[0], b[0]), cmp.Compare(a[1], b[1])) })
+	return out
+}
+
+// keys are what records are grouped by.
+func (p *Person) keys() []string {
+	var out []string
+	if p.Born != "" {
+		out = append(out, "b"+p.Born)
+	}
+	for _, id := range p.Identifiers {
+		out = append(out, "i"+id.System+"|"+id.Value)
+	}
+	for _, n := range p.Names {
+		given, family := n.Given, n.Family
+		if given > family { // swapped names meet too
+			given, family = family, given
+		}
+		out = append(out, "n"+given+"|"+family)
+	}
+	return out
+}
+
+// withoutCrowds takes addresses and telephones out that too many share.
+func withoutCrowds(people []Person) []Person {
+	count := map[string]map[string]bool{}
+	note := func(key string, p *Person) {
+		if count[key] == nil {
+			count[key] = map[string]bool{}
+		}
+		who := p.Born
+		if len(p.Names) > 0 {
+			who += "|" + p.Names[0].Given + "|" + p.Names[0].Family
+		}
+		count[key][who] = true
+	}
+	for i := range people {
+		for _, a := range people[i].Addresses {
+			note("a"+a, &people[i])
+		}
+		for _, t := range people[i].Phones {
+			note("t"+t[len(t)-7:], &people[i])
+		}
+	}
+	out := slices.Clone(people)
+	for i := range out {
+		out[i].Addresses = slices.DeleteFunc(slices.Clone(out[i].Addresses), func(a string) bool { return len(count["a"+a]) >= crowd })
+		out[i].Phones = slices.DeleteFunc(slices.Clone(out[i].Phones), func(t string) bool { return len(count["t"+t[len(t)-7:]]) >= crowd })
+	}
+	return out
+}
