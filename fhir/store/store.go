@@ -15,6 +15,11 @@ var (
 	ErrConflict = errors.New("version conflict") // the head is not the version the writer expected
 	ErrExists   = errors.New("exists already")   // a claim or a fact's key is taken
 	ErrDamaged  = errors.New("store is damaged") // what was read is not what was written
+	ErrNewer    = errors.New("written by a newer version of Handoff")
+	ErrLocked   = errors.New("locked by another process")
+	ErrFull     = errors.New("no space left")
+	ErrCursor   = errors.New("page cursor does not belong to this search")
+	ErrInvalid  = errors.New("invalid request to the store") // a fault of the caller: trying again does not help
 )
 
 // A Key names a resource on this server.
@@ -32,7 +37,10 @@ type Record struct {
 	Origin      resource.Origin
 	Labels      []string // computed security labels, "system|code"
 	LabelSet    string   // version of the label set they were computed with
-	Index       []string // search entries of the head, "param|value"
+	// Index holds the search entries of the head, "param|value", as a set: a
+	// store may sort them and drop repetitions and entries of reserved
+	// parameters. Only Read fills it.
+	Index []string
 }
 
 // What a Write may expect of the head.
@@ -52,6 +60,36 @@ type Write struct {
 	Claims []string
 }
 
+// A VersionError says what a writer expected and what the head is. It unwraps
+// to ErrConflict.
+type VersionError struct {
+	Key    Key
+	Expect int64 // as in Write
+	Have   int64 // newest version; Absent if there is no head or it is deleted and Expect is Absent
+}
+
+func (e *VersionError) Error() string {
+	if e.Expect == Absent {
+		return fmt.Sprintf("%s exists already, at version %d", e.Key, e.Have)
+	}
+	return fmt.Sprintf("%s is at version %d, not %d", e.Key, e.Have, e.Expect)
+}
+
+// Unwrap makes errors.Is(err, ErrConflict) true.
+func (e *VersionError) Unwrap() error { return ErrConflict }
+
+// A WriteError says which write of a unit failed, counted from 0.
+type WriteError struct {
+	Index int
+	Key   Key
+	Err   error
+}
+
+func (e *WriteError) Error() string { return fmt.Sprintf("write %d, %s: %v", e.Index, e.Key, e.Err) }
+
+// Unwrap gives the reason.
+func (e *WriteError) Unwrap() error { return e.Err }
+
 // A ClaimError says which resource holds a claim already.
 type ClaimError struct {
 	Claim  string
@@ -68,19 +106,28 @@ type Store interface {
 	// Read returns the newest version. A deleted resource gives its deletion
 	// record and no error; one that never was gives ErrNotFound.
 	Read(ctx context.Context, k Key) (*Record, error)
-	// ReadVersion returns one version; Index is not filled.
+	// ReadVersion returns one version; one that is not there gives ErrNotFound.
 	ReadVersion(ctx context.Context, k Key, version int64) (*Record, error)
 	// History returns versions newest first, below the version before (0: from
-	// the newest), at most limit.
+	// the newest), at most limit. A resource that never was gives ErrNotFound.
 	History(ctx context.Context, k Key, before int64, limit int) ([]*Record, error)
-	// Write does one compare-and-set; the record it returns is durable.
+	// Write does one compare-and-set; the record it returns is durable. An
+	// expectation that does not hold gives a *VersionError (ErrConflict), a
+	// deletion of what never was ErrNotFound. A Write that begins when ctx is
+	// done is not done; once begun it ends, whatever ctx says, so that its
+	// outcome is always known.
 	// A Write whose Raw, Origin, Labels and Index equal the head's still makes
 	// a version: who wants idempotence compares first.
 	Write(ctx context.Context, w Write) (*Record, error)
 	// Apply does several writes as one unit: all of them or none, and no
-	// reader sees some of them. The error names the write that failed.
+	// call of a reader sees some of them. The error is a *WriteError that names
+	// the write that failed. A resource stands at most once in a unit; claims
+	// that one write gives up another may take.
 	Apply(ctx context.Context, ws []Write) ([]*Record, error)
-	// Search returns heads that satisfy the plan, in its order.
+	// Search returns live heads that satisfy the plan, in its order. Over all
+	// pages every resource that is not written meanwhile comes exactly once.
+	// One whose sort value changes meanwhile may come twice or not at all; when
+	// sorted by _id none is missed. Index is not filled.
 	Search(ctx context.Context, p Plan) (Page, error)
 	// Count returns how many heads satisfy the plan's Where.
 	Count(ctx context.Context, p Plan) (int, error)
@@ -98,8 +145,8 @@ type Op uint8
 const (
 	Never  Op = iota
 	All       // every live resource of the type
-	And       // all Args
-	Or        // any of Args
+	And       // all Args; without Args the same as All
+	Or        // any of Args; without Args the same as Never
 	Not       // not Args[0]
 	Equal     // some entry of Param is exactly Value
 	Prefix    // some entry of Param starts with Value
@@ -142,10 +189,13 @@ type Plan struct {
 // A Page is a stretch of a search's result.
 type Page struct {
 	Records []*Record
-	Next    string // opaque place to go on from; "" at the end
+	// Next is an opaque place to go on from, "" at the end. It survives a
+	// restart and holds the last sort value: seal it before a client sees it.
+	Next string
 }
 
 // A Fact is a small value under a key, with a version for compare-and-set.
+// A version never comes again for its key, not even after expiry or deletion.
 type Fact struct {
 	Key     string
 	Value   []byte
@@ -154,7 +204,9 @@ type Fact struct {
 }
 
 // Facts keeps small values: used assertion ids, codes, links, id maps, cursors.
-// An expired fact is absent in every method.
+// An expired fact, one whose Expires is not after the store's clock, is absent
+// in every method. An expiry that has passed when it is given is refused with
+// ErrInvalid, because a used token id that is forgotten at once protects nothing.
 type Facts interface {
 	Get(ctx context.Context, key string) (Fact, error) // ErrNotFound
 	// PutIfAbsent gives exactly one of several concurrent callers success; the
@@ -162,9 +214,18 @@ type Facts interface {
 	PutIfAbsent(ctx context.Context, key string, value []byte, expires time.Time) (Fact, error)
 	// CompareAndSet replaces the fact of this version, else ErrConflict.
 	CompareAndSet(ctx context.Context, key string, version int64, value []byte, expires time.Time) (Fact, error)
+	// Delete removes a fact; one that is absent is no error.
 	Delete(ctx context.Context, key string) error
-	// Scan returns facts whose key starts with prefix and sorts after after.
+	// Scan returns facts whose key starts with prefix and sorts after after (as
+	// bytes), in order of key.
 	Scan(ctx context.Context, prefix, after string, limit int) ([]Fact, error)
+}
+
+// A Sweeper removes what has expired. Correctness never waits for it: it only
+// frees space.
+type Sweeper interface {
+	// Sweep returns how many facts it removed.
+	Sweep(ctx context.Context) (int, error)
 }
 
 // An Entry is one record of a stream.

@@ -1,0 +1,159 @@
+package sqlite
+
+import "sync/atomic"
+
+// maxParts is how many queries a driver may consist of; SQLite allows 500.
+const maxParts = 200
+
+// unknown is the size of what cannot be started from.
+const unknown = 1 << 30
+
+// caps are how far entries are counted: few where a few are enough to know the
+// better start, more only if every start has many.
+var caps = []int{64, 1024, 16384}
+
+// An estimator counts how many candidates a condition gives.
+type estimator struct {
+	*planner
+	cap   int
+	known map[*node]int // at this cap
+}
+
+// choose finds the condition with the fewest candidates that implies n, or nil
+// if n can only be answered by looking at every resource of the type.
+func (p *planner) choose(n *node) (*driver, error) {
+	e := &estimator{planner: p}
+	for _, e.cap = range caps {
+		e.known = map[*node]int{}
+		size, err := e.size(n)
+		if err != nil || size >= unknown {
+			return nil, err
+		}
+		if size < e.cap {
+			break
+		}
+	}
+	d := &driver{size: e.known[n]}
+	e.collect(n, d)
+	if len(d.parts) > maxParts {
+		return nil, nil
+	}
+	return d, nil
+}
+
+// size estimates, up to the cap, the candidates of n.
+func (e *estimator) size(n *node) (int, error) {
+	if size, ok := e.known[n]; ok {
+		return size, nil
+	}
+	size, err := e.count(n)
+	e.known[n] = size
+	return size, err
+}
+
+func (e *estimator) count(n *node) (int, error) {
+	switch n.kind {
+	case and:
+		least := unknown
+		for _, a := range n.args {
+			size, err := e.size(a)
+			if err != nil {
+				return 0, err
+			}
+			least = min(least, size)
+		}
+		return least, nil
+	case or:
+		sum := 0
+		for _, a := range n.args {
+			size, err := e.size(a)
+			if err != nil {
+				return 0, err
+			}
+			if sum += size; size >= unknown {
+				return unknown, nil
+			}
+		}
+		return sum, nil
+	case entries, column:
+		return e.rows(n)
+	case never, all, not:
+	}
+	return unknown, nil
+}
+
+func (e *estimator) rows(n *node) (int, error) {
+	parts := n.selects(e.typ)
+	if len(parts) > maxParts {
+		return unknown, nil
+	}
+	sum := 0
+	for _, part := range parts {
+		var c int
+		_, err := e.s.one(e.ctx, "SELECT count(*) FROM ("+part.sql+" LIMIT ?)", append(part.args, e.cap-sum), &c)
+		if err != nil {
+			return 0, err
+		}
+		if sum += c; sum >= e.cap {
+			return e.cap, nil
+		}
+	}
+	return sum, nil
+}
+
+// collect fills the driver with the cheapest way to n.
+func (e *estimator) collect(n *node, d *driver) {
+	switch n.kind {
+	case and:
+		best := n.args[0]
+		for _, a := range n.args {
+			if e.known[a] < e.known[best] {
+				best = a
+			}
+		}
+		e.collect(best, d)
+	case or:
+		for _, a := range n.args {
+			e.collect(a, d)
+		}
+	default:
+		d.parts = append(d.parts, n.selects(e.typ)...)
+		d.nodes = append(d.nodes, n)
+	}
+}
+
+// A typeSize is a count of a type's live resources and when it was taken.
+type typeSize struct{ count, at atomic.Int64 }
+
+// population returns about how many live resources of the type there are.
+func (p *planner) population() (int, error) {
+	v, _ := p.db.sizes.LoadOrStore(p.typ, new(typeSize))
+	size := v.(*typeSize)
+	writes := p.db.writes.Load()
+	if n := size.count.Load(); n > 0 && writes-size.at.Load() < n/4+64 {
+		return int(n), nil
+	}
+	var n int64
+	_, err := p.s.one(p.ctx, `SELECT count(*) FROM head INDEXED BY head_newest WHERE type = ? AND deleted = 0`, []any{p.typ}, &n)
+	if err != nil {
+		return 0, err
+	}
+	size.count.Store(n)
+	size.at.Store(writes)
+	return int(n), nil
+}
+
+// scanIsBetter says whether walking the type in the order asked for finds a
+// page sooner than sorting the driver's candidates. It takes conditions as
+// independent of each other, and is wrong by at most one walk over the type.
+func (p *planner) scanIsBetter(d *driver, limit int) (bool, error) {
+	if d.size < caps[1] {
+		return false, nil
+	}
+	n, err := p.population()
+	if err != nil || n == 0 {
+		return false, err
+	}
+	walk := float64(limit) * float64(n) / float64(d.size)
+	return walk*4 < float64(d.size), nil
+}

@@ -1,0 +1,190 @@
+package sqlite
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/handoff-health/handoff/fhir/store"
+)
+
+const factColumns = `key, value, version, expires, sum`
+
+func factSum(key, value []byte, version, expires int64) int64 {
+	return checksum(fmt.Sprintf("fact/%d/%d", version, expires), key, value)
+}
+
+// scanFact reads a row of factColumns.
+func (db *DB) scanFact(scan func(...any) error) (store.Fact, error) {
+	var (
+		key, value   []byte
+		expires, sum int64
+		f            store.Fact
+	)
+	if err := scan(&key, &value, &f.Version, &expires, &sum); err != nil {
+		return f, err
+	}
+	if sum != factSum(key, value, f.Version, expires) {
+		return f, db.damaged(fmt.Sprintf("fact %q", key))
+	}
+	f.Key, f.Value, f.Expires = string(key), value, fromNanos(expires)
+	return f, nil
+}
+
+// fact reads one fact that has not expired.
+func (db *DB) fact(ctx context.Context, s *session, key string) (f store.Fact, found bool, err error) {
+	err = s.each(ctx, `SELECT `+factColumns+` FROM fact WHERE key = ? AND (expires = 0 OR expires > ?)`,
+		[]any{blob(key), db.now().UnixNano()}, func(scan func(...any) error) (err error) {
+			found = true
+			f, err = db.scanFact(scan)
+			return err
+		})
+	return f, found, err
+}
+
+// Get returns a fact.
+func (db *DB) Get(ctx context.Context, key string) (store.Fact, error) {
+	var f store.Fact
+	err := db.read(ctx, func(s *session) (err error) {
+		var found bool
+		if f, found, err = db.fact(ctx, s, key); err == nil && !found {
+			err = fmt.Errorf("fact %q: %w", key, store.ErrNotFound)
+		}
+		return err
+	})
+	return f, err
+}
+
+func (db *DB) checkFact(key string, expires time.Time) error {
+	if key == "" {
+		return invalid("a fact without a key")
+	}
+	if expires.Year() > 2261 { // nanoseconds since 1970 end in 2262
+		return invalid("fact %q would expire in %d; give the zero time for never", key, expires.Year())
+	}
+	if !expires.IsZero() && !expires.After(db.now()) {
+		return invalid("fact %q would have expired at %s", key, expires.UTC().Format(time.RFC3339Nano))
+	}
+	return nil
+}
+
+// PutIfAbsent makes a fact that is not there or has expired.
+func (db *DB) PutIfAbsent(ctx context.Context, key string, value []byte, expires time.Time) (store.Fact, error) {
+	if err := db.checkFact(key, expires); err != nil {
+		return store.Fact{}, err
+	}
+	var f store.Fact
+	err := db.submit(ctx, func(t *txn) error {
+		_, found, err := db.fact(t.ctx, t.session, key)
+		if err != nil {
+			return err
+		}
+		if found {
+			return fmt.Errorf("fact %q: %w", key, store.ErrExists)
+		}
+		f, err = t.putFact(key, value, expires)
+		return err
+	})
+	return f, err
+}
+
+// CompareAndSet replaces a fact that still has this version.
+func (db *DB) CompareAndSet(ctx context.Context, key string, version int64, value []byte, expires time.Time) (store.Fact, error) {
+	if err := db.checkFact(key, expires); err != nil {
+		return store.Fact{}, err
+	}
+	var f store.Fact
+	err := db.submit(ctx, func(t *txn) error {
+		old, found, err := db.fact(t.ctx, t.session, key)
+		switch {
+		case err != nil:
+			return err
+		case !found:
+			return fmt.Errorf("fact %q is not there, expected version %d: %w", key, version, store.ErrConflict)
+		case old.Version != version:
+			return fmt.Errorf("fact %q is at version %d, not %d: %w", key, old.Version, version, store.ErrConflict)
+		}
+		f, err = t.putFact(key, value, expires)
+		return err
+	})
+	return f, err
+}
+
+// putFact writes a fact under a version that was never given before.
+func (t *txn) putFact(key string, value []byte, expires time.Time) (store.Fact, error) {
+	f := store.Fact{Key: key, Value: value, Expires: fromNanos(nanos(expires))}
+	if _, err := t.one(t.ctx, `UPDATE counter SET last = last + 1 WHERE name = 'fact' RETURNING last`, nil, &f.Version); err != nil {
+		return store.Fact{}, err
+	}
+	err := t.exec(t.ctx, `INSERT INTO fact (`+factColumns+`) VALUES (?, ?, ?, ?, ?)
+		ON CONFLICT (key) DO UPDATE SET value = excluded.value, version = excluded.version, expires = excluded.expires, sum = excluded.sum`,
+		blob(key), blob(value), f.Version, nanos(expires), factSum([]byte(key), value, f.Version, nanos(expires)))
+	if err != nil {
+		return store.Fact{}, err
+	}
+	return f, nil
+}
+
+// Delete removes a fact if it is there.
+func (db *DB) Delete(ctx context.Context, key string) error {
+	return db.submit(ctx, func(t *txn) error {
+		return t.exec(t.ctx, `DELETE FROM fact WHERE key = ?`, blob(key))
+	})
+}
+
+// Scan returns facts by key.
+func (db *DB) Scan(ctx context.Context, prefix, after string, limit int) ([]store.Fact, error) {
+	if limit < 1 {
+		return nil, invalid("limit %d", limit)
+	}
+	in := prefixSpan(prefix)
+	cond, args := in.condition("key")
+	args = append(args, blob(after), db.now().UnixNano(), limit)
+	var out []store.Fact
+	err := db.read(ctx, func(s *session) error {
+		return s.each(ctx, `SELECT `+factColumns+` FROM fact WHERE `+cond+` AND key > ? AND (expires = 0 OR expires > ?) ORDER BY key LIMIT ?`,
+			args, func(scan func(...any) error) error {
+				f, err := db.scanFact(scan)
+				out = append(out, f)
+				return err
+			})
+	})
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// sweepSlice bounds how long one Sweep keeps the writer from others.
+const sweepSlice = 1000
+
+// Sweep removes expired facts.
+func (db *DB) Sweep(ctx context.Context) (int, error) {
+	for total := 0; ; {
+		var n int64
+		err := db.submit(ctx, func(t *txn) (err error) {
+			n, err = t.change(t.ctx, `DELETE FROM fact WHERE key IN (SELECT key FROM fact WHERE expires > 0 AND expires <= ? LIMIT ?)`,
+				db.now().UnixNano(), sweepSlice)
+			return err
+		})
+		total += int(n)
+		if err != nil || n < sweepSlice {
+			return total, err
+		}
+	}
+}
+
+func (db *DB) sweepEvery(d time.Duration) {
+	tick := time.NewTicker(d)
+	defer tick.Stop()
+	for {
+		select {
+		case <-db.closing:
+			return
+		case <-tick.C:
+			// An expired fact is absent whether swept or not; the next round
+			// tries again.
+			_, _ = db.Sweep(context.Background())
+		}
+	}
+}

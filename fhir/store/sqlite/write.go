@@ -1,0 +1,221 @@
+package sqlite
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/handoff-health/handoff/fhir/resource"
+	"github.com/handoff-health/handoff/fhir/store"
+)
+
+// Write does one compare-and-set.
+func (db *DB) Write(ctx context.Context, w store.Write) (*store.Record, error) {
+	out, err := db.Apply(ctx, []store.Write{w})
+	if err != nil {
+		if we, ok := err.(*store.WriteError); ok { //nolint:errorlint // Apply returns it unwrapped
+			return nil, we.Err
+		}
+		return nil, err
+	}
+	return out[0], nil
+}
+
+// Apply does several writes as one unit.
+func (db *DB) Apply(ctx context.Context, ws []store.Write) ([]*store.Record, error) {
+	if err := check(ws); err != nil {
+		return nil, err
+	}
+	if len(ws) == 0 {
+		return nil, ctx.Err()
+	}
+	out := make([]*store.Record, len(ws))
+	err := db.submit(ctx, func(t *txn) error { return t.apply(ws, out) })
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// check refuses what no state of the store could make right.
+func check(ws []store.Write) error {
+	seen := make(map[store.Key]bool, len(ws))
+	for i := range ws {
+		if err := checkOne(&ws[i]); err != nil {
+			return &store.WriteError{Index: i, Key: ws[i].Key, Err: err}
+		}
+		if seen[ws[i].Key] {
+			return &store.WriteError{Index: i, Key: ws[i].Key, Err: invalid("it stands twice in the unit")}
+		}
+		seen[ws[i].Key] = true
+	}
+	return nil
+}
+
+func checkOne(w *store.Write) error {
+	switch {
+	case !resource.ValidType(w.Type):
+		return invalid("%q is not the name of a resource type", w.Type)
+	case !resource.ValidID(w.ID):
+		return invalid("%q is not a FHIR id", w.ID)
+	case w.Expect < store.AnyVersion:
+		return invalid("expected version %d", w.Expect)
+	case w.Deleted && len(w.Raw) > 0:
+		return invalid("a deletion has no content")
+	case !w.Deleted && len(w.Raw) == 0:
+		return invalid("no content")
+	}
+	for _, entry := range w.Index {
+		if _, _, ok := splitEntry(entry); !ok {
+			return invalid("index entry %q is not of the form param|value", entry)
+		}
+	}
+	for _, claim := range w.Claims {
+		if claim == "" {
+			return invalid("an empty claim")
+		}
+	}
+	return nil
+}
+
+// A pending write is one of a unit with what its head was.
+type pending struct {
+	write *store.Write
+	rid   int64
+	was   int64 // version of the head; 0: none
+	at    time.Time
+}
+
+// apply swings the heads first, then gives up and takes claims for the whole
+// unit, so that writes of one unit may pass a claim on.
+func (t *txn) apply(ws []store.Write, out []*store.Record) error {
+	now := t.db.now().UTC().Truncate(time.Millisecond)
+	ps := make([]pending, len(ws))
+	fail := func(i int, err error) error {
+		return &store.WriteError{Index: i, Key: ws[i].Key, Err: t.db.explain(err)}
+	}
+	for i := range ws {
+		ps[i] = pending{write: &ws[i], at: now}
+		if err := t.swing(&ps[i]); err != nil {
+			return fail(i, err)
+		}
+		index, err := t.index(&ps[i])
+		if err != nil {
+			return fail(i, err)
+		}
+		rec := ws[i].Record
+		rec.Version, rec.LastUpdated, rec.Index = ps[i].was+1, ps[i].at, index
+		out[i] = &rec
+	}
+	for i := range ps {
+		if err := t.releaseClaims(&ps[i]); err != nil {
+			return fail(i, err)
+		}
+	}
+	for i := range ps {
+		if err := t.takeClaims(&ps[i]); err != nil {
+			return fail(i, err)
+		}
+	}
+	return nil
+}
+
+// swing writes the new version and moves the head to it, if the head is what
+// the writer expects.
+func (t *txn) swing(p *pending) error {
+	w := p.write
+	if err := t.expect(p); err != nil {
+		return err
+	}
+	next, updated := p.was+1, resource.FormatInstant(p.at)
+	if p.was == 0 {
+		rid, err := t.insert(t.ctx, `INSERT INTO head (type, id, version, vid, updated, deleted) VALUES (?, ?, 0, 0, ?, 1)`,
+			w.Type, w.ID, updated)
+		if err != nil {
+			return err
+		}
+		p.rid = rid
+	}
+	origin, err := json.Marshal(w.Origin)
+	if err != nil {
+		return fmt.Errorf("encode the origin: %w", err)
+	}
+	labels := []byte("[]")
+	if len(w.Labels) > 0 {
+		if labels, err = json.Marshal(w.Labels); err != nil {
+			return fmt.Errorf("encode the labels: %w", err)
+		}
+	}
+	vid, err := t.insert(t.ctx, `INSERT INTO version (rid, version, updated, deleted, origin, labels, labelset, raw, sum) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		p.rid, next, updated, w.Deleted, origin, labels, w.LabelSet, blob(w.Raw),
+		versionSum(w.Key, next, updated, w.Deleted, origin, labels, w.LabelSet, w.Raw))
+	if err != nil {
+		return err
+	}
+	n, err := t.change(t.ctx, `UPDATE head SET version = ?, vid = ?, updated = ?, deleted = ? WHERE rid = ? AND version = ?`,
+		next, vid, updated, w.Deleted, p.rid, p.was)
+	if err == nil && n != 1 {
+		err = &store.VersionError{Key: w.Key, Expect: w.Expect, Have: p.was}
+	}
+	return err
+}
+
+// expect reads the head into p and compares it with what the writer expects.
+func (t *txn) expect(p *pending) error {
+	w := p.write
+	var (
+		deleted bool
+		updated string
+	)
+	found, err := t.one(t.ctx, `SELECT rid, version, deleted, updated FROM head WHERE type = ? AND id = ?`,
+		[]any{w.Type, w.ID}, &p.rid, &p.was, &deleted, &updated)
+	if err != nil {
+		return err
+	}
+	if !found && w.Deleted && w.Expect <= store.Absent {
+		return fmt.Errorf("%s: %w", w.Key, store.ErrNotFound)
+	}
+	ok := w.Expect == store.AnyVersion ||
+		w.Expect == store.Absent && (!found || deleted) ||
+		w.Expect > 0 && w.Expect == p.was
+	if !ok {
+		return &store.VersionError{Key: w.Key, Expect: w.Expect, Have: p.was}
+	}
+	// A clock that was set back must not let a newer version look older.
+	if last, err := parseInstant(updated); found && err == nil && last.After(p.at) {
+		p.at = last
+	}
+	return nil
+}
+
+// versionSum guards a row of version. It names the resource, so that rows that
+// were swapped show.
+func versionSum(k store.Key, version int64, updated string, deleted bool, origin, labels []byte, labelSet string, raw []byte) int64 {
+	return checksum(fmt.Sprintf("%s/%d/%s/%t", k, version, updated, deleted), origin, labels, []byte(labelSet), raw)
+}
+
+func parseInstant(s string) (time.Time, error) {
+	t, err := time.Parse(time.RFC3339, s)
+	return t.UTC(), err
+}
+
+// Expunge removes every trace of a resource.
+func (db *DB) Expunge(ctx context.Context, k store.Key) error {
+	return db.submit(ctx, func(t *txn) error {
+		var rid int64
+		found, err := t.one(t.ctx, `SELECT rid FROM head WHERE type = ? AND id = ?`, []any{k.Type, k.ID}, &rid)
+		if err != nil {
+			return err
+		}
+		if !found {
+			return fmt.Errorf("%s: %w", k, store.ErrNotFound)
+		}
+		for _, table := range []string{"entry", "claim", "version", "head"} {
+			if err := t.exec(t.ctx, "DELETE FROM "+table+" WHERE rid = ?", rid); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
