@@ -120,6 +120,7 @@ func (c *Client) principal(granted smart.Scopes) Principal {
 			Roles:            c.Roles,
 			TreatingProvider: c.TreatingProvider,
 			MedicalPersonnel: c.MedicalPersonnel,
+			Police:           c.OrganizationKind == Police,
 		},
 		Police:     c.OrganizationKind == Police,
 		Purposes:   c.Purposes,
