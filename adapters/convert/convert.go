@@ -43,10 +43,8 @@ func (j *Job) Run(ctx context.Context, paths []Path) ([]*flow.Report, error) {
 		run.twice = run.twice && !p.Stream
 	}
 	if run.twice {
-		for _, p := range paths {
-			if _, err := run.pass(ctx, p, run.final.survey); err != nil {
-				return nil, err
-			}
+		if err := run.survey(ctx, paths); err != nil {
+			return nil, err
 		}
 	}
 	if j.Bundle {
@@ -57,7 +55,7 @@ func (j *Job) Run(ctx context.Context, paths []Path) ([]*flow.Report, error) {
 	for _, p := range paths {
 		report := &flow.Report{Source: p.Name}
 		reports = append(reports, report)
-		_, err := run.pass(ctx, p, func(m *flow.Mapped) error { return run.item(state, report, m) })
+		err := run.pass(ctx, p, func(m *flow.Mapped) error { return run.item(state, report, m) })
 		if err != nil {
 			_ = run.out.Flush()
 			return reports, err
@@ -84,10 +82,30 @@ type run struct {
 	held    held // of a Bundle made from a stream
 }
 
-func (r *run) pass(ctx context.Context, p Path, handle func(*flow.Mapped) error) (n int, err error) {
+// survey reads all inputs to see how each record ends. What an expunged record
+// said about a shared resource must not come out either: then a second look
+// finds the final form without it.
+func (r *run) survey(ctx context.Context, paths []Path) error {
+	for range 2 {
+		for _, p := range paths {
+			if err := r.pass(ctx, p, r.final.survey); err != nil {
+				return err
+			}
+		}
+		if r.final.without != nil || !r.final.expunges() {
+			return nil
+		}
+		again := newState()
+		again.without = r.final.records
+		r.final = again
+	}
+	return nil
+}
+
+func (r *run) pass(ctx context.Context, p Path, handle func(*flow.Mapped) error) (err error) {
 	in, closer, err := p.Open()
 	if err != nil {
-		return 0, err
+		return err
 	}
 	defer func() {
 		if e := closer.Close(); err == nil && e != nil {
@@ -96,15 +114,15 @@ func (r *run) pass(ctx context.Context, p Path, handle func(*flow.Mapped) error)
 	}()
 	src, err := r.job.Format.Open(ctx, in, r.job.Options)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	opts := r.job.Mapping
 	opts.Source = mappings.Source{Adapter: r.job.Format.Name, Name: in.Name, SHA256: in.SHA256}
-	err = flow.Run(ctx, src, r.job.Mapper, opts, func(m *flow.Mapped) error { n++; return handle(m) })
+	err = flow.Run(ctx, src, r.job.Mapper, opts, handle)
 	if e := src.Close(); err == nil {
 		err = e
 	}
-	return n, err
+	return err
 }
 
 // item decides what becomes of one item and writes what comes of it.
@@ -128,6 +146,9 @@ func (r *run) item(s *state, report *flow.Report, m *flow.Mapped) error {
 		return nil
 	case res.Action == mappings.Expunge:
 		r.held.drop(s.take(res.Key))
+		r.held.forget(res.Key)
+		return nil
+	case r.twice && r.final.gone(res.Key):
 		return nil
 	}
 	wins := !r.twice || r.final.holds(res)
@@ -136,6 +157,9 @@ func (r *run) item(s *state, report *flow.Report, m *flow.Mapped) error {
 	}
 	for i := range res.Resources {
 		x := &res.Resources[i]
+		if r.job.Bundle && !r.twice {
+			r.held.use(res.Key, x)
+		}
 		switch {
 		case x.Owned && !wins:
 		case !x.Owned && (!s.supersedes(x) || r.twice && !r.final.holdsShared(x)):

@@ -19,6 +19,7 @@ type state struct {
 	records map[string]*seen
 	shared  map[string]seen
 	owned   map[string][]string // key → references, only where resources are held
+	without map[string]*seen    // records of an earlier survey: the expunged ones are left out
 }
 
 func newState() *state {
@@ -57,11 +58,14 @@ func (s *state) version(res *mappings.Result) flow.Outcome {
 		s.records[res.Key] = &seen{version: res.Version, digest: res.Digest}
 		return flow.Created
 	}
-	o := Compare(res, old.version, old.digest, old.ties)
+	o := flow.Compare(res, old.version, old.digest, old.ties)
 	switch {
 	case old.expunged:
 		return flow.Superseded
 	case o != flow.Updated:
+		if o == flow.Duplicate && res.Digest == old.digest {
+			old.version = max(old.version, res.Version)
+		}
 		if o == flow.Superseded && res.Version == old.version {
 			old.ties = append(old.ties, res.Digest)
 		}
@@ -73,39 +77,6 @@ func (s *state) version(res *mappings.Result) flow.Outcome {
 	}
 	old.version, old.digest = res.Version, res.Digest
 	return flow.Updated
-}
-
-// Compare judges a result against the newest known version of its record:
-// Updated if it is newer, Duplicate if its content is known, Superseded if it is
-// older. Of two contents with one version the greater digest is the newer; of
-// two without versions the one that comes later, and a content that was there
-// before (ties) is none, so that a replay changes nothing.
-func Compare(res *mappings.Result, version, digest string, ties []string) flow.Outcome {
-	if res.Digest == digest && res.Version == version {
-		return flow.Duplicate
-	}
-	if res.Version == version {
-		for _, d := range ties {
-			if d == res.Digest {
-				return flow.Duplicate
-			}
-		}
-	}
-	switch {
-	case res.Version == "" && version == "":
-		return flow.Updated
-	case res.Version != version:
-		if res.Version < version {
-			return flow.Superseded
-		}
-		if res.Digest == digest {
-			return flow.Duplicate
-		}
-		return flow.Updated
-	case res.Digest > digest:
-		return flow.Updated
-	}
-	return flow.Superseded
 }
 
 // supersedes says whether a shared resource is newer than the one known, and
@@ -128,6 +99,9 @@ func (s *state) supersedes(x *mappings.Resource) bool {
 func (s *state) survey(m *flow.Mapped) error {
 	o := s.judge(m)
 	if o == flow.Created || o == flow.Updated {
+		if was := s.without[m.Result.Key]; was != nil && was.expunged {
+			return nil
+		}
 		for i := range m.Result.Resources {
 			if x := &m.Result.Resources[i]; !x.Owned {
 				s.supersedes(x)
@@ -135,6 +109,22 @@ func (s *state) survey(m *flow.Mapped) error {
 		}
 	}
 	return nil
+}
+
+// expunges says whether any record is expunged.
+func (s *state) expunges() bool {
+	for _, r := range s.records {
+		if r.expunged {
+			return true
+		}
+	}
+	return false
+}
+
+// gone says whether the record is expunged in the end.
+func (s *state) gone(key string) bool {
+	r := s.records[key]
+	return r != nil && r.expunged
 }
 
 // holds says whether the result is the final version of its record.
@@ -162,6 +152,32 @@ func (s *state) take(key string) []string {
 type held struct {
 	order []string
 	last  map[string]*mappings.Resource
+	users map[string]map[string]bool // Patient → keys of the records that name it
+}
+
+// use notes that a record names a Patient.
+func (h *held) use(key string, x *mappings.Resource) {
+	if x.Type != "Patient" {
+		return
+	}
+	ref := x.Type + "/" + x.ID
+	if h.users == nil {
+		h.users = map[string]map[string]bool{}
+	}
+	if h.users[ref] == nil {
+		h.users[ref] = map[string]bool{}
+	}
+	h.users[ref][key] = true
+}
+
+// forget drops the Patients that only this record named.
+func (h *held) forget(key string) {
+	for ref, keys := range h.users {
+		if delete(keys, key); len(keys) == 0 {
+			delete(h.last, ref)
+			delete(h.users, ref)
+		}
+	}
 }
 
 func (h *held) put(ref string, x *mappings.Resource) {

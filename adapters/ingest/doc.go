@@ -1,0 +1,20 @@
+// Package ingest brings the records of a source into a store:
+//
+//	Source ── flow (map, in order) ── keep raw ── validate ── label ── index
+//	                                     │                                │
+//	                                     └── rejects        link ── one unit of writes
+//
+// Ids come from the source's keys, so a replay changes nothing: a known content
+// is a duplicate, an older one is superseded and never applied again, a newer
+// one updates what is stored. Everything that comes of one record is written as
+// one unit ([store.Store.Apply]) by compare-and-set. A cursor is kept after what
+// is durable, so that a run that was killed goes on where it stopped.
+//
+// The raw text of each record stands in the raw stream ([store.Log]), encrypted
+// under a key of its own that stands in [store.Facts]. The log is append-only;
+// expunging destroys the key, and with it every copy of the text and of its
+// rejects. What stays is a keyed hash.
+//
+// Custodian and origin come from the configuration alone. The package decides
+// nothing about access. It is called by cmd/handoff and by receivers.
+package ingest

@@ -1,0 +1,143 @@
+package ingest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/handoff-health/handoff/adapters/flow"
+	"github.com/handoff-health/handoff/fhir/store"
+	"github.com/handoff-health/handoff/mappings"
+)
+
+// expunge removes a record: its resources with their history, links, and the
+// key of its raw text and rejects. A keyed hash of its key stays, so that an
+// older export cannot bring it back. It can be repeated if it was interrupted:
+// the state goes last.
+func (p *Pipeline) expunge(ctx context.Context, m *flow.Mapped) (flow.Outcome, error) {
+	key := m.Result.Key
+	if key == "" {
+		m.Result.Issues = append(m.Result.Issues, mappings.Issue{Severity: mappings.Error, Code: "no-key", Message: "an expunge order that does not name its record"})
+		return flow.Rejected, nil
+	}
+	st, err := p.load(ctx, key)
+	if err != nil {
+		return 0, err
+	}
+	if st == nil {
+		st = new(recordState)
+	}
+	if st.Expunged != "" {
+		return flow.Duplicate, nil
+	}
+	record := p.hash("record", key)
+	if err := p.audit(ctx, Event{Kind: "expunge", Source: m.Item.Pos.Source, Record: record}); err != nil {
+		return 0, err
+	}
+	for _, o := range st.Owned {
+		if err := p.remove(ctx, o.Ref); err != nil {
+			return 0, err
+		}
+	}
+	for _, person := range st.Persons {
+		if err := p.expungePerson(ctx, person, record, m); err != nil {
+			return 0, err
+		}
+	}
+	gone := &recordState{Expunged: p.now().UTC().Format(time.RFC3339), fact: st.fact}
+	if err := p.save(ctx, key, gone); err != nil {
+		return 0, fmt.Errorf("keeping the expunge: %w", err)
+	}
+	return flow.Updated, nil
+}
+
+// remove takes a resource out of the store with everything about it.
+func (p *Pipeline) remove(ctx context.Context, ref string) error {
+	typ, id, _ := strings.Cut(ref, "/")
+	k := store.Key{Type: typ, ID: id}
+	if err := p.Store.Expunge(ctx, k); err != nil && !errors.Is(err, store.ErrNotFound) {
+		return fmt.Errorf("expunging a %s: %w", typ, err)
+	}
+	if f, ok := p.Linker.(Forgetter); ok {
+		if err := f.Forget(ctx, k); err != nil {
+			return fmt.Errorf("expunging the links of a %s: %w", typ, err)
+		}
+	}
+	return nil
+}
+
+// expungePerson removes what the record told about a Patient. If no other record
+// names the Patient it goes; else it is put back as the newest of the others
+// told it, without history.
+func (p *Pipeline) expungePerson(ctx context.Context, person, record string, m *flow.Mapped) error {
+	p.guards.forget(person)
+	g, known, err := p.guard(ctx, person)
+	if err != nil {
+		return err
+	}
+	others := slices.Clone(g.Uses)
+	others = slices.DeleteFunc(others, func(u use) bool { return u.Record == record })
+	var best *use
+	for i := range others {
+		u := &others[i]
+		if u.Stored > 0 && (best == nil || u.Version > best.Version || u.Version == best.Version && u.Digest > best.Digest) {
+			best = u
+		}
+	}
+	var keep *store.Record
+	typ, id, _ := strings.Cut(person, "/")
+	if best != nil {
+		keep, err = p.Store.ReadVersion(ctx, store.Key{Type: typ, ID: id}, best.Stored)
+		if err != nil && !errors.Is(err, store.ErrNotFound) {
+			return err
+		}
+	}
+	if err := p.remove(ctx, person); err != nil {
+		return err
+	}
+	next := guard{}
+	if keep != nil {
+		if next, err = p.putBack(ctx, keep, best, others); err != nil {
+			return err
+		}
+	} else if len(others) > 0 {
+		m.Result.Issues = append(m.Result.Issues, mappings.Issue{Severity: mappings.Warning, Code: "person-removed", Message: "the Patient was known from the expunged record alone; other records of the person need to be sent again"})
+	}
+	if !known {
+		return nil
+	}
+	if len(others) == 0 {
+		p.guards.forget(person)
+		return p.Facts.Delete(ctx, p.factKey("res", person))
+	}
+	for i := range others {
+		if others[i].Digest != next.Digest {
+			others[i].Stored = 0 // that version is gone with the history
+		}
+	}
+	return p.setGuard(ctx, person, func(g *guard) {
+		g.Version, g.Digest, g.Stored, g.Uses = next.Version, next.Digest, next.Stored, others
+	})
+}
+
+// putBack writes a Patient anew.
+func (p *Pipeline) putBack(ctx context.Context, keep *store.Record, from *use, others []use) (guard, error) {
+	res := &mappings.Result{Resources: []mappings.Resource{{Type: keep.Type, ID: keep.ID, Raw: keep.Raw}}}
+	recs, problem := p.prepare(res)
+	if problem != nil {
+		return guard{}, errors.New(problem.Message)
+	}
+	w, err := p.Store.Write(ctx, store.Write{Record: recs[0], Expect: store.Absent})
+	if err != nil {
+		return guard{}, fmt.Errorf("putting a Patient back: %w", err)
+	}
+	for i := range others {
+		if others[i].Digest == from.Digest {
+			others[i].Stored = w.Version
+		}
+	}
+	return guard{Version: from.Version, Digest: from.Digest, Stored: w.Version}, nil
+}

@@ -1,0 +1,220 @@
+package ingest
+
+import (
+	"bytes"
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/handoff-health/handoff/adapters"
+	"github.com/handoff-health/handoff/fhir/store"
+)
+
+// A recordState is what is kept of one record key.
+type recordState struct {
+	DataKey []byte   `json:"k,omitempty"` // of the record's raw text; gone with an expunge
+	Version string   `json:"v,omitempty"`
+	Digest  string   `json:"d,omitempty"` // "": nothing stored yet
+	Ties    []string `json:"t,omitempty"`
+	Owned   []owned  `json:"o,omitempty"`
+	// Persons are the Patients that the record names.
+	Persons  []string `json:"p,omitempty"`
+	Expunged string   `json:"x,omitempty"` // when
+
+	fact store.Fact
+}
+
+// An owned resource belongs to one record alone.
+type owned struct {
+	Ref     string `json:"r"`
+	Digest  string `json:"d"`
+	Version int64  `json:"s"` // in the store
+}
+
+// A guard is the newest source version of a resource that records share.
+type guard struct {
+	Version string `json:"v,omitempty"`
+	Digest  string `json:"d"`
+	Stored  int64  `json:"s"`           // its version in the store
+	Uses    []use  `json:"u,omitempty"` // of a Patient: the records that name it
+
+	fact store.Fact
+}
+
+// A use says what one record contributed to a Patient.
+type use struct {
+	Record  string `json:"r"` // keyed hash of the record's key
+	Version string `json:"v,omitempty"`
+	Digest  string `json:"d"`
+	Stored  int64  `json:"s,omitempty"` // store version with this content; 0: none
+}
+
+// hash is a keyed hash: who lacks the site key can neither test a guess nor
+// compare two sites.
+func (p *Pipeline) hash(parts ...string) string {
+	mac := hmac.New(sha256.New, p.SiteKey)
+	for _, s := range parts {
+		fmt.Fprintf(mac, "%d:%s", len(s), s)
+	}
+	return hex.EncodeToString(mac.Sum(nil)[:20])
+}
+
+func (p *Pipeline) factKey(kind, id string) string {
+	return "ingest/" + p.Origin.System + "/" + kind + "/" + id
+}
+
+func (p *Pipeline) recordKey(key string) string { return p.factKey("rec", p.hash("record", key)) }
+
+func (p *Pipeline) cursorKey(source string) string {
+	if abs, err := filepath.Abs(source); err == nil {
+		source = abs
+	}
+	return p.factKey("cur", p.hash("cursor", source))
+}
+
+func joinCursor(sha string, c adapters.Cursor) []byte { return []byte(sha + "\n" + string(c)) }
+
+func splitCursor(b []byte) (sha, cursor string) {
+	s, c, _ := bytes.Cut(b, []byte("\n"))
+	return string(s), string(c)
+}
+
+// load reads a record's state; nil if there is none.
+func (p *Pipeline) load(ctx context.Context, key string) (*recordState, error) {
+	fact, err := p.Facts.Get(ctx, p.recordKey(key))
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	st := &recordState{fact: fact}
+	if err := json.Unmarshal(fact.Value, st); err != nil {
+		return nil, fmt.Errorf("%w: the state of a record: %w", store.ErrDamaged, err)
+	}
+	return st, nil
+}
+
+// save writes a record's state back over the one that was loaded.
+func (p *Pipeline) save(ctx context.Context, key string, st *recordState) error {
+	raw, err := json.Marshal(st)
+	if err != nil {
+		return err
+	}
+	if st.fact.Key == "" {
+		st.fact, err = p.Facts.PutIfAbsent(ctx, p.recordKey(key), raw, time.Time{})
+	} else {
+		st.fact, err = p.Facts.CompareAndSet(ctx, st.fact.Key, st.fact.Version, raw, time.Time{})
+	}
+	return err
+}
+
+// put sets a fact whatever its version.
+func put(ctx context.Context, f store.Facts, key string, value []byte) error {
+	for {
+		_, err := f.PutIfAbsent(ctx, key, value, time.Time{})
+		if !errors.Is(err, store.ErrExists) {
+			return err
+		}
+		old, err := f.Get(ctx, key)
+		if errors.Is(err, store.ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if _, err = f.CompareAndSet(ctx, key, old.Version, value, time.Time{}); !errors.Is(err, store.ErrConflict) && !errors.Is(err, store.ErrNotFound) {
+			return err
+		}
+	}
+}
+
+// guards remembers guards that were read or written: a cache, never the truth.
+type guards struct {
+	mu sync.Mutex
+	m  map[string]guard
+}
+
+const maxGuards = 50_000
+
+func (g *guards) get(ref string) (guard, bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	x, ok := g.m[ref]
+	return x, ok
+}
+
+func (g *guards) set(ref string, x guard) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.m == nil || len(g.m) >= maxGuards {
+		g.m = map[string]guard{}
+	}
+	g.m[ref] = x
+}
+
+func (g *guards) forget(ref string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	delete(g.m, ref)
+}
+
+// guard returns the guard of a shared resource.
+func (p *Pipeline) guard(ctx context.Context, ref string) (guard, bool, error) {
+	if g, ok := p.guards.get(ref); ok {
+		return g, true, nil
+	}
+	fact, err := p.Facts.Get(ctx, p.factKey("res", ref))
+	if errors.Is(err, store.ErrNotFound) {
+		return guard{}, false, nil
+	}
+	if err != nil {
+		return guard{}, false, err
+	}
+	g := guard{fact: fact}
+	if err := json.Unmarshal(fact.Value, &g); err != nil {
+		return guard{}, false, fmt.Errorf("%w: the guard of a resource: %w", store.ErrDamaged, err)
+	}
+	p.guards.set(ref, g)
+	return g, true, nil
+}
+
+// setGuard writes a guard; change is applied to the newest one, several times
+// if others write too.
+func (p *Pipeline) setGuard(ctx context.Context, ref string, change func(*guard)) error {
+	for {
+		g, known, err := p.guard(ctx, ref)
+		if err != nil {
+			return err
+		}
+		g.Uses = append([]use(nil), g.Uses...)
+		change(&g)
+		raw, err := json.Marshal(g)
+		if err != nil {
+			return err
+		}
+		if known {
+			if bytes.Equal(raw, g.fact.Value) {
+				return nil
+			}
+			g.fact, err = p.Facts.CompareAndSet(ctx, g.fact.Key, g.fact.Version, raw, time.Time{})
+		} else {
+			g.fact, err = p.Facts.PutIfAbsent(ctx, p.factKey("res", ref), raw, time.Time{})
+		}
+		if err == nil {
+			p.guards.set(ref, g)
+			return nil
+		}
+		p.guards.forget(ref)
+		if !errors.Is(err, store.ErrConflict) && !errors.Is(err, store.ErrExists) && !errors.Is(err, store.ErrNotFound) {
+			return err
+		}
+	}
+}

@@ -1,0 +1,348 @@
+package ingest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/handoff-health/handoff/adapters"
+	"github.com/handoff-health/handoff/adapters/flow"
+	"github.com/handoff-health/handoff/fhir/resource"
+	"github.com/handoff-health/handoff/fhir/store"
+	"github.com/handoff-health/handoff/mappings"
+)
+
+// A Validator judges a resource before it is stored. Problems name the element
+// and never quote a value; none means that it may be stored.
+type Validator interface {
+	Validate(r *resource.Resource) (problems []string)
+}
+
+// A Labeler computes the security labels of a resource from its content and
+// origin: labels as "system|code", and the version of the label set.
+type Labeler interface {
+	Label(r *resource.Resource, o resource.Origin) (labels []string, set string, err error)
+}
+
+// An Indexer computes the search entries of a resource, "param|value".
+type Indexer interface {
+	Index(r *resource.Resource) ([]string, error)
+}
+
+// A Linker learns of stored persons. Link is called after a Patient was created
+// or changed; a failure is counted, the record stays stored.
+type Linker interface {
+	Link(ctx context.Context, patient *store.Record) error
+}
+
+// A Forgetter is a Linker that can be told that a resource was expunged.
+type Forgetter interface {
+	Forget(ctx context.Context, k store.Key) error
+}
+
+// An Auditor keeps events about records. Its error stops the run: what cannot
+// be audited is not done.
+type Auditor interface {
+	Audit(ctx context.Context, e Event) error
+}
+
+// An Event is something that happened to records, for the audit trail.
+type Event struct {
+	Kind   string // "run", "expunge", "seal"
+	System string
+	Source string
+	Record string // keyed hash of the record's key, for expunge and seal
+	Report *flow.Report
+}
+
+// A Pipeline ingests the sources of one system. All fields up to SiteKey are
+// required. It may run several sources one after the other.
+type Pipeline struct {
+	Format adapters.Format
+	Mapper flow.Mapper
+	Origin resource.Origin // Origin.System is the name under which state is kept
+	Store  store.Store
+	Facts  store.Facts
+	Log    store.Log
+	// SiteKey makes ids and keyed hashes: at least 16 bytes.
+	SiteKey []byte
+
+	Options   adapters.Options // of the source; From is filled in here
+	Validator Validator        // nil: what mappings build is valid by construction
+	Labeler   Labeler          // nil: labels are computed on read
+	Indexer   Indexer          // nil: no search entries
+	Linker    Linker
+	Auditor   Auditor
+	Clock     func() time.Time // nil: time.Now
+	Workers   int              // records stored side by side; 0: 32
+	Tick      func(*flow.Report)
+
+	guards guards
+}
+
+const (
+	defaultWorkers = 32
+	saveEvery      = 500 // items between two cursors
+	savePause      = time.Second
+)
+
+// A pending record is on its way to the store.
+type pending struct {
+	m       *flow.Mapped
+	outcome flow.Outcome
+	err     error
+	done    chan struct{}
+}
+
+// Run ingests one input: from its beginning, or, if a run over the same input
+// was interrupted, from where that one stopped. The report counts what this run
+// did, also if an error is returned with it.
+func (p *Pipeline) Run(ctx context.Context, in adapters.Input) (*flow.Report, error) {
+	report := &flow.Report{Source: in.Name}
+	if err := p.check(); err != nil {
+		return report, err
+	}
+	src, err := p.open(ctx, in)
+	if err != nil {
+		return report, err
+	}
+	defer func() { _ = src.Close() }()
+	ids, err := mappings.NewIDs(p.SiteKey)
+	if err != nil {
+		return report, err
+	}
+	opts := mappings.Options{IDs: ids, Received: p.now(), Source: mappings.Source{Adapter: p.Format.Name, Name: in.Name, SHA256: in.SHA256}}
+	if err := p.run(ctx, src, opts, in.Name, report); err != nil {
+		return report, err
+	}
+	if err := p.Facts.Delete(ctx, p.cursorKey(in.Name)); err != nil && !errors.Is(err, store.ErrNotFound) {
+		return report, fmt.Errorf("ingest %s: forgetting the cursor: %w", in.Name, err)
+	}
+	return report, p.audit(ctx, Event{Kind: "run", Source: in.Name, Report: report})
+}
+
+func (p *Pipeline) check() error {
+	switch {
+	case p.Store == nil || p.Facts == nil || p.Log == nil:
+		return errors.New("ingest: no store")
+	case p.Format.Open == nil || p.Mapper == nil:
+		return errors.New("ingest: no format or mapping")
+	case p.Origin.System == "":
+		return errors.New("ingest: no system: the origin of records comes from the configuration")
+	case len(p.SiteKey) < 16:
+		return errors.New("ingest: the site key needs at least 16 bytes")
+	case string(p.SiteKey) == mappings.TestKey:
+		return errors.New("ingest: the site key is the public test key of convert")
+	}
+	return nil
+}
+
+func (p *Pipeline) now() time.Time {
+	if p.Clock != nil {
+		return p.Clock()
+	}
+	return time.Now()
+}
+
+func (p *Pipeline) audit(ctx context.Context, e Event) error {
+	if p.Auditor == nil {
+		return nil
+	}
+	e.System = p.Origin.System
+	if err := p.Auditor.Audit(ctx, e); err != nil {
+		return fmt.Errorf("ingest: auditing: %w", err)
+	}
+	return nil
+}
+
+// open starts the source at the kept cursor. A file that was replaced since is
+// read from its beginning: what is known of it will be duplicates.
+func (p *Pipeline) open(ctx context.Context, in adapters.Input) (adapters.Source, error) {
+	opts := p.Options
+	fact, err := p.Facts.Get(ctx, p.cursorKey(in.Name))
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		return nil, fmt.Errorf("ingest %s: reading the cursor: %w", in.Name, err)
+	}
+	sha, cursor := splitCursor(fact.Value)
+	if cursor != "" && sha == in.SHA256 {
+		opts.From = adapters.Cursor(cursor)
+	}
+	return p.Format.Open(ctx, in, opts)
+}
+
+// run is the pipeline proper: the source's items in order, their records to
+// workers, the outcomes in order again.
+func (p *Pipeline) run(ctx context.Context, src adapters.Source, opts mappings.Options, source string, report *flow.Report) error {
+	n := p.Workers
+	if n <= 0 {
+		n = defaultWorkers
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	d := &dispatcher{inbox: make([]chan *pending, n), order: make(chan *pending, 4*n), keys: map[string]lane{}}
+	for i := range d.inbox {
+		d.inbox[i] = make(chan *pending, 16)
+		g.Go(func() error {
+			for job := range d.inbox[i] {
+				job.outcome, job.err = p.process(ctx, job.m)
+				d.finished(job)
+			}
+			return nil
+		})
+	}
+	g.Go(func() error {
+		defer d.close()
+		return flow.Run(ctx, src, p.Mapper, opts, func(m *flow.Mapped) error { return d.dispatch(ctx, m) })
+	})
+	c := &committer{p: p, source: source, sha: opts.Source.SHA256, report: report, saved: p.now()}
+	g.Go(func() error { return c.run(ctx, d.order) })
+	err := g.Wait()
+	// What was counted is durable: keep the place even if the run broke off.
+	if e := c.save(context.WithoutCancel(ctx)); err == nil {
+		err = e
+	}
+	return err
+}
+
+// A dispatcher sends records to workers so that those of one person, and those
+// of one record key, are processed in order.
+type dispatcher struct {
+	inbox []chan *pending
+	order chan *pending
+	wg    sync.WaitGroup
+	mu    sync.Mutex
+	keys  map[string]lane // record keys that are under way
+}
+
+type lane struct{ worker, count int }
+
+func (d *dispatcher) dispatch(ctx context.Context, m *flow.Mapped) error {
+	job := &pending{m: m, done: make(chan struct{})}
+	worker := 0
+	if m.Result != nil {
+		worker = d.lane(m.Result)
+		if m.Result.Action == mappings.Expunge {
+			d.wg.Wait() // alone: it may touch what others are writing
+		}
+		d.mu.Lock()
+		l := d.keys[m.Result.Key]
+		d.mu.Unlock()
+		if l.count > 0 && l.worker != worker {
+			d.wg.Wait()
+		}
+		d.mu.Lock()
+		l = d.keys[m.Result.Key]
+		d.keys[m.Result.Key] = lane{worker, l.count + 1}
+		d.mu.Unlock()
+	}
+	d.wg.Add(1)
+	select {
+	case d.inbox[worker] <- job:
+	case <-ctx.Done():
+		d.wg.Done()
+		return ctx.Err()
+	}
+	select {
+	case d.order <- job:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	if m.Result != nil && m.Result.Action == mappings.Expunge {
+		d.wg.Wait()
+	}
+	return nil
+}
+
+// lane picks the worker of a person, or of a record without one.
+func (d *dispatcher) lane(res *mappings.Result) int {
+	key := res.Key
+	for i := range res.Resources {
+		if res.Resources[i].Type == "Patient" {
+			key = res.Resources[i].ID
+			break
+		}
+	}
+	h := fnv.New32a()
+	_, _ = h.Write([]byte(key))
+	return int(h.Sum32() % uint32(len(d.inbox)))
+}
+
+func (d *dispatcher) finished(job *pending) {
+	if res := job.m.Result; res != nil {
+		d.mu.Lock()
+		if l := d.keys[res.Key]; l.count <= 1 {
+			delete(d.keys, res.Key)
+		} else {
+			d.keys[res.Key] = lane{l.worker, l.count - 1}
+		}
+		d.mu.Unlock()
+	}
+	close(job.done)
+	d.wg.Done()
+}
+
+func (d *dispatcher) close() {
+	for _, c := range d.inbox {
+		close(c)
+	}
+	close(d.order)
+}
+
+// A committer counts outcomes in the order of the input and keeps the cursor.
+type committer struct {
+	p      *Pipeline
+	source string
+	sha    string
+	report *flow.Report
+	cursor adapters.Cursor
+	since  int
+	saved  time.Time
+}
+
+func (c *committer) run(ctx context.Context, order <-chan *pending) error {
+	for {
+		var job *pending
+		var ok bool
+		select {
+		case job, ok = <-order:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		if !ok {
+			return nil
+		}
+		select {
+		case <-job.done:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		if job.err != nil {
+			return job.err
+		}
+		c.report.Count(job.m, job.outcome)
+		c.cursor = job.m.Cursor
+		if c.p.Tick != nil {
+			c.p.Tick(c.report)
+		}
+		if c.since++; c.since >= saveEvery || c.p.now().Sub(c.saved) > savePause {
+			if err := c.save(ctx); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+func (c *committer) save(ctx context.Context) error {
+	if c.since == 0 {
+		return nil
+	}
+	c.since, c.saved = 0, c.p.now()
+	if err := put(ctx, c.p.Facts, c.p.cursorKey(c.source), joinCursor(c.sha, c.cursor)); err != nil {
+		return fmt.Errorf("ingest %s: keeping the cursor: %w", c.source, err)
+	}
+	return nil
+}

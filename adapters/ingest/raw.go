@@ -1,0 +1,133 @@
+package ingest
+
+import (
+	"context"
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/handoff-health/handoff/adapters"
+	"github.com/handoff-health/handoff/adapters/flow"
+	"github.com/handoff-health/handoff/fhir/store"
+)
+
+// A sealedEntry is one entry of the raw or the reject stream.
+type sealedEntry struct {
+	Record string    `json:"record"` // last part of the fact that holds the key
+	Hash   string    `json:"hash"`   // keyed hash of the text
+	Source string    `json:"source"`
+	Line   int       `json:"line"`
+	At     time.Time `json:"at"`
+	Nonce  []byte    `json:"nonce"`
+	Box    []byte    `json:"box"` // AES-256-GCM
+}
+
+// boxed is what an entry's box holds.
+type boxed struct {
+	Raw    []byte           `json:"raw"`
+	Reject *adapters.Reject `json:"reject,omitempty"`
+}
+
+// RawStream and RejectStream name the log streams of a system.
+func RawStream(system string) string    { return "ingest/" + system + "/raw" }
+func RejectStream(system string) string { return "ingest/" + system + "/rejects" }
+
+func newDataKey() ([]byte, error) {
+	k := make([]byte, 32)
+	if _, err := rand.Read(k); err != nil {
+		return nil, fmt.Errorf("making a key: %w", err)
+	}
+	return k, nil
+}
+
+func aead(key []byte) (cipher.AEAD, error) {
+	b, err := aes.NewCipher(key)
+	if err != nil {
+		return nil, err
+	}
+	return cipher.NewGCM(b)
+}
+
+// keep appends a record's text to a stream, encrypted under the record's key.
+func (p *Pipeline) keep(ctx context.Context, stream, record string, key []byte, m *flow.Mapped, reject *adapters.Reject) error {
+	plain, err := json.Marshal(boxed{Raw: m.Item.Raw, Reject: reject})
+	if err != nil {
+		return err
+	}
+	seal, err := aead(key)
+	if err != nil {
+		return err
+	}
+	e := sealedEntry{Record: record, Hash: p.hash("raw", string(m.Item.Raw)), Source: m.Item.Pos.Source, Line: m.Item.Pos.Line,
+		At: p.now().UTC(), Nonce: make([]byte, seal.NonceSize())}
+	if _, err := rand.Read(e.Nonce); err != nil {
+		return fmt.Errorf("making a nonce: %w", err)
+	}
+	e.Box = seal.Seal(nil, e.Nonce, plain, []byte(stream+"|"+record))
+	raw, err := json.Marshal(e)
+	if err != nil {
+		return err
+	}
+	_, err = p.Log.Append(ctx, stream, raw)
+	return err
+}
+
+// A Kept is one entry of the raw or the reject stream as it is read back.
+type Kept struct {
+	Seq      uint64
+	At       time.Time
+	Source   string
+	Line     int
+	Hash     string           // keyed hash of the text
+	Expunged bool             // the key was destroyed: Raw and Reject are nil
+	Raw      []byte           // the text as it came
+	Reject   *adapters.Reject // in the reject stream
+}
+
+// Read returns entries of a system's raw or reject stream from a sequence number
+// on. facts holds their keys.
+func Read(ctx context.Context, log store.Log, facts store.Facts, system, stream string, from uint64, limit int) ([]Kept, error) {
+	entries, err := log.ReadFrom(ctx, stream, from, limit)
+	if err != nil {
+		return nil, err
+	}
+	var out []Kept
+	for _, entry := range entries {
+		var e sealedEntry
+		if err := json.Unmarshal(entry.Data, &e); err != nil {
+			return out, fmt.Errorf("%w: %s entry %d: %w", store.ErrDamaged, stream, entry.Seq, err)
+		}
+		k := Kept{Seq: entry.Seq, At: e.At, Source: e.Source, Line: e.Line, Hash: e.Hash}
+		fact, err := facts.Get(ctx, "ingest/"+system+"/rec/"+e.Record)
+		if err != nil && !errors.Is(err, store.ErrNotFound) {
+			return out, err
+		}
+		var st recordState
+		if err == nil {
+			if err := json.Unmarshal(fact.Value, &st); err != nil {
+				return out, fmt.Errorf("%w: the state of a record: %w", store.ErrDamaged, err)
+			}
+		}
+		if k.Expunged = len(st.DataKey) == 0; !k.Expunged {
+			open, err := aead(st.DataKey)
+			if err != nil {
+				return out, err
+			}
+			plain, err := open.Open(nil, e.Nonce, e.Box, []byte(stream+"|"+e.Record))
+			if err != nil {
+				return out, fmt.Errorf("%w: %s entry %d does not open", store.ErrDamaged, stream, entry.Seq)
+			}
+			var b boxed
+			if err := json.Unmarshal(plain, &b); err != nil {
+				return out, fmt.Errorf("%w: %s entry %d: %w", store.ErrDamaged, stream, entry.Seq, err)
+			}
+			k.Raw, k.Reject = b.Raw, b.Reject
+		}
+		out = append(out, k)
+	}
+	return out, nil
+}

@@ -1,0 +1,221 @@
+package ingest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/handoff-health/handoff/adapters"
+	"github.com/handoff-health/handoff/adapters/flow"
+	"github.com/handoff-health/handoff/fhir/resource"
+	"github.com/handoff-health/handoff/fhir/store"
+	"github.com/handoff-health/handoff/mappings"
+)
+
+// process does with one item what its kind and result ask for. An error stops
+// the run; nothing of the item is acknowledged then.
+func (p *Pipeline) process(ctx context.Context, m *flow.Mapped) (flow.Outcome, error) {
+	if err := ctx.Err(); err != nil {
+		return flow.Rejected, err
+	}
+	switch m.Item.Kind {
+	case adapters.Header, adapters.Trailer, adapters.Blank:
+		return flow.NonRecord, nil
+	case adapters.Data:
+	default:
+		return flow.Rejected, p.reject(ctx, m)
+	}
+	var o flow.Outcome
+	var err error
+	switch m.Result.Action {
+	case mappings.Upsert, mappings.Seal:
+		o, err = p.upsert(ctx, m)
+	case mappings.Expunge:
+		o, err = p.expunge(ctx, m)
+	default:
+		return flow.Rejected, p.reject(ctx, m)
+	}
+	if err != nil {
+		return flow.Rejected, fmt.Errorf("ingest %s: %w", m.Item.Pos, err)
+	}
+	if o == flow.Rejected {
+		return o, p.reject(ctx, m)
+	}
+	return o, nil
+}
+
+// reject queues a rejected record with its text, once for each place and text.
+func (p *Pipeline) reject(ctx context.Context, m *flow.Mapped) error {
+	key := "reject " + p.hash(m.Item.Pos.Source, fmt.Sprint(m.Item.Pos.Line), string(m.Item.Raw))
+	if m.Result != nil && m.Result.Key != "" {
+		// Under the record's own key, so that an expunge reaches it.
+		st, err := p.ensure(ctx, m.Result.Key)
+		if err != nil || st.Expunged != "" {
+			return err
+		}
+		return p.queue(ctx, m, m.Result.Key, key, st)
+	}
+	st, err := p.ensure(ctx, key)
+	if err != nil {
+		return err
+	}
+	return p.queue(ctx, m, key, key, st)
+}
+
+func (p *Pipeline) queue(ctx context.Context, m *flow.Mapped, recordKey, once string, st *recordState) error {
+	mark := p.factKey("rej", p.hash(once))
+	if _, err := p.Facts.Get(ctx, mark); err == nil {
+		return nil // queued by an earlier run
+	} else if !errors.Is(err, store.ErrNotFound) {
+		return err
+	}
+	r := flow.RejectOf(m)
+	if err := p.keep(ctx, RejectStream(p.Origin.System), p.hash("record", recordKey), st.DataKey, m, &r); err != nil {
+		return fmt.Errorf("ingest %s: queueing a reject: %w", m.Item.Pos, err)
+	}
+	if _, err := p.Facts.PutIfAbsent(ctx, mark, nil, time.Time{}); err != nil && !errors.Is(err, store.ErrExists) {
+		return err
+	}
+	return nil
+}
+
+// ensure loads a record's state, or makes one that holds nothing but a key.
+func (p *Pipeline) ensure(ctx context.Context, key string) (*recordState, error) {
+	for {
+		st, err := p.load(ctx, key)
+		if err != nil || st != nil {
+			return st, err
+		}
+		st = new(recordState)
+		if st.DataKey, err = newDataKey(); err != nil {
+			return nil, err
+		}
+		if err = p.save(ctx, key, st); !errors.Is(err, store.ErrExists) {
+			return st, err
+		}
+	}
+}
+
+// upsert stores a record's resources if they are newer than what is known.
+func (p *Pipeline) upsert(ctx context.Context, m *flow.Mapped) (flow.Outcome, error) {
+	res := m.Result
+	st, err := p.load(ctx, res.Key)
+	if err != nil {
+		return 0, err
+	}
+	outcome := flow.Created
+	if st != nil && st.Expunged != "" {
+		return flow.Superseded, nil // what was expunged does not come back by itself
+	}
+	if st != nil && st.Digest != "" {
+		if outcome = flow.Compare(res, st.Version, st.Digest, st.Ties); outcome != flow.Updated {
+			return outcome, p.remember(ctx, res, st, outcome)
+		}
+	}
+	records, problem := p.prepare(res)
+	if problem != nil {
+		res.Issues = append([]mappings.Issue{*problem}, res.Issues...)
+		return flow.Rejected, nil
+	}
+	if st == nil {
+		if st, err = p.ensure(ctx, res.Key); err != nil {
+			return 0, err
+		}
+	}
+	record := p.hash("record", res.Key)
+	if err := p.keep(ctx, RawStream(p.Origin.System), record, st.DataKey, m, nil); err != nil {
+		return 0, fmt.Errorf("keeping the raw text: %w", err)
+	}
+	if res.Action == mappings.Seal {
+		if err := p.audit(ctx, Event{Kind: "seal", Source: m.Item.Pos.Source, Record: record}); err != nil {
+			return 0, err
+		}
+	}
+	u := &unit{p: p, res: res, st: st, records: records, record: record}
+	if err := u.store(ctx); err != nil {
+		return 0, err
+	}
+	res.Issues = append(res.Issues, u.issues...)
+	if res.Version == st.Version && st.Digest != "" {
+		st.Ties = append(st.Ties, st.Digest)
+	} else {
+		st.Ties = nil
+	}
+	st.Version, st.Digest, st.Owned = res.Version, res.Digest, u.owned
+	for i := range res.Resources {
+		if x := &res.Resources[i]; x.Type == "Patient" && !slices.Contains(st.Persons, ref(x)) {
+			st.Persons = append(st.Persons, ref(x))
+		}
+	}
+	if err := p.save(ctx, res.Key, st); err != nil {
+		return 0, fmt.Errorf("keeping the record's state: %w", err)
+	}
+	p.link(ctx, u)
+	res.Issues = append(res.Issues, u.linkIssues...)
+	return outcome, nil
+}
+
+// remember keeps what a duplicate or an older version tells.
+func (p *Pipeline) remember(ctx context.Context, res *mappings.Result, st *recordState, o flow.Outcome) error {
+	switch {
+	case o == flow.Duplicate && res.Digest == st.Digest && res.Version > st.Version:
+		st.Version = res.Version
+	case o == flow.Superseded && res.Version == st.Version && !slices.Contains(st.Ties, res.Digest) && len(st.Ties) < 16:
+		st.Ties = append(st.Ties, res.Digest)
+	default:
+		return nil
+	}
+	return p.save(ctx, res.Key, st)
+}
+
+func ref(x *mappings.Resource) string { return x.Type + "/" + x.ID }
+
+// prepare parses, validates, labels and indexes a result's resources.
+func (p *Pipeline) prepare(res *mappings.Result) ([]store.Record, *mappings.Issue) {
+	bad := func(code, format string, args ...any) *mappings.Issue {
+		return &mappings.Issue{Severity: mappings.Error, Code: code, Message: fmt.Sprintf(format, args...)}
+	}
+	out := make([]store.Record, len(res.Resources))
+	for i := range res.Resources {
+		x := &res.Resources[i]
+		r, err := resource.Parse(x.Raw)
+		if err != nil || r.Type() != x.Type || r.ID() != x.ID {
+			return nil, bad("invalid-resource", "the mapping made a %s that cannot be read", x.Type)
+		}
+		if p.Validator != nil {
+			if problems := p.Validator.Validate(r); len(problems) > 0 {
+				return nil, bad("invalid-resource", "the mapping made a %s that is not valid: %s", x.Type, problems[0])
+			}
+		}
+		rec := store.Record{Key: store.Key{Type: x.Type, ID: x.ID}, Raw: x.Raw, Origin: p.Origin}
+		if p.Labeler != nil {
+			if rec.Labels, rec.LabelSet, err = p.Labeler.Label(r, p.Origin); err != nil {
+				return nil, bad("label", "a %s could not be labelled: %v", x.Type, err)
+			}
+		}
+		if p.Indexer != nil {
+			if rec.Index, err = p.Indexer.Index(r); err != nil {
+				return nil, bad("index", "a %s could not be indexed: %v", x.Type, err)
+			}
+		}
+		out[i] = rec
+	}
+	return out, nil
+}
+
+// link tells the linker about the Patients that changed.
+func (p *Pipeline) link(ctx context.Context, u *unit) {
+	if p.Linker == nil {
+		return
+	}
+	for _, rec := range u.written {
+		if rec.Type != "Patient" || rec.Deleted {
+			continue
+		}
+		if err := p.Linker.Link(ctx, rec); err != nil {
+			u.linkIssues = append(u.linkIssues, mappings.Issue{Severity: mappings.Warning, Code: "link-failed", Message: "the person is stored but was not linked: " + err.Error()})
+		}
+	}
+}
