@@ -63,6 +63,9 @@ func (k *RemoteKeys) Keys(ctx context.Context, kid string) (*KeySet, error) {
 	}
 	// The fetch outlives a caller that goes away: others wait for it too.
 	done := k.calls.DoChan("", func() (any, error) {
+		if set, err := k.kept(kid); set != nil || err != nil {
+			return set, err // somebody else's fetch ended just now
+		}
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), fetchTimeout)
 		defer cancel()
 		return k.fetch(ctx)
