@@ -148,13 +148,11 @@ func (db *DB) session(ctx context.Context, reader bool) (*session, error) {
 	if err != nil {
 		return nil, db.explain(fmt.Errorf("open: %w", err))
 	}
-	pragma := "PRAGMA journal_mode = WAL"
 	if reader {
-		pragma = "PRAGMA query_only = ON"
-	}
-	if _, err := conn.ExecContext(ctx, pragma); err != nil {
-		_ = conn.Close()
-		return nil, db.explain(fmt.Errorf("open: %w", err))
+		if _, err := conn.ExecContext(ctx, "PRAGMA query_only = ON"); err != nil {
+			_ = conn.Close()
+			return nil, db.explain(fmt.Errorf("open: %w", err))
+		}
 	}
 	return newSession(conn), nil
 }

@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/handoff-health/handoff/fhir/store"
@@ -101,6 +102,8 @@ CREATE TABLE position (
 ) WITHOUT ROWID;
 `}
 
+var errNoWAL = errors.New("the file system does not support a write-ahead log")
+
 // migrate brings the file to this program's layout, in one transaction, or says
 // why it cannot. A file of something else is not touched.
 func (db *DB) migrate(ctx context.Context, s *session) (err error) {
@@ -112,7 +115,16 @@ func (db *DB) migrate(ctx context.Context, s *session) (err error) {
 		return fmt.Errorf("%s is an SQLite database of something else (application id %#x, %d tables), not a Handoff store", db.path, uint32(app), tables)
 	case version > schemaVersion:
 		return fmt.Errorf("%s: %w: its layout is %d, this program knows up to %d", db.path, store.ErrNewer, version, schemaVersion)
-	case app == applicationID && version == schemaVersion:
+	}
+	// Only now is it known to be ours: the mode is kept in the file.
+	var mode string
+	if err := s.conn.QueryRowContext(ctx, "PRAGMA journal_mode = WAL").Scan(&mode); err != nil {
+		return db.explain(fmt.Errorf("switch to a write-ahead log: %w", err))
+	}
+	if mode != "wal" {
+		return fmt.Errorf("%s: %w", db.path, errNoWAL)
+	}
+	if app == applicationID && version == schemaVersion {
 		return nil
 	}
 	if err := s.exec(ctx, "BEGIN IMMEDIATE"); err != nil {

@@ -147,6 +147,15 @@ func pagingUnderWrites(t *testing.T, e *env) {
 			}
 		}
 	})
+	for until := time.Now().Add(300 * time.Millisecond); time.Now().Before(until) && !t.Failed(); {
+		e.pageEveryWay(t, steady, restless)
+	}
+	stop.Store(true)
+	wg.Wait()
+}
+
+func (e *env) pageEveryWay(t *testing.T, steady, restless int) {
+	t.Helper()
 	for _, sort := range [][]store.SortKey{
 		nil, {{Param: "k"}}, {{Param: "k", Descending: true}}, {{Param: store.ParamID}}, {{Param: store.ParamLastUpdated}},
 	} {
@@ -154,8 +163,6 @@ func pagingUnderWrites(t *testing.T, e *env) {
 			e.checkComplete(t, store.Plan{Type: "Patient", Where: where, Sort: sort, Limit: 7}, steady, restless)
 		}
 	}
-	stop.Store(true)
-	wg.Wait()
 }
 
 func (e *env) checkComplete(t *testing.T, p store.Plan, steady, restless int) {
