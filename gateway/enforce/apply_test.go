@@ -154,7 +154,7 @@ func TestPositionsOfPrimitives(t *testing.T) {
 		{"first", given[:1], `"given":[null,"Cat"],"_given":[{"id":"b","extension":[{"url":"u","valueString":"v"}]},null]`},
 		{"last", given[2:], `"given":["Ann",null],"_given":[{"id":"a"},{"id":"b","extension":[{"url":"u","valueString":"v"}]}]`},
 		{"a value that only the twin has", twins[1:2], `"given":["Ann","Cat"],"_given":[{"id":"a"},null]`},
-		{"the twin of a value takes the value", twins[:1], `"given":[null,"Cat"],"_given":[{"id":"b","extension":[{"url":"u","valueString":"v"}]},null]`},
+		{"what hangs on a value leaves the value", twins[:1], `"given":["Ann",null,"Cat"],"_given":[null,{"id":"b","extension":[{"url":"u","valueString":"v"}]},null]`},
 	} {
 		got, err := Apply(s, policy.Decision{Effect: policy.Redact, Remove: c.remove}, VisibleFunc(all))
 		if err != nil {

@@ -2,6 +2,7 @@ package enforce
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/handoff-health/handoff/fhir/label"
 	"github.com/handoff-health/handoff/fhir/resource"
@@ -25,7 +26,11 @@ func (c *cutter) run(remove []resource.Node) error {
 		if !ok {
 			return ErrForeignNode
 		}
-		if err := c.cut(c.element(i)); err != nil {
+		at := c.element(i)
+		if slices.ContainsFunc(c.labels.Elements, func(e label.Element) bool { return e.Node == n }) {
+			at = c.labelled(i)
+		}
+		if err := c.cut(at); err != nil {
 			return err
 		}
 	}

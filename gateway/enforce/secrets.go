@@ -49,10 +49,7 @@ func (c *cutter) gather() {
 			continue
 		}
 		inline := isInline(&e.Labels)
-		from := c.element(i)
-		if member, _ := c.named(i); inline && strings.HasPrefix(c.elems[member].name, "_") {
-			c.noteText(from, true)
-		}
+		from := c.labelled(i)
 		for at := from; at < c.elems[from].end; at++ {
 			c.noteCode(at)
 			c.noteText(at, inline)

@@ -95,31 +95,38 @@ func (t *tree) named(i int) (member, position int) {
 
 // element takes a withheld value to the element that means it: a Coding to its
 // CodeableConcept (the text and the other codings say the same), a reference's
-// string to its Reference, the `_x` twin to the primitive it belongs to.
+// string to its Reference.
 func (t *tree) element(i int) int {
-	for e := t.elems[i]; e.parent >= 0; e = t.elems[i] {
-		member, position := t.named(i)
+	for t.elems[i].parent >= 0 {
+		member, _ := t.named(i)
 		m := t.elems[member]
-		switch owner := m.parent; {
-		case m.name == "coding":
-			i = owner
-		case m.name == "reference" && e.node.Kind() == resource.String:
-			i = owner
-		case strings.HasPrefix(m.name, "_"):
-			twin := t.child(owner, m.name[1:])
-			if twin < 0 {
-				return i
-			}
-			if position < 0 || t.elems[twin].node.Kind() != resource.Array {
-				return twin
-			}
-			if at := t.at(twin, position); at >= 0 {
-				return at
-			}
-			return i
-		default:
-			return i
+		if m.name != "coding" && (m.name != "reference" || t.elems[i].node.Kind() != resource.String) {
+			break
 		}
+		i = m.parent
+	}
+	return i
+}
+
+// labelled is element for a value that bears a label: there the `_x` twin of a
+// primitive stands for the primitive.
+func (t *tree) labelled(i int) int {
+	i = t.element(i)
+	member, position := t.named(i)
+	m := t.elems[member]
+	base, ok := strings.CutPrefix(m.name, "_")
+	if !ok || m.parent < 0 {
+		return i
+	}
+	twin := t.child(m.parent, base)
+	switch {
+	case twin < 0:
+		return i
+	case position < 0 || t.elems[twin].node.Kind() != resource.Array:
+		return twin
+	}
+	if at := t.at(twin, position); at >= 0 {
+		return at
 	}
 	return i
 }
