@@ -17,21 +17,18 @@ import (
 // time.
 type HTTPFetcher struct{ client *http.Client }
 
-// NewHTTPFetcher uses the transport; nil makes one with the process's defaults.
-func NewHTTPFetcher(transport http.RoundTripper) *HTTPFetcher {
-	if transport == nil {
-		transport = &http.Transport{
+// NewHTTPFetcher makes one with a connection pool of its own.
+func NewHTTPFetcher() *HTTPFetcher {
+	return &HTTPFetcher{&http.Client{
+		Transport: &http.Transport{
 			Proxy:                  http.ProxyFromEnvironment,
 			TLSHandshakeTimeout:    fetchTimeout,
 			ResponseHeaderTimeout:  fetchTimeout,
 			MaxResponseHeaderBytes: 64 << 10,
 			IdleConnTimeout:        time.Minute,
 			ForceAttemptHTTP2:      true,
-		}
-	}
-	return &HTTPFetcher{&http.Client{
-		Transport: transport,
-		Timeout:   fetchTimeout,
+		},
+		Timeout: fetchTimeout,
 		CheckRedirect: func(*http.Request, []*http.Request) error {
 			return errors.New("redirects are not followed")
 		},

@@ -217,7 +217,7 @@ func TestTheSignerMakesWhatTheEndpointTakes(t *testing.T) {
 
 func TestRegistrationsAreChecked(t *testing.T) {
 	good := clientsOf(t)[0]
-	fetcher := auth.NewHTTPFetcher(nil)
+	fetcher := auth.NewHTTPFetcher()
 	for note, change := range map[string]func(*auth.Client){
 		"no id": func(c *auth.Client) { c.ID = "" }, "odd id": func(c *auth.Client) { c.ID = "a b" }, "long id": func(c *auth.Client) { c.ID = strings.Repeat("a", 256) },
 		"no organisation": func(c *auth.Client) { c.Organization = "" }, "no kind": func(c *auth.Client) { c.OrganizationKind = "" },
@@ -300,7 +300,7 @@ func urlWorld(t *testing.T, s *keyServer) *world {
 	w := newWorld(t)
 	cs := w.clients
 	cs[0].JWKS, cs[0].JWKSURL = nil, s.URL+"/jwks.json"
-	r, err := auth.NewRegistry(cs, auth.NewHTTPFetcher(nil), w.clock.now)
+	r, err := auth.NewRegistry(cs, auth.NewHTTPFetcher(), w.clock.now)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -383,7 +383,7 @@ func TestCacheControlIsKept(t *testing.T) {
 	} {
 		s := newKeyServer(t, string(jwks(keys()["es"])))
 		s.control = control
-		k, err := auth.NewRemoteKeys(s.URL, auth.NewHTTPFetcher(nil), nil)
+		k, err := auth.NewRemoteKeys(s.URL, auth.NewHTTPFetcher(), nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -412,7 +412,7 @@ func TestOddKeyServersAreNotBelieved(t *testing.T) {
 	} {
 		s := newKeyServer(t, good)
 		change(s)
-		k, err := auth.NewRemoteKeys(s.URL, auth.NewHTTPFetcher(nil), nil)
+		k, err := auth.NewRemoteKeys(s.URL, auth.NewHTTPFetcher(), nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -420,7 +420,7 @@ func TestOddKeyServersAreNotBelieved(t *testing.T) {
 			t.Errorf("%s was believed", note)
 		}
 	}
-	k, err := auth.NewRemoteKeys("http://127.0.0.1:1/jwks", auth.NewHTTPFetcher(nil), nil)
+	k, err := auth.NewRemoteKeys("http://127.0.0.1:1/jwks", auth.NewHTTPFetcher(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -431,7 +431,7 @@ func TestOddKeyServersAreNotBelieved(t *testing.T) {
 
 func TestCallersAtOnceShareAFetch(t *testing.T) {
 	s := newKeyServer(t, string(jwks(keys()["es"])))
-	k, err := auth.NewRemoteKeys(s.URL, auth.NewHTTPFetcher(nil), nil)
+	k, err := auth.NewRemoteKeys(s.URL, auth.NewHTTPFetcher(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
