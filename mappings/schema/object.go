@@ -88,6 +88,14 @@ func (o *Object) set(e *Element, v value) {
 	}
 }
 
+// Check says whether text can be the element's value.
+func Check(e *Element, text string) error {
+	if reason := check(e, text); reason != "" {
+		return &ValueError{e.Name, reason}
+	}
+	return nil
+}
+
 // check says why text cannot be the element's value, "" if it can.
 func check(e *Element, text string) string {
 	switch e.Kind {

@@ -1,0 +1,165 @@
+package mappings
+
+import (
+	"errors"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/expr-lang/expr"
+	"github.com/expr-lang/expr/ast"
+	"github.com/expr-lang/expr/file"
+	"github.com/expr-lang/expr/vm"
+)
+
+// A program is a compiled expression with what it reads.
+type program struct {
+	vm     *vm.Program
+	at     string       // file:line
+	typ    reflect.Type // of the result; nil: any
+	fields []string     // columns or HL7 fields it depends on, through lets too
+}
+
+// A scope is what an expression can see: names with a sample of their type.
+type scope struct {
+	env    map[string]any
+	inItem bool // relative paths are allowed
+}
+
+// with adds a name to a copy of the scope.
+func (s scope) with(name string, sample any) scope {
+	env := make(map[string]any, len(s.env)+1)
+	for k, v := range s.env {
+		env[k] = v
+	}
+	env[name] = sample
+	return scope{env, s.inItem}
+}
+
+// compileExpr compiles the expression in n. kind is the kind that the result
+// must have, reflect.Invalid for any.
+func (c *compiler) compileExpr(n *node, s scope, kind reflect.Kind) *program {
+	if n.kind != yamlScalar || strings.TrimSpace(n.text) == "" {
+		n.errorf("an expression is missing")
+		return nil
+	}
+	v := &expressionVisitor{c: c, inItem: s.inItem, read: map[string]bool{}}
+	opts := append(slices.Clone(c.options), expr.Env(s.env), expr.Patch(v))
+	switch kind {
+	case reflect.Bool:
+		opts = append(opts, expr.AsBool(), expr.WarnOnAny())
+	case reflect.String:
+		opts = append(opts, expr.AsKind(reflect.String), expr.WarnOnAny())
+	}
+	compiled, err := expr.Compile(n.text, opts...)
+	if err == nil && v.err != nil {
+		err = v.err
+	}
+	if err != nil {
+		c.expressionError(n, err, v)
+		return nil
+	}
+	p := &program{vm: compiled, at: n.at(), typ: compiled.Node().Type()}
+	for f := range v.read {
+		p.fields = append(p.fields, f)
+	}
+	slices.Sort(p.fields)
+	return p
+}
+
+// expressionError puts the error where it stands in the file: an expression on
+// one line starts at its node, one in a block on the line after.
+func (c *compiler) expressionError(n *node, err error, v *expressionVisitor) {
+	line, column, message := n.line, n.column, err.Error()
+	var fe *file.Error
+	if errors.As(err, &fe) {
+		message = fe.Message
+		at := fe.Line
+		offset := fe.Column
+		if v.err != nil && at == 0 {
+			at, offset = 1, v.at
+		}
+		switch {
+		case n.block:
+			line, column = n.line+max(1, at), offset+1
+			if line <= len(n.src.lines) {
+				text := n.src.lines[line-1]
+				column += len(text) - len(strings.TrimLeft(text, " "))
+			}
+		case at <= 1:
+			column += offset
+			if n.quoted {
+				column++
+			}
+		}
+	} else if v.err != nil {
+		column += v.at
+		if n.quoted {
+			column++
+		}
+	}
+	n.src.errorAt(line, column, "in the expression: %s", message)
+}
+
+// An expressionVisitor checks what the expression compiler cannot: that paths
+// and vocabularies named in calls exist. It also notes which fields are read.
+type expressionVisitor struct {
+	c      *compiler
+	inItem bool
+	read   map[string]bool
+	err    error
+	at     int // column of err in the expression, from 0
+}
+
+// Visit implements ast.Visitor.
+func (v *expressionVisitor) Visit(n *ast.Node) {
+	switch e := (*n).(type) {
+	case *ast.IdentifierNode:
+		if slices.Contains(v.c.m.shape.columns, e.Value) {
+			v.read[e.Value] = true
+		}
+		for _, f := range v.c.letFields[e.Value] {
+			v.read[f] = true
+		}
+	case *ast.CallNode:
+		callee, ok := e.Callee.(*ast.IdentifierNode)
+		if !ok {
+			return
+		}
+		v.call(callee.Value, e)
+	}
+}
+
+func (v *expressionVisitor) call(name string, e *ast.CallNode) {
+	isPath := name == "text" || name == "has" || name == "count"
+	isVocabulary := name == "code" || name == "mapped" || name == "targets" || name == "known"
+	if !isPath && !isVocabulary || len(e.Arguments) == 0 {
+		return
+	}
+	arg, ok := e.Arguments[0].(*ast.StringNode)
+	if !ok {
+		v.fail(e.Arguments[0], name+" needs a quoted name as its first argument")
+		return
+	}
+	if isVocabulary {
+		if v.c.m.vocabularies[arg.Value] == nil {
+			v.fail(arg, "unknown vocabulary \""+arg.Value+"\""+didYouMean(arg.Value, v.c.vocabularyNames()))
+		}
+		return
+	}
+	p, err := v.c.m.shape.parsePath(arg.Value, v.inItem)
+	if err != nil {
+		v.fail(arg, err.Error())
+		return
+	}
+	v.c.m.paths[arg.Value] = p
+	if !p.relative {
+		v.read[p.field()] = true
+	}
+}
+
+func (v *expressionVisitor) fail(n ast.Node, message string) {
+	if v.err == nil {
+		v.err, v.at = errors.New(message), n.Location().From
+	}
+}

@@ -1,0 +1,127 @@
+package field
+
+import (
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// An Estimate is an age that somebody guessed: a range of years, one number, or
+// words only.
+type Estimate struct {
+	Low, High int // equal for one number; both 0 for words only
+	Text      string
+	Findings  []Finding
+}
+
+var (
+	ageRange = regexp.MustCompile(`^(?:APPROX\.?|ABOUT|AGE|~|CA\.?|EST\.?)?\s*(\d{1,3})\s*(?:-|–|/|TO)\s*(\d{1,3})\s*(?:YRS?|YEARS?|YO|Y/O)?$`)
+	ageOne   = regexp.MustCompile(`^(?:APPROX\.?|ABOUT|AGE|~|CA\.?|EST\.?|C\.)?\s*(\d{1,3})\s*(?:'?S|ISH|\+|\?|YRS?|YEARS?|YO|Y/O)*$`)
+)
+
+// ReadEstimate reads "30-35", "~25", "40ish", "30s", "ADULT".
+func ReadEstimate(s string) Estimate {
+	t := Clean(s)
+	e := Estimate{Findings: t.Findings}
+	if Blank(t.Value) {
+		return e
+	}
+	up := strings.ToUpper(t.Value)
+	if m := ageRange.FindStringSubmatch(up); m != nil {
+		e.Low, _ = strconv.Atoi(m[1])
+		e.High, _ = strconv.Atoi(m[2])
+	} else if m := ageOne.FindStringSubmatch(up); m != nil {
+		e.Low, _ = strconv.Atoi(m[1])
+		e.High = e.Low
+		if strings.HasSuffix(up, "S") && !strings.HasSuffix(up, "YRS") && !strings.HasSuffix(up, "YEARS") && e.Low%10 == 0 {
+			e.High += 9
+		}
+	} else {
+		e.Text = t.Value
+		return e
+	}
+	if e.Low == 0 || e.High > 120 || e.High < e.Low {
+		e.Low, e.High = 0, 0
+		e.Findings = append(e.Findings, Finding{"age-placeholder", "the age estimate is a placeholder or impossible", Note})
+		return e
+	}
+	e.Text = t.Value
+	return e
+}
+
+// An Expiry says until when something is agreed.
+type Expiry struct {
+	Value    string // FHIR dateTime; "" where there is no end that can be computed
+	Basis    string // "stated", "default", "event", "review"
+	Findings []Finding
+}
+
+func (x *Expiry) review(code, message string) Expiry {
+	x.Value, x.Basis = "", "review"
+	x.Findings = append(x.Findings, Finding{code, message, Warning})
+	return *x
+}
+
+var span = regexp.MustCompile(`^(?:FOR\s+)?(\d{1,4})\s*(H|HR|HRS|HOURS?|D|DAYS?|W|WKS?|WEEKS?|MO|MOS|MONTHS?|Y|YRS?|YEARS?)\.?$`)
+
+// ReadExpiry reads a consent's expiry: "72 HRS", "30 DAYS", a date, "end of
+// encounter"; blank gives start plus defaultHours and a finding. A term that is
+// tied to the criminal case, or that cannot be computed, goes to review.
+func ReadExpiry(s string, start, end Moment, defaultHours int, dayFirst bool, loc *time.Location) Expiry {
+	var x Expiry
+	up := strings.ToUpper(collapse(s))
+	if !start.Exact {
+		return x.review("consent-start-unknown", "the consent has no usable time of capture: its end cannot be computed")
+	}
+	if Blank(s) {
+		x.Basis = "default"
+		x.Value = start.Time.Add(time.Duration(defaultHours) * time.Hour).Format(fhirTime)
+		x.Findings = append(x.Findings, Finding{"consent-expiry-default", "no expiry was recorded: the agency's default applies", Warning})
+		return x
+	}
+	if m := span.FindStringSubmatch(up); m != nil {
+		return x.after(m, start)
+	}
+	if regexp.MustCompile(`^(?:UNTIL |TILL )?(?:END|CLOSE|CONCLUSION) OF (?:THE )?(?:ENCOUNTER|CONTACT|CALL|VISIT)$|^(?:THIS )?(?:ENCOUNTER|CONTACT|CALL) ONLY$|^END_OF_ENCOUNTER$`).MatchString(up) {
+		if !end.Exact {
+			return x.review("consent-expiry-review", "the consent ends with the contact, whose end is not known")
+		}
+		x.Value, x.Basis = end.Value, "event"
+		return x
+	}
+	m := ReadMoment(strings.TrimPrefix(strings.TrimPrefix(up, "UNTIL "), "EXP "), dayFirst, loc)
+	if !m.OK() {
+		return x.review("consent-expiry-review", "the expiry cannot be computed: a person must decide")
+	}
+	if m.Date() < start.Date() || m.Exact && m.Time.Before(start.Time) {
+		return x.review("consent-expiry-before-start", "the expiry lies before the consent")
+	}
+	x.Value, x.Basis = m.Value, "stated"
+	return x
+}
+
+func (x *Expiry) after(m []string, start Moment) Expiry {
+	n, _ := strconv.Atoi(m[1])
+	if n == 0 {
+		return x.review("consent-expiry-review", "the consent lasts no time")
+	}
+	t := start.Time
+	switch m[2][0] {
+	case 'H':
+		t = t.Add(time.Duration(n) * time.Hour)
+	case 'D':
+		t = t.Add(time.Duration(n) * 24 * time.Hour)
+	case 'W':
+		t = t.Add(time.Duration(n) * 7 * 24 * time.Hour)
+	case 'M':
+		t = t.AddDate(0, n, 0)
+	default:
+		t = t.AddDate(n, 0, 0)
+	}
+	if t.Year()-start.Time.Year() > 10 {
+		return x.review("consent-expiry-review", "the consent would last over ten years")
+	}
+	x.Value, x.Basis = t.Format(fhirTime), "stated"
+	return *x
+}

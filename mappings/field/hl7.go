@@ -1,0 +1,125 @@
+package field
+
+import (
+	"net/url"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+)
+
+var hl7Time = regexp.MustCompile(`^(\d{4})(?:(\d{2})(?:(\d{2})(?:(\d{2})(?:(\d{2})(?:(\d{2})(?:\.\d{1,4})?)?)?)?)?)?([+-]\d{4})?$`)
+
+// ReadTimestamp reads an HL7 v2 DTM: its precision stays, an offset is kept as
+// sent; without one the default zone loc applies. With neither, only the date
+// is used, because FHIR wants an offset with a time of day. An hour without
+// minutes is a date too. HL7 2.8.2 section 2A.3.21.
+func ReadTimestamp(s string, loc *time.Location) Moment {
+	var m Moment
+	s = strings.TrimSpace(s)
+	if s == "" {
+		m.Blank = true
+		return m
+	}
+	p := hl7Time.FindStringSubmatch(s)
+	if p == nil {
+		m.note(Warning, "time-unreadable", "the timestamp is not in HL7 form")
+		return m
+	}
+	n := func(i int) int { v, _ := strconv.Atoi(p[i]); return v }
+	d := date{year: n(1), month: n(2), day: n(3)}
+	if d.year < 1000 || p[2] != "" && d.month == 0 || p[3] != "" && d.day == 0 || !d.valid() {
+		m.note(Warning, "time-impossible", "no such date exists")
+		return m
+	}
+	c := clock{hour: n(4), minute: n(5), second: n(6)}
+	if c.hour > 23 || c.minute > 59 || c.second > 59 {
+		m.note(Warning, "time-impossible", "no such time of day exists")
+		return m
+	}
+	if z := p[7]; z != "" && p[5] != "" {
+		h, _ := strconv.Atoi(z[1:3])
+		mi, _ := strconv.Atoi(z[3:])
+		if h > 14 || mi > 59 {
+			m.note(Warning, "time-impossible", "the offset is impossible")
+			return m
+		}
+		seconds := h*3600 + mi*60
+		if z[0] == '-' {
+			seconds = -seconds
+		}
+		c.zone = time.FixedZone("", seconds)
+	}
+	m.settle(d, c, p[5] != "", loc)
+	return m
+}
+
+func (m *Moment) settle(d date, c clock, timed bool, loc *time.Location) {
+	day := time.Date(d.year, time.Month(max(1, d.month)), max(1, d.day), 0, 0, 0, 0, time.UTC)
+	switch {
+	case !timed:
+		m.Value, m.Time = d.String(), day
+	case c.zone != nil:
+		m.Exact = true
+		m.Time = time.Date(d.year, time.Month(d.month), d.day, c.hour, c.minute, c.second, 0, c.zone)
+		m.Value = m.Time.Format(fhirTime)
+	case loc == nil:
+		m.Value, m.Time = d.String(), day
+		m.note(Warning, "time-zone-missing", "the timestamp has no offset and the source no default zone: only the date was used")
+	default:
+		m.Exact = true
+		m.resolve(d, c, loc)
+	}
+}
+
+// ReadHL7Birth reads a birth date from a DTM: date part only, placeholders and
+// impossible dates as in ReadBirth.
+func ReadHL7Birth(s string, ref time.Time) Birth {
+	s = strings.TrimSpace(s)
+	if len(s) > 8 {
+		s = s[:8]
+	}
+	if s != "" && !digits(s) {
+		b := Birth{}
+		b.drop("error", "birth-date-unreadable", "the birth date is not in HL7 form")
+		return b
+	}
+	if len(s) == 5 || len(s) == 7 { // a truncated DTM
+		b := Birth{}
+		b.drop("error", "birth-date-unreadable", "the birth date is not in HL7 form")
+		return b
+	}
+	return ReadBirth(s, false, ref)
+}
+
+var (
+	oidForm  = regexp.MustCompile(`^[0-2](?:\.(?:0|[1-9]\d*))+$`)
+	uuidForm = regexp.MustCompile(`(?i)^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
+)
+
+// AssigningAuthority turns an HD (namespace, universal id, its type) into a URI.
+// A namespace that is only a local name is put under the sender's own path,
+// because "MR" of one hospital is not "MR" of another.
+func AssigningAuthority(namespace, id, typ, senderBase string, known map[string]string) string {
+	namespace, id = strings.TrimSpace(namespace), strings.TrimSpace(id)
+	if u := known[namespace]; u != "" && namespace != "" {
+		return u
+	}
+	switch typ = strings.ToUpper(strings.TrimSpace(typ)); {
+	case oidForm.MatchString(id) && (typ == "ISO" || typ == ""):
+		return "urn:oid:" + id
+	case uuidForm.MatchString(id):
+		return "urn:uuid:" + strings.ToLower(id)
+	case typ == "URI" && (strings.HasPrefix(id, "http://") || strings.HasPrefix(id, "https://") || strings.HasPrefix(id, "urn:")) && !strings.ContainsAny(id, " <>\""):
+		return id
+	case oidForm.MatchString(namespace) && strings.Count(namespace, ".") > 3:
+		return "urn:oid:" + namespace
+	}
+	if namespace == "" {
+		namespace = id
+	}
+	if namespace == "" {
+		namespace = "unspecified"
+	}
+	return senderBase + "/" + url.PathEscape(namespace)
+}

@@ -1,0 +1,395 @@
+package mappings
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"reflect"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/expr-lang/expr"
+	"github.com/handoff-health/handoff/mappings/schema"
+)
+
+// A Map is a compiled mapping for one source format and sender. It is immutable
+// and safe for concurrent use.
+type Map struct {
+	Name    string // "rms/riverton/contact"
+	Version string
+
+	profile      *Profile
+	kinds        []string
+	shape        shape
+	paths        map[string]*recordPath
+	vocabularies map[string]*vocabulary
+	lets         []*let
+	key          *program
+	version      *program
+	outcomes     []*outcome
+	checks       []*check
+	rules        []*rule
+	ignored      map[string]string // field → why no row reads it
+	read         map[string]bool
+}
+
+// Profile returns the profile that the map was loaded for.
+func (m *Map) Profile() *Profile { return m.profile }
+
+// Columns returns the columns that the mapping knows, in order; nil for HL7 v2.
+func (m *Map) Columns() []string { return slices.Clone(m.shape.columns) }
+
+// Kinds returns the record kinds that the mapping takes: "contact", "ADT_A01".
+func (m *Map) Kinds() []string { return slices.Clone(m.kinds) }
+
+// Load reads the mapping file name from fsys (Files() has the built-in ones),
+// with everything that it refers to, for the sender that profile describes (nil:
+// the profile that the mapping names as its default). It compiles all or fails;
+// each error is a *LoadError with file:line:column, several are joined.
+func Load(fsys fs.FS, name string, profile *Profile) (*Map, error) {
+	raw, err := readFile(fsys, name)
+	if err != nil {
+		return nil, fmt.Errorf("mapping %s: %w", name, err)
+	}
+	c := &compiler{fsys: fsys, dir: path.Dir(name), letFields: map[string][]string{}, datatypes: map[string]*datatype{}}
+	root := parseYAML(name, raw, &c.errs)
+	if root != nil {
+		c.load(root, profile)
+	}
+	if len(c.errs) > 0 {
+		return nil, errors.Join(c.errs...)
+	}
+	return c.m, nil
+}
+
+// A compiler turns one mapping file into a Map.
+type compiler struct {
+	fsys      fs.FS
+	dir       string
+	errs      []error
+	m         *Map
+	options   []expr.Option
+	scope     scope
+	letFields map[string][]string
+	datatypes map[string]*datatype
+	rowsets   map[string]*node
+	locals    map[string]*schema.Type
+}
+
+var mapKeys = []string{"mapping", "version", "note", "profile", "kinds", "columns", "segments", "vocabularies", "datatypes", "rowsets", "let", "key", "record-version", "outcomes", "checks", "ignore", "resources"}
+
+func (c *compiler) load(root *node, profile *Profile) {
+	c.m = &Map{paths: map[string]*recordPath{}, vocabularies: map[string]*vocabulary{}, ignored: map[string]string{}, read: map[string]bool{}}
+	if !root.strict("a mapping", mapKeys...) {
+		return
+	}
+	c.m.Name, c.m.Version = root.string("mapping", true), root.string("version", true)
+	c.m.profile = c.chooseProfile(root, profile)
+	for _, k := range root.list("kinds") {
+		c.m.kinds = append(c.m.kinds, k.text)
+	}
+	if len(c.m.kinds) == 0 {
+		root.errorf("the key \"kinds\" is missing")
+	}
+	c.loadShape(root)
+	if c.m.shape.columns != nil && c.m.profile.Zone() == nil {
+		root.errorf("the profile %q names no timezone: local times could not be read", c.m.profile.Name)
+	}
+	c.loadVocabularies(root.get("vocabularies"))
+	if len(c.errs) > 0 {
+		return // what follows would only repeat them
+	}
+	c.options = options(functions(c.m.profile))
+	c.scope = c.baseScope()
+	c.loadLets(root)
+	c.loadDatatypes(root)
+	c.m.key = c.requiredExpr(root, "key")
+	c.m.version = c.requiredExpr(root, "record-version")
+	c.loadRowsets(root.get("rowsets"))
+	c.loadOutcomes(root)
+	c.loadChecks(root)
+	c.loadIgnored(root.get("ignore"))
+	c.loadResources(root)
+	c.noteReads()
+}
+
+func (c *compiler) chooseProfile(root *node, given *Profile) *Profile {
+	if given != nil {
+		return given
+	}
+	n := root.get("profile")
+	if n == nil {
+		return &Profile{RaceList: "nibrs", ConsentHours: 72}
+	}
+	file := path.Join(c.dir, n.text)
+	p, err := LoadProfile(c.fsys, file)
+	if err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			n.errorf("the profile %q does not exist", file)
+		} else {
+			c.errs = append(c.errs, err)
+		}
+		return &Profile{}
+	}
+	return p
+}
+
+var segmentName = regexp.MustCompile(`^[A-Z][A-Z0-9]{2}$`)
+
+func (c *compiler) loadShape(root *node) {
+	columns, segments := root.get("columns"), root.get("segments")
+	if (columns == nil) == (segments == nil) {
+		root.errorf("a mapping has either columns or segments")
+		return
+	}
+	if columns != nil {
+		for _, n := range root.list("columns") {
+			if slices.Contains(c.m.shape.columns, n.text) {
+				n.errorf("the column %q is there twice", n.text)
+			}
+			c.m.shape.columns = append(c.m.shape.columns, n.text)
+		}
+		return
+	}
+	c.m.shape.segments = map[string]int{}
+	for i, k := range segments.keys {
+		last, err := strconv.Atoi(segments.values[i].text)
+		if !segmentName.MatchString(k) || err != nil || last < 1 || last > 200 {
+			segments.keyNodes[i].errorf("a segment is three capitals or digits with the number of its last field")
+			continue
+		}
+		c.m.shape.segments[k] = last
+	}
+}
+
+func (c *compiler) loadVocabularies(n *node) {
+	if n == nil {
+		return
+	}
+	if n.kind != yamlMap {
+		n.errorf("vocabularies must be a map of name: file")
+		return
+	}
+	for i, name := range n.keys {
+		file := n.values[i]
+		full := strings.TrimPrefix(file.text, "/")
+		if !strings.HasPrefix(file.text, "/") {
+			full = path.Join(c.dir, file.text)
+		}
+		if _, err := fs.Stat(c.fsys, full); err != nil {
+			file.errorf("the vocabulary file %q does not exist", full)
+			continue
+		}
+		if v := loadVocabulary(c.fsys, name, full, &c.errs); v != nil {
+			c.m.vocabularies[name] = v
+		}
+	}
+}
+
+func (c *compiler) vocabularyNames() []string {
+	var names []string
+	for n := range c.m.vocabularies {
+		names = append(names, n)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// baseScope holds the columns, the profile and the functions that need the
+// record at hand.
+func (c *compiler) baseScope() scope {
+	env := map[string]any{
+		"profile": c.m.profile,
+		"text":    func(string) string { return "" },
+		"has":     func(string) bool { return false },
+		"count":   func(string) int { return 0 },
+		"code":    func(string, string) string { return "" },
+		"mapped":  func(string, string) bool { return false },
+		"targets": func(string, any) []Target { return nil },
+		"known":   func(string, any) []string { return nil },
+		"token":   func(string, string) string { return "" },
+		"kind":    "",
+		"source":  facts{},
+
+		"reference": func(string, string, string) string { return "" },
+	}
+	for _, col := range c.m.shape.columns {
+		if _, taken := env[col]; !taken && identifier.MatchString(col) {
+			env[col] = ""
+		}
+	}
+	return scope{env: env}
+}
+
+var identifier = regexp.MustCompile(`^[A-Za-z_]\w*$`)
+
+func (c *compiler) requiredExpr(root *node, key string) *program {
+	n := root.get(key)
+	if n == nil {
+		root.errorf("the key %q is missing", key)
+		return nil
+	}
+	return c.compileExpr(n, c.scope, reflect.String)
+}
+
+func (c *compiler) loadLets(root *node) {
+	for _, n := range root.list("let") {
+		if !n.strict("a let", "name", "expr", "field", "when", "note") {
+			continue
+		}
+		l := &let{name: n.string("name", true), field: n.string("field", false)}
+		if l.field != "" {
+			c.checkField(n.get("field"))
+		}
+		if _, taken := c.scope.env[l.name]; taken || !identifier.MatchString(l.name) {
+			n.errorf("the name %q is taken or is not a name", l.name)
+			continue
+		}
+		e := n.get("expr")
+		if e == nil {
+			n.errorf("the key \"expr\" is missing")
+			continue
+		}
+		if l.expr = c.compileExpr(e, c.scope, reflect.Invalid); l.expr == nil {
+			c.scope.env[l.name] = "" // so that its users do not fail too
+			continue
+		}
+		if l.expr.typ == nil || l.expr.typ.Kind() == reflect.Interface {
+			e.errorf("the type of the expression is not known")
+			continue
+		}
+		l.zero = reflect.Zero(l.expr.typ).Interface()
+		c.letFields[l.name] = l.expr.fields
+		if w := n.get("when"); w != nil {
+			if l.when = c.compileExpr(w, c.scope, reflect.Bool); l.when != nil {
+				c.letFields[l.name] = append(slices.Clone(l.expr.fields), l.when.fields...)
+			}
+		}
+		c.scope.env[l.name] = l.zero
+		c.m.lets = append(c.m.lets, l)
+	}
+}
+
+// checkField checks a path that only names where an issue belongs.
+func (c *compiler) checkField(n *node) {
+	if n == nil {
+		return
+	}
+	if _, err := c.m.shape.parsePath(n.text, false); err != nil {
+		n.errorf("%v", err)
+	}
+}
+
+var codeForm = regexp.MustCompile(`^[a-z][a-z0-9-]*$`)
+
+func (c *compiler) loadOutcomes(root *node) {
+	for _, n := range root.list("outcomes") {
+		if !n.strict("an outcome", "when", "action", "code", "message", "field", "note") {
+			continue
+		}
+		o := &outcome{code: n.string("code", true), message: n.string("message", true), field: n.string("field", false), at: n.at()}
+		c.checkField(n.get("field"))
+		c.checkCode(n, o.code)
+		switch a := n.string("action", true); a {
+		case "reject":
+			o.action, o.issueSeverity = Reject, Error
+		case "expunge":
+			o.action, o.issueSeverity = Expunge, Information
+		case "seal":
+			o.action, o.issueSeverity = Seal, Information
+		case "test":
+			o.action, o.issueSeverity = Test, Information
+		default:
+			n.get("action").errorf("unknown action %q: reject, expunge, seal or test", a)
+		}
+		o.when = c.condition(n)
+		c.m.outcomes = append(c.m.outcomes, o)
+	}
+}
+
+func (c *compiler) checkCode(n *node, code string) {
+	if code != "" && !codeForm.MatchString(code) {
+		n.get("code").errorf("a code is lower case letters, digits and hyphens")
+	}
+}
+
+func (c *compiler) condition(n *node) *program {
+	w := n.get("when")
+	if w == nil {
+		n.errorf("the key \"when\" is missing")
+		return nil
+	}
+	return c.compileExpr(w, c.scope, reflect.Bool)
+}
+
+func (c *compiler) loadChecks(root *node) {
+	for _, n := range root.list("checks") {
+		if !n.strict("a check", "when", "severity", "code", "message", "field", "note") {
+			continue
+		}
+		k := &check{code: n.string("code", true), message: n.string("message", true), field: n.string("field", false), severity: Warning, atPlace: n.at()}
+		c.checkField(n.get("field"))
+		c.checkCode(n, k.code)
+		if s := n.get("severity"); s != nil {
+			k.severity = Severity(s.text)
+			if k.severity != Error && k.severity != Warning && k.severity != Information {
+				s.errorf("severity is error, warning or information")
+			}
+		}
+		k.when = c.condition(n)
+		c.m.checks = append(c.m.checks, k)
+	}
+}
+
+func (c *compiler) loadIgnored(n *node) {
+	if n == nil {
+		return
+	}
+	if n.kind != yamlMap {
+		n.errorf("ignore must be a map of field: reason")
+		return
+	}
+	for i, k := range n.keys {
+		if c.m.shape.segments == nil || strings.Contains(k, "-") {
+			c.checkField(n.keyNodes[i])
+		}
+		c.m.ignored[k] = n.values[i].text
+	}
+}
+
+// noteReads collects what the mapping reads, for coverage.
+func (c *compiler) noteReads() {
+	note := func(fields []string) {
+		for _, f := range fields {
+			c.m.read[f] = true
+		}
+	}
+	use := func(p *program) {
+		if p != nil {
+			note(p.fields)
+		}
+	}
+	use(c.m.key)
+	use(c.m.version)
+	for _, l := range c.m.lets {
+		use(l.expr)
+		use(l.when)
+	}
+	for _, o := range c.m.outcomes {
+		use(o.when)
+	}
+	for _, k := range c.m.checks {
+		use(k.when)
+	}
+	for _, r := range c.m.rules {
+		for _, p := range []*program{r.when, r.foreach, r.system, r.key} {
+			use(p)
+		}
+		for _, row := range r.rows {
+			note(row.fields())
+		}
+	}
+}

@@ -1,0 +1,130 @@
+package mappings
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/handoff-health/handoff/mappings/tree"
+)
+
+// A recordPath addresses nodes of a record: a column ("DOB"), an HL7 v2 field
+// ("PID-5.1"), or, with a leading dot, parts of the node at hand (".4.2"; "."
+// is that node).
+type recordPath struct {
+	text     string
+	relative bool
+	names    []string // child names from the root or the node at hand; for HL7 the segment first
+	hl7      bool
+}
+
+var hl7Path = regexp.MustCompile(`^([A-Z][A-Z0-9]{2})-(\d{1,3})((?:\.\d{1,2}){0,2})$`)
+
+// shape is what a format's paths may name.
+type shape struct {
+	columns  []string       // of a delimited format, in order
+	segments map[string]int // of HL7 v2: segment → its last field
+}
+
+// parsePath reads a path and checks it against the shape.
+func (s *shape) parsePath(text string, inItem bool) (*recordPath, error) {
+	if rest, ok := strings.CutPrefix(text, "."); ok {
+		if !inItem {
+			return nil, fmt.Errorf("the path %q is relative, but there is no item here", text)
+		}
+		p := &recordPath{text: text, relative: true, hl7: s.segments != nil}
+		for _, part := range strings.Split(rest, ".") {
+			if rest == "" {
+				break
+			}
+			if n, err := strconv.Atoi(part); err != nil || n < 1 || n > 99 {
+				return nil, fmt.Errorf("the path %q is not of the form .1 or .4.2", text)
+			}
+			p.names = append(p.names, part)
+		}
+		return p, nil
+	}
+	if s.segments == nil {
+		if !slices.Contains(s.columns, text) {
+			return nil, fmt.Errorf("unknown column %q%s", text, didYouMean(text, s.columns))
+		}
+		return &recordPath{text: text, names: []string{text}}, nil
+	}
+	m := hl7Path.FindStringSubmatch(text)
+	if m == nil {
+		return nil, fmt.Errorf("the path %q is not of the form PID-5 or PID-5.1", text)
+	}
+	last, known := s.segments[m[1]]
+	if !known {
+		return nil, fmt.Errorf("unknown segment %q in the path %q", m[1], text)
+	}
+	if n, _ := strconv.Atoi(m[2]); n < 1 || n > last {
+		return nil, fmt.Errorf("the segment %s has no field %s (its last is %d)", m[1], m[2], last)
+	}
+	p := &recordPath{text: text, hl7: true, names: []string{m[1], m[2]}}
+	for _, c := range strings.Split(m[3], ".")[1:] {
+		if c == "0" {
+			return nil, fmt.Errorf("components count from 1 in the path %q", text)
+		}
+		p.names = append(p.names, c)
+	}
+	return p, nil
+}
+
+// field is the path's column or HL7 field, which coverage is counted by.
+func (p *recordPath) field() string {
+	if p.hl7 && len(p.names) >= 2 {
+		return p.names[0] + "-" + p.names[1]
+	}
+	if len(p.names) > 0 {
+		return p.names[0]
+	}
+	return ""
+}
+
+// find returns the nodes that the path names, in order. Of a repeated segment
+// only the first counts; repetitions of a field all do.
+func (p *recordPath) find(root, item *tree.Node, into []*tree.Node) []*tree.Node {
+	if !p.relative {
+		if !p.hl7 {
+			if n := root.First(p.names[0]); n != nil {
+				into = append(into, n)
+			}
+			return into
+		}
+		segment := root.First(p.names[0])
+		if segment == nil {
+			return into
+		}
+		for _, f := range segment.Children {
+			if f.Name == p.names[1] {
+				if n := down(f, p.names[2:]); n != nil {
+					into = append(into, n)
+				}
+			}
+		}
+		return into
+	}
+	if n := down(item, p.names); n != nil {
+		into = append(into, n)
+	}
+	return into
+}
+
+func down(n *tree.Node, names []string) *tree.Node {
+	for _, name := range names {
+		n = n.Part(name)
+	}
+	return n
+}
+
+// leaf is the text of a node: its own, or that of its first part, because
+// HL7 v2 lets a field grow components in a later version.
+func leaf(n *tree.Node) string {
+	for n != nil && n.Text == "" && len(n.Children) > 0 {
+		n = n.First("1")
+	}
+	return n.Value()
+}

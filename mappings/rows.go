@@ -1,0 +1,491 @@
+package mappings
+
+import (
+	"fmt"
+	"reflect"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/handoff-health/handoff/mappings/field"
+	"github.com/handoff-health/handoff/mappings/schema"
+	"github.com/handoff-health/handoff/mappings/tree"
+)
+
+// rows sets what rows say in o. It returns how many values came from the record
+// and, if a required row made none, that row.
+func (r *run) rows(rows []*row, o *schema.Object, trace, prefix string) (dynamic int, missing *row, err error) {
+	for _, row := range rows {
+		if r.steps++; r.steps > maxSteps {
+			return 0, nil, fmt.Errorf("%w: over %d steps", ErrLimit, maxSteps)
+		}
+		set, made, err := r.row(row, o, trace, prefix)
+		if err != nil {
+			return 0, nil, err
+		}
+		dynamic += made
+		if !set && row.required && missing == nil {
+			missing = row
+		}
+	}
+	return dynamic, missing, nil
+}
+
+// row evaluates one row. set says that the element has a value; made counts
+// values that came from the record.
+func (r *run) row(row *row, o *schema.Object, trace, prefix string) (set bool, made int, err error) {
+	if row.when != nil {
+		if holds, err := r.evalBool(row.when); err != nil || !holds {
+			return false, 0, err
+		}
+	}
+	made, err = r.source(row, o, trace, prefix)
+	if err != nil {
+		return false, 0, err
+	}
+	if made > 0 {
+		r.trace(row, trace, prefix)
+		if row.source == fromConstant {
+			return true, 0, nil
+		}
+		return true, made, nil
+	}
+	if row.fallback != nil {
+		n, err := r.source(row.fallback, o, trace, prefix)
+		r.trace(row, trace, prefix)
+		return n > 0, 0, err
+	}
+	if row.absent != nil {
+		code, err := r.evalText(row.absent)
+		if err != nil || code == "" {
+			return false, 0, err
+		}
+		r.parent(row, o).SetAbsent(row.target, code)
+		r.trace(row, trace, prefix)
+		return true, 1, nil
+	}
+	return false, 0, nil
+}
+
+// parent walks to the object that holds the target and makes it on the way.
+func (r *run) parent(row *row, o *schema.Object) *schema.Object {
+	for _, e := range row.chain {
+		o = o.Child(e)
+	}
+	return o
+}
+
+// source sets the row's values and returns their number.
+func (r *run) source(row *row, o *schema.Object, trace, prefix string) (int, error) {
+	switch row.source {
+	case fromConstant:
+		for _, text := range row.texts {
+			if err := r.parent(row, o).SetText(row.target, text); err != nil {
+				return 0, fmt.Errorf("%s: %w", row.at, err)
+			}
+		}
+		for _, v := range row.objects {
+			r.parent(row, o).SetObject(row.target, v)
+		}
+		return len(row.texts) + len(row.objects), nil
+	case fromRef:
+		return r.refer(row, o), nil
+	case fromRows:
+		return r.nested(row, o, trace, prefix)
+	case fromDatatype:
+		return r.datatype(row, o, trace, prefix)
+	case fromExpr:
+		return r.expression(row, o)
+	}
+	return r.path(row, o)
+}
+
+// refer sets references to the resources that the record made.
+func (r *run) refer(row *row, o *schema.Object) int {
+	n := 0
+	for _, p := range r.plans {
+		ref := p.rule.typ.Name + "/" + p.id
+		if p.rule.contained != "" {
+			ref = "#" + p.id
+		}
+		switch {
+		case row.ref == "*":
+			if p.rule.contained != "" || p.rule.typ.Name == "Provenance" {
+				continue
+			}
+		case p.rule.local != row.ref && !slices.Contains(p.also, row.ref):
+			continue
+		case p.rule.contained != "" && n > 0:
+			continue
+		}
+		v := schema.New(row.target.Type())
+		if err := v.SetText(v.Type.Element("reference"), ref); err != nil {
+			continue
+		}
+		r.parent(row, o).SetObject(row.target, v)
+		if n++; !row.target.Repeats {
+			break
+		}
+	}
+	return n
+}
+
+// nested makes one object by the rows below, or one for each item.
+func (r *run) nested(row *row, o *schema.Object, trace, prefix string) (int, error) {
+	prefix += row.to + "."
+	switch {
+	case row.foreach != nil:
+		v, err := r.eval(row.foreach)
+		if err != nil {
+			return 0, err
+		}
+		outer, had := r.env["item"]
+		defer func() {
+			if r.env["item"] = outer; !had {
+				delete(r.env, "item")
+			}
+		}()
+		n := 0
+		for _, item := range sliceOf(v) {
+			r.env["item"] = item
+			made, err := r.one(row, o, trace, prefix)
+			if err != nil {
+				return 0, err
+			}
+			n += made
+		}
+		return n, nil
+	case row.over != nil:
+		return r.each(row, r.nodesAt(row.over), o, trace, prefix)
+	}
+	return r.one(row, o, trace, prefix)
+}
+
+// nodesAt copies the nodes at a path: find's memory is used again below.
+func (r *run) nodesAt(p *recordPath) []*tree.Node {
+	return append([]*tree.Node(nil), r.find(p)...)
+}
+
+func (r *run) datatype(row *row, o *schema.Object, trace, prefix string) (int, error) {
+	n := 0
+	for _, p := range row.paths {
+		made, err := r.each(row, r.nodesAt(p), o, trace, prefix+row.to+".")
+		if err != nil {
+			return 0, err
+		}
+		if n += made; n > 0 && !row.target.Repeats {
+			break
+		}
+	}
+	return n, nil
+}
+
+// each makes one object for each node, which relative paths then read.
+func (r *run) each(row *row, nodes []*tree.Node, o *schema.Object, trace, prefix string) (int, error) {
+	outer, item, had := r.item, r.env["item"], r.env["item"] != nil
+	defer func() {
+		r.item = outer
+		if r.env["item"] = item; !had {
+			delete(r.env, "item")
+		}
+	}()
+	n := 0
+	for _, at := range nodes {
+		if at.Null {
+			r.issue(Information, "explicit-null", at.Pos.Path, "the source emptied the field on purpose")
+		}
+		if at.Empty() || at.Null {
+			continue
+		}
+		r.item = at
+		r.env["item"] = trim(leaf(at))
+		made, err := r.one(row, o, trace, prefix)
+		if err != nil {
+			return 0, err
+		}
+		if n += made; n > 0 && !row.target.Repeats {
+			break
+		}
+	}
+	return n, nil
+}
+
+// one makes an object by the row's own rows. It is kept if the record gave it
+// anything (or nothing in it depends on the record) and nothing required lacks.
+func (r *run) one(row *row, o *schema.Object, trace, prefix string) (int, error) {
+	v := schema.New(row.target.Type())
+	if !row.target.Repeats {
+		if parent := r.existing(row, o); parent != nil {
+			v = parent
+		}
+	}
+	before := v.Empty()
+	dynamic, missing, err := r.rows(row.rows, v, trace, prefix)
+	if err != nil {
+		return 0, err
+	}
+	if missing != nil || v.Empty() || dynamic == 0 && (row.dynamic || row.source == fromDatatype) {
+		return 0, nil
+	}
+	if before {
+		r.parent(row, o).SetObject(row.target, v)
+	}
+	return 1, nil
+}
+
+// existing is the object that the target already has, nil if it has none.
+func (r *run) existing(row *row, o *schema.Object) *schema.Object {
+	for _, e := range row.chain {
+		if !o.Has(e.Name) {
+			return nil
+		}
+		o = o.Child(e)
+	}
+	if !o.Has(row.target.Name) {
+		return nil
+	}
+	return o.Child(row.target)
+}
+
+func (r *run) expression(row *row, o *schema.Object) (int, error) {
+	v, err := r.eval(row.expr)
+	if err != nil {
+		return 0, err
+	}
+	if rv := reflect.ValueOf(v); rv.Kind() == reflect.Slice {
+		n := 0
+		for i := range rv.Len() {
+			made, err := r.value(row, o, rv.Index(i).Interface(), false)
+			if err != nil {
+				return 0, err
+			}
+			n += made
+		}
+		return n, nil
+	}
+	return r.value(row, o, v, false)
+}
+
+// path sets the text at the row's paths: of the first path that has any.
+func (r *run) path(row *row, o *schema.Object) (int, error) {
+	n := 0
+	for _, p := range row.paths {
+		if !p.relative {
+			r.field = p.field()
+		}
+		for _, at := range r.nodesAt(p) {
+			if at.Null {
+				r.issue(Information, "explicit-null", r.field, "the source emptied the field on purpose")
+				continue
+			}
+			made, err := r.value(row, o, trim(leaf(at)), true)
+			if err != nil {
+				return 0, err
+			}
+			if n += made; n > 0 && !row.target.Repeats {
+				return n, nil
+			}
+		}
+		if n > 0 {
+			break
+		}
+	}
+	return n, nil
+}
+
+// value sets one value; source says that it is still in the source's form.
+func (r *run) value(row *row, o *schema.Object, v any, source bool) (int, error) {
+	var s string
+	switch v := v.(type) {
+	case string:
+		s = v
+	case bool:
+		s = strconv.FormatBool(v)
+	case int:
+		s = strconv.Itoa(v)
+	case int64:
+		s = strconv.FormatInt(v, 10)
+	case float64:
+		s = strconv.FormatFloat(v, 'f', -1, 64)
+	case nil:
+		return 0, nil
+	default:
+		return 0, fmt.Errorf("%s: a value of type %T cannot be written", row.at, v)
+	}
+	if row.vocab != nil {
+		return r.coded(row, o, s)
+	}
+	if s = r.convert(row, s, source); s == "" {
+		return 0, nil
+	}
+	if row.target.Kind == schema.Complex {
+		child := schema.New(row.target.Type())
+		name := "text" // CodeableConcept
+		if row.target.Type().Name == "Reference" {
+			name = "display"
+		}
+		if err := child.SetText(child.Type.Element(name), s); err != nil {
+			return 0, nil
+		}
+		r.parent(row, o).SetObject(row.target, child)
+		return 1, nil
+	}
+	if schema.Check(row.target, s) != nil {
+		r.issue(Warning, "value-not-allowed", r.field, fmt.Sprintf("the value does not fit %s", row.to))
+		return 0, nil
+	}
+	return 1, r.parent(row, o).SetText(row.target, s)
+}
+
+// coded sets what the vocabulary says; a code that it lacks stays as text
+// where the target can hold text.
+func (r *run) coded(row *row, o *schema.Object, code string) (int, error) {
+	code = strings.TrimSpace(code)
+	if code == "" {
+		return 0, nil
+	}
+	targets, known := row.vocab.lookup(code)
+	if !known {
+		r.unmapped(row.vocab.name, code)
+	}
+	if row.target.Kind != schema.Complex {
+		if len(targets) == 0 {
+			return 0, nil
+		}
+		if err := r.parent(row, o).SetText(row.target, targets[0].Code); err != nil {
+			return 0, fmt.Errorf("%s: %w", row.at, err)
+		}
+		return 1, nil
+	}
+	if known && len(targets) == 0 {
+		return 0, nil // the vocabulary says: nothing
+	}
+	v := schema.New(row.target.Type())
+	if row.target.Type().Name == "Coding" {
+		if len(targets) == 0 {
+			return 0, nil
+		}
+		fillCoding(v, targets[0])
+	} else {
+		r.fillConcept(v, targets, code)
+	}
+	if v.Empty() {
+		return 0, nil
+	}
+	r.parent(row, o).SetObject(row.target, v)
+	return 1, nil
+}
+
+func (r *run) fillConcept(v *schema.Object, targets []Target, original string) {
+	for _, t := range targets {
+		e := v.Type.Element("coding")
+		c := schema.New(e.Type())
+		fillCoding(c, t)
+		v.SetObject(e, c)
+	}
+	clean := field.Clean(original)
+	r.report(clean, r.field)
+	if clean.Value != "" {
+		_ = v.SetText(v.Type.Element("text"), clean.Value) // not empty and UTF-8: it fits
+	}
+}
+
+func fillCoding(c *schema.Object, t Target) {
+	for name, s := range map[string]string{"system": t.System, "code": t.Code, "display": t.Display} {
+		if s != "" {
+			_ = c.SetText(c.Type.Element(name), s) // not empty: it fits
+		}
+	}
+}
+
+var forms = map[string]*regexp.Regexp{
+	"code":      regexp.MustCompile(`^[^\s]+( [^\s]+)*$`),
+	"uri":       regexp.MustCompile(`^[A-Za-z][A-Za-z0-9+.-]*:[^\s<>"{}|\\^]+$`),
+	"id":        regexp.MustCompile(`^[A-Za-z0-9\-.]{1,64}$`),
+	"reference": regexp.MustCompile(`^[A-Z][A-Za-z]+/[A-Za-z0-9\-.]{1,64}$`),
+	"date":      regexp.MustCompile(`^\d{4}(-\d{2}(-\d{2})?)?$`),
+	"dateTime":  regexp.MustCompile(`^\d{4}(-\d{2}(-\d{2}(T\d{2}:\d{2}:\d{2}(\.\d+)?(Z|[+-]\d{2}:\d{2}))?)?)?$`),
+	"instant":   regexp.MustCompile(`^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d+)?(Z|[+-]\d{2}:\d{2})$`),
+}
+
+// convert brings text into the form that the row asks for; "" if it cannot.
+func (r *run) convert(row *row, s string, source bool) string {
+	s = strings.TrimSpace(s)
+	if s == "" {
+		return ""
+	}
+	if row.target.Kind != schema.String && row.target.Kind != schema.Complex && row.as == "" {
+		return s // the schema checks codes and numbers
+	}
+	switch row.as {
+	case "", "text":
+		t := field.Clean(s)
+		r.report(t, r.field)
+		return t.Value
+	case "boolean":
+		switch {
+		case yes(s):
+			return "true"
+		case fold(s) == "N" || fold(s) == "NO" || fold(s) == "FALSE" || fold(s) == "0":
+			return "false"
+		}
+	case "integer", "decimal":
+		return s
+	case "date", "dateTime", "instant", "timestamp":
+		return r.convertTime(row.as, s, source)
+	default:
+		if forms[row.as].MatchString(s) {
+			return s
+		}
+	}
+	r.issue(Warning, "value-unreadable", r.field, "the value is not of the form "+row.as)
+	return ""
+}
+
+func (r *run) convertTime(as, s string, source bool) string {
+	if source {
+		var m field.Moment
+		zone := r.m.profile.Zone()
+		if as == "timestamp" || r.m.shape.segments != nil {
+			m = field.ReadTimestamp(s, zone)
+		} else {
+			if zone == nil {
+				zone = time.UTC
+			}
+			m = field.ReadMoment(s, r.m.profile.DayFirst, zone)
+		}
+		r.report(m, r.field)
+		if s = m.Value; as == "date" && len(s) > 10 {
+			s = s[:10]
+		}
+	}
+	if as == "timestamp" {
+		as = "dateTime"
+	}
+	if s != "" && forms[as].MatchString(s) {
+		return s
+	}
+	if !source {
+		r.issue(Warning, "value-unreadable", r.field, "the value is not of the form "+as)
+	}
+	return ""
+}
+
+// trace notes where an element came from.
+func (r *run) trace(row *row, resource, prefix string) {
+	if !r.opts.Trace || row.source == fromRows || row.source == fromDatatype {
+		return
+	}
+	t := Trace{Resource: resource, Element: prefix + row.to, Row: row.at}
+	for _, f := range row.fields() {
+		t.Inputs = append(t.Inputs, r.position(f))
+	}
+	if len(t.Inputs) == 0 && r.item != nil {
+		t.Inputs = append(t.Inputs, r.item.Pos)
+	}
+	r.result.Trace = append(r.result.Trace, t)
+}
+
+func trim(s string) string { return strings.TrimSpace(s) }

@@ -1,0 +1,112 @@
+package mappings
+
+import (
+	"github.com/handoff-health/handoff/mappings/schema"
+)
+
+// A rule makes resources of one type from a record.
+type rule struct {
+	local     string // name inside the mapping
+	at        string
+	typ       *schema.Type
+	contained string // local name of the resource that holds it; "" = stands alone
+	owned     bool
+	optional  bool // left out if a required row makes nothing; else the record is rejected
+	when      *program
+	foreach   *program
+	system    *program
+	key       *program
+	rows      []*row
+}
+
+// A source kind of a row.
+type rowSource uint8
+
+const (
+	fromPath rowSource = iota
+	fromExpr
+	fromConstant
+	fromRef
+	fromRows
+	fromDatatype
+)
+
+// A row sets one element of the output.
+type row struct {
+	at       string // file:line
+	to       string
+	chain    []*schema.Element // the elements on the way to target
+	target   *schema.Element
+	source   rowSource
+	paths    []*recordPath
+	expr     *program
+	text     string           // constant of a primitive
+	objects  []*schema.Object // constants of a Complex target
+	texts    []string         // several constants of a repeating primitive
+	ref      string
+	rows     []*row
+	dynamic  bool // a nested row depends on the record
+	foreach  *program
+	over     *recordPath // foreach over the nodes of a path
+	vocab    *vocabulary
+	as       string
+	when     *program
+	fallback *row // else
+	absent   *program
+	required bool
+}
+
+// fields are the columns or HL7 fields that the row reads.
+func (r *row) fields() []string {
+	var out []string
+	for _, p := range r.paths {
+		if !p.relative {
+			out = append(out, p.field())
+		}
+	}
+	if r.over != nil && !r.over.relative {
+		out = append(out, r.over.field())
+	}
+	for _, p := range []*program{r.expr, r.when, r.foreach, r.absent} {
+		if p != nil {
+			out = append(out, p.fields...)
+		}
+	}
+	for _, n := range r.rows {
+		out = append(out, n.fields()...)
+	}
+	return out
+}
+
+// A datatype is a reusable set of rows for one FHIR data type.
+type datatype struct {
+	name string
+	typ  *schema.Type
+	rows []*row
+}
+
+// A let is a value computed once for a record.
+type let struct {
+	name, field string
+	expr, when  *program
+	zero        any // its value where when does not hold
+}
+
+// An outcome decides what becomes of a record; the first that holds counts.
+type outcome struct {
+	when          *program
+	action        Action
+	code          string
+	message       string
+	field         string
+	at            string
+	issueSeverity Severity
+}
+
+// A check raises an issue.
+type check struct {
+	when           *program
+	severity       Severity
+	code, message  string
+	field, atPlace string
+}
