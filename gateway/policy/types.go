@@ -32,8 +32,11 @@ type Requester struct {
 	Groups           []string
 	Networks         []string // exchanges of which its organisation is a participant
 	Roles            []label.Code
-	TreatingProvider bool
-	MedicalPersonnel bool
+	TreatingProvider bool // has a treating provider relationship with this patient
+	MedicalPersonnel bool // in the sense of 42 CFR 2.51
+	// Police says that the organisation is a law-enforcement agency, and with it
+	// a criminal justice agency. A role of law enforcement says so too.
+	Police bool
 }
 
 // An Identifier is a business identifier.
@@ -65,6 +68,15 @@ type Request struct {
 	// linked Patient ("Patient/p1"). Empty: each resource's own subject.
 	Person   []string
 	Consents []*consent.Consent
+	// Graph knows which resources refer to which, for Consents about "related"
+	// data; nil: nothing is known, and such a permit reaches only the instance.
+	Graph consent.Graph
+	// LaunchPatient is the patient in context of the token, who is all that
+	// patient/ scopes cover; "" if there is none.
+	LaunchPatient string
+	// OwnRecords lets an organisation see the records it is custodian of: that
+	// is no disclosure. A deny that names it is still followed.
+	OwnRecords bool
 }
 
 // A BreakGlass is a declaration of an emergency: design consent.md 3.6.
@@ -97,7 +109,8 @@ type Decision struct {
 	Reasons     []Reason // in order of evaluation; never shown to the caller
 	Obligations []Obligation
 	// Remove lists the values to cut out when Effect is Redact; they are nodes
-	// of the Subject's resource.
+	// of the Subject's resource. What must go with them is enforce's to know:
+	// the smallest optional element around each, and the narrative.
 	Remove []resource.Node
 }
 
@@ -114,3 +127,32 @@ type Reason struct {
 // An Obligation is a duty attached to a permit. An enforcement point that does
 // not know one refuses.
 type Obligation string
+
+// The obligations: codes of v3-ActCode, and the project's own for the duties
+// of 42 CFR Part 2.
+const (
+	Audit          Obligation = "AUDIT"
+	NoRedisclosure Obligation = "NORDSCLCD" // without a consent directive
+	NoReuse        Obligation = "NOREUSE"
+	Account        Obligation = "AOD"    // accounting of disclosures: 45 CFR 164.528
+	MinimumNeeded  Obligation = "MINEC"  // minimum necessary
+	HumanApproval  Obligation = "HUAPRV" // the ground is a person's judgement
+	Part2Notice    Obligation = "part2-notice-2.32(a)"
+	Part2Copy      Obligation = "part2-consent-copy-2.32(b)"
+	Part2Emergency Obligation = "part2-emergency-record-2.51(c)"
+)
+
+// The notices of 42 CFR 2.32(a), of which one goes with every disclosure of
+// Part 2 data on a Consent, word for word.
+const (
+	Part2NoticeShort = "42 CFR part 2 prohibits unauthorized use or disclosure of these records."
+	Part2NoticeFull  = "This record which has been disclosed to you is protected by Federal confidentiality rules (42 CFR part 2). " +
+		"These rules prohibit you from using or disclosing this record, or testimony that describes the information contained in this record, " +
+		"in any civil, criminal, administrative, or legislative proceedings by any Federal, State, or local authority, against the patient, " +
+		"unless authorized by the consent of the patient, except as provided at 42 CFR 2.12(c)(5) or as authorized by a court in accordance with 42 CFR 2.64 or 2.65. " +
+		"In addition, the Federal rules prohibit you from making any other use or disclosure of this record unless at least one of the following applies: " +
+		"(i) Further use or disclosure is expressly permitted by the written consent of the individual whose information is being disclosed in this record or as otherwise permitted by 42 CFR part 2. " +
+		"(ii) You are a covered entity or business associate and have received the record for treatment, payment, or health care operations, or " +
+		"(iii) You have received the record from a covered entity or business associate as permitted by 45 CFR part 164, subparts A and E. " +
+		"A general authorization for the release of medical or other information is NOT sufficient to meet the required elements of written consent to further use or redisclose the record (see 42 CFR 2.31)."
+)
