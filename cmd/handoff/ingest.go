@@ -1,0 +1,180 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/handoff-health/handoff/adapters/convert"
+	"github.com/handoff-health/handoff/adapters/flow"
+	"github.com/handoff-health/handoff/adapters/ingest"
+	"github.com/handoff-health/handoff/fhir/label"
+	"github.com/handoff-health/handoff/fhir/resource"
+	"github.com/handoff-health/handoff/fhir/store"
+	"github.com/handoff-health/handoff/fhir/store/sqlite"
+	"github.com/handoff-health/handoff/gateway/attribute"
+	"github.com/handoff-health/handoff/gateway/config"
+)
+
+// newIngestCommand brings source records into the store.
+func newIngestCommand() *cobra.Command {
+	var f ingestFlags
+	cmd := &cobra.Command{
+		Use:   "ingest --config FILE --adapter NAME [--system KEY] PATH…",
+		Short: "Bring source records into the store",
+		Long: `Bring the records of files, or of standard input (-), into the store that the
+configuration names, as records of one of its systems of kind feed. Custodian
+and origin come from the configuration, never from a record. --system is needed
+only if several feeds use the adapter.
+
+A record that is known is a duplicate, an older one is superseded, a newer one
+updates what is stored; running a file again changes nothing. A run that was
+interrupted goes on where it stopped. Rejected records are kept with their text
+in the reject queue of the system.
+
+Adapters:
+` + adapterHelp() + `
+Exit status: 0 all records were taken, 3 some were rejected, 1 the input, the
+configuration or the store failed, 2 the command line is wrong.`,
+		Example: `  handoff ingest --config handoff.yaml --adapter rms/csv export.csv
+  handoff ingest --config handoff.yaml --adapter ehr/hl7v2 --system clinic-adt adt/*.hl7`,
+		RunE: func(cmd *cobra.Command, args []string) error { return runIngest(cmd, args, &f) },
+	}
+	cmd.Flags().StringVarP(&f.config, "config", "c", "", "configuration file")
+	cmd.Flags().StringVarP(&f.adapter, "adapter", "a", "", "format of the records")
+	cmd.Flags().StringVar(&f.system, "system", "", "key of the feed in the configuration")
+	return cmd
+}
+
+type ingestFlags struct{ config, adapter, system string }
+
+func runIngest(cmd *cobra.Command, args []string, f *ingestFlags) (err error) {
+	if f.config == "" {
+		return usageError("ingest needs --config FILE")
+	}
+	if f.adapter == "" {
+		return usageError("the flag --adapter is missing; known are: %s", adapterNames())
+	}
+	paths, err := inputs(cmd, args)
+	if err != nil {
+		return err
+	}
+	c, err := config.Load(f.config)
+	if err != nil {
+		return err
+	}
+	system, err := chooseFeed(c, f.adapter, f.system)
+	if err != nil {
+		return err
+	}
+	directory, err := attribute.NewDirectory(c)
+	if err != nil {
+		return err
+	}
+	origin, ok := directory.SystemOrigin(system.Key)
+	if !ok {
+		return fmt.Errorf("%s: the system %s has no custodian", f.config, system.Key)
+	}
+	profile := system.Profile
+	if profile != "" {
+		profile = c.Path(profile)
+	}
+	db, err := sqlite.Open(cmd.Context(), c.Path(c.Store.SQLite.Path), sqlite.Options{})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	bar := newProgress(cmd.ErrOrStderr())
+	target := ingestTarget{Store: db, Facts: db, Log: db, Origin: origin, SiteKey: []byte(c.Site.Key.Reveal()),
+		Adapter: f.adapter, Profile: profile, Logger: newLogger(cmd.ErrOrStderr(), c.Telemetry.Level)}
+	if bar != nil {
+		target.Tick = bar.tick
+	}
+	reports, err := ingestInto(cmd.Context(), target, paths)
+	bar.done()
+	if err != nil {
+		for _, r := range reports {
+			_, _ = r.WriteTo(cmd.ErrOrStderr())
+		}
+		return interrupted(cmd.Context(), err)
+	}
+	return summary(cmd.OutOrStdout(), reports)
+}
+
+// chooseFeed finds the feed that a command means.
+func chooseFeed(c *config.Config, adapter, key string) (config.System, error) {
+	var fits []config.System
+	var keys []string
+	for _, s := range c.Systems {
+		if s.Kind != "feed" {
+			continue
+		}
+		keys = append(keys, s.Key+" ("+s.Adapter+")")
+		if s.Adapter == adapter && (key == "" || s.Key == key) {
+			fits = append(fits, s)
+		}
+	}
+	switch {
+	case len(fits) == 1:
+		return fits[0], nil
+	case len(fits) > 1:
+		return config.System{}, usageError("several feeds use %s; say which with --system: %s", adapter, strings.Join(keys, ", "))
+	case key != "":
+		return config.System{}, usageError("the configuration has no feed %q with the adapter %s; it has: %s", key, adapter, strings.Join(keys, ", "))
+	}
+	return config.System{}, usageError("the configuration has no feed with the adapter %s; it has: %s", adapter, strings.Join(keys, ", "))
+}
+
+// An ingestTarget is where records go and as whose.
+type ingestTarget struct {
+	Store   store.Store
+	Facts   store.Facts
+	Log     store.Log
+	Origin  resource.Origin
+	SiteKey []byte
+	Adapter string
+	Profile string // file; "" for the mapping's own
+	Linker  ingest.Linker
+	Auditor ingest.Auditor
+	Logger  *slog.Logger
+	Tick    func(*flow.Report)
+}
+
+// ingestInto brings inputs into a store. It returns a report for each input that
+// was read, also with an error.
+func ingestInto(ctx context.Context, t ingestTarget, paths []convert.Path) ([]*flow.Report, error) {
+	fd, err := loadFeed(t.Adapter, t.Profile)
+	if err != nil {
+		return nil, err
+	}
+	p := &ingest.Pipeline{
+		Format: fd.format, Mapper: fd.mapping, Options: fd.options,
+		Origin: t.Origin, SiteKey: t.SiteKey, Store: t.Store, Facts: t.Facts, Log: t.Log,
+		Validator: ingest.R4{}, Labeler: ingest.Labels{Labeller: label.New(label.Options{})}, Indexer: ingest.Entries{},
+		Linker: t.Linker, Auditor: t.Auditor, Tick: t.Tick,
+	}
+	var reports []*flow.Report
+	for _, path := range paths {
+		report, err := ingestOne(ctx, p, path)
+		if report != nil {
+			reports = append(reports, report)
+		}
+		if err != nil {
+			return reports, err
+		}
+	}
+	return reports, nil
+}
+
+func ingestOne(ctx context.Context, p *ingest.Pipeline, path convert.Path) (report *flow.Report, err error) {
+	in, closer, err := path.Open()
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, closer.Close()) }()
+	return p.Run(ctx, in)
+}
