@@ -88,6 +88,10 @@ var escaper = strings.NewReplacer(`\`, `\\`, ",", `\,`, "|", `\|`, "$", `\$`)
 
 func escape(s string) string { return escaper.Replace(s) }
 
+// Escape makes a text stand for itself inside a parameter value: it puts a
+// backslash before , | $ and \.
+func Escape(s string) string { return escape(s) }
+
 // escapeURL encodes for a query string, leaving readable what may stay.
 func escapeURL(s string) string {
 	const hex = "0123456789ABCDEF"

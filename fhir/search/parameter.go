@@ -88,12 +88,20 @@ func readTable() types {
 	return t
 }
 
-// KnownType says whether R4 defines search parameters for the type, which
-// holds for every type that stands alone but Binary, Bundle's parts and
-// Parameters.
+// KnownType says whether R4 defines search parameters for the type.
 func KnownType(typ string) bool {
 	return typ != "Resource" && typ != "DomainResource" && table()[typ] != nil
 }
+
+// unsearchable are the types of R4 without parameters of their own.
+var unsearchable = []string{
+	"Binary", "BiologicallyDerivedProduct", "CatalogEntry", "MedicinalProductIngredient", "MedicinalProductManufactured",
+	"ObservationDefinition", "OperationOutcome", "Parameters", "SubstanceNucleicAcid", "SubstancePolymer", "SubstanceProtein",
+	"SubstanceReferenceInformation", "SubstanceSourceMaterial",
+}
+
+// isType says whether R4 has the resource type.
+func isType(typ string) bool { return KnownType(typ) || slices.Contains(unsearchable, typ) }
 
 // Lookup finds a parameter of the type, those of all types included. It
 // returns nil if R4 has none of this name; Kind NotSupported if this package

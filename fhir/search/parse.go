@@ -198,7 +198,7 @@ func (c *criterion) allows(modifier string) (string, Problem) {
 	}
 	if c.param.Kind == Reference && resource.ValidType(modifier) {
 		switch {
-		case !KnownType(modifier):
+		case !isType(modifier):
 			return "R4 has no resource type " + modifier, Unknown
 		case !c.param.allows(modifier):
 			return "the parameter does not refer to " + modifier, Malformed

@@ -1,6 +1,7 @@
 package search
 
 import (
+	"cmp"
 	"slices"
 	"strconv"
 	"strings"
@@ -100,6 +101,20 @@ func (q *Query) Cursor() string { return q.cursor }
 
 // Empty says whether there is no criterion at all: all resources of the type.
 func (q *Query) Empty() bool { return len(q.criteria) == 0 }
+
+// Params returns the criteria, canonical and in the order of the self link, as
+// they can be sent to another server; what shapes the result is left out.
+func (q *Query) Params() []Param {
+	var out []Param
+	for i := range q.criteria {
+		name, value := q.criteria[i].written()
+		out = append(out, Param{name, value})
+	}
+	slices.SortFunc(out, func(a, b Param) int {
+		return cmp.Or(strings.Compare(a.Name, b.Name), strings.Compare(a.Value, b.Value))
+	})
+	return slices.Compact(out)
+}
 
 // Names lists the parameters used as criteria and sort keys, without
 // modifiers, sorted, each once.
@@ -204,11 +219,9 @@ func (c *criterion) any(f func(matcher) bool) bool {
 // same. The paging parameter is left out.
 func (q *Query) Self() string {
 	var parts []string
-	for i := range q.criteria {
-		parts = append(parts, q.criteria[i].self())
+	for _, p := range q.Params() {
+		parts = append(parts, escapeURL(p.Name)+"="+escapeURL(p.Value))
 	}
-	slices.Sort(parts)
-	parts = slices.Compact(parts)
 	if len(q.sort) > 0 {
 		var keys []string
 		for _, s := range q.sort {
@@ -237,18 +250,20 @@ func (q *Query) Self() string {
 	return strings.Join(parts, "&")
 }
 
-func (c *criterion) self() string {
-	name := c.param.Name
+// written returns the criterion's name with its modifier, and its value in
+// canonical form.
+func (c *criterion) written() (name, value string) {
+	name = c.param.Name
 	if c.modifier != "" {
 		name += ":" + c.modifier
 	}
 	if c.modifier == "missing" {
-		return escapeURL(name) + "=" + strconv.FormatBool(c.missing)
+		return name, strconv.FormatBool(c.missing)
 	}
 	var values []string
 	for _, v := range c.values {
 		values = append(values, v.text())
 	}
 	slices.Sort(values)
-	return escapeURL(name) + "=" + escapeURL(strings.Join(slices.Compact(values), ","))
+	return name, strings.Join(slices.Compact(values), ",")
 }

@@ -21,7 +21,7 @@ func readReference(s, only string, p *Parameter, base string) (reference, string
 	own, typ, id, ok := resource.SplitReference(s)
 	switch {
 	case ok && (own == "" || own == base) && !strings.Contains(s, "|"):
-		if !KnownType(typ) {
+		if !isType(typ) {
 			return ref, "R4 has no resource type " + typ
 		}
 		if !p.allows(typ) {

@@ -1,16 +1,15 @@
 package search
 
 import (
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/handoff-health/handoff/fhir/validate"
 )
 
 // formats are the values of _format that ask for what is served.
 var formats = []string{"json", "application/json", "application/fhir+json", "text/json"}
-
-var elementName = regexp.MustCompile(`^[a-z][A-Za-z0-9]*(\[x\])?(\.[a-z][A-Za-z0-9]*)*$`)
 
 // result reads one parameter that shapes the answer.
 func (q *Query) result(p Param, o Options) error {
@@ -37,16 +36,7 @@ func (q *Query) result(p Param, o Options) error {
 			return bad(Malformed, "expected true, text, data, count or false")
 		}
 	case "_elements":
-		q.elements = strings.Split(p.Value, ",")
-		for i, e := range q.elements {
-			e = strings.TrimPrefix(e, q.typ+".")
-			if !elementName.MatchString(e) {
-				return bad(Malformed, "%q is not the name of an element", clip(e))
-			}
-			q.elements[i] = e
-		}
-		slices.Sort(q.elements)
-		q.elements = slices.Compact(q.elements)
+		return q.readElements(p)
 	case "_total":
 		q.total = Total(p.Value)
 		if !slices.Contains([]Total{TotalNone, TotalEstimate, TotalAccurate}, q.total) {
@@ -67,6 +57,21 @@ func (q *Query) result(p Param, o Options) error {
 		}
 		q.pretty = &v
 	}
+	return nil
+}
+
+// readElements reads names of top elements, "value" or "value[x]" for a choice.
+func (q *Query) readElements(p Param) error {
+	q.elements = strings.Split(p.Value, ",")
+	for i, e := range q.elements {
+		e = strings.TrimSuffix(strings.TrimPrefix(e, q.typ+"."), "[x]")
+		if len(validate.Names(q.typ, e)) == 0 {
+			return refuse(p.Name, Unknown, "%q is not an element of %s", clip(e), q.typ)
+		}
+		q.elements[i] = e
+	}
+	slices.Sort(q.elements)
+	q.elements = slices.Compact(q.elements)
 	return nil
 }
 

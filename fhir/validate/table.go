@@ -23,13 +23,14 @@ type structure struct {
 // An element is one line of the table. A choice element is found under each of
 // its names.
 type element struct {
-	name    string // without the type: "value" for value[x]
-	choice  bool
-	min     int
-	list    bool
-	types   []typeRef
-	set     *valueSet
-	summary bool
+	name     string // without the type: "value" for value[x]
+	choice   bool
+	min      int
+	list     bool
+	types    []typeRef
+	set      *valueSet
+	summary  bool
+	modifier bool
 }
 
 // A typeRef is one type an element may have.
@@ -109,7 +110,7 @@ func readElement(f []string, sets map[string]*valueSet) *element {
 	name, choice := strings.CutSuffix(f[0], "[x]")
 	return &element{
 		name: name, choice: choice, min: int(f[1][0] - '0'), list: strings.HasSuffix(f[1], "*"),
-		set: sets[f[3]], summary: f[4] == "s",
+		set: sets[f[3]], summary: strings.Contains(f[4], "s"), modifier: strings.Contains(f[4], "m"),
 	}
 }
 
@@ -177,30 +178,38 @@ func Covers(typ string) bool {
 // JSON (each name of a choice), sorted; with summary, only those that R4 puts
 // into _summary=true, id and meta included. It is nil for an unknown type.
 func Elements(typ string, summary bool) []string {
+	return names(typ, func(e *element) bool { return !summary || e.summary })
+}
+
+// Kept lists the names, as they stand in JSON, of the top elements that an
+// answer must not leave out whatever subset was asked for: id, meta, mandatory
+// elements, and those that change what the rest means.
+func Kept(typ string) []string {
+	return names(typ, func(e *element) bool {
+		return e.min > 0 || e.modifier || e.name == "id" || e.name == "meta"
+	})
+}
+
+// Names returns the names under which a top element stands in JSON: those of
+// each type for a choice, which may be asked for as value or value[x]. It is
+// nil if the type has no such element.
+func Names(typ, name string) []string {
+	base, choice := strings.CutSuffix(name, "[x]")
+	return names(typ, func(e *element) bool { return e.name == base && (e.choice || !choice) })
+}
+
+func names(typ string, keep func(*element) bool) []string {
 	if !Covers(typ) {
 		return nil
 	}
 	var out []string
 	for s := load().structures[typ]; s != nil; s = s.base {
 		for name, e := range s.elements {
-			if !summary || e.summary {
+			if keep(e) {
 				out = append(out, name)
 			}
 		}
 	}
 	slices.Sort(out)
 	return slices.Compact(out)
-}
-
-// Required lists the names of a resource type's mandatory top elements, "value"
-// for a choice value[x]: what an answer marked SUBSETTED must still have.
-func Required(typ string) []string {
-	var out []string
-	for s := load().structures[typ]; s != nil; s = s.base {
-		for _, e := range s.required {
-			out = append(out, e.name)
-		}
-	}
-	slices.Sort(out)
-	return out
 }

@@ -147,8 +147,16 @@ func TestElementsOfAType(t *testing.T) {
 	if got := Elements("Observation", false); !slices.Contains(got, "valueQuantity") || !slices.Contains(got, "contained") {
 		t.Errorf("elements of Observation: %v", got)
 	}
-	if got := Required("Observation"); !slices.Equal(got, []string{"code", "status"}) {
-		t.Errorf("required of Observation: %v", got)
+	if got := Kept("Observation"); !slices.Equal(got, []string{"code", "id", "implicitRules", "meta", "modifierExtension", "status"}) {
+		t.Errorf("kept of Observation: %v", got)
+	}
+	for name, want := range map[string]string{"effective": "effectiveDateTime,effectiveInstant,effectivePeriod,effectiveTiming", "status": "status", "status[x]": "", "nonsense": "", "id": "id"} {
+		if got := strings.Join(Names("Observation", name), ","); got != want {
+			t.Errorf("names of %s: %s", name, got)
+		}
+	}
+	if got := strings.Join(Names("Observation", "effective[x]"), ","); !strings.HasPrefix(got, "effectiveDateTime") {
+		t.Errorf("effective[x]: %s", got)
 	}
 	if Elements("Nonsense", false) != nil || Covers("Element") || Covers("Patient.contact") || !Covers("Bundle") || !Covers("Binary") {
 		t.Error("types")

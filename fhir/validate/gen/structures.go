@@ -18,6 +18,7 @@ type elementDefinition struct {
 	ContentReference string
 	Binding          struct{ Strength, ValueSet string }
 	IsSummary        bool
+	IsModifier       bool
 }
 
 type structure struct {
@@ -29,11 +30,14 @@ type structure struct {
 // inherited are the paths whose elements the reader adds by itself.
 var inherited = []string{"Element.", "BackboneElement.", "Resource.", "DomainResource."}
 
+// notR4 are in the package's files, but no resource types of R4 4.0.1.
+var notR4 = []string{"MetadataResource", "SubscriptionStatus"}
+
 // Structures writes one block for each complex type and resource, and for each
 // element with children:
 //
 //	@ name, base
-//	element, min..max, types, value set, s if in the summary
+//	element, min..max, types, value set, s if in the summary, m if a modifier
 //
 // A block's name is its path. The types of an element with children are the
 // block, "@Patient.contact".
@@ -54,7 +58,7 @@ func Structures(bundle []byte, use func(string) string) ([]string, error) {
 		if err := json.Unmarshal(e.Resource, &s); err != nil {
 			return nil, err
 		}
-		if s.Kind == "primitive-type" || s.Derivation == "constraint" {
+		if s.Kind == "primitive-type" || s.Derivation == "constraint" || slices.Contains(notR4, s.ID) {
 			continue
 		}
 		all = append(all, s)
@@ -143,14 +147,17 @@ func line(e elementDefinition, name string, parent bool, use func(string) string
 		}
 		types = append(types, code)
 	}
-	set, summary := "", ""
+	set, flags := "", ""
 	if e.Binding.Strength == "required" {
 		set = use(e.Binding.ValueSet)
 	}
 	if e.IsSummary {
-		summary = "s"
+		flags = "s"
 	}
-	return strings.TrimRight(strings.Join([]string{name, card, strings.Join(types, ","), set, summary}, "\t"), "\t")
+	if e.IsModifier {
+		flags += "m"
+	}
+	return strings.TrimRight(strings.Join([]string{name, card, strings.Join(types, ","), set, flags}, "\t"), "\t")
 }
 
 func targets(profiles []string) string {
