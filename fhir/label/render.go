@@ -96,7 +96,10 @@ func (h *HighWater) AddCodes(codes []Code) {
 
 // MetaSecurity renders the Bundle's meta.security; nil for an empty Bundle, so
 // that no match and nothing permitted look the same.
-func (h *HighWater) MetaSecurity() []byte {
+func (h *HighWater) MetaSecurity() []byte { return RenderCodes(h.Codes()) }
+
+// Codes returns what MetaSecurity renders; nil for an empty Bundle.
+func (h *HighWater) Codes() []Code {
 	if !h.some {
 		return nil
 	}
@@ -109,5 +112,5 @@ func (h *HighWater) MetaSecurity() []byte {
 		}
 		return slices.Compare([]byte(a.Code), []byte(b.Code))
 	})
-	return RenderCodes(append([]Code{{Confidentiality, h.level.String()}}, h.others...))
+	return append([]Code{{Confidentiality, h.level.String()}}, h.others...)
 }

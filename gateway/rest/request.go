@@ -2,13 +2,14 @@ package rest
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"mime"
 	"net"
 	"net/http"
-	"net/url"
 	"strings"
+
+	"github.com/handoff-health/handoff/fhir/outcome"
+	"github.com/handoff-health/handoff/fhir/search"
 )
 
 // A Request is one FHIR interaction as asked for; nothing of it is believed yet.
@@ -22,16 +23,6 @@ type Request struct {
 	Path        string // below the FHIR base, without query
 }
 
-// A Problem is a request that cannot be read: an HTTP status, a FHIR issue
-// code and a text for the caller.
-type Problem struct {
-	Status int
-	Code   string // IssueType
-	Text   string
-}
-
-func (p *Problem) Error() string { return p.Text }
-
 // Source returns the address of the peer, without port. Forwarding headers are
 // not believed.
 func (r *Request) Source() string {
@@ -42,42 +33,33 @@ func (r *Request) Source() string {
 	return host
 }
 
-// Query returns the search parameters: of the URL, and of the form for a POST
-// _search, which counts as if it stood in the URL.
-func (r *Request) Query(maxBytes int64) (url.Values, error) {
-	values, err := url.ParseQuery(r.HTTP.URL.RawQuery)
-	if err != nil {
-		return nil, &Problem{http.StatusBadRequest, "invalid", "the query string cannot be read: " + err.Error()}
-	}
-	if r.HTTP.Method != http.MethodPost {
-		return values, nil
+// Query returns the search parameters in their order: of the URL, and of the
+// form for a POST _search, which counts as if it stood in the URL.
+func (r *Request) Query(maxBytes int64) ([]search.Param, error) {
+	params, err := search.ParseQuery(r.HTTP.URL.RawQuery)
+	if err != nil || r.HTTP.Method != http.MethodPost {
+		return params, err
 	}
 	body, err := r.body(maxBytes, "application/x-www-form-urlencoded")
 	if err != nil {
 		return nil, err
 	}
-	form, err := url.ParseQuery(string(body))
-	if err != nil {
-		return nil, &Problem{http.StatusBadRequest, "invalid", "the form cannot be read: " + err.Error()}
-	}
-	for name, v := range form {
-		values[name] = append(values[name], v...)
-	}
-	return values, nil
+	form, err := search.ParseQuery(string(body))
+	return append(params, form...), err
 }
 
 // Resource returns the body of a create or update.
 func (r *Request) Resource(maxBytes int64) ([]byte, error) {
 	body, err := r.body(maxBytes, "application/fhir+json", "application/json")
 	if err == nil && len(body) == 0 {
-		err = &Problem{http.StatusBadRequest, "required", "the body is empty"}
+		err = outcome.BadRequest(outcome.CodeRequired, "the body is empty")
 	}
 	return body, err
 }
 
 func (r *Request) body(maxBytes int64, types ...string) ([]byte, error) {
 	if enc := r.HTTP.Header.Get("Content-Encoding"); enc != "" && enc != "identity" {
-		return nil, &Problem{http.StatusUnsupportedMediaType, "not-supported", "Content-Encoding is not supported: send the body as it is"}
+		return nil, outcome.UnsupportedMediaType("Content-Encoding is not supported: send the body as it is")
 	}
 	got, params, err := mime.ParseMediaType(r.HTTP.Header.Get("Content-Type"))
 	fits := false
@@ -88,15 +70,15 @@ func (r *Request) body(maxBytes int64, types ...string) ([]byte, error) {
 		fits = false
 	}
 	if !fits {
-		return nil, &Problem{http.StatusUnsupportedMediaType, "not-supported", fmt.Sprintf("Content-Type must be %s (UTF-8)", strings.Join(types, " or "))}
+		return nil, outcome.UnsupportedMediaType("Content-Type must be %s (UTF-8)", strings.Join(types, " or "))
 	}
 	b, err := io.ReadAll(http.MaxBytesReader(nil, r.HTTP.Body, maxBytes))
 	var tooLarge *http.MaxBytesError
 	switch {
 	case errors.As(err, &tooLarge):
-		return nil, &Problem{http.StatusRequestEntityTooLarge, "too-long", fmt.Sprintf("the body is larger than %d bytes", maxBytes)}
+		return nil, outcome.TooLarge("the body is larger than %d bytes", maxBytes)
 	case err != nil:
-		return nil, &Problem{http.StatusBadRequest, "incomplete", "the body could not be read to its end"}
+		return nil, outcome.BadRequest(outcome.CodeIncomplete, "the body could not be read to its end")
 	}
 	return b, nil
 }
@@ -107,10 +89,10 @@ func (r *Request) Acceptable() error {
 	format := r.HTTP.URL.Query()["_format"]
 	switch {
 	case len(format) > 1:
-		return &Problem{http.StatusBadRequest, "invalid", "_format stands more than once"}
+		return outcome.BadRequest(outcome.CodeInvalid, "_format stands more than once")
 	case len(format) == 1:
 		if !isJSON(strings.ReplaceAll(format[0], " ", "+")) {
-			return &Problem{http.StatusNotAcceptable, "not-supported", "only FHIR JSON is available: application/fhir+json"}
+			return outcome.NotAcceptable("only FHIR JSON is available: application/fhir+json")
 		}
 		return nil
 	}
@@ -123,7 +105,7 @@ func (r *Request) Acceptable() error {
 			return nil
 		}
 	}
-	return &Problem{http.StatusNotAcceptable, "not-supported", "only FHIR JSON is available: application/fhir+json"}
+	return outcome.NotAcceptable("only FHIR JSON is available: application/fhir+json")
 }
 
 func isJSON(mediaRange string) bool {

@@ -1,0 +1,111 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+
+	"github.com/handoff-health/handoff/adapters/ingest"
+	"github.com/handoff-health/handoff/fhir/resource"
+	"github.com/handoff-health/handoff/fhir/search"
+	"github.com/handoff-health/handoff/fhir/store"
+	"github.com/handoff-health/handoff/gateway/identity"
+)
+
+// storedPeople finds Patients of the own store for the linker and for rosters.
+type storedPeople struct{ store store.Store }
+
+// WithBirthDate implements identity.People.
+func (p storedPeople) WithBirthDate(ctx context.Context, date string) ([]*store.Record, error) {
+	return p.find(ctx, search.Param{Name: "birthdate", Value: date})
+}
+
+// WithIdentifier implements identity.People.
+func (p storedPeople) WithIdentifier(ctx context.Context, system, value string) ([]*store.Record, error) {
+	return p.find(ctx, search.Param{Name: "identifier", Value: search.Escape(system) + "|" + search.Escape(value)})
+}
+
+func (p storedPeople) find(ctx context.Context, param search.Param) ([]*store.Record, error) {
+	q, err := search.Parse("Patient", []search.Param{param}, search.Options{})
+	if err != nil {
+		return nil, err
+	}
+	plan := q.Plan()
+	plan.Limit = 200
+	var out []*store.Record
+	for {
+		page, err := p.store.Search(ctx, plan)
+		if err != nil {
+			return nil, err
+		}
+		for _, rec := range page.Records {
+			r, err := resource.Parse(rec.Raw)
+			if err != nil {
+				return nil, fmt.Errorf("%s in the store: %w", rec.Key, err)
+			}
+			if q.Match(r) { // the plan may find too much
+				out = append(out, rec)
+			}
+		}
+		if page.Next == "" {
+			return out, nil
+		}
+		plan.After = page.Next
+	}
+}
+
+// references is what a roster asks: the Patients with an identifier.
+func (p storedPeople) references(ctx context.Context, system, value string) ([]string, error) {
+	records, err := p.WithIdentifier(ctx, system, value)
+	var refs []string
+	for _, rec := range records {
+		refs = append(refs, rec.Key.String())
+	}
+	return refs, err
+}
+
+// feedLinker lets ingest tell the linker of stored Patients.
+type feedLinker struct {
+	linker *identity.Linker
+	links  *identity.Links
+}
+
+// Link implements ingest.Linker.
+func (l feedLinker) Link(ctx context.Context, patient *store.Record) error {
+	r, err := resource.Parse(patient.Raw)
+	if err != nil {
+		return err
+	}
+	return l.linker.Link(ctx, r, patient.Origin)
+}
+
+// Forget implements ingest.Forgetter.
+func (l feedLinker) Forget(ctx context.Context, k store.Key) error {
+	if k.Type != "Patient" {
+		return nil
+	}
+	return l.links.Expunge(ctx, k.String())
+}
+
+var _ ingest.Forgetter = feedLinker{}
+
+func (g *running) linker() feedLinker {
+	return feedLinker{identity.NewLinker(g.links, storedPeople{g.store}), g.links}
+}
+
+// readRoster links persons as a roster file says.
+func readRoster(ctx context.Context, g *running, path string) (identity.RosterResult, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return identity.RosterResult{}, err
+	}
+	defer f.Close()
+	result, err := g.links.ReadRoster(ctx, f, storedPeople{g.store}.references)
+	if err != nil {
+		return result, fmt.Errorf("%s: %w", path, err)
+	}
+	for _, bad := range result.Rejected {
+		return result, fmt.Errorf("%s: %w", path, bad)
+	}
+	return result, nil
+}

@@ -1,0 +1,101 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/handoff-health/handoff/gateway/config"
+)
+
+// newServeCommand runs the gateway.
+func newServeCommand() *cobra.Command {
+	var path string
+	cmd := &cobra.Command{
+		Use:   "serve --config FILE",
+		Short: "Run the gateway",
+		Long: `Run the gateway that FILE describes: FHIR under the path of server.base, the
+token endpoint at /oauth/token, /healthz and /readyz. It stops on an interrupt,
+after the requests under way have been answered.`,
+		Example: "  handoff serve --config handoff.yaml",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if path == "" {
+				return usageError("serve needs --config FILE; see 'handoff config --help' for what is in it")
+			}
+			c, err := config.Load(path)
+			if err != nil {
+				return err
+			}
+			log := newLogger(cmd.ErrOrStderr(), c.Telemetry.Level)
+			g, err := assemble(cmd.Context(), c, log)
+			if err != nil {
+				return err
+			}
+			return errors.Join(serve(cmd.Context(), c, g.handler, log), g.Close())
+		},
+	}
+	cmd.Flags().StringVarP(&path, "config", "c", "", "configuration file")
+	return cmd
+}
+
+// serve listens until the context ends.
+func serve(ctx context.Context, c *config.Config, h http.Handler, log *slog.Logger) error {
+	l, err := net.Listen("tcp", c.Server.Listen)
+	if err != nil {
+		return fmt.Errorf("server.listen %s: %w", c.Server.Listen, err)
+	}
+	return serveOn(ctx, l, c, h, log)
+}
+
+// serveOn serves one listener and shuts down gently.
+func serveOn(ctx context.Context, l net.Listener, c *config.Config, h http.Handler, log *slog.Logger) error {
+	s := &http.Server{
+		Handler:           h,
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       30 * time.Second,
+		WriteTimeout:      60 * time.Second,
+		IdleTimeout:       120 * time.Second,
+		MaxHeaderBytes:    32 << 10,
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+	}
+	failed := make(chan error, 1)
+	go func() {
+		if c.Server.TLSCert != "" {
+			failed <- s.ServeTLS(l, c.Path(c.Server.TLSCert), c.Path(c.Server.TLSKey))
+			return
+		}
+		failed <- s.Serve(l)
+	}()
+	log.Info("the gateway listens", "address", l.Addr().String(), "base", c.Server.Base)
+	select {
+	case err := <-failed:
+		return fmt.Errorf("server: %w", err)
+	case <-ctx.Done():
+	}
+	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	defer cancel()
+	if err := s.Shutdown(grace); err != nil {
+		return fmt.Errorf("server: shutdown: %w", err)
+	}
+	return nil
+}
+
+// newLogger writes text for people; it never gets a body, a token or a name.
+func newLogger(w interface{ Write([]byte) (int, error) }, level string) *slog.Logger {
+	var l slog.Level
+	if err := l.UnmarshalText([]byte(level)); err != nil {
+		l = slog.LevelInfo
+	}
+	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: l}))
+}
+
+func newRequestID() string { return strings.ToLower(rand.Text()) }

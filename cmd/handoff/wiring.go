@@ -1,0 +1,278 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/handoff-health/handoff/fhir/client"
+	"github.com/handoff-health/handoff/fhir/label"
+	"github.com/handoff-health/handoff/fhir/store/sqlite"
+	"github.com/handoff-health/handoff/gateway"
+	"github.com/handoff-health/handoff/gateway/attribute"
+	"github.com/handoff-health/handoff/gateway/audit"
+	"github.com/handoff-health/handoff/gateway/auth"
+	"github.com/handoff-health/handoff/gateway/broker"
+	"github.com/handoff-health/handoff/gateway/config"
+	"github.com/handoff-health/handoff/gateway/identity"
+	"github.com/handoff-health/handoff/gateway/policy"
+	"github.com/handoff-health/handoff/gateway/smart"
+	"github.com/handoff-health/handoff/gateway/upstream"
+)
+
+// A running gateway holds what has to be closed in the end, and what commands
+// besides serve need of it.
+type running struct {
+	config   *config.Config
+	store    *sqlite.DB
+	trail    *audit.Trail
+	ids      *identity.IDMap
+	links    *identity.Links
+	labeller *label.Labeller
+	handler  http.Handler
+}
+
+// assemble builds a gateway from its configuration. This is the one place where
+// the parts meet.
+func assemble(ctx context.Context, c *config.Config, log *slog.Logger) (_ *running, err error) {
+	g := &running{config: c, labeller: label.New(label.Options{})}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, g.Close())
+		}
+	}()
+	if g.store, err = sqlite.Open(ctx, c.Path(c.Store.SQLite.Path), sqlite.Options{}); err != nil {
+		return nil, err
+	}
+	if g.trail, err = openTrail(c); err != nil {
+		return nil, err
+	}
+	if g.ids, err = identity.NewIDMap(g.store, []byte(c.Site.Key.Reveal()), slugs(c)); err != nil {
+		return nil, err
+	}
+	g.links = identity.NewLinks(g.store, g.ids, time.Now)
+	directory, err := attribute.NewDirectory(c)
+	if err != nil {
+		return nil, err
+	}
+	b, err := newBroker(c, directory, g.ids, log)
+	if err != nil {
+		return nil, err
+	}
+	token, verifier, err := newAuth(c, g)
+	if err != nil {
+		return nil, err
+	}
+	g.handler, err = gateway.New(gateway.Options{
+		Base: c.Server.Base, MaxBody: c.Server.MaxBody, SiteKey: []byte(c.Site.Key.Reveal()),
+		Store: g.store, Facts: g.store, Verifier: verifier,
+		Discovery: smart.Discovery{
+			TokenEndpoint: tokenURL(c), Algorithms: []string{auth.RS384, auth.ES384},
+			Scopes: append(smart.SupportedScopes(smart.Read|smart.Search, gateway.Served()...), "system/Consent.cruds"),
+		},
+		Directory: directory, Identity: g.links, IDs: g.ids, Broker: b,
+		Labeller: g.labeller, Policy: policy.New(policy.Options{}), Audit: g.trail,
+		Other:  map[string]http.Handler{tokenPath: token, "/healthz": http.HandlerFunc(healthy), "/readyz": ready(g.store)},
+		Logger: log,
+	})
+	return g, err
+}
+
+// Close ends the trail with a checkpoint and closes the store.
+func (g *running) Close() error {
+	var errs []error
+	if g.trail != nil {
+		errs = append(errs, g.trail.Close())
+	}
+	if g.store != nil {
+		errs = append(errs, g.store.Close())
+	}
+	return errors.Join(errs...)
+}
+
+const tokenPath = "/oauth/token"
+
+// origin is scheme and host of the public base.
+func origin(c *config.Config) string {
+	u, err := url.Parse(c.Server.Base)
+	if err != nil { // config has checked it
+		return ""
+	}
+	return u.Scheme + "://" + u.Host
+}
+
+func tokenURL(c *config.Config) string { return origin(c) + tokenPath }
+
+func slugs(c *config.Config) map[string]string {
+	out := map[string]string{}
+	for _, s := range c.Systems {
+		if s.Kind == "fhir" {
+			out[s.Key] = s.Slug
+		}
+	}
+	return out
+}
+
+// openTrail opens the audit trail with its anchor and signing key.
+func openTrail(c *config.Config) (*audit.Trail, error) {
+	key, err := audit.LoadOrGenerateKey(c.Path(c.Audit.KeyFile))
+	if err != nil {
+		return nil, err
+	}
+	anchor, err := audit.OpenFileAnchor(c.Path(c.Audit.Anchor))
+	if err != nil {
+		return nil, err
+	}
+	return audit.Open(audit.Options{Dir: c.Path(c.Audit.Dir), Anchor: anchor, Key: key})
+}
+
+// newBroker connects the upstream systems.
+func newBroker(c *config.Config, d *attribute.Directory, ids *identity.IDMap, log *slog.Logger) (*broker.Broker, error) {
+	o := broker.Options{IDs: ids, Timeout: c.Broker.Timeout, Overall: c.Broker.Overall, Concurrency: c.Broker.Concurrency}
+	o.Observe = func(system string, took time.Duration, err error) {
+		log.Debug("asked a connected system", "system", system, "took", took, "error", err)
+	}
+	for _, s := range d.Upstreams() {
+		u, err := newUpstream(c, d, s)
+		if err != nil {
+			return nil, fmt.Errorf("system %s: %w", s.Key, err)
+		}
+		o.Systems = append(o.Systems, broker.System{Upstream: u, Timeout: s.Timeout})
+	}
+	return broker.New(o)
+}
+
+func newUpstream(c *config.Config, d *attribute.Directory, s config.System) (upstream.Upstream, error) {
+	transport := client.NewTransport()
+	o := client.Options{System: s.Key, Base: s.Base, Transport: transport, MaxPageBytes: s.MaxPage}
+	if s.Auth.ClientID != "" {
+		key, err := auth.ReadPrivateKey(c.Path(s.Auth.KeyFile))
+		if err != nil {
+			return nil, err
+		}
+		signer, err := auth.NewSigner(s.Auth.ClientID, key, 0, nil)
+		if err != nil {
+			return nil, err
+		}
+		scope := s.Auth.Scope
+		if scope == "" {
+			scope = "system/*.rs"
+		}
+		o.Tokens, err = client.NewBackendTokens(client.BackendOptions{
+			System: s.Key, Base: s.Base, TokenURL: s.Auth.TokenURL, Scope: scope, Signer: signer, Transport: transport,
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	cl, err := client.New(o)
+	if err != nil {
+		return nil, err
+	}
+	from, ok := d.Origin(s.Key)
+	if !ok {
+		return nil, errors.New("has no origin")
+	}
+	return upstream.NewFHIR(upstream.FHIROptions{Client: cl, Origin: from, Types: s.Types})
+}
+
+// newAuth makes the token endpoint and the verifier of its tokens.
+func newAuth(c *config.Config, g *running) (http.Handler, *auth.Verifier, error) {
+	key, err := auth.LoadOrGenerateKey(c.Path(c.Issuer.KeyFile), auth.ES256)
+	if err != nil {
+		return nil, nil, err
+	}
+	clients := make([]auth.Client, len(c.Clients))
+	for i, cl := range c.Clients {
+		if clients[i], err = registration(c, cl); err != nil {
+			return nil, nil, fmt.Errorf("client %s: %w", cl.ID, err)
+		}
+	}
+	registry, err := auth.NewRegistry(clients, auth.NewHTTPFetcher(), nil)
+	if err != nil {
+		return nil, nil, err
+	}
+	token, err := auth.NewTokenEndpoint(auth.TokenOptions{
+		URL: tokenURL(c), Issuer: origin(c), Audience: c.Server.Base, Registry: registry, Facts: g.store, Key: key,
+		Life: c.Issuer.Lifetime, Auditor: tokenAuditor{g.trail},
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	issuer, err := auth.OwnIssuer(origin(c), c.Server.Base, key)
+	if err != nil {
+		return nil, nil, err
+	}
+	verifier, err := auth.NewVerifier(auth.VerifierOptions{Issuers: []auth.Issuer{issuer}, Registry: registry, Facts: g.store})
+	return token, verifier, err
+}
+
+// registration turns a client of the file into one of auth.
+func registration(c *config.Config, cl config.Client) (auth.Client, error) {
+	org := c.Organization(cl.Organization)
+	out := auth.Client{
+		ID: cl.ID, Name: cl.Name, JWKSURL: cl.JWKSURL, AcceptIssuerAudience: cl.AcceptIssuerAud,
+		Organization: attribute.Reference(org.ID), OrganizationKind: auth.Kind(org.Kind),
+		MedicalPersonnel: cl.MedicalPersonnel, Disabled: cl.Disabled,
+	}
+	if cl.JWKS != "" {
+		out.JWKS = []byte(cl.JWKS)
+	}
+	for text := range strings.FieldsSeq(cl.Scopes) {
+		s, err := smart.ParseScope(text)
+		if err != nil {
+			return out, err
+		}
+		out.Scopes = append(out.Scopes, s)
+	}
+	for _, id := range org.Identifiers {
+		out.Identifiers = append(out.Identifiers, policy.Identifier{System: id.System, Value: id.Value})
+	}
+	for _, n := range org.Networks {
+		out.Networks = append(out.Networks, attribute.Reference(n))
+	}
+	for _, r := range cl.Roles {
+		out.Roles = append(out.Roles, attribute.Role(r))
+	}
+	for _, p := range cl.Purposes {
+		out.Purposes = append(out.Purposes, attribute.Purpose(p).String())
+	}
+	return out, nil
+}
+
+// tokenAuditor puts token requests into the same trail as everything else.
+type tokenAuditor struct{ trail audit.Recorder }
+
+// TokenRequested implements auth.Auditor.
+func (t tokenAuditor) TokenRequested(ctx context.Context, a *auth.Attempt) error {
+	e := &audit.Event{
+		ID: newRequestID(), At: a.At, Duration: a.Duration, Interaction: "token", Operation: a.Method, Path: tokenPath,
+		Status: a.Status, Reason: a.Reason, Client: a.Client, Organization: a.Organization, TokenID: a.TokenID, Source: a.Source,
+	}
+	if a.Error != "" {
+		e.Outcome = audit.Minor
+	}
+	return t.trail.Record(context.WithoutCancel(ctx), e)
+}
+
+func healthy(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	fmt.Fprintln(w, "ok")
+}
+
+// ready says whether the store can serve.
+func ready(db *sqlite.DB) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		if err := db.Ping(r.Context()); err != nil {
+			http.Error(w, "the store does not answer", http.StatusServiceUnavailable)
+			return
+		}
+		fmt.Fprintln(w, "ready")
+	})
+}

@@ -1,0 +1,203 @@
+package attribute
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/handoff-health/handoff/fhir/label"
+	"github.com/handoff-health/handoff/fhir/resource"
+	"github.com/handoff-health/handoff/fhir/terminology"
+	"github.com/handoff-health/handoff/gateway/config"
+)
+
+// clientPrefix marks the Origin.System of what a client wrote: "client/<id>".
+const clientPrefix = "client/"
+
+// A Directory answers from the configuration; it is immutable.
+type Directory struct {
+	organizations map[string]config.Organization // by "Organization/<id>"
+	systems       map[string]config.System       // by key
+	clients       map[string]config.Client       // by id
+	agreements    []agreement
+}
+
+type agreement struct {
+	id, from, to string
+	purposes     []label.Code // none: any
+	starts, ends time.Time    // ends is exclusive
+}
+
+// NewDirectory reads a checked configuration.
+func NewDirectory(c *config.Config) (*Directory, error) {
+	zone, err := time.LoadLocation(c.Site.TimeZone)
+	if err != nil {
+		return nil, fmt.Errorf("site.timeZone: %w", err)
+	}
+	d := &Directory{
+		organizations: map[string]config.Organization{},
+		systems:       map[string]config.System{},
+		clients:       map[string]config.Client{},
+	}
+	for _, o := range c.Organizations {
+		d.organizations[Reference(o.ID)] = o
+	}
+	for _, s := range c.Systems {
+		d.systems[s.Key] = s
+	}
+	for _, cl := range c.Clients {
+		d.clients[cl.ID] = cl
+	}
+	for _, a := range c.Agreements {
+		g, err := newAgreement(a, zone)
+		if err != nil {
+			return nil, err
+		}
+		d.agreements = append(d.agreements, g)
+	}
+	return d, nil
+}
+
+func newAgreement(a config.Agreement, zone *time.Location) (agreement, error) {
+	g := agreement{id: a.ID, from: Reference(a.From), to: Reference(a.To)}
+	for _, p := range a.Purposes {
+		g.purposes = append(g.purposes, Purpose(p))
+	}
+	if a.Starts != "" {
+		t, err := time.ParseInLocation(time.DateOnly, a.Starts, zone)
+		if err != nil {
+			return g, fmt.Errorf("agreement %s: starts: %w", a.ID, err)
+		}
+		g.starts = t
+	}
+	t, err := time.ParseInLocation(time.DateOnly, a.Ends, zone)
+	if err != nil {
+		return g, fmt.Errorf("agreement %s: ends: %w", a.ID, err)
+	}
+	g.ends = t.AddDate(0, 0, 1)
+	return g, nil
+}
+
+// Reference is the reference of the organisation with this id.
+func Reference(organization string) string { return "Organization/" + organization }
+
+// Purpose reads a purpose of use from configuration: "system|code", a code of
+// the project's purpose-of-use system (LAWENF, CRISIS), or one of v3-ActReason.
+func Purpose(s string) label.Code {
+	if system, code, ok := strings.Cut(s, "|"); ok {
+		return label.Code{System: terminology.Canonical(system), Code: code}
+	}
+	if s == "LAWENF" || s == "CRISIS" {
+		return label.Code{System: terminology.PurposeOfUse.URI(), Code: s}
+	}
+	return label.Code{System: terminology.ActReason.URI(), Code: s}
+}
+
+// Role reads a role from configuration: "system|code" or a code of the
+// project's actor-role system.
+func Role(s string) label.Code {
+	if system, code, ok := strings.Cut(s, "|"); ok {
+		return label.Code{System: terminology.Canonical(system), Code: code}
+	}
+	return label.Code{System: terminology.ActorRole.URI(), Code: s}
+}
+
+// Police says whether the organisation is a law-enforcement agency. An unknown
+// organisation counts as one: that is the stricter reading for a caller.
+func (d *Directory) Police(organization string) bool {
+	o, ok := d.organizations[organization]
+	return !ok || o.Kind == "police"
+}
+
+// Origin says what the configuration tells of every resource that comes
+// through a system.
+func (d *Directory) Origin(key string) (resource.Origin, bool) {
+	s, ok := d.systems[key]
+	if !ok {
+		return resource.Origin{}, false
+	}
+	o := d.organizations[Reference(s.Organization)]
+	origin := resource.Origin{System: key, Custodian: Reference(s.Organization), Police: o.Kind == "police", Part2: o.Part2}
+	if s.Part2 != nil {
+		origin.Part2 = *s.Part2
+	}
+	return origin, true
+}
+
+// ClientOrigin is the origin of what a client writes: its own organisation.
+func (d *Directory) ClientOrigin(client string) (resource.Origin, bool) {
+	cl, ok := d.clients[client]
+	if !ok {
+		return resource.Origin{}, false
+	}
+	o := d.organizations[Reference(cl.Organization)]
+	return resource.Origin{System: clientPrefix + client, Custodian: Reference(cl.Organization), Police: o.Kind == "police", Part2: o.Part2}, true
+}
+
+// Agreements lists the ids of the agreements under which from gives its data to
+// to, for all of these purposes, at this instant.
+func (d *Directory) Agreements(from, to string, purposes []label.Code, at time.Time) []string {
+	var ids []string
+	for _, a := range d.agreements {
+		if a.from != from || a.to != to || at.Before(a.starts) || !at.Before(a.ends) || len(purposes) == 0 {
+			continue
+		}
+		if len(a.purposes) > 0 && slices.ContainsFunc(purposes, func(p label.Code) bool { return !a.serves(p) }) {
+			continue
+		}
+		ids = append(ids, a.id)
+	}
+	return ids
+}
+
+// serves says whether the agreement names the purpose or one above it.
+func (a *agreement) serves(p label.Code) bool {
+	return slices.ContainsFunc(a.purposes, func(q label.Code) bool {
+		return q == p || q.System == p.System && terminology.Subsumes(q.System, q.Code, p.Code)
+	})
+}
+
+// MayGrantFor lists the custodians for whose data a Consent of this origin may
+// grant; empty: it can only deny. The recorder's own organisation is listed
+// only where the configuration says so.
+func (d *Directory) MayGrantFor(o resource.Origin) []string {
+	var ids []string
+	if client, ok := strings.CutPrefix(o.System, clientPrefix); ok {
+		if cl, ok := d.clients[client]; ok && !cl.Disabled {
+			ids = cl.RecordsConsentFor
+		}
+	} else if s, ok := d.systems[o.System]; ok && (s.Kind == "feed" || s.Consents == "registry") {
+		ids = s.RecordsConsentFor
+	}
+	refs := make([]string, len(ids))
+	for i, id := range ids {
+		refs[i] = Reference(id)
+	}
+	return refs
+}
+
+// TreatsLinked says whether the client's organisation counts as treating a
+// person who is linked to a patient of one of its systems.
+func (d *Directory) TreatsLinked(client string) bool {
+	cl, ok := d.clients[client]
+	return ok && cl.TreatingProvider == "linked"
+}
+
+// Upstreams lists the systems that can be asked, in the file's order of keys.
+func (d *Directory) Upstreams() []config.System {
+	var out []config.System
+	for _, s := range d.systems {
+		if s.Kind == "fhir" {
+			out = append(out, s)
+		}
+	}
+	slices.SortFunc(out, func(a, b config.System) int { return strings.Compare(a.Key, b.Key) })
+	return out
+}
+
+// System returns a connected system by its key.
+func (d *Directory) System(key string) (config.System, bool) {
+	s, ok := d.systems[key]
+	return s, ok
+}

@@ -1,0 +1,96 @@
+package gateway
+
+import (
+	"bytes"
+	"encoding/json"
+	"net/http"
+
+	"github.com/handoff-health/handoff/fhir/search"
+	"github.com/handoff-health/handoff/gateway/rest"
+)
+
+// The CapabilityStatement: https://hl7.org/fhir/R4/capabilitystatement.html
+
+// Served lists the resource types that can be read and searched: those that
+// adapters make and those that connected systems return.
+func Served() []string {
+	return []string{
+		"AllergyIntolerance", "CarePlan", "CareTeam", "Condition", "Consent", "DiagnosticReport", "DocumentReference",
+		"Encounter", "Flag", "Goal", "Immunization", "Location", "MedicationRequest", "MedicationStatement", "Observation",
+		"Organization", "Patient", "Practitioner", "PractitionerRole", "Procedure", "Provenance", "RelatedPerson",
+		"ServiceRequest",
+	}
+}
+
+type object = map[string]any
+
+// capabilities builds the statement from the route table and the search
+// parameters, so that it cannot promise what is not there.
+func capabilities(base, tokenURL string) []byte {
+	var resources []object
+	for _, typ := range Served() {
+		interactions := []object{{"code": "read"}, {"code": "vread"}, {"code": "search-type"}}
+		res := object{"type": typ, "interaction": interactions, "versioning": "versioned", "searchParam": parameters(typ)}
+		if typ == "Consent" {
+			res["interaction"] = append(interactions, object{"code": "create"}, object{"code": "update"})
+			res["conditionalCreate"] = true
+			res["updateCreate"] = false
+			res["versioning"] = "versioned-update"
+		}
+		resources = append(resources, res)
+	}
+	security := object{
+		"cors":    false,
+		"service": []object{{"coding": []object{{"system": "http://terminology.hl7.org/CodeSystem/restful-security-service", "code": "SMART-on-FHIR"}}}},
+	}
+	if tokenURL != "" { // deprecated, but clients still look here first
+		security["extension"] = []object{{
+			"url":       "http://fhir-registry.smarthealthit.org/StructureDefinition/oauth-uris",
+			"extension": []object{{"url": "token", "valueUri": tokenURL}},
+		}}
+	}
+	statement := object{
+		"resourceType": "CapabilityStatement", "status": "active", "date": "2026-11-24", "kind": "instance",
+		"software":       object{"name": "Handoff"},
+		"implementation": object{"description": "Handoff: FHIR gateway between police and mental-health systems", "url": base},
+		"fhirVersion":    "4.0.1", "format": []string{"application/fhir+json", "json"},
+		"rest": []object{{"mode": "server", "security": security, "resource": resources}},
+	}
+	var out bytes.Buffer
+	enc := json.NewEncoder(&out)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(statement); err != nil {
+		panic("gateway: the capability statement cannot be encoded: " + err.Error()) // it is built of constants
+	}
+	return bytes.TrimSpace(out.Bytes())
+}
+
+func parameters(typ string) []object {
+	var out []object
+	for _, p := range search.Parameters(typ) {
+		if p.Kind == search.NotSupported {
+			continue
+		}
+		out = append(out, object{"name": p.Name, "type": p.Kind.String()})
+	}
+	return out
+}
+
+func renderCapabilities(s *Server, x *exchange) (*rest.Response, error) {
+	if err := x.req.Acceptable(); err != nil {
+		return nil, err
+	}
+	h := http.Header{}
+	h.Set("Access-Control-Allow-Origin", "*")
+	h.Set("Cache-Control", "public, max-age=300")
+	return &rest.Response{Status: http.StatusOK, Header: h, Body: s.capabilities}, nil
+}
+
+// renderDiscovery serves the SMART configuration document: JSON, whatever
+// Accept says, for pages of any origin.
+func renderDiscovery(s *Server, _ *exchange) (*rest.Response, error) {
+	h := http.Header{}
+	h.Set("Access-Control-Allow-Origin", "*")
+	h.Set("Cache-Control", "public, max-age=300")
+	return &rest.Response{Status: http.StatusOK, Header: h, Body: s.discovery, Type: "application/json"}, nil
+}

@@ -1,0 +1,88 @@
+package gateway
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/handoff-health/handoff/fhir/resource"
+	"github.com/handoff-health/handoff/fhir/search"
+	"github.com/handoff-health/handoff/fhir/store"
+	"github.com/handoff-health/handoff/gateway/attribute"
+	"github.com/handoff-health/handoff/gateway/audit"
+	"github.com/handoff-health/handoff/gateway/auth"
+	"github.com/handoff-health/handoff/gateway/enforce"
+	"github.com/handoff-health/handoff/gateway/policy"
+	"github.com/handoff-health/handoff/gateway/rest"
+)
+
+// An exchange is one request on its way through the pipeline.
+type exchange struct {
+	req       *rest.Request
+	at        time.Time // the instant every decision of this request is made for
+	event     *audit.Event
+	principal *auth.Principal
+
+	params  []search.Param     // as asked
+	asked   *search.Query      // the same, parsed: for links
+	query   *search.Query      // as it is matched: the person's other references added
+	version int64              // of a vread
+	body    *resource.Resource // of a write
+
+	person   *attribute.Person
+	sessions map[sessionKey]*policy.Session
+	people   map[string]*standing // by Patient reference
+
+	candidates []*candidate
+	more       func(context.Context) ([]*candidate, error) // further candidates; nil: none
+	kept       []*candidate
+	from       place  // where the page starts
+	next       *place // where the one after it starts; nil at the end
+	incomplete bool   // a system that would have been asked did not answer
+	written    *store.Record
+	created    bool
+	seen       map[string]bool // references whose visibility was decided
+	lookups    int
+}
+
+// A candidate is a resource that could be in the answer.
+type candidate struct {
+	resource *resource.Resource
+	origin   resource.Origin
+	record   *store.Record // of the own store; nil for a connected system's
+	subject  policy.Subject
+	decision policy.Decision
+	result   enforce.Result
+	final    *resource.Resource // the form in which it goes out
+	raw      []byte             // of final, with version and time where they are ours
+	sort     search.SortValue
+}
+
+func (c *candidate) reference() string { return c.resource.Reference() }
+
+// begin starts an exchange and its event.
+func (s *Server) begin(r *rest.Request) *exchange {
+	now := s.o.Now()
+	return &exchange{
+		req: r, at: now,
+		event: &audit.Event{
+			ID: s.o.NewID(), At: now.UTC(), Interaction: r.Interaction,
+			Operation: r.HTTP.Method, Path: r.Path, Query: r.HTTP.URL.RawQuery, Source: r.Source(),
+		},
+		sessions: map[sessionKey]*policy.Session{},
+		people:   map[string]*standing{},
+		seen:     map[string]bool{},
+	}
+}
+
+// note puts a person's references into the event, once each.
+func (x *exchange) note(references ...string) {
+	for _, ref := range references {
+		if ref != "" && !slices.Contains(x.event.Patients, ref) {
+			x.event.Patients = append(x.event.Patients, ref)
+		}
+	}
+}
+
+// resetSessions forgets decision points, when what they depend on has changed.
+func (x *exchange) resetSessions() { x.sessions = map[sessionKey]*policy.Session{} }

@@ -1,0 +1,194 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+
+	"github.com/handoff-health/handoff/fhir/compartment"
+	"github.com/handoff-health/handoff/fhir/label"
+	"github.com/handoff-health/handoff/fhir/outcome"
+	"github.com/handoff-health/handoff/fhir/resource"
+	"github.com/handoff-health/handoff/fhir/search"
+	"github.com/handoff-health/handoff/fhir/store"
+	"github.com/handoff-health/handoff/gateway/rest"
+	"github.com/handoff-health/handoff/gateway/upstream"
+)
+
+// Read and vread: https://hl7.org/fhir/R4/http.html#read
+
+// readNothing refuses parameters that a read does not have.
+func readNothing(_ *Server, x *exchange) error {
+	params, err := search.ParseQuery(x.req.HTTP.URL.RawQuery)
+	if err != nil {
+		return err
+	}
+	for _, p := range params {
+		if p.Name != "_format" {
+			return outcome.NotSupported("a read has no parameter %q", clip(p.Name)).At("http." + clip(p.Name))
+		}
+	}
+	return nil
+}
+
+func clip(s string) string {
+	if len(s) > 64 {
+		return s[:64] + "..."
+	}
+	return s
+}
+
+// readVersion takes the version of a vread. What cannot be a version is absent.
+func readVersion(s *Server, x *exchange) error {
+	if err := readNothing(s, x); err != nil {
+		return err
+	}
+	v, err := strconv.ParseInt(x.req.VersionID, 10, 64)
+	if err != nil || v < 1 || strconv.FormatInt(v, 10) != x.req.VersionID {
+		return outcome.NotFound(fmt.Errorf("version %q", x.req.VersionID))
+	}
+	x.version = v
+	return nil
+}
+
+// locateInstance finds the person that the one resource is about. A resource of
+// the own store is read here and stays inside until it was judged; one of a
+// connected system is only traced to its person.
+func locateInstance(ctx context.Context, s *Server, x *exchange) error {
+	if !resource.ValidID(x.req.ID) {
+		return outcome.NotFound(fmt.Errorf("%q is not an id", x.req.ID))
+	}
+	if s.o.IDs.IsOpaque(x.req.ID) {
+		ref, err := s.subjectOf(ctx, x.req.Type, x.req.ID)
+		if err != nil {
+			return err
+		}
+		x.person, err = s.gatherer.Person(ctx, ref)
+		return err
+	}
+	k := store.Key{Type: x.req.Type, ID: x.req.ID}
+	var rec *store.Record
+	var err error
+	if x.version > 0 {
+		rec, err = s.o.Store.ReadVersion(ctx, k, x.version)
+	} else {
+		rec, err = s.o.Store.Read(ctx, k)
+	}
+	if errors.Is(err, store.ErrNotFound) {
+		return outcome.NotFound(err)
+	}
+	if err != nil {
+		return err
+	}
+	if rec.Deleted { // 410 would tell that it was there
+		return outcome.NotFound(errors.New("deleted"))
+	}
+	c, err := s.own(rec)
+	if err != nil {
+		return err
+	}
+	x.candidates = []*candidate{c}
+	return nil
+}
+
+// own makes a candidate of a record of the own store, with version and time in
+// its meta as they go out.
+func (s *Server) own(rec *store.Record) (*candidate, error) {
+	r, err := resource.Parse(rec.Raw)
+	if err != nil {
+		return nil, fmt.Errorf("%s in the store: %w", rec.Key, err)
+	}
+	r, err = resource.Parse(stamp(r, rec.Version, resource.FormatInstant(rec.LastUpdated)))
+	if err != nil {
+		return nil, fmt.Errorf("%s in the store: %w", rec.Key, err)
+	}
+	return s.candidate(r, rec.Origin, rec), nil
+}
+
+// stamp sets meta.versionId and meta.lastUpdated.
+func stamp(r *resource.Resource, version int64, at string) []byte {
+	e := r.Edit()
+	root := r.Root()
+	if meta := root.Get("meta"); meta.Kind() == resource.Object {
+		e.Set(meta, "versionId", resource.Quote(strconv.FormatInt(version, 10)))
+		e.Set(meta, "lastUpdated", resource.Quote(at))
+	} else {
+		e.Set(root, "meta", []byte(`{"versionId":"`+strconv.FormatInt(version, 10)+`","lastUpdated":"`+at+`"}`))
+	}
+	return e.Bytes()
+}
+
+// candidate labels a resource and notes whom it is about.
+func (s *Server) candidate(r *resource.Resource, o resource.Origin, rec *store.Record) *candidate {
+	c := &candidate{resource: r, origin: o, record: rec}
+	c.subject.Resource, c.subject.Origin = r, o
+	c.subject.Labels = new(label.Labels)
+	s.o.Labeller.Label(r, o, c.subject.Labels)
+	c.subject.Patient = compartment.Subject(r)
+	return c
+}
+
+// gatherInstance asks the connected system, if the resource is one of its and
+// policy says that anything of this person could go to this caller.
+func gatherInstance(ctx context.Context, s *Server, x *exchange) error {
+	if x.person == nil || len(x.candidates) > 0 {
+		return nil
+	}
+	if x.version > 0 { // versions of a system's resources are not kept here
+		return outcome.NotFound(errors.New("version of a connected system's resource"))
+	}
+	key, id, ok, err := s.o.IDs.Resolve(ctx, x.req.Type, x.req.ID)
+	if err != nil {
+		return err
+	}
+	if !ok {
+		return outcome.NotFound(errors.New("an id that this gateway did not give"))
+	}
+	st, err := s.stand(ctx, x, x.person)
+	if err != nil {
+		return err
+	}
+	origin, ok := s.o.Directory.Origin(key)
+	if !ok || !s.session(x, st, origin).Possible(origin) {
+		return outcome.NotFound(errors.New("nothing of this person may go to this caller from there"))
+	}
+	if err := s.bring(ctx, x, st, []string{key}); err != nil {
+		return err
+	}
+	x.event.Systems = append(x.event.Systems, key)
+	e, err := s.o.Broker.Read(ctx, key, x.req.Type, id, x.share())
+	switch {
+	case errors.Is(err, upstream.ErrFailed):
+		// Only a caller for whom this system would be asked comes here.
+		return outcome.Unavailable(err)
+	case err != nil:
+		return outcome.NotFound(err)
+	}
+	c := s.candidate(e.Resource, e.Origin, nil)
+	// An id that was given for one person must not bring another's data.
+	if c.subject.Patient != "" && !x.person.Is(c.subject.Patient) {
+		return outcome.NotFound(errors.New("the system's answer is about somebody else"))
+	}
+	x.candidates = []*candidate{c}
+	return nil
+}
+
+// renderInstance answers a read with the one resource that was kept.
+func renderInstance(_ *Server, x *exchange) (*rest.Response, error) {
+	if len(x.kept) != 1 {
+		return nil, outcome.NotFound(errors.New("not permitted"))
+	}
+	c := x.kept[0]
+	h := http.Header{}
+	if c.record != nil {
+		etag := `W/"` + strconv.FormatInt(c.record.Version, 10) + `"`
+		h.Set("ETag", etag)
+		h.Set("Last-Modified", c.record.LastUpdated.UTC().Format(http.TimeFormat))
+		if x.req.HTTP.Header.Get("If-None-Match") == etag {
+			return &rest.Response{Status: http.StatusNotModified, Header: h}, nil
+		}
+	}
+	return &rest.Response{Status: http.StatusOK, Header: h, Body: c.raw}, nil
+}

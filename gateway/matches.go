@@ -1,0 +1,383 @@
+package gateway
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/handoff-health/handoff/fhir/outcome"
+	"github.com/handoff-health/handoff/fhir/resource"
+	"github.com/handoff-health/handoff/fhir/search"
+	"github.com/handoff-health/handoff/fhir/store"
+	"github.com/handoff-health/handoff/gateway/broker"
+	"github.com/handoff-health/handoff/gateway/consent"
+	"github.com/handoff-health/handoff/gateway/identity"
+)
+
+// Search within a type: https://hl7.org/fhir/R4/http.html#search
+
+const (
+	// maxPersonMatches bounds what one person's search holds before it is
+	// decided; beyond it the caller must narrow the search.
+	maxPersonMatches = 5_000
+	// maxScan is how many records of the store one page may look at.
+	maxScan = 1_000
+	// maxAlongside is how many Patients of a page bring their linked Patients.
+	maxAlongside = 5
+)
+
+// readQuery parses the parameters and, for a police caller, holds the search
+// to one person. Both depend on the request and the token alone.
+func readQuery(s *Server, x *exchange) error {
+	var err error
+	if x.params, err = x.req.Query(s.o.MaxBody); err != nil {
+		return err
+	}
+	if x.asked, err = search.Parse(x.req.Type, x.params, s.search); err != nil {
+		return err
+	}
+	switch x.asked.Summary() {
+	case search.SummaryTrue, search.SummaryText, search.SummaryData:
+		return outcome.NotSupported("_summary=%s is not supported", x.asked.Summary()).At("http._summary")
+	}
+	if len(x.asked.Elements()) > 0 {
+		return outcome.NotSupported("_elements is not supported").At("http._elements")
+	}
+	if x.asked.Cursor() != "" {
+		if x.from, err = s.seal.open(x.asked.Cursor(), binding(x)); err != nil {
+			return err
+		}
+	}
+	person, err := personOf(x.asked)
+	if err != nil {
+		return err
+	}
+	if person == "" && x.principal.Police && !findsOnePerson(x) {
+		return outcome.Forbidden("a police caller searches within one person: give patient (or, for Patient, _id, an identifier with its system, or family, given and a full birthdate)")
+	}
+	if person == "" && (x.asked.CountOnly() || x.asked.Total() == search.TotalAccurate) {
+		return outcome.NotSupported("a count is given only within one person: give patient").At("http._summary")
+	}
+	return nil
+}
+
+// personOf returns the one Patient reference that the query is about, "" if it
+// names none.
+func personOf(q *search.Query) (string, error) {
+	if q.Type() == "Patient" {
+		if ids := q.IDs(); len(ids) == 1 && len(ids[0]) == 1 {
+			return "Patient/" + ids[0][0], nil
+		}
+		return "", nil
+	}
+	for _, name := range []string{"patient", "subject"} {
+		alternatives := q.References(name)
+		if len(alternatives) == 0 {
+			continue
+		}
+		if len(alternatives) > 1 || len(alternatives[0]) != 1 {
+			return "", outcome.NotSupported("a search is about one person: give %s once, with one value", name).At("http." + name)
+		}
+		ref := alternatives[0][0]
+		if resource.ValidID(ref) { // subject=1 without a type
+			ref = "Patient/" + ref
+		}
+		if _, typ, id, ok := resource.SplitReference(ref); ok && typ == "Patient" && ref == "Patient/"+id {
+			return ref, nil
+		}
+		return "", nil
+	}
+	return "", nil
+}
+
+// findsOnePerson says whether a Patient search names somebody rather than
+// looks around: an identifier with its system, or family, given and birth date.
+func findsOnePerson(x *exchange) bool {
+	if x.req.Type != "Patient" {
+		return false
+	}
+	full := map[string]bool{}
+	for _, p := range x.params {
+		name := p.Name
+		if strings.Contains(p.Value, ",") {
+			continue // alternatives are several persons
+		}
+		switch name {
+		case "identifier":
+			system, value, ok := strings.Cut(p.Value, "|")
+			if ok && system != "" && value != "" {
+				return true
+			}
+		case "family", "given", "family:exact", "given:exact":
+			if len([]rune(p.Value)) >= 2 {
+				full[strings.TrimSuffix(name, ":exact")] = true
+			}
+		case "birthdate":
+			if len(strings.TrimPrefix(p.Value, "eq")) == len("2006-01-02") {
+				full[name] = true
+			}
+		}
+	}
+	return full["family"] && full["given"] && full["birthdate"]
+}
+
+// locatePerson finds the person, and lets the query match each of the person's
+// Patients: a search for one reaches the others.
+func locatePerson(ctx context.Context, s *Server, x *exchange) error {
+	x.query = x.asked
+	ref, err := personOf(x.asked)
+	if err != nil || ref == "" {
+		return err
+	}
+	if x.person, err = s.gatherer.Person(ctx, ref); err != nil {
+		return err
+	}
+	x.note(x.person.References...)
+	if x.req.Type == "Patient" {
+		return nil
+	}
+	params := slices.Clone(x.params)
+	for i, p := range params {
+		if p.Name == "patient" || p.Name == "subject" {
+			params[i].Value = strings.Join(x.person.References, ",")
+		}
+		if p.Name == "patient:Patient" || p.Name == "subject:Patient" {
+			params[i] = search.Param{Name: strings.TrimSuffix(p.Name, ":Patient"), Value: strings.Join(x.person.References, ",")}
+		}
+	}
+	x.query, err = search.Parse(x.req.Type, params, s.search)
+	return err
+}
+
+// gatherMatches collects candidates: within one person from the own store and
+// from each system that may be asked, all at once; else from the own store,
+// stretch by stretch.
+func gatherMatches(ctx context.Context, s *Server, x *exchange) error {
+	if x.person == nil {
+		return s.gatherStretches(ctx, x)
+	}
+	st, err := s.stand(ctx, x, x.person)
+	if err != nil {
+		return err
+	}
+	var targets []identity.Target
+	var keys []string
+	for _, t := range x.person.Targets {
+		o, ok := s.o.Directory.Origin(t.System)
+		if ok && s.serves(t.System, x.req.Type) && s.session(x, st, o).Possible(o) {
+			targets = append(targets, t)
+			if !slices.Contains(keys, t.System) {
+				keys = append(keys, t.System)
+			}
+		}
+	}
+	x.event.Systems = keys
+	var mine, theirs []*candidate
+	g, gctx := errgroup.WithContext(ctx)
+	g.Go(func() (err error) {
+		mine, err = s.ownMatches(gctx, x)
+		return err
+	})
+	g.Go(func() (err error) {
+		theirs, err = s.askedMatches(gctx, x, targets)
+		return err
+	})
+	g.Go(func() error { return s.bring(gctx, x, st, keys) })
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	x.resetSessions() // Consents that came along count from here on
+	x.candidates = append(mine, theirs...)
+	return nil
+}
+
+// serves says whether a system has resources of this type at all.
+func (s *Server) serves(key, typ string) bool {
+	sys, ok := s.o.Directory.System(key)
+	return ok && (len(sys.Types) == 0 || slices.Contains(sys.Types, typ))
+}
+
+// ownMatches reads all of a person's matches from the own store.
+func (s *Server) ownMatches(ctx context.Context, x *exchange) ([]*candidate, error) {
+	plan := x.query.Plan()
+	plan.Limit = 500
+	var out []*candidate
+	for {
+		page, err := s.o.Store.Search(ctx, plan)
+		if err != nil {
+			return nil, err
+		}
+		for _, rec := range page.Records {
+			c, err := s.own(rec)
+			if err != nil {
+				return nil, err
+			}
+			out = append(out, c)
+		}
+		if page.Next == "" {
+			return out, nil
+		}
+		if len(out) >= maxPersonMatches {
+			return nil, outcome.TooCostly("the search finds too much; narrow it")
+		}
+		plan.After = page.Next
+	}
+}
+
+// askedMatches asks the connected systems. What failed makes the answer
+// incomplete; it is noted per system in the audit event alone.
+func (s *Server) askedMatches(ctx context.Context, x *exchange, targets []identity.Target) ([]*candidate, error) {
+	if len(targets) == 0 {
+		return nil, nil
+	}
+	values := map[string][]string{}
+	for _, p := range x.params {
+		values[p.Name] = append(values[p.Name], p.Value)
+	}
+	var out []*candidate
+	tooMany := false
+	answer, err := s.o.Broker.Search(ctx, broker.Query{Type: x.req.Type, Params: values, Targets: targets, Share: x.share()}, func(e broker.Entry) bool {
+		c := s.candidate(e.Resource, e.Origin, nil)
+		if x.query.Match(e.Resource) { // a cheap first look; the returned form is matched again
+			out = append(out, c)
+		}
+		tooMany = len(out) > maxPersonMatches
+		return !tooMany
+	})
+	if err != nil {
+		return nil, err
+	}
+	if tooMany {
+		return nil, outcome.TooCostly("the search finds too much; narrow it")
+	}
+	x.incomplete = x.incomplete || answer.Incomplete
+	for _, r := range answer.Reports {
+		if r.Err != nil {
+			s.o.Logger.Warn("a connected system did not answer in full", "request", x.event.ID, "system", r.System, "error", r.Err)
+		}
+	}
+	return out, nil
+}
+
+// bring reads the Consents that the systems keep of the person. Without them a
+// deny would go unheard, so a system whose Consents cannot be read fails whole.
+func (s *Server) bring(ctx context.Context, x *exchange, st *standing, keys []string) error {
+	var mu sync.Mutex
+	g, ctx := errgroup.WithContext(ctx)
+	for _, t := range st.person.Targets {
+		sys, ok := s.o.Directory.System(t.System)
+		if !ok || sys.Consents == "none" || (sys.Consents == "deny" && !slices.Contains(keys, t.System)) {
+			continue
+		}
+		g.Go(func() error {
+			var found []*consent.Consent
+			answer, err := s.o.Broker.Search(ctx, broker.Query{Type: "Consent", Targets: []identity.Target{t}, Share: x.share()}, func(e broker.Entry) bool {
+				found = append(found, consent.Parse(e.Resource, consent.Source{Entitled: sys.Consents == "registry"}))
+				return true
+			})
+			if err != nil {
+				return err
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			if answer.Incomplete {
+				st.unheard = append(st.unheard, t.System)
+				st.deaf = st.deaf || sys.Consents == "registry"
+			}
+			if sys.Consents == "registry" {
+				st.shared = append(st.shared, found...)
+			} else {
+				st.brought[t.System] = append(st.brought[t.System], found...)
+			}
+			return nil
+		})
+	}
+	return g.Wait()
+}
+
+// share is the key under which equal requests to a system may use one answer:
+// one token (and with it one purpose).
+func (x *exchange) share() string { return x.principal.TokenID }
+
+// gatherStretches prepares a search over all persons in the own store.
+func (s *Server) gatherStretches(ctx context.Context, x *exchange) error {
+	plan := x.query.Plan()
+	plan.After = x.from.After
+	scanned := 0
+	x.more = func(ctx context.Context) ([]*candidate, error) {
+		missing := x.query.Count() - len(x.kept)
+		if missing <= 0 || scanned >= maxScan {
+			return nil, nil
+		}
+		plan.Limit = min(missing, maxScan-scanned)
+		page, err := s.o.Store.Search(ctx, plan)
+		if err != nil {
+			return nil, err
+		}
+		scanned += len(page.Records)
+		plan.After, x.next = page.Next, nil
+		if page.Next != "" {
+			x.next = &place{After: page.Next}
+		} else {
+			x.more = nil
+		}
+		return s.stretch(ctx, x, page.Records)
+	}
+	cs, err := x.more(ctx)
+	x.candidates = cs
+	return err
+}
+
+// stretch makes candidates of records, with the linked Patients of connected
+// systems beside a few Patients of the own store.
+func (s *Server) stretch(ctx context.Context, x *exchange, records []*store.Record) ([]*candidate, error) {
+	var out []*candidate
+	for _, rec := range records {
+		c, err := s.own(rec)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, c)
+	}
+	if err := s.standAll(ctx, x, out); err != nil {
+		return nil, err
+	}
+	if x.req.Type != "Patient" || x.query.Empty() || len(out) > maxAlongside {
+		return out, nil
+	}
+	for _, c := range slices.Clone(out) {
+		linked, err := s.linkedPatients(ctx, x, x.people[c.subject.Patient])
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, linked...)
+	}
+	return out, nil
+}
+
+// linkedPatients asks the systems for the person's Patients there.
+func (s *Server) linkedPatients(ctx context.Context, x *exchange, st *standing) ([]*candidate, error) {
+	if st == nil || st.alongside {
+		return nil, nil
+	}
+	st.alongside = true
+	var targets []identity.Target
+	var keys []string
+	for _, t := range st.person.Targets {
+		if o, ok := s.o.Directory.Origin(t.System); ok && s.session(x, st, o).Possible(o) {
+			targets, keys = append(targets, t), append(keys, t.System)
+		}
+	}
+	if len(targets) == 0 {
+		return nil, nil
+	}
+	if err := s.bring(ctx, x, st, keys); err != nil {
+		return nil, err
+	}
+	x.resetSessions()
+	x.event.Systems = append(x.event.Systems, keys...)
+	return s.askedMatches(ctx, x, targets)
+}

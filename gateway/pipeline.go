@@ -1,0 +1,239 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"runtime/debug"
+	"strings"
+
+	"github.com/handoff-health/handoff/fhir/outcome"
+	"github.com/handoff-health/handoff/fhir/search"
+	"github.com/handoff-health/handoff/gateway/audit"
+	"github.com/handoff-health/handoff/gateway/auth"
+	"github.com/handoff-health/handoff/gateway/rest"
+	"github.com/handoff-health/handoff/gateway/smart"
+)
+
+// An interaction is what is peculiar to one FHIR interaction: hooks that the
+// pipeline calls between its own steps. A nil hook does nothing; no hook can
+// leave a step out.
+type interaction struct {
+	needs smart.Permission // letter of a scope; 0: open to everybody
+	// read takes parameters and body apart. It touches no data.
+	read func(*Server, *exchange) error
+	// locate finds whom the interaction is about; what it reads stays inside.
+	locate func(context.Context, *Server, *exchange) error
+	// gather collects what could be in the answer, from here and from connected
+	// systems that policy lets be asked.
+	gather func(context.Context, *Server, *exchange) error
+	// act does the write of a write interaction, after its subject was judged.
+	act func(context.Context, *Server, *exchange) error
+	// render makes the answer from what was kept.
+	render func(*Server, *exchange) (*rest.Response, error)
+}
+
+// interactions has a row for each interaction of rest.Routes.
+func interactions() map[string]interaction {
+	return map[string]interaction{
+		rest.Capabilities: {render: renderCapabilities},
+		rest.Discovery:    {render: renderDiscovery},
+		rest.Read:         {needs: smart.Read, read: readNothing, locate: locateInstance, gather: gatherInstance, render: renderInstance},
+		rest.VRead:        {needs: smart.Read, read: readVersion, locate: locateInstance, gather: gatherInstance, render: renderInstance},
+		rest.SearchType:   {needs: smart.Search, read: readQuery, locate: locatePerson, gather: gatherMatches, render: renderSearchset},
+		rest.Create:       {needs: smart.Create, read: readBody, locate: locateSubject, gather: gatherSubject, act: actCreate, render: renderWritten},
+		rest.Update:       {needs: smart.Update, read: readBody, locate: locateStanding, gather: gatherStanding, act: actUpdate, render: renderWritten},
+	}
+}
+
+// handle takes one request through all steps. Whatever happens before, the
+// event is recorded, and only then does the answer leave.
+func (s *Server) handle(ctx context.Context, r *rest.Request) *rest.Response {
+	x := s.begin(r)
+	answer, err := s.guard(ctx, x)
+	if err != nil {
+		answer = s.refuse(x, err)
+	}
+	s.close(x, answer, err)
+	// The record must not depend on the caller's patience.
+	if err := s.o.Audit.Record(context.WithoutCancel(ctx), x.event); err != nil {
+		s.o.Logger.Error("the audit record could not be written; no answer was given", "request", x.event.ID, "error", err)
+		return s.refuse(x, outcome.Internal(err))
+	}
+	return answer
+}
+
+// guard turns a panic into an error, so that a fault in a step ends in a
+// refusal and not in half an answer.
+func (s *Server) guard(ctx context.Context, x *exchange) (answer *rest.Response, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			s.o.Logger.Error("a step panicked", "request", x.event.ID, "panic", p, "stack", string(debug.Stack()))
+			answer, err = nil, outcome.Internal(fmt.Errorf("panic: %v", p))
+		}
+	}()
+	return s.steps(ctx, x)
+}
+
+// steps is the order of things. It is the only caller of every step.
+func (s *Server) steps(ctx context.Context, x *exchange) (*rest.Response, error) {
+	hooks, known := s.interactions[x.req.Interaction]
+	if known && hooks.needs == 0 {
+		return hooks.render(s, x)
+	}
+	if err := s.authenticate(ctx, x); err != nil {
+		return nil, err
+	}
+	if !known {
+		return nil, noRoute(x.req)
+	}
+	if err := allow(x, hooks.needs); err != nil {
+		return nil, err
+	}
+	if err := x.req.Acceptable(); err != nil {
+		return nil, err
+	}
+	if err := hooks.read(s, x); err != nil {
+		return nil, err
+	}
+	for _, step := range []func(context.Context, *Server, *exchange) error{
+		hooks.locate, attributes, hooks.gather, judge, hooks.act,
+	} {
+		if step == nil {
+			continue
+		}
+		if err := step(ctx, s, x); err != nil {
+			return nil, err
+		}
+	}
+	return hooks.render(s, x)
+}
+
+// authenticate turns the bearer token into a principal.
+func (s *Server) authenticate(ctx context.Context, x *exchange) error {
+	bearer, err := auth.BearerFromRequest(x.req.HTTP)
+	if err != nil {
+		return unauthenticated(err)
+	}
+	p, err := s.o.Verifier.Verify(ctx, bearer)
+	if err != nil {
+		return unauthenticated(err)
+	}
+	x.principal = p
+	x.event.Client, x.event.TokenID = p.Client, p.TokenID
+	x.event.User = p.Requester.Reference
+	x.event.Organization = p.Requester.Organization
+	x.event.Purposes = p.Purposes
+	for _, role := range p.Requester.Roles {
+		x.event.Roles = append(x.event.Roles, role.String())
+	}
+	return nil
+}
+
+// unauthenticated gives the refusal its status; an error that is no refusal is
+// this server's own trouble and lets nobody in.
+func unauthenticated(err error) error {
+	switch status, _ := auth.Challenge("", err); status {
+	case http.StatusUnauthorized:
+		return outcome.Unauthorized(err)
+	case http.StatusBadRequest:
+		return outcome.BadRequest(outcome.CodeSecurity, "send one access token, in one Authorization header").Because(err)
+	}
+	return outcome.Unavailable(err)
+}
+
+// noRoute answers what no route fits, from the path alone.
+func noRoute(r *rest.Request) error {
+	typ, _, _ := strings.Cut(strings.TrimPrefix(r.Path, "/"), "/")
+	if r.Path == "" || r.Path == "/" {
+		return outcome.MethodNotAllowed("batch and transaction are not supported")
+	}
+	if search.KnownType(typ) && r.HTTP.Method != http.MethodGet {
+		return outcome.MethodNotAllowed("%s is not supported here", r.HTTP.Method)
+	}
+	return outcome.New(http.StatusNotFound, outcome.CodeNotSupported, "there is no such interaction")
+}
+
+// allow asks the scopes before any data is touched: its answer depends on the
+// token and the path alone.
+func allow(x *exchange, needs smart.Permission) error {
+	if !search.KnownType(x.req.Type) {
+		return outcome.New(http.StatusNotFound, outcome.CodeNotSupported, "unknown resource type")
+	}
+	if (needs == smart.Create || needs == smart.Update) && x.req.Type != "Consent" {
+		return outcome.MethodNotAllowed("only Consent can be written here; other resources come from their systems")
+	}
+	if !x.principal.Scopes.Allows(x.req.Type, needs, "system") {
+		return outcome.Forbidden("the scopes of the token do not cover this interaction on %s", x.req.Type)
+	}
+	return nil
+}
+
+// refuse renders an error. What the caller is told never comes from the data.
+func (s *Server) refuse(x *exchange, err error) *rest.Response {
+	status, body := outcome.Render(err)
+	h := http.Header{}
+	switch status {
+	case http.StatusUnauthorized:
+		_, challenge := auth.Challenge(realm, err)
+		h.Set("WWW-Authenticate", challenge)
+	case http.StatusForbidden:
+		h.Set("WWW-Authenticate", auth.InsufficientScope(realm))
+	case http.StatusMethodNotAllowed:
+		h.Set("Allow", allowed(x.req))
+	case http.StatusServiceUnavailable, http.StatusTooManyRequests:
+		h.Set("Retry-After", "1")
+	}
+	h.Set("X-Request-Id", x.event.ID)
+	if status >= http.StatusInternalServerError {
+		s.o.Logger.Error("request failed", "request", x.event.ID, "status", status, "error", err)
+	}
+	return &rest.Response{Status: status, Header: h, Body: body}
+}
+
+// realm names the protected space in challenges (RFC 9110 11.5).
+const realm = "handoff"
+
+// allowed lists the methods of the routes whose pattern has the path's shape.
+func allowed(r *rest.Request) string {
+	segments := strings.Count(strings.Trim(r.Path, "/"), "/") + 1
+	var methods []string
+	for _, route := range rest.Routes() {
+		if strings.Count(route.Pattern, "/") == segments && !route.Open {
+			methods = append(methods, route.Method)
+		}
+	}
+	return strings.Join(methods, ", ")
+}
+
+// close completes the event from the answer.
+func (s *Server) close(x *exchange, answer *rest.Response, err error) {
+	e := x.event
+	e.Duration = s.o.Now().Sub(e.At)
+	e.Status, e.BytesOut = answer.Status, len(answer.Body)
+	if answer.Header == nil {
+		answer.Header = http.Header{}
+	}
+	answer.Header.Set("X-Request-Id", e.ID)
+	switch {
+	case err == nil:
+		e.Outcome = audit.Success
+	case answer.Status >= http.StatusInternalServerError:
+		e.Outcome = audit.Serious
+	default:
+		e.Outcome = audit.Minor
+	}
+	if err != nil {
+		e.Reason = reasonOf(err)
+	}
+}
+
+// reasonOf is a stable code of a refusal; the text for people stays in the log.
+func reasonOf(err error) string {
+	var refusal *auth.Refusal
+	if errors.As(err, &refusal) {
+		return "token/" + refusal.Reason
+	}
+	return string(outcome.As(err).Code)
+}

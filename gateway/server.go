@@ -1,0 +1,106 @@
+package gateway
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/handoff-health/handoff/fhir/label"
+	"github.com/handoff-health/handoff/fhir/search"
+	"github.com/handoff-health/handoff/fhir/store"
+	"github.com/handoff-health/handoff/gateway/attribute"
+	"github.com/handoff-health/handoff/gateway/audit"
+	"github.com/handoff-health/handoff/gateway/auth"
+	"github.com/handoff-health/handoff/gateway/broker"
+	"github.com/handoff-health/handoff/gateway/identity"
+	"github.com/handoff-health/handoff/gateway/policy"
+	"github.com/handoff-health/handoff/gateway/rest"
+	"github.com/handoff-health/handoff/gateway/smart"
+)
+
+// A Verifier turns a bearer token into who it speaks for.
+type Verifier interface {
+	Verify(ctx context.Context, bearer string) (*auth.Principal, error)
+}
+
+// Options are the parts of a gateway. All are required unless said otherwise.
+type Options struct {
+	Base      string // public FHIR base URL
+	MaxBody   int64  // bytes of a request body; 0: 1 MiB
+	SiteKey   []byte // seals paging cursors, makes ids
+	Store     store.Store
+	Facts     store.Facts
+	Verifier  Verifier
+	Discovery smart.Discovery // the SMART configuration document
+	Directory *attribute.Directory
+	Identity  attribute.Identity
+	IDs       *identity.IDMap
+	Broker    *broker.Broker
+	Labeller  *label.Labeller
+	Policy    *policy.Engine
+	Audit     audit.Recorder
+	Other     map[string]http.Handler // what is no FHIR: token endpoint, health; optional
+	Now       func() time.Time        // optional
+	NewID     func() string           // ids of requests and new resources; optional
+	Logger    *slog.Logger            // optional
+}
+
+// A Server answers FHIR requests. It is an http.Handler and safe for
+// concurrent use.
+type Server struct {
+	o            Options
+	search       search.Options
+	gatherer     *attribute.Gatherer
+	interactions map[string]interaction
+	seal         *seal
+	subjects     subjects
+	capabilities []byte
+	discovery    []byte
+	handler      http.Handler
+}
+
+// New puts a gateway together. It refuses to exist with a part missing.
+func New(o Options) (*Server, error) {
+	if o.Store == nil || o.Facts == nil || o.Verifier == nil || o.Directory == nil || o.Identity == nil ||
+		o.IDs == nil || o.Broker == nil || o.Labeller == nil || o.Policy == nil || o.Audit == nil {
+		return nil, errors.New("gateway: a part is missing")
+	}
+	base, err := url.Parse(o.Base)
+	if err != nil || base.Host == "" {
+		return nil, errors.New("gateway: the base is not an absolute URL")
+	}
+	if o.MaxBody == 0 {
+		o.MaxBody = 1 << 20
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.NewID == nil {
+		o.NewID = rand.Text
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	s := &Server{
+		o:            o,
+		search:       search.Options{Base: o.Base, CursorParam: cursorParam},
+		gatherer:     &attribute.Gatherer{Directory: o.Directory, Store: o.Store, Identity: o.Identity},
+		interactions: interactions(),
+	}
+	if s.seal, err = newSeal(o.SiteKey); err != nil {
+		return nil, err
+	}
+	s.capabilities = capabilities(o.Base, o.Discovery.TokenEndpoint)
+	if s.discovery, err = o.Discovery.JSON(); err != nil {
+		return nil, err
+	}
+	s.handler = rest.New(rest.Options{BasePath: base.Path, Other: o.Other}, s.handle)
+	return s, nil
+}
+
+// ServeHTTP answers one request.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handler.ServeHTTP(w, r) }

@@ -1,0 +1,142 @@
+package gateway
+
+import (
+	"context"
+
+	"github.com/handoff-health/handoff/fhir/label"
+	"github.com/handoff-health/handoff/fhir/resource"
+	"github.com/handoff-health/handoff/gateway/attribute"
+	"github.com/handoff-health/handoff/gateway/consent"
+	"github.com/handoff-health/handoff/gateway/policy"
+	"github.com/handoff-health/handoff/gateway/rest"
+	"github.com/handoff-health/handoff/gateway/smart"
+)
+
+// A standing is what is known of one person for the length of one request.
+type standing struct {
+	person *attribute.Person
+	filed  []attribute.Filed
+	// brought are Consents that a connected system keeps of this person: those
+	// of a registry count for all data, the others for that system's own.
+	brought   map[string][]*consent.Consent
+	shared    []*consent.Consent
+	unheard   []string // systems whose Consents could not be read: nothing of theirs goes out
+	deaf      bool     // a registry's could not be read: nothing goes out at all
+	alongside bool     // linked Patients were asked for
+}
+
+// sessionKey tells apart what a decision depends on besides the resource.
+type sessionKey struct {
+	person, system, custodian string
+	police                    bool
+}
+
+// attribute reads what decisions depend on: it runs after locate, before any
+// system is asked.
+func attributes(ctx context.Context, s *Server, x *exchange) error {
+	if x.person != nil {
+		_, err := s.stand(ctx, x, x.person)
+		return err
+	}
+	return s.standAll(ctx, x, x.candidates)
+}
+
+// stand loads one person's standing, once a request.
+func (s *Server) stand(ctx context.Context, x *exchange, p *attribute.Person) (*standing, error) {
+	if len(p.References) > 0 {
+		if st, ok := x.people[p.References[0]]; ok {
+			return st, nil
+		}
+	}
+	filed, err := s.gatherer.Consents(ctx, p.References)
+	if err != nil {
+		return nil, err
+	}
+	st := &standing{person: p, filed: filed, brought: map[string][]*consent.Consent{}}
+	for _, ref := range p.References {
+		x.people[ref] = st
+	}
+	return st, nil
+}
+
+// standAll loads the standing of every person that the candidates are about.
+func (s *Server) standAll(ctx context.Context, x *exchange, cs []*candidate) error {
+	for _, c := range cs {
+		ref := c.subject.Patient
+		if ref == "" || x.people[ref] != nil {
+			continue
+		}
+		p, err := s.gatherer.Person(ctx, ref)
+		if err != nil {
+			return err
+		}
+		if _, err := s.stand(ctx, x, p); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// session returns the decision point for one person's data of one origin. st is
+// nil for what is about nobody.
+func (s *Server) session(x *exchange, st *standing, o resource.Origin) *policy.Session {
+	k := sessionKey{system: o.System, custodian: o.Custodian, police: o.Police}
+	if st != nil {
+		k.person = st.person.References[0]
+	}
+	if v, ok := x.sessions[k]; ok {
+		return v
+	}
+	v := s.o.Policy.Begin(s.question(x, st, o))
+	x.sessions[k] = v
+	return v
+}
+
+// question puts a request to the decision point together from verified facts.
+func (s *Server) question(x *exchange, st *standing, o resource.Origin) *policy.Request {
+	p := x.principal
+	q := &policy.Request{
+		At: x.at, Action: "access", Requester: p.Requester, Scopes: effective(x),
+		Purposes: purposes(p.Purposes), OwnRecords: true,
+	}
+	q.Agreements = s.o.Directory.Agreements(o.Custodian, p.Requester.Organization, q.Purposes, x.at)
+	if o.Police && !p.Police {
+		q.Direction = policy.PoliceToHealth
+	}
+	if st == nil {
+		return q
+	}
+	q.Person = st.person.References
+	if s.o.Directory.TreatsLinked(p.Client) && s.gatherer.Linked(st.person, p.Requester.Organization) {
+		q.Requester.TreatingProvider = true
+	}
+	q.Consents = append(q.Consents, s.gatherer.For(st.filed, o.Custodian, p.Requester.Organization)...)
+	q.Consents = append(q.Consents, st.shared...)
+	q.Consents = append(q.Consents, st.brought[o.System]...)
+	return q
+}
+
+// effective returns the scopes as policy's gate reads them: it asks for r, and
+// a search is covered by s (SMART 2.2, scopes: s allows searching and with it
+// the matches).
+func effective(x *exchange) smart.Scopes {
+	if x.req.Interaction != rest.SearchType {
+		return x.principal.Scopes
+	}
+	var out smart.Scopes
+	for _, sc := range x.principal.Scopes {
+		if sc.Permissions&smart.Search != 0 {
+			sc.Permissions |= smart.Read
+			out = append(out, sc)
+		}
+	}
+	return out
+}
+
+func purposes(codes []string) []label.Code {
+	out := make([]label.Code, len(codes))
+	for i, c := range codes {
+		out[i] = attribute.Purpose(c)
+	}
+	return out
+}

@@ -1,0 +1,322 @@
+package gateway
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/handoff-health/handoff/fhir/compartment"
+	"github.com/handoff-health/handoff/fhir/label"
+	"github.com/handoff-health/handoff/fhir/outcome"
+	"github.com/handoff-health/handoff/fhir/resource"
+	"github.com/handoff-health/handoff/fhir/search"
+	"github.com/handoff-health/handoff/fhir/store"
+	"github.com/handoff-health/handoff/fhir/validate"
+	"github.com/handoff-health/handoff/gateway/rest"
+)
+
+// Create and update of Consent: https://hl7.org/fhir/R4/http.html#create
+
+// readBody reads and checks the Consent that is to be written.
+func readBody(s *Server, x *exchange) error {
+	if err := readNothing(s, x); err != nil {
+		return err
+	}
+	raw, err := x.req.Resource(s.o.MaxBody)
+	if err != nil {
+		return err
+	}
+	r, err := resource.Parse(raw)
+	if err != nil {
+		var se *resource.SyntaxError
+		if errors.As(err, &se) {
+			return outcome.BadRequest(outcome.CodeStructure, "the body is not a resource: %v", se)
+		}
+		return err
+	}
+	if r.Type() != x.req.Type {
+		return outcome.BadRequest(outcome.CodeInvalid, "the body is a %s, the address says %s", r.Type(), x.req.Type).At("resourceType")
+	}
+	if x.req.Interaction == rest.Update {
+		if r.ID() != x.req.ID {
+			return outcome.BadRequest(outcome.CodeInvalid, "the body's id must be the one in the address").At("Consent.id")
+		}
+		if x.req.HTTP.Header.Get("If-Match") == "" {
+			return outcome.New(http.StatusPreconditionRequired, outcome.CodeRequired, "an update needs If-Match with the version that it replaces").At("http.If-Match")
+		}
+	}
+	if x.req.HTTP.Header.Get("If-None-Match") != "" {
+		return outcome.NotSupported("If-None-Match is not supported on writes").At("http.If-None-Match")
+	}
+	if err := checkConsent(r); err != nil {
+		return err
+	}
+	x.body = r
+	return nil
+}
+
+// checkConsent validates the structure, and what a Consent needs here to be
+// judged: whom it is about.
+func checkConsent(r *resource.Resource) error {
+	if issues := validate.Resource(r); validate.Failed(issues) {
+		return outcome.Unprocessable("the Consent is not valid FHIR R4", validate.Outcomes(issues)...)
+	}
+	if ref := compartment.Subject(r); !strings.HasPrefix(ref, "Patient/") {
+		return outcome.Unprocessable("a Consent is about one Patient here: Consent.patient.reference must be Patient/<id>",
+			outcome.Issue{Code: outcome.CodeRequired, Diagnostics: "not a literal reference to a Patient", Expression: "Consent.patient"})
+	}
+	return nil
+}
+
+// locateSubject loads the Patient that a new Consent is about; it must be one
+// that the caller may see.
+func locateSubject(ctx context.Context, s *Server, x *exchange) error {
+	ref := compartment.Subject(x.body)
+	var err error
+	if x.person, err = s.gatherer.Person(ctx, ref); err != nil {
+		return err
+	}
+	x.note(ref)
+	return nil
+}
+
+// gatherSubject makes the Patient the candidate that is judged before anything
+// is written. An unknown one and one out of sight give the same answer.
+func gatherSubject(ctx context.Context, s *Server, x *exchange) error {
+	st, err := s.stand(ctx, x, x.person)
+	if err != nil {
+		return err
+	}
+	v := &visibility{ctx: ctx, s: s, x: x, st: st}
+	_, id, _ := strings.Cut(compartment.Subject(x.body), "/")
+	c, err := v.fetch("Patient", id)
+	if err != nil {
+		return err
+	}
+	if c != nil {
+		x.candidates = []*candidate{c}
+	}
+	return nil
+}
+
+// actCreate writes the new Consent. Policy has judged the Patient by then.
+func actCreate(ctx context.Context, s *Server, x *exchange) error {
+	if len(x.kept) != 1 {
+		return outcome.Unprocessable("Consent.patient is not a Patient known to you",
+			outcome.Issue{Code: outcome.CodeNotFound, Diagnostics: "not found", Expression: "Consent.patient"})
+	}
+	x.kept = nil
+	var claims []string
+	if condition := x.req.HTTP.Header.Get("If-None-Exist"); condition != "" {
+		done, claim, err := s.conditional(ctx, x, condition)
+		if err != nil || done {
+			return err
+		}
+		claims = append(claims, claim)
+	}
+	return s.write(ctx, x, store.Write{
+		Record: store.Record{Key: store.Key{Type: "Consent", ID: s.newID()}}, Expect: store.Absent, Claims: claims,
+	})
+}
+
+// conditional looks for a Consent that fulfils the condition, among those the
+// caller may see. One: it is the answer. None: the create goes on, under a
+// claim that lets one of several equal creates win.
+func (s *Server) conditional(ctx context.Context, x *exchange, condition string) (done bool, claim string, err error) {
+	q, err := search.ParseConditional("Consent", condition, s.search)
+	if err != nil {
+		return false, "", err
+	}
+	claim, ok := q.Claim()
+	if !ok {
+		return false, "", outcome.NotSupported("If-None-Exist must be one identifier with its system").At("http.If-None-Exist")
+	}
+	plan := q.Plan()
+	plan.Limit = 10
+	page, err := s.o.Store.Search(ctx, plan)
+	if err != nil {
+		return false, "", err
+	}
+	for _, rec := range page.Records {
+		c, err := s.own(rec)
+		if err != nil {
+			return false, "", err
+		}
+		if err := s.decide(ctx, x, []*candidate{c}); err != nil {
+			return false, "", err
+		}
+	}
+	switch n := len(x.kept); {
+	case n == 1 && x.kept[0].record != nil:
+		x.written = x.kept[0].record
+		return true, "", nil
+	case n > 1:
+		return false, "", outcome.PreconditionFailed(outcome.CodeMultiple, "several Consents fulfil the condition")
+	}
+	// The claim is the writer's own, so that a Consent out of sight cannot be felt.
+	return false, x.principal.Requester.Organization + " " + claim, nil
+}
+
+// locateStanding loads the Consent that an update replaces.
+func locateStanding(ctx context.Context, s *Server, x *exchange) error {
+	if s.o.IDs.IsOpaque(x.req.ID) {
+		return outcome.NotFound(errors.New("connected systems are not written to"))
+	}
+	return locateInstance(ctx, s, x)
+}
+
+// gatherStanding has nothing to add: the standing Consent is the candidate.
+func gatherStanding(context.Context, *Server, *exchange) error { return nil }
+
+// actUpdate replaces the standing Consent, if the caller sees it whole, wrote
+// for the organisation that recorded it, and names its version.
+func actUpdate(ctx context.Context, s *Server, x *exchange) error {
+	if len(x.kept) != 1 {
+		return outcome.NotFound(errors.New("not permitted"))
+	}
+	c := x.kept[0]
+	x.kept = nil
+	if c.result.Redacted {
+		return outcome.Conflict("the Consent was returned without some of its elements and cannot be replaced")
+	}
+	if c.origin.Custodian != x.principal.Requester.Organization {
+		return outcome.Forbidden("a Consent is changed by the organisation that recorded it")
+	}
+	if compartment.Subject(x.body) != c.subject.Patient {
+		return outcome.Unprocessable("a Consent stays with its Patient",
+			outcome.Issue{Code: outcome.CodeInvalid, Diagnostics: "differs from the standing version", Expression: "Consent.patient"})
+	}
+	version, err := matchVersion(x.req.HTTP.Header.Get("If-Match"))
+	if err != nil {
+		return err
+	}
+	if version != c.record.Version {
+		return staleVersion(c.record.Version)
+	}
+	return s.write(ctx, x, store.Write{Record: store.Record{Key: c.record.Key}, Expect: version})
+}
+
+func staleVersion(head int64) error {
+	return outcome.PreconditionFailed(outcome.CodeConflict, "the newest version is W/\"%d\"", head)
+}
+
+// matchVersion reads If-Match: W/"3".
+func matchVersion(header string) (int64, error) {
+	text, ok := strings.CutPrefix(header, `W/"`)
+	if ok {
+		text, ok = strings.CutSuffix(text, `"`)
+	}
+	v, err := strconv.ParseInt(text, 10, 64)
+	if !ok || err != nil || v < 1 {
+		return 0, outcome.BadRequest(outcome.CodeValue, `If-Match must be one weak ETag as it was given: W/"3"`).At("http.If-Match")
+	}
+	return v, nil
+}
+
+// write stores the body under the write's key and expectation, labelled, and
+// notes it for the answer. It is in force for every request that starts after
+// the answer has left.
+func (s *Server) write(ctx context.Context, x *exchange, w store.Write) error {
+	raw, err := storedForm(x.body, w.ID)
+	if err != nil {
+		return err
+	}
+	r, err := resource.Parse(raw)
+	if err != nil {
+		return err
+	}
+	origin, ok := s.o.Directory.ClientOrigin(x.principal.Client)
+	if !ok {
+		return fmt.Errorf("client %q is not in the directory", x.principal.Client)
+	}
+	c := s.candidate(r, origin, nil)
+	if !x.principal.Scopes.CoversAny(r, s.interactions[x.req.Interaction].needs) {
+		return outcome.Forbidden("the scopes of the token do not cover this Consent")
+	}
+	w.Raw, w.Origin = raw, origin
+	w.Labels, w.LabelSet = labelTexts(c.subject.Labels), c.subject.Labels.Version
+	w.Index = search.Index(r)
+	rec, err := s.o.Store.Write(ctx, w)
+	switch {
+	case errors.Is(err, store.ErrExists):
+		return outcome.PreconditionFailed(outcome.CodeDuplicate, "another Consent was created under the same condition at the same time")
+	case errors.Is(err, store.ErrConflict):
+		return outcome.PreconditionFailed(outcome.CodeConflict, "the Consent has changed meanwhile; read it again")
+	case err != nil:
+		return err
+	}
+	rec.Raw = raw
+	x.written, x.created = rec, w.Expect == store.Absent
+	return s.showWritten(ctx, x, rec)
+}
+
+func labelTexts(l *label.Labels) []string {
+	codes := l.Codes()
+	out := make([]string, len(codes))
+	for i, c := range codes {
+		out[i] = c.String()
+	}
+	return out
+}
+
+// showWritten judges the written Consent like any other resource of an answer.
+func (s *Server) showWritten(ctx context.Context, x *exchange, rec *store.Record) error {
+	c, err := s.own(rec)
+	if err != nil {
+		return err
+	}
+	x.people, x.seen = map[string]*standing{}, map[string]bool{}
+	x.resetSessions()
+	return s.decide(ctx, x, []*candidate{c})
+}
+
+// storedForm sets the id and leaves version and time to the store; all else
+// stays as it was sent.
+func storedForm(r *resource.Resource, id string) ([]byte, error) {
+	if !resource.ValidID(id) {
+		return nil, fmt.Errorf("%q is not an id", id)
+	}
+	e := r.Edit()
+	e.Set(r.Root(), "id", resource.Quote(id))
+	meta := r.Root().Get("meta")
+	e.RemoveMember(meta, "versionId")
+	e.RemoveMember(meta, "lastUpdated")
+	return bytes.Clone(e.Bytes()), nil
+}
+
+// newID makes the id of a new resource that cannot be taken for one of a
+// connected system.
+func (s *Server) newID() string {
+	for {
+		if id := newResourceID(); !s.o.IDs.IsOpaque(id) {
+			return id
+		}
+	}
+}
+
+// renderWritten answers a create or update: https://hl7.org/fhir/R4/http.html#ops
+func renderWritten(s *Server, x *exchange) (*rest.Response, error) {
+	rec := x.written
+	if rec == nil {
+		return nil, errors.New("nothing was written and no error was given")
+	}
+	h := http.Header{}
+	h.Set("ETag", `W/"`+formatVersion(rec.Version)+`"`)
+	h.Set("Last-Modified", rec.LastUpdated.UTC().Format(http.TimeFormat))
+	status := http.StatusOK
+	if x.created {
+		status = http.StatusCreated
+		h.Set("Location", s.o.Base+"/"+versioned(rec))
+	}
+	answer := &rest.Response{Status: status, Header: h}
+	if len(x.kept) == 1 && !strings.Contains(x.req.HTTP.Header.Get("Prefer"), "return=minimal") {
+		answer.Body = x.kept[0].raw
+	}
+	return answer, nil
+}
+
+func formatVersion(v int64) string { return strconv.FormatInt(v, 10) }
