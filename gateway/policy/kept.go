@@ -78,7 +78,7 @@ func (k *Kept) cut(r *resource.Resource) (remove []resource.Node, ok bool) {
 	for m := range r.Root().Members() {
 		name := m.Name()
 		switch {
-		case always(name), name == "text": // the narrative goes with any cut
+		case always(name), name == "text" && k.Only == nil: // else it goes with any cut
 			continue
 		case !k.keeps(name):
 			remove = append(remove, m)

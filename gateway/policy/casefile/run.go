@@ -77,15 +77,23 @@ func (r *Runner) begin(c *Case) (*policy.Session, []policy.Subject) {
 		}
 		r.Labeller.Label(res, sub.Origin, sub.Labels)
 		subjects[i] = sub
-		switch {
-		case sub.Patient == "" || sub.Patient == q.LaunchPatient:
-		case q.LaunchPatient == "":
-			q.LaunchPatient = sub.Patient
-		default:
-			q.LaunchPatient = "\x00" // several persons: none is in context
-		}
 	}
+	q.LaunchPatient = inContext(subjects)
 	return r.Engine.Begin(&q), subjects
+}
+
+// inContext is the one person whom the resources are about: a patient/ scope
+// is taken to be that person's. "" if there are several.
+func inContext(subjects []policy.Subject) string {
+	person := ""
+	for i := range subjects {
+		p := subjects[i].Patient
+		if p != "" && person != "" && p != person {
+			return ""
+		}
+		person = max(person, p)
+	}
+	return person
 }
 
 // enforce carries the decisions out. What one resource loses can hide another:
