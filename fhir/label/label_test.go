@@ -220,6 +220,9 @@ func BenchmarkLabel(b *testing.B) {
 	for name, raw := range samples(b) {
 		l, into := New(Options{}), new(Labels)
 		var r resource.Resource
+		if err := r.Reset(raw); err != nil {
+			b.Fatal(err)
+		}
 		b.Run(name+"/parse", func(b *testing.B) {
 			b.SetBytes(int64(len(raw)))
 			b.ReportAllocs()

@@ -134,8 +134,35 @@ var bySystem = func() map[string]System {
 	for u, s := range aliases {
 		m[u] = s
 	}
+	for _, u := range neutral {
+		m[u] = Unknown
+	}
 	return m
 }()
+
+// neutral are systems that say nothing sensitive and stand in nearly every
+// resource: known here so that they need no folding.
+var neutral = [...]string{
+	"http://unitsofmeasure.org", "urn:ietf:bcp:47", "urn:oid:2.16.840.1.113883.6.238",
+	"http://terminology.hl7.org/CodeSystem/observation-category",
+	"http://terminology.hl7.org/CodeSystem/condition-clinical",
+	"http://terminology.hl7.org/CodeSystem/condition-ver-status",
+	"http://terminology.hl7.org/CodeSystem/condition-category",
+	"http://terminology.hl7.org/CodeSystem/allergyintolerance-clinical",
+	"http://terminology.hl7.org/CodeSystem/allergyintolerance-verification",
+	"http://terminology.hl7.org/CodeSystem/v3-ObservationInterpretation",
+	"http://terminology.hl7.org/CodeSystem/v3-MaritalStatus",
+	"http://terminology.hl7.org/CodeSystem/v2-0203",
+	"http://terminology.hl7.org/CodeSystem/v2-0131",
+	"http://terminology.hl7.org/CodeSystem/v2-0074",
+	"http://terminology.hl7.org/CodeSystem/data-absent-reason",
+	"http://terminology.hl7.org/CodeSystem/medicationrequest-category",
+	"http://terminology.hl7.org/CodeSystem/discharge-disposition",
+	"http://terminology.hl7.org/CodeSystem/flag-category",
+	"http://hl7.org/fhir/resource-types",
+	"http://hl7.org/fhir/sid/cvx",
+	"http://hl7.org/fhir/sid/ndc",
+}
 
 // maxURI bounds the spellings looked at: none known is longer.
 const maxURI = 96

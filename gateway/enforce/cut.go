@@ -13,7 +13,8 @@ type cutter struct {
 	*tree
 	labels  *label.Labels
 	visible Visibility
-	secrets []secret
+	vault            // of what no copy may stay
+	lowered []string // texts in lower case, by element
 }
 
 // run cuts the withheld nodes, references to what is invisible, pointers at cut
@@ -193,8 +194,8 @@ func (c *cutter) check(was, is *resource.Resource) error {
 		if i > 0 && after.invisible(i) {
 			return ErrResidue
 		}
-		for k := range c.secrets {
-			if c.secrets[k].hard && after.reveals(i, &c.secrets[k]) {
+		for s := range after.suspects(i, &c.vault) {
+			if s.hard {
 				return ErrResidue
 			}
 		}

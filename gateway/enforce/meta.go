@@ -43,8 +43,8 @@ func mark(res *resource.Resource, s *policy.Subject, own []label.Code, o owed, r
 		return nil, errMeta
 	}
 	var sets []field
-	if security := meta.Get("security"); redacted && meta.Exists() || s.Labels.Computed || len(o.labels) > 0 || s.Labels.Inline {
-		if raw := label.RenderCodes(own); !bytes.Equal(raw, security.Raw()) {
+	if s.Labels.Computed || !slices.Equal(own, s.Labels.Codes()) {
+		if raw := label.RenderCodes(own); !bytes.Equal(raw, meta.Get("security").Raw()) {
 			sets = append(sets, field{"security", raw})
 		}
 	}

@@ -20,15 +20,15 @@ type duty struct {
 
 // known are the obligations that can be carried out (design consent.md 3.7).
 var known = map[policy.Obligation]duty{
-	"AUDIT":                          {},
-	"AOD":                            {}, // accounting of disclosures, 45 CFR 164.528
-	"MINEC":                          {}, // carried out by the decision's Remove
-	"HUAPRV":                         {}, // a person's determination, recorded
-	"part2-emergency-record-2.51(c)": {},
-	"NOREUSE":                        {label: "NOREUSE"},
-	"NORDSCLCD":                      {label: "NORDSCLCD"},
-	"part2-notice-2.32(a)":           {notice: true},
-	"part2-consent-copy-2.32(b)":     {scope: true},
+	policy.Audit:          {},
+	policy.Account:        {}, // accounting of disclosures, 45 CFR 164.528
+	policy.MinimumNeeded:  {}, // carried out by the decision's Remove
+	policy.HumanApproval:  {}, // a person's determination, recorded
+	policy.Part2Emergency: {},
+	policy.NoReuse:        {label: "NOREUSE"},
+	policy.NoRedisclosure: {label: "NORDSCLCD"},
+	policy.Part2Notice:    {notice: true},
+	policy.Part2Copy:      {scope: true},
 }
 
 // owed is what a decision's obligations add up to.

@@ -28,14 +28,15 @@ const (
 	minInside = 4
 )
 
-func (c *cutter) hide(s secret) {
-	s.text = strings.TrimSpace(s.text)
-	if s.code == "" && len(s.text) < minWhole {
-		return
+// lower returns the string i in lower case, trimmed; each is made once.
+func (c *cutter) lower(i int) string {
+	if c.lowered == nil {
+		c.lowered = make([]string, len(c.elems))
 	}
-	if !slices.Contains(c.secrets, s) {
-		c.secrets = append(c.secrets, s)
+	if c.lowered[i] == "" {
+		c.lowered[i] = strings.ToLower(strings.TrimSpace(c.elems[i].node.Text()))
 	}
+	return c.lowered[i]
 }
 
 // gather notes the secrets of every labelled element that is cut: codes and
@@ -132,18 +133,18 @@ func isStructural(name string) bool {
 // cutCopies cuts what repeats a secret.
 func (c *cutter) cutCopies() error {
 	for i := 1; i < len(c.elems); i++ {
-		for k := range c.secrets {
-			s := &c.secrets[k]
-			if c.elems[i].gone || !c.reveals(i, s) {
-				continue
-			}
+		if c.elems[i].gone {
+			continue
+		}
+		for s := range c.suspects(i, &c.vault) {
 			at := c.carrier(i)
 			if !s.hard {
 				c.try(at)
-				continue
-			}
-			if err := c.cut(at); err != nil {
+			} else if err := c.cut(at); err != nil {
 				return err
+			}
+			if c.elems[i].gone {
+				break
 			}
 		}
 	}
@@ -189,11 +190,11 @@ func (c *cutter) reveals(i int, s *secret) bool {
 	case "system", "url", "resourceType", "id", "reference":
 		return false
 	}
-	text := e.node.Text()
+	text := c.lower(i)
 	if s.code != "" {
-		return isDistinctive(s.code) && c.elems[member].name != "code" && containsWord(text, s.code)
+		return isDistinctive(s.code) && c.elems[member].name != "code" && containsWord(text, strings.ToLower(s.code))
 	}
-	if strings.EqualFold(strings.TrimSpace(text), s.text) {
+	if text == s.text {
 		return true
 	}
 	return !s.whole && len(s.text) >= minInside && containsWord(text, s.text)
@@ -204,12 +205,12 @@ func isDistinctive(code string) bool {
 	return len(code) >= minInside && strings.ContainsAny(code, "0123456789")
 }
 
-// containsWord finds word in text in any case, not as part of a longer word.
+// containsWord finds word in text, not as part of a longer word; both are in
+// lower case.
 func containsWord(text, word string) bool {
 	if len(word) > len(text) {
 		return false
 	}
-	text, word = strings.ToLower(text), strings.ToLower(word)
 	for from := 0; ; {
 		i := strings.Index(text[from:], word)
 		if i < 0 {
