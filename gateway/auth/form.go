@@ -66,7 +66,10 @@ func parseForm(body string) (map[string]string, error) {
 		return form, nil
 	}
 	for pair := range strings.SplitSeq(body, "&") {
-		if pair == "" || strings.Contains(pair, ";") {
+		if pair == "" {
+			continue
+		}
+		if strings.Contains(pair, ";") {
 			return nil, errors.New("the form is malformed")
 		}
 		rawName, rawValue, _ := strings.Cut(pair, "=")

@@ -348,8 +348,7 @@ func TestOnlyAPlainFormIsRead(t *testing.T) {
 		"bad escape":           req("POST", tokenURL, body()+"&x=%zz", formType),
 		"bad escape in a name": req("POST", tokenURL, body()+"&%=1", formType),
 		"nameless":             req("POST", tokenURL, body()+"&=1", formType),
-		"empty pair":           req("POST", tokenURL, body()+"&", formType),
-		"many":                 req("POST", tokenURL, body()+strings.Repeat("&a", 1)+manyParameters(), formType),
+		"many":                 req("POST", tokenURL, body()+manyParameters(), formType),
 	}
 	for note, r := range bad {
 		t.Run(note, func(t *testing.T) {

@@ -159,9 +159,17 @@ func (p pair) jwk(private bool) map[string]any {
 	case *ecdsa.PrivateKey:
 		size := (k.Curve.Params().BitSize + 7) / 8
 		m["kty"], m["crv"] = "EC", k.Curve.Params().Name
-		m["x"], m["y"] = b64(k.X.FillBytes(make([]byte, size))), b64(k.Y.FillBytes(make([]byte, size)))
+		point, err := k.PublicKey.Bytes()
+		if err != nil {
+			panic(err)
+		}
+		m["x"], m["y"] = b64(point[1:1+size]), b64(point[1+size:])
 		if private {
-			m["d"] = b64(k.D.FillBytes(make([]byte, size)))
+			d, err := k.Bytes()
+			if err != nil {
+				panic(err)
+			}
+			m["d"] = b64(d)
 		}
 	case *rsa.PrivateKey:
 		m["kty"], m["n"], m["e"] = "RSA", b64(k.N.Bytes()), b64(big.NewInt(int64(k.E)).Bytes())
