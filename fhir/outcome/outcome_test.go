@@ -27,7 +27,7 @@ func TestRenderTellsTheCallerOnlyWhatWasMeantForIt(t *testing.T) {
 		{"a status that is no error", New(200, CodeException, "%s", secret), 500, "could not be completed"},
 		{"not found with a cause", NotFound(secret), 404, "was not found"},
 		{"not found with words of its own", New(404, CodeForbidden, "hidden: %s", secret), 404, "was not found"},
-		{"wrapped", fmt.Errorf("reading: %s: %w", secret, BadRequest(CodeValue, "bad date %q", `"x"`)), 400, `bad date \"\\\"x\\\"\"`},
+		{"wrapped", fmt.Errorf("reading: %w: %w", secret, BadRequest(CodeValue, "bad date %q", `"x"`)), 400, `bad date \"\\\"x\\\"\"`},
 		{"unauthorized", Unauthorized(secret), 401, "valid access token"},
 		{"forbidden", Forbidden("scope"), 403, `"forbidden"`},
 		{"conflict", Conflict("v").Because(secret), 409, `"conflict"`},

@@ -51,14 +51,14 @@ func split(s string, sep byte) (parts []string, reason string) {
 	}
 	var b strings.Builder
 	for i := 0; i < len(s); i++ {
-		switch {
-		case s[i] == '\\':
+		switch s[i] {
+		case '\\':
 			i++
 			if i == len(s) || strings.IndexByte(`,|$\`, s[i]) < 0 {
 				return nil, `a backslash stands before none of , | $ \`
 			}
 			b.WriteByte(s[i])
-		case s[i] == sep:
+		case sep:
 			parts = append(parts, b.String())
 			b.Reset()
 		default:

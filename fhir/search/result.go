@@ -43,13 +43,9 @@ func (q *Query) result(p Param, o Options) error {
 			return bad(Malformed, "expected none, estimate or accurate")
 		}
 	case "_format":
-		media, _, _ := strings.Cut(p.Value, ";")
-		// A plus sign that was not encoded arrives as a space.
-		media = strings.ReplaceAll(strings.TrimSpace(strings.ToLower(media)), " ", "+")
-		if !slices.Contains(formats, media) {
-			return bad(Unsupported, "only JSON is served")
+		if q.format = format(p.Value); q.format == "" {
+			return bad(Unsupported, "only JSON of FHIR R4 is served")
 		}
-		q.format = media
 	case "_pretty":
 		v := p.Value == "true"
 		if !v && p.Value != "false" {
@@ -58,6 +54,24 @@ func (q *Query) result(p Param, o Options) error {
 		q.pretty = &v
 	}
 	return nil
+}
+
+// format reads a media type; "" if it is not served. A plus sign that was not
+// encoded arrives as a space.
+func format(s string) string {
+	media, rest, _ := strings.Cut(strings.ToLower(s), ";")
+	for p := range strings.SplitSeq(rest, ";") {
+		switch strings.TrimSpace(p) {
+		case "", "charset=utf-8", "fhirversion=4.0":
+		default:
+			return ""
+		}
+	}
+	media = strings.ReplaceAll(strings.TrimSpace(media), " ", "+")
+	if !slices.Contains(formats, media) {
+		return ""
+	}
+	return media
 }
 
 // readElements reads names of top elements, "value" or "value[x]" for a choice.

@@ -109,9 +109,10 @@ func TestParseRefusesAndNamesTheParameter(t *testing.T) {
 		{"Patient", "_summary=all", Malformed, "expected"},
 		{"Patient", "_total=some", Malformed, "expected"},
 		{"Patient", "_format=xml", Unsupported, "JSON"},
+		{"Patient", "_format=application/fhir%2Bjson%3BfhirVersion=5.0", Unsupported, "R4"},
 		{"Patient", "_pretty=1", Malformed, "true or false"},
 		{"Patient", "_elements=", Unknown, "element"},
-		{"Patient", "_elements=name,nmae", Unknown, "nmae"},
+		{"Patient", "_elements=name,surname", Unknown, "surname"},
 		{"Patient", "_elements=name.family", Unknown, "name.family"},
 		{"Patient", "name=" + strings.Repeat("x", MaxLength+1), TooMany, "longer"},
 		{"Patient", "gender=" + strings.Repeat("a,", MaxValues) + "a", TooMany, "values"},
@@ -152,6 +153,11 @@ func TestResultParameters(t *testing.T) {
 	p := q.Plan()
 	if p.Limit != 200 || len(p.Sort) != 1 || p.Sort[0].Param != "birthdate" || !p.Sort[0].Descending {
 		t.Errorf("plan %+v", p)
+	}
+	for _, f := range []string{"json", "application/json", "application/fhir+json", "Application/FHIR%2BJSON;%20fhirVersion=4.0;charset=UTF-8"} {
+		if q := parse(t, "Patient", "_format="+strings.ReplaceAll(f, ";", "%3B")); q.Format() == "" {
+			t.Errorf("format %s", f)
+		}
 	}
 	if q := parse(t, "Patient", "_count=0"); !q.CountOnly() || q.Plan().Limit != 1 {
 		t.Errorf("_count=0: %+v", q)

@@ -125,7 +125,7 @@ func wrongNarrative(s string) string {
 		t = strings.TrimSpace(t[i+2:])
 	}
 	switch {
-	case !strings.HasPrefix(t, "<div") || !(strings.HasSuffix(t, "</div>") || strings.HasSuffix(t, "/>")):
+	case !strings.HasPrefix(t, "<div") || !strings.HasSuffix(t, "</div>") && !strings.HasSuffix(t, "/>"):
 		return "must be one XHTML div"
 	case active.MatchString(t):
 		return "holds active content, which a narrative must not"

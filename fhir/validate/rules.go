@@ -66,14 +66,7 @@ func literalType(s string) (typ string, ok bool) {
 
 // invariants checks R4's rules between elements, by the name of the structure.
 func (c *checker) invariants(n resource.Node, s *structure, at string) {
-	has := func(names ...string) bool {
-		for _, name := range names {
-			if n.Get(name).Exists() || n.Get("_"+name).Exists() {
-				return true
-			}
-		}
-		return false
-	}
+	has := func(names ...string) bool { return hasAny(n, names) }
 	fail := func(rule, words string) { c.report(n, at, outcome.CodeInvariant, "%s (%s)", words, rule) }
 	switch s.name {
 	case "Extension":
@@ -100,6 +93,16 @@ func (c *checker) invariants(n resource.Node, s *structure, at string) {
 		if has("data") && !has("contentType") {
 			fail("att-1", "data need a contentType")
 		}
+	default:
+		c.resourceInvariants(n, s, at)
+	}
+}
+
+// resourceInvariants checks those of resources and their parts.
+func (c *checker) resourceInvariants(n resource.Node, s *structure, at string) {
+	has := func(names ...string) bool { return hasAny(n, names) }
+	fail := func(rule, words string) { c.report(n, at, outcome.CodeInvariant, "%s (%s)", words, rule) }
+	switch s.name {
 	case "Patient.contact":
 		if !has("name", "telecom", "address", "organization") {
 			fail("pat-1", "a contact needs a name, telecom, address or organization")
@@ -121,6 +124,16 @@ func (c *checker) invariants(n resource.Node, s *structure, at string) {
 	case "Bundle":
 		c.bundle(n, at)
 	}
+}
+
+// hasAny says whether one of the members is there, be it by its extension.
+func hasAny(n resource.Node, names []string) bool {
+	for _, name := range names {
+		if n.Get(name).Exists() || n.Get("_"+name).Exists() {
+			return true
+		}
+	}
+	return false
 }
 
 // startsAfter compares two points in time; of dates that are written to

@@ -20,7 +20,7 @@ func TestWhatIsWrongIsFoundWithItsPlace(t *testing.T) {
 		{"unknown type", `{"resourceType":"Patent"}`, "Patent", outcome.CodeStructure, "not a resource type"},
 		{"an abstract type", `{"resourceType":"DomainResource"}`, "DomainResource", outcome.CodeStructure, "not a resource type"},
 		{"a data type", `{"resourceType":"HumanName"}`, "HumanName", outcome.CodeStructure, "not a resource type"},
-		{"unknown element", `{"resourceType":"Patient","nmae":[]}`, "Patient.nmae", outcome.CodeStructure, "not an element"},
+		{"unknown element", `{"resourceType":"Patient","surname":"x"}`, "Patient.surname", outcome.CodeStructure, "not an element"},
 		{"wrong case", `{"resourceType":"Patient","birthdate":"1980"}`, "Patient.birthdate", outcome.CodeStructure, "not an element"},
 		{"unknown element inside", `{"resourceType":"Patient","name":[{"first":"x"}]}`, "Patient.name[0].first", outcome.CodeStructure, "not an element"},
 		{"single for list", `{"resourceType":"Patient","name":{"family":"x"}}`, "Patient.name", outcome.CodeStructure, "must be an array"},
