@@ -57,6 +57,21 @@ const (
 	Major   Outcome = 12
 )
 
+// String names the outcome.
+func (o Outcome) String() string {
+	switch o {
+	case Success:
+		return "success"
+	case Minor:
+		return "minor failure"
+	case Serious:
+		return "serious failure"
+	case Major:
+		return "major failure"
+	}
+	return "unknown outcome"
+}
+
 // A Recorder makes events durable. Record returns after the event is safe, and
 // no answer leaves before that; an error means no answer.
 type Recorder interface {

@@ -1,0 +1,173 @@
+package gateway_test
+
+import (
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+)
+
+const release = `{"resourceType":"Consent","identifier":[{"system":"urn:forms","value":"7"}],"status":"active",
+ "scope":{"coding":[{"system":"http://terminology.hl7.org/CodeSystem/consentscope","code":"patient-privacy"}]},
+ "category":[{"coding":[{"system":"http://loinc.org","code":"59284-0"}]}],
+ "patient":{"reference":"Patient/p1"},"dateTime":"2026-01-02T10:00:00-06:00","performer":[{"reference":"Patient/p1"}],
+ "sourceAttachment":{"title":"signed"},"policyRule":{"coding":[{"system":"http://terminology.hl7.org/CodeSystem/v3-ActCode","code":"HIPAAAuthCD"}]},
+ "extension":[{"url":"http://example.org/pages","valueDecimal":1.00}],
+ "provision":{"type":"permit",
+  "actor":[{"role":{"coding":[{"system":"http://terminology.hl7.org/CodeSystem/v3-ParticipationType","code":"IRCP"}]},"reference":{"reference":"Organization/pd"}}],
+  "purpose":[{"system":"https://handoff-health.github.io/fhir/CodeSystem/purpose-of-use","code":"CRISIS"}],
+  "class":[{"system":"http://hl7.org/fhir/resource-types","code":"CarePlan"}]}}`
+
+var asFHIR = map[string]string{"Content-Type": "application/fhir+json"}
+
+func with(pairs ...string) map[string]string {
+	h := map[string]string{"Content-Type": "application/fhir+json"}
+	for i := 0; i < len(pairs); i += 2 {
+		h[pairs[i]] = pairs[i+1]
+	}
+	return h
+}
+
+// created returns the id in a 201's Location.
+func created(t *testing.T, a answer) string {
+	t.Helper()
+	_, rest, ok := strings.Cut(a.header.Get("Location"), "/Consent/")
+	if a.status != http.StatusCreated || !ok || a.header.Get("ETag") != `W/"1"` {
+		t.Fatalf("not created: %s %v", a, a.header)
+	}
+	id, _, _ := strings.Cut(rest, "/")
+	return id
+}
+
+func TestAConsentOpensAndItsRevocationCloses(t *testing.T) {
+	c := newCounty(t)
+	c.populate()
+	const query = "CarePlan?patient=Patient/p1"
+	if got := c.get("officer", query).ids(t); len(got) != 0 {
+		t.Fatalf("before the consent: %v", got)
+	}
+	a := c.do("clinician", http.MethodPost, "Consent", release, asFHIR)
+	id := created(t, a)
+	if !strings.Contains(a.body, "1.00") || !strings.Contains(a.body, `"id":"`+id+`"`) {
+		t.Errorf("the stored Consent is not what was sent: %s", a.body)
+	}
+	if got := c.get("officer", query).ids(t); len(got) != 1 {
+		t.Errorf("under the consent: %v", got)
+	}
+	if got := c.get("officer", "Condition?patient=Patient/p1").ids(t); len(got) != 0 {
+		t.Errorf("what the consent does not name: %v", got)
+	}
+	if got := c.get("deputy", query).ids(t); len(got) != 0 {
+		t.Errorf("an agency that the consent does not name: %v", got)
+	}
+	revoked := strings.Replace(strings.Replace(release, `"active"`, `"inactive"`, 1), `"Consent"`, `"Consent","id":"`+id+`"`, 1)
+	if a := c.do("clinician", http.MethodPut, "Consent/"+id, revoked, with("If-Match", `W/"1"`)); a.status != http.StatusOK || a.header.Get("ETag") != `W/"2"` {
+		t.Fatalf("revocation: %s", a)
+	}
+	if got := c.get("officer", query).ids(t); len(got) != 0 {
+		t.Errorf("after the revocation: %v", got)
+	}
+	if a := c.get("clinician", "Consent/"+id+"/_history/1"); a.status != http.StatusOK || !strings.Contains(a.body, `"active"`) {
+		t.Errorf("the first version: %s", a)
+	}
+}
+
+func TestOnlyARegisteredRecorderGrants(t *testing.T) {
+	c := newCounty(t)
+	c.populate()
+	c.login("officer", "pd", true, "law-enforcement-officer", "https://handoff-health.github.io/fhir/CodeSystem/purpose-of-use|CRISIS", "system/*.rs system/Consent.cu")
+	created(t, c.do("officer", http.MethodPost, "Consent", release, asFHIR))
+	if got := c.get("officer", "CarePlan?patient=Patient/p1").ids(t); len(got) != 0 {
+		t.Errorf("an officer granted himself %v", got)
+	}
+	deny := strings.NewReplacer(`"permit"`, `"deny"`, "Organization/pd", "Organization/clinic", "CarePlan", "Encounter", "CRISIS", "TREAT",
+		"https://handoff-health.github.io/fhir/CodeSystem/purpose-of-use", "http://terminology.hl7.org/CodeSystem/v3-ActReason").Replace(release)
+	created(t, c.do("officer", http.MethodPost, "Consent", deny, asFHIR))
+	if got := c.get("clinician", "Encounter?patient=Patient/p1").ids(t); len(got) != 0 {
+		t.Errorf("a deny that anybody records is not heard: %v", got)
+	}
+}
+
+func TestBadWritesAreRefused(t *testing.T) {
+	c := newCounty(t)
+	c.populate()
+	id := created(t, c.do("clinician", http.MethodPost, "Consent", release, asFHIR))
+	own := strings.Replace(release, `"Consent"`, `"Consent","id":"`+id+`"`, 1)
+	c.login("reader", "clinic", false, "treating-clinician", "http://terminology.hl7.org/CodeSystem/v3-ActReason|TREAT", "system/*.rs")
+	for _, b := range []struct {
+		name, who, method, path, body string
+		header                        map[string]string
+		want                          int
+	}{
+		{"no scope", "reader", "POST", "Consent", release, asFHIR, 403},
+		{"another type", "clinician", "POST", "Patient", person, asFHIR, 405},
+		{"wrong type in the body", "clinician", "POST", "Consent", person, asFHIR, 400},
+		{"not JSON", "clinician", "POST", "Consent", "{", asFHIR, 400},
+		{"duplicate name", "clinician", "POST", "Consent", strings.Replace(release, `"status":"active"`, `"status":"inactive","status":"active"`, 1), asFHIR, 400},
+		{"empty", "clinician", "POST", "Consent", "", asFHIR, 400},
+		{"XML", "clinician", "POST", "Consent", "<Consent/>", map[string]string{"Content-Type": "application/fhir+xml"}, 415},
+		{"too large", "clinician", "POST", "Consent", `{"resourceType":"Consent","x":"` + strings.Repeat("a", 2<<20) + `"}`, asFHIR, 413},
+		{"not valid", "clinician", "POST", "Consent", strings.Replace(release, `"active"`, `"sometimes"`, 1), asFHIR, 422},
+		{"no status", "clinician", "POST", "Consent", strings.Replace(release, `"status":"active",`, ``, 1), asFHIR, 422},
+		{"no patient", "clinician", "POST", "Consent", strings.Replace(release, `"patient":{"reference":"Patient/p1"},`, ``, 1), asFHIR, 422},
+		{"a stranger's", "clinician", "POST", "Consent", strings.ReplaceAll(release, "Patient/p1", "Patient/none"), asFHIR, 422},
+		{"no If-Match", "clinician", "PUT", "Consent/" + id, own, asFHIR, 428},
+		{"stale If-Match", "clinician", "PUT", "Consent/" + id, own, with("If-Match", `W/"7"`), 412},
+		{"malformed If-Match", "clinician", "PUT", "Consent/" + id, own, with("If-Match", `*`), 400},
+		{"other id in the body", "clinician", "PUT", "Consent/" + id, release, with("If-Match", `W/"1"`), 400},
+		{"update of what is not there", "clinician", "PUT", "Consent/none", strings.Replace(release, `"Consent"`, `"Consent","id":"none"`, 1), with("If-Match", `W/"1"`), 404},
+		{"moved to another Patient", "clinician", "PUT", "Consent/" + id, strings.ReplaceAll(own, "Patient/p1", "Patient/p2"), with("If-Match", `W/"1"`), 422},
+		{"delete", "clinician", "DELETE", "Consent/" + id, "", nil, 405},
+		{"batch", "clinician", "POST", "", `{"resourceType":"Bundle"}`, asFHIR, 405},
+	} {
+		if a := c.do(b.who, b.method, b.path, b.body, b.header); a.status != b.want || !strings.Contains(a.body, "OperationOutcome") {
+			t.Errorf("%s: %s, want %d", b.name, a, b.want)
+		}
+	}
+	if a := c.get("clinician", "Consent/"+id); a.header.Get("ETag") != `W/"1"` {
+		t.Errorf("something was written all the same: %s", a)
+	}
+}
+
+// A Patient that is out of sight and one that is not there answer alike.
+func TestAWriteDoesNotTellWhoIsKnown(t *testing.T) {
+	c := newCounty(t)
+	c.populate()
+	c.login("deputy", "so", true, "law-enforcement-officer", "https://handoff-health.github.io/fhir/CodeSystem/purpose-of-use|CRISIS", "system/*.rs system/Consent.cu")
+	hidden := c.do("deputy", "POST", "Consent", release, asFHIR)
+	absent := c.do("deputy", "POST", "Consent", strings.ReplaceAll(release, "Patient/p1", "Patient/p9"), asFHIR)
+	if hidden.status != 422 || hidden.body != absent.body {
+		t.Errorf("hidden %s\nabsent %s", hidden, absent)
+	}
+}
+
+func TestOfSeveralConditionalCreatesOneWins(t *testing.T) {
+	c := newCounty(t)
+	c.populate()
+	h := with("If-None-Exist", "identifier=urn:forms|7")
+	var wg sync.WaitGroup
+	got := make([]answer, 8)
+	for i := range got {
+		wg.Go(func() { got[i] = c.do("clinician", "POST", "Consent", release, h) })
+	}
+	wg.Wait()
+	n := 0
+	for _, a := range got {
+		switch a.status {
+		case http.StatusCreated:
+			n++
+		case http.StatusOK, http.StatusPreconditionFailed:
+		default:
+			t.Errorf("%s", a)
+		}
+	}
+	if n != 1 {
+		t.Errorf("%d were created", n)
+	}
+	if a := c.do("clinician", "POST", "Consent", release, h); a.status != http.StatusOK || a.header.Get("ETag") != `W/"1"` {
+		t.Errorf("again: %s", a)
+	}
+	if got := c.get("clinician", "Consent?patient=Patient/p1").ids(t); len(got) != 1 {
+		t.Errorf("on file: %v", got)
+	}
+}

@@ -1,0 +1,313 @@
+package gateway_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/handoff-health/handoff/fhir/client"
+	"github.com/handoff-health/handoff/fhir/label"
+	"github.com/handoff-health/handoff/fhir/resource"
+	"github.com/handoff-health/handoff/fhir/search"
+	"github.com/handoff-health/handoff/fhir/store"
+	"github.com/handoff-health/handoff/fhir/store/sqlite"
+	"github.com/handoff-health/handoff/gateway"
+	"github.com/handoff-health/handoff/gateway/attribute"
+	"github.com/handoff-health/handoff/gateway/audit"
+	"github.com/handoff-health/handoff/gateway/auth"
+	"github.com/handoff-health/handoff/gateway/broker"
+	"github.com/handoff-health/handoff/gateway/config"
+	"github.com/handoff-health/handoff/gateway/identity"
+	"github.com/handoff-health/handoff/gateway/policy"
+	"github.com/handoff-health/handoff/gateway/smart"
+	"github.com/handoff-health/handoff/gateway/upstream"
+)
+
+const siteKey = "0123456789abcdef0123456789abcdef"
+
+// settings is a county in small. UPSTREAM and PART2 stand for addresses.
+const settings = `
+site: {key: ` + siteKey + `, timeZone: America/Chicago}
+organizations:
+  - {id: pd, name: Police, kind: police}
+  - {id: so, name: Sheriff, kind: police}
+  - {id: clinic, name: Clinic, kind: health}
+  - {id: program, name: Program, kind: health, part2: true}
+clients:
+  - {id: officer, organization: pd, roles: [law-enforcement-officer], purposes: [CRISIS], scopes: "system/*.rs", jwks: x}
+  - {id: deputy, organization: so, roles: [law-enforcement-officer], purposes: [CRISIS], scopes: "system/*.rs", jwks: x}
+  - {id: clinician, organization: clinic, roles: [treating-clinician], purposes: [TREAT], scopes: "system/*.rs", jwks: x, treatingProvider: linked, recordsConsentFor: [clinic]}
+systems:
+  - {key: rms, kind: feed, organization: pd, adapter: rms/csv}
+  - {key: ehr, kind: fhir, slug: k, organization: clinic, base: "UPSTREAM"}
+  - {key: sud, kind: fhir, slug: w, organization: program, base: "PART2"}
+agreements:
+  - {id: moa, from: pd, to: clinic, purposes: [TREAT], ends: 2099-12-31}
+`
+
+// A county is a gateway with its surroundings, for tests.
+type county struct {
+	t       *testing.T
+	server  *gateway.Server
+	store   *sqlite.DB
+	links   *identity.Links
+	ids     *identity.IDMap
+	trail   *memoryTrail
+	ehr     *ehr
+	program *ehr
+	tokens  tokens
+}
+
+// tokens maps a bearer token to whom it speaks for.
+type tokens map[string]*auth.Principal
+
+func (m tokens) Verify(_ context.Context, bearer string) (*auth.Principal, error) {
+	if p, ok := m[bearer]; ok {
+		return p, nil
+	}
+	return nil, &auth.Refusal{Status: http.StatusUnauthorized, Code: "invalid_token", Reason: "signature"}
+}
+
+type memoryTrail struct {
+	mu     sync.Mutex
+	events []*audit.Event
+	fail   bool
+}
+
+func (m *memoryTrail) Record(_ context.Context, e *audit.Event) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.fail {
+		return errors.New("the disk is full")
+	}
+	m.events = append(m.events, e)
+	return nil
+}
+
+func (m *memoryTrail) last() *audit.Event {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if len(m.events) == 0 {
+		return &audit.Event{}
+	}
+	return m.events[len(m.events)-1]
+}
+
+// An ehr is an upstream that answers any search with all it has of the type:
+// the gateway must not trust its filters.
+type ehr struct {
+	*httptest.Server
+	mu        sync.Mutex
+	resources []string
+	asked     []string
+	hang      bool
+	status    int
+}
+
+func newEHR(t *testing.T) *ehr {
+	e := &ehr{}
+	release := make(chan struct{})
+	e.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		e.mu.Lock()
+		e.asked = append(e.asked, r.URL.RequestURI())
+		hang, status, all := e.hang, e.status, e.resources
+		e.mu.Unlock()
+		if hang {
+			select {
+			case <-release:
+			case <-r.Context().Done():
+			}
+			return
+		}
+		if status != 0 {
+			http.Error(w, "<html>no</html>", status)
+			return
+		}
+		parts := strings.Split(strings.Trim(r.URL.Path, "/"), "/")
+		w.Header().Set("Content-Type", "application/fhir+json")
+		var entries []string
+		for _, raw := range all {
+			res, err := resource.Parse([]byte(raw))
+			if err != nil {
+				t.Error(err)
+			}
+			if len(parts) == 3 && res.Type() == parts[1] && res.ID() == parts[2] {
+				_, _ = io.WriteString(w, raw)
+				return
+			}
+			if len(parts) == 2 && res.Type() == parts[1] {
+				entries = append(entries, `{"fullUrl":"`+e.URL+`/fhir/`+res.Reference()+`","resource":`+raw+`,"search":{"mode":"match"}}`)
+			}
+		}
+		if len(parts) == 3 {
+			w.WriteHeader(http.StatusNotFound)
+			return
+		}
+		_, _ = io.WriteString(w, `{"resourceType":"Bundle","type":"searchset","entry":[`+strings.Join(entries, ",")+`]}`)
+	}))
+	t.Cleanup(func() { close(release); e.Close() })
+	return e
+}
+
+func (e *ehr) set(hang bool, status int, resources ...string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.hang, e.status, e.resources = hang, status, resources
+}
+
+func (e *ehr) requests() []string {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return append([]string(nil), e.asked...)
+}
+
+func newCounty(t *testing.T) *county {
+	t.Helper()
+	c := &county{t: t, trail: &memoryTrail{}, ehr: newEHR(t), program: newEHR(t), tokens: tokens{}}
+	text := strings.NewReplacer("UPSTREAM", c.ehr.URL+"/fhir", "PART2", c.program.URL+"/fhir").Replace(settings)
+	cfg, err := config.Parse("test.yaml", []byte(text))
+	c.must(err)
+	c.store, err = sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "test.db"), sqlite.Options{})
+	c.must(err)
+	t.Cleanup(func() { _ = c.store.Close() })
+	c.ids, err = identity.NewIDMap(c.store, []byte(siteKey), map[string]string{"ehr": "k", "sud": "w"})
+	c.must(err)
+	c.links = identity.NewLinks(c.store, c.ids, time.Now)
+	directory, err := attribute.NewDirectory(cfg)
+	c.must(err)
+	o := broker.Options{IDs: c.ids, Timeout: 300 * time.Millisecond}
+	for _, s := range directory.Upstreams() {
+		cl, err := client.New(client.Options{System: s.Key, Base: s.Base, Retries: -1})
+		c.must(err)
+		origin, _ := directory.Origin(s.Key)
+		u, err := upstream.NewFHIR(upstream.FHIROptions{Client: cl, Origin: origin})
+		c.must(err)
+		o.Systems = append(o.Systems, broker.System{Upstream: u})
+	}
+	b, err := broker.New(o)
+	c.must(err)
+	c.server, err = gateway.New(gateway.Options{
+		Base: "http://gateway.test/fhir", SiteKey: []byte(siteKey), Store: c.store, Facts: c.store, Verifier: c.tokens,
+		Discovery: smart.Discovery{TokenEndpoint: "http://gateway.test/oauth/token", Algorithms: []string{"ES384"}, Scopes: []string{"system/*.rs"}},
+		Directory: directory, Identity: c.links, IDs: c.ids, Broker: b, Labeller: label.New(label.Options{}),
+		Policy: policy.New(policy.Options{}), Audit: c.trail,
+	})
+	c.must(err)
+	c.login("officer", "pd", true, "law-enforcement-officer", "https://handoff-health.github.io/fhir/CodeSystem/purpose-of-use|CRISIS", "system/*.rs")
+	c.login("deputy", "so", true, "law-enforcement-officer", "https://handoff-health.github.io/fhir/CodeSystem/purpose-of-use|CRISIS", "system/*.rs")
+	c.login("clinician", "clinic", false, "treating-clinician", "http://terminology.hl7.org/CodeSystem/v3-ActReason|TREAT", "system/*.rs system/Consent.cu")
+	return c
+}
+
+func (c *county) must(err error) {
+	c.t.Helper()
+	if err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+// login makes the token of the same name as the client.
+func (c *county) login(client, org string, police bool, role, purpose, scopes string) {
+	p := &auth.Principal{TokenID: "jti-" + client, Client: client, Police: police, Purposes: []string{purpose}, Expires: time.Now().Add(time.Minute)}
+	p.Requester = policy.Requester{Client: client, Organization: "Organization/" + org, Police: police, Roles: []label.Code{attribute.Role(role)}}
+	for s := range strings.FieldsSeq(scopes) {
+		sc, err := smart.ParseScope(s)
+		c.must(err)
+		p.Scopes = append(p.Scopes, sc)
+	}
+	c.tokens[client] = p
+}
+
+// put stores a resource of the police feed.
+func (c *county) put(raw string) {
+	c.t.Helper()
+	c.putAs(raw, resource.Origin{System: "rms", Custodian: "Organization/pd", Police: true})
+}
+
+func (c *county) putAs(raw string, o resource.Origin) {
+	c.t.Helper()
+	r, err := resource.Parse([]byte(raw))
+	c.must(err)
+	_, err = c.store.Write(c.t.Context(), store.Write{
+		Record: store.Record{Key: store.Key{Type: r.Type(), ID: r.ID()}, Raw: []byte(raw), Origin: o, Index: search.Index(r)}, Expect: store.AnyVersion,
+	})
+	c.must(err)
+}
+
+// link joins the police Patient p1 with a Patient of a system.
+func (c *county) link(own, system, remote string) {
+	c.t.Helper()
+	c.must(c.links.Confirm(c.t.Context(), own, system, remote, "test"))
+}
+
+// An answer is what came back.
+type answer struct {
+	status int
+	header http.Header
+	body   string
+}
+
+func (a answer) String() string { return fmt.Sprintf("%d %s", a.status, a.body) }
+
+// ids lists the entries of a searchset, outcomes left out.
+func (a answer) ids(t *testing.T) []string {
+	t.Helper()
+	var b struct {
+		Entry []struct {
+			Resource struct{ ResourceType, ID string }
+			Search   struct{ Mode string }
+		}
+	}
+	if err := json.Unmarshal([]byte(a.body), &b); err != nil || a.status != http.StatusOK {
+		t.Fatalf("not a searchset: %s", a)
+	}
+	var out []string
+	for _, e := range b.Entry {
+		if e.Search.Mode != "outcome" {
+			out = append(out, e.Resource.ResourceType+"/"+e.Resource.ID)
+		}
+	}
+	return out
+}
+
+func (a answer) next(t *testing.T) string {
+	t.Helper()
+	var b struct {
+		Link []struct{ Relation, URL string }
+	}
+	if err := json.Unmarshal([]byte(a.body), &b); err != nil {
+		t.Fatal(err)
+	}
+	for _, l := range b.Link {
+		if l.Relation == "next" {
+			return strings.TrimPrefix(l.URL, "http://gateway.test/fhir/")
+		}
+	}
+	return ""
+}
+
+// get asks as a client; "" asks without a token.
+func (c *county) get(who, path string) answer { return c.do(who, http.MethodGet, path, "", nil) }
+
+func (c *county) do(who, method, path, body string, header map[string]string) answer {
+	c.t.Helper()
+	req := httptest.NewRequest(method, "http://gateway.test/fhir/"+path, strings.NewReader(body))
+	if who != "" {
+		req.Header.Set("Authorization", "Bearer "+who)
+	}
+	for k, v := range header {
+		req.Header.Set(k, v)
+	}
+	w := httptest.NewRecorder()
+	c.server.ServeHTTP(w, req)
+	return answer{w.Code, w.Header(), w.Body.String()}
+}
