@@ -1,0 +1,105 @@
+package audit
+
+import (
+	"context"
+	"time"
+)
+
+// A Summary is what a reviewer looks at first (CJIS AU-6: weekly).
+type Summary struct {
+	From, To     time.Time      // first and last event that counted
+	Events       int            // without the trail's own
+	Patients     int            // different patients asked about
+	Interactions map[string]int // by interaction
+	Outcomes     map[string]int // by outcome word
+	Clients      map[string]int // by client; "-" for none
+	Users        map[string]int // by user, where there is one
+	Purposes     map[string]int // by purpose of use
+	Reasons      map[string]int // of refusals, by reason
+	Refused      int            // events with another outcome than success
+	Incomplete   int            // answers that lacked a connected system
+	Permitted    int            // resources, by decision
+	Redacted     int
+	Denied       int
+	Crashes      int // starts after a crash
+	Cuts         int // torn ends that were cut off
+}
+
+// Summarize counts the events of a time span; a zero time is no bound. from is
+// included, to is not.
+func Summarize(ctx context.Context, dir string, from, to time.Time) (Summary, error) {
+	s := Summary{
+		Interactions: map[string]int{}, Outcomes: map[string]int{}, Clients: map[string]int{},
+		Users: map[string]int{}, Purposes: map[string]int{}, Reasons: map[string]int{},
+	}
+	patients := map[string]bool{}
+	err := Follow(ctx, dir, 1, 0, func(r Record) error {
+		e := &r.Event
+		if !from.IsZero() && e.At.Before(from) || !to.IsZero() && !e.At.Before(to) {
+			return nil
+		}
+		if e.Administrative() {
+			s.administrative(e)
+			return nil
+		}
+		for _, p := range e.Patients {
+			patients[p] = true
+		}
+		s.add(e)
+		return nil
+	})
+	s.Patients = len(patients)
+	return s, err
+}
+
+func (s *Summary) administrative(e *Event) {
+	switch {
+	case e.Interaction == Cut:
+		s.Cuts++
+	case e.Interaction == Opened && e.Reason == "crash":
+		s.Crashes++
+	}
+}
+
+func (s *Summary) add(e *Event) {
+	s.Events++
+	if s.From.IsZero() || e.At.Before(s.From) {
+		s.From = e.At
+	}
+	if e.At.After(s.To) {
+		s.To = e.At
+	}
+	s.Interactions[e.Interaction]++
+	s.Outcomes[e.Outcome.String()]++
+	s.Clients[orDash(e.Client)]++
+	if e.User != "" {
+		s.Users[e.User]++
+	}
+	for _, p := range e.Purposes {
+		s.Purposes[p]++
+	}
+	if e.Outcome != Success {
+		s.Refused++
+		s.Reasons[orDash(e.Reason)]++
+	}
+	if e.Incomplete {
+		s.Incomplete++
+	}
+	for i := range e.Resources {
+		switch e.Resources[i].Decision {
+		case "permit":
+			s.Permitted++
+		case "redact":
+			s.Redacted++
+		default:
+			s.Denied++
+		}
+	}
+}
+
+func orDash(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return s
+}
