@@ -99,6 +99,9 @@ func (r *run) record() error {
 	if r.result.Action != Upsert && r.result.Action != Seal {
 		return nil
 	}
+	if err := r.check(); err != nil {
+		return err
+	}
 	if err := r.build(); err != nil {
 		return err
 	}
@@ -146,7 +149,8 @@ func (r *run) facts() facts {
 		f.Record = r.rec.SHA256
 	}
 	if f.Record == "" {
-		f.Record = r.result.Key
+		sum := sha256.Sum256(r.rec.Raw)
+		f.Record = hex.EncodeToString(sum[:])
 	}
 	if r.rec.Pos.Line > 0 {
 		f.Record += fmt.Sprintf("#L%d", r.rec.Pos.Line)
@@ -180,6 +184,8 @@ func (r *run) environment() {
 	r.env["count"] = func(p string) int { return len(r.find(r.m.paths[p])) }
 	r.env["code"] = r.codeOf
 	r.env["mapped"] = func(v, code string) bool { _, known := r.m.vocabularies[v].lookup(code); return known }
+	r.env["texts"] = r.textsAt
+	r.env["pick"] = r.pick
 	r.env["targets"] = r.targetsOf
 	r.env["known"] = r.known
 	r.env["source"] = r.facts()
@@ -200,6 +206,44 @@ func (r *run) textOf(p string) string {
 		}
 	}
 	return ""
+}
+
+// textsAt are the texts at a path, of all repetitions.
+func (r *run) textsAt(p string) []string {
+	var out []string
+	for _, n := range r.find(r.m.paths[p]) {
+		if s := trim(leaf(n)); s != "" && len(out) < maxResources {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+// A Picked is one repetition of an HL7 v2 identifier (CX) in parts.
+type Picked struct {
+	Value, Type                           string
+	Namespace, UniversalID, UniversalType string // of the assigning authority
+}
+
+// pick chooses among the repetitions of an identifier field the first of the
+// type, else the first that is not a social security number.
+func (r *run) pick(p, typ string) Picked {
+	var first Picked
+	for _, n := range r.find(r.m.paths[p]) {
+		authority := n.First("4")
+		c := Picked{
+			Value: trim(leaf(n.Part("1"))), Type: trim(leaf(n.First("5"))),
+			Namespace: trim(leaf(authority.Part("1"))), UniversalID: trim(leaf(authority.First("2"))), UniversalType: trim(leaf(authority.First("3"))),
+		}
+		switch {
+		case c.Value == "" || c.Type == "SS" && typ != "SS":
+		case c.Type == typ && typ != "":
+			return c
+		case first.Value == "":
+			first = c
+		}
+	}
+	return first
 }
 
 func (r *run) codeOf(vocabulary, code string) string {
@@ -302,7 +346,7 @@ func (r *run) coverage() {
 	}
 }
 
-// decide runs the outcomes and checks.
+// decide runs the outcomes.
 func (r *run) decide() error {
 	r.result.Action = Upsert
 	for _, o := range r.m.outcomes {
@@ -316,6 +360,11 @@ func (r *run) decide() error {
 			break
 		}
 	}
+	return nil
+}
+
+// check raises the issues of a record that is kept.
+func (r *run) check() error {
 	for _, k := range r.m.checks {
 		holds, err := r.evalBool(k.when)
 		if err != nil {

@@ -131,7 +131,7 @@ func (v *expressionVisitor) Visit(n *ast.Node) {
 }
 
 func (v *expressionVisitor) call(name string, e *ast.CallNode) {
-	isPath := name == "text" || name == "has" || name == "count"
+	isPath := name == "text" || name == "has" || name == "count" || name == "texts" || name == "pick"
 	isVocabulary := name == "code" || name == "mapped" || name == "targets" || name == "known"
 	if !isPath && !isVocabulary || len(e.Arguments) == 0 {
 		return

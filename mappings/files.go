@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-//go:embed codes rms ehr
+//go:embed codes/*.csv codes/*/*.csv rms/*/*.yaml ehr/*/*.yaml
 var embedded embed.FS
 
 // Files holds the built-in mappings, profiles and vocabularies.

@@ -73,6 +73,9 @@ func functions(p *Profile) []function {
 		{"supplement", "a supplement number with leading zeros, so that it sorts as text",
 			func(a ...any) (any, error) { return supplement(text(a[0])), nil },
 			[]any{new(func(string) string)}},
+		{"codeSystem", "the FHIR URI of an HL7 v2 coding system (LN, SCT, I10, HL70005); empty if not known",
+			func(a ...any) (any, error) { return field.CodeSystem(text(a[0])), nil },
+			[]any{new(func(string) string)}},
 		{"authority", "the identifier system of an HL7 v2 assigning authority: authority(namespace, id, type, sender)",
 			func(a ...any) (any, error) {
 				base := p.SenderBase

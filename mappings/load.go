@@ -211,6 +211,8 @@ func (c *compiler) baseScope() scope {
 		"targets": func(string, any) []Target { return nil },
 		"known":   func(string, any) []string { return nil },
 		"token":   func(string, string) string { return "" },
+		"texts":   func(string) []string { return nil },
+		"pick":    func(string, string) Picked { return Picked{} },
 		"kind":    "",
 		"source":  facts{},
 

@@ -84,8 +84,8 @@ func (p *recordPath) field() string {
 	return ""
 }
 
-// find returns the nodes that the path names, in order. Of a repeated segment
-// only the first counts; repetitions of a field all do.
+// find returns the nodes that the path names, in order, of all repetitions of
+// segment and field.
 func (p *recordPath) find(root, item *tree.Node, into []*tree.Node) []*tree.Node {
 	if !p.relative {
 		if !p.hl7 {
@@ -94,14 +94,15 @@ func (p *recordPath) find(root, item *tree.Node, into []*tree.Node) []*tree.Node
 			}
 			return into
 		}
-		segment := root.First(p.names[0])
-		if segment == nil {
-			return into
-		}
-		for _, f := range segment.Children {
-			if f.Name == p.names[1] {
-				if n := down(f, p.names[2:]); n != nil {
-					into = append(into, n)
+		for _, segment := range root.Children {
+			if segment.Name != p.names[0] {
+				continue
+			}
+			for _, f := range segment.Children {
+				if f.Name == p.names[1] {
+					if n := down(f, p.names[2:]); n != nil {
+						into = append(into, n)
+					}
 				}
 			}
 		}

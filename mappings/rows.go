@@ -422,7 +422,9 @@ func (r *run) convert(row *row, s string, source bool) string {
 	switch row.as {
 	case "", "text":
 		t := field.Clean(s)
-		r.report(t, r.field)
+		if source || t.Value != s { // else a function has told already
+			r.report(t, r.field)
+		}
 		return t.Value
 	case "boolean":
 		switch {

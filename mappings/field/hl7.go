@@ -123,3 +123,29 @@ func AssigningAuthority(namespace, id, typ, senderBase string, known map[string]
 	}
 	return senderBase + "/" + url.PathEscape(namespace)
 }
+
+var hl7Table = regexp.MustCompile(`^(?i:HL7)(\d{4})$`)
+
+// CodeSystem is the FHIR URI of an HL7 v2 coding system name (table 0396), ""
+// for a local or unknown one: a code without a system claims nothing.
+func CodeSystem(name string) string {
+	name = strings.TrimSpace(name)
+	if m := hl7Table.FindStringSubmatch(name); m != nil {
+		return "http://terminology.hl7.org/CodeSystem/v2-" + m[1]
+	}
+	switch strings.ToUpper(name) {
+	case "LN", "LOINC":
+		return "http://loinc.org"
+	case "SCT", "SNM", "SNOMED-CT":
+		return "http://snomed.info/sct"
+	case "I10", "I10C", "ICD10", "ICD-10-CM":
+		return "http://hl7.org/fhir/sid/icd-10-cm"
+	case "I9", "I9C", "ICD9":
+		return "http://hl7.org/fhir/sid/icd-9-cm"
+	case "CDCREC":
+		return "urn:oid:2.16.840.1.113883.6.238"
+	case "UCUM":
+		return "http://unitsofmeasure.org"
+	}
+	return ""
+}
