@@ -68,6 +68,7 @@ func TestResourceLabels(t *testing.T) {
 		{"wrong case raises", condition(`{`+act+`,"code":"42cfrpart2"},{`+act+`,"code":"sud"}`, ""), "N SUD 42CFRPart2"},
 		{"redisclosure mark raises", condition(`{`+act+`,"code":"NORDSCLCD"}`, code("I10")), "N 42CFRPart2"},
 		{"retired redisclosure mark raises", condition(`{`+act+`,"code":"NORDSLCD"}`, code("I10")), "N 42CFRPart2"},
+		{"a label among the tags counts", `{"resourceType":"Flag","meta":{"tag":[{"system":"http://terminology.hl7.org/CodeSystem/v3-ActCode","code":"42CFRPart2"},{"system":"http://x","code":"V"}]}}`, "N 42CFRPart2"},
 		{"criminal justice label", condition(`{"system":"http://example.org/pmhc/CodeSystem/cji-label","code":"CHRI"}`, ""), "N CHRI"},
 		{"a code never computes or removes Part 2", condition(`{`+act+`,"code":"42CFRPart2"}`, code("I10")), "N 42CFRPart2"},
 		{"one security label as an object", `{"resourceType":"Flag","meta":{"security":{` + conf + `,"code":"V"}}}`, "V"},

@@ -56,6 +56,7 @@ func (l *Labeller) Label(r *resource.Resource, o resource.Origin, into *Labels) 
 func (l *Labeller) resource(n resource.Node, k kind, root resource.Node, own, top *Labels) {
 	meta, text := n.Get("meta"), n.Get("text")
 	own.state(meta.Get("security"), Reason{Basis: "stated"})
+	own.stateTags(meta.Get("tag"))
 	inline := own.Inline || top.Inline
 	if inline {
 		for x := range n.All("extension") {

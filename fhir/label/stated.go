@@ -18,6 +18,22 @@ func (l *Labels) state(security resource.Node, why Reason) {
 	}
 }
 
+// stateTags adds labels that a sender put in meta.tag by mistake: they count as
+// those of meta.security do. Other tags are none.
+func (l *Labels) stateTags(tag resource.Node) {
+	for c := range tag.Elements() {
+		system, code := c.Get("system"), c.Get("code")
+		if system.Kind() != resource.String || code.Kind() != resource.String {
+			continue
+		}
+		switch terminology.SystemOf(stringBytes(system)) {
+		case terminology.Confidentiality, terminology.ActCode, terminology.ActUSPrivacyLaw, terminology.CJILabel:
+			l.stateCode(system, stringBytes(code), Reason{Basis: "stated"})
+			l.Computed = true
+		}
+	}
+}
+
 // stateCode adds one label. A label without a system is read by its code: it
 // can only add or raise.
 func (l *Labels) stateCode(system resource.Node, code []byte, why Reason) {

@@ -97,6 +97,10 @@ func TestRedaction(t *testing.T) {
 		{"an inline label in a list of primitives", `{"resourceType":"Patient","id":"p1",` + pil + `"name":[{"given":["Ann","Bea","Cat"],"_given":[null,{"extension":[` + inl + `]},{"id":"x"}]}]}`, nil, `{"resourceType":"Patient","id":"p1","name":[{"given":["Ann","Cat"],"_given":[null,{"id":"x"}]}]}`},
 		{"a contact needs more than a relationship", `{"resourceType":"Patient","id":"p1",` + pil + `"active":true,"contact":[{"relationship":[{"text":"x"}],"name":{"extension":[` + inl + `],"text":"Alex"}}]}`, nil, `{"resourceType":"Patient","id":"p1","active":true}`},
 		{"a resource that lost its code denies", `{"resourceType":"Condition","id":"c",` + pil + `"clinicalStatus":{"text":"active"},"subject":{"reference":"Patient/p1"},"code":{"extension":[` + inl + `],"text":"x"}}`, nil, ``},
+		{"a Consent is not made to say something else", `{"resourceType":"Consent","id":"c","status":"active","scope":{"text":"s"},"category":[{"text":"c"}],"provision":{"type":"deny","code":[{"coding":[` + sud + `]}]}}`, nil, ``},
+		{"a Consent that names an invisible actor", `{"resourceType":"Consent","id":"c","status":"active","scope":{"text":"s"},"category":[{"text":"c"}],"provision":{"type":"permit","provision":[{"type":"deny","actor":[{"role":{"text":"r"},"reference":{"reference":"Organization/o"}}]}]}}`, except("Organization/o"), ``},
+		{"a modifier is not cut off", `{` + enc + `,"modifierExtension":[{"url":"u","valueCoding":` + sud + `}],"reasonCode":[{"text":"x"}]}`, nil, ``},
+		{"an entry goes whole, with what points at it", `{"resourceType":"Bundle","id":"b","type":"document","entry":[{"fullUrl":"urn:uuid:7","resource":{"resourceType":"Condition","id":"c","subject":{"reference":"Patient/p1"},"code":{"coding":[` + sud + `]}}},{"resource":{` + enc + `,"diagnosis":[{"condition":{"reference":"urn:uuid:7"}}],"reasonReference":[{"reference":"Condition/c"}]}}]}`, nil, `{"resourceType":"Bundle","id":"b","type":"document","entry":[{"resource":{` + enc + `}}]}`},
 		{"a stub denies", `{"resourceType":"CareTeam","id":"c","status":"active","subject":{"reference":"Patient/p1"},"category":[{"coding":[` + sud + `]}]}`, nil, ``},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -318,6 +322,23 @@ func TestLabelsOfCutElementsDoNotShow(t *testing.T) {
 	}
 	if !slices.Contains(whole.Security, label.Code{System: label.ActCode, Code: "SUD"}) {
 		t.Errorf("the high-water mark misses an element that stays: %v", whole.Security)
+	}
+}
+
+func TestEveryObligationOfPolicyIsKnown(t *testing.T) {
+	for _, o := range []policy.Obligation{policy.Audit, policy.NoRedisclosure, policy.NoReuse, policy.Account, policy.MinimumNeeded,
+		policy.HumanApproval, policy.Part2Notice, policy.Part2Copy, policy.Part2Emergency} {
+		if _, err := duties(policy.Decision{Obligations: []policy.Obligation{o}, Reasons: []policy.Reason{{Effect: "permit", Consent: "Consent/c"}}}); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestReferencesInMeta(t *testing.T) {
+	s := subject(t, `{"resourceType":"Flag","id":"f","meta":{"source":"Organization/o","extension":[{"url":"u","valueReference":{"reference":"Condition/oud"}}]},"status":"active","code":{"text":"x"},"subject":{"reference":"Patient/p1"}}`)
+	got, err := Apply(s, policy.Decision{Effect: policy.Permit}, except("Condition/oud", "Organization/o"))
+	if err != nil || bytes.Contains(got.Body, []byte("oud")) || !bytes.Contains(got.Body, []byte(`"source":"Organization/o"`)) {
+		t.Errorf("%v %s %s", err, got.Body, got.Why)
 	}
 }
 

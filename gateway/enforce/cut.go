@@ -44,6 +44,9 @@ func (c *cutter) run(remove []resource.Node) error {
 		if err := c.cutContained(pointed); err != nil {
 			return err
 		}
+		if err := c.cutPointersAtEntries(); err != nil {
+			return err
+		}
 		c.gather()
 		if err := c.cutCopies(); err != nil {
 			return err
@@ -140,6 +143,31 @@ func (c *cutter) cutContained(pointed map[int]bool) error {
 	for to := range pointed {
 		if !still[to] && !c.elems[to].gone {
 			if err := c.cut(to); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// cutPointersAtEntries cuts references to the entries of a Bundle that are cut.
+func (c *cutter) cutPointersAtEntries() error {
+	names := map[string]bool{}
+	for i := range c.elems {
+		e := c.elems[i]
+		if !e.gone || !e.resource || e.name != "resource" {
+			continue
+		}
+		names[e.typ+"/"+e.node.Get("id").Text()] = true
+		names[c.elems[e.parent].node.Get("fullUrl").Text()] = true
+	}
+	if len(names) == 0 {
+		return nil
+	}
+	for i := range c.elems {
+		e := c.elems[i]
+		if !e.gone && e.name == "reference" && e.node.Kind() == resource.String && names[e.node.Text()] {
+			if err := c.cut(c.element(i)); err != nil {
 				return err
 			}
 		}

@@ -12,9 +12,9 @@ import (
 // costs one pass.
 func pointsAtInvisible(r *resource.Resource, v Visibility) bool {
 	found := false
-	meta := r.Root().Get("meta")
+	source := r.Root().Path("meta", "source") // the gateway's own
 	r.Root().Descend(func(n resource.Node) bool {
-		if found || n == meta {
+		if found || n == source {
 			return false
 		}
 		switch n.Kind() {
@@ -90,7 +90,7 @@ func narrativeReveals(div resource.Node, v Visibility) bool {
 // invisible says whether the element i points at what the caller may not see.
 func (c *cutter) invisible(i int) bool {
 	e := c.elems[i]
-	if e.node.Kind() != resource.String || c.inMeta(i) {
+	if e.node.Kind() != resource.String || e.name == "source" && c.inMeta(i) {
 		return false
 	}
 	switch {

@@ -95,13 +95,17 @@ func (t *tree) named(i int) (member, position int) {
 
 // element takes a withheld value to the element that means it: a Coding to its
 // CodeableConcept (the text and the other codings say the same), a reference's
-// string to its Reference.
+// string to its Reference, a Bundle's resource to its entry.
 func (t *tree) element(i int) int {
 	for t.elems[i].parent >= 0 {
 		member, _ := t.named(i)
 		m := t.elems[member]
-		if m.name != "coding" && (m.name != "reference" || t.elems[i].node.Kind() != resource.String) {
-			break
+		switch {
+		case m.name == "coding":
+		case m.name == "reference" && t.elems[i].node.Kind() == resource.String:
+		case m.name == "resource" && t.elems[i].resource:
+		default:
+			return i
 		}
 		i = m.parent
 	}
@@ -154,6 +158,8 @@ func (t *tree) cut(i int) error {
 		return errNothingLeft
 	case t.elems[e.parent].parent < 0 && (e.name == "resourceType" || e.name == "id"):
 		return errNothingLeft
+	case t.turns(i):
+		return errNothingLeft
 	}
 	t.mark(i)
 	if err := t.cutTwin(i); err != nil {
@@ -163,6 +169,25 @@ func (t *tree) cut(i int) error {
 		return t.cut(e.parent)
 	}
 	return nil
+}
+
+// turns says whether the meaning of what stays could turn round without i: a
+// modifier extension, or a part of a Consent's provision (one without its actor
+// is for everybody).
+func (t *tree) turns(i int) bool {
+	provision := false
+	for p := i; p > 0; p = t.elems[p].parent {
+		switch t.elems[p].name {
+		case "modifierExtension":
+			return true
+		case "provision":
+			provision = true
+		}
+		if owner := t.elems[t.elems[p].parent]; owner.resource {
+			return provision && owner.typ == "Consent"
+		}
+	}
+	return false
 }
 
 func (t *tree) mark(i int) {
