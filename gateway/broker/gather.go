@@ -17,7 +17,7 @@ func (b *Broker) gather(ctx context.Context, q Query, yield func(Entry) bool) (A
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	reports := make([]Report, len(q.Targets))
-	entries := make(chan Entry)
+	entries := make(chan Entry, 16)
 	var readers sync.WaitGroup
 	for i, t := range q.Targets {
 		readers.Add(1)
