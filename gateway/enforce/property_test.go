@@ -140,6 +140,56 @@ func TestRandomRedactionsNeverLeak(t *testing.T) {
 	}
 }
 
+// Copies of a withheld code and its display, planted anywhere in a resource,
+// never come out.
+func TestPlantedCopiesNeverComeOut(t *testing.T) {
+	const display, code = "Opioid dependence, uncomplicated", "F11.20"
+	rnd, out, planted := rand.New(rand.NewPCG(5, 6)), 0, 0
+	for _, seed := range seeds()[:3] {
+		base, err := resource.Parse([]byte(seed))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var leaves []resource.Node
+		base.Root().Descend(func(n resource.Node) bool {
+			switch n.Name() {
+			case "meta", "resourceType", "id", "url", "system", "reference", "code", "status":
+				return false
+			}
+			if n.Kind() == resource.String {
+				leaves = append(leaves, n)
+			}
+			return true
+		})
+		for range 500 {
+			e := base.Edit()
+			for range 1 + rnd.IntN(3) {
+				copies := []string{display, strings.ToUpper(display), "seen for " + display + "!", "Dx:" + code, "(" + strings.ToLower(code) + ")", "coded F1120 by hand"}
+				e.Replace(leaves[rnd.IntN(len(leaves))], resource.Quote(copies[rnd.IntN(len(copies))]))
+			}
+			ext := `[{"url":"http://x/planted","valueCodeableConcept":{"coding":[` + sud + `]}}]`
+			e.Set(base.Root(), "extension", []byte(ext))
+			s := subject(t, string(e.Bytes()))
+			got, err := Apply(s, withhold(s), VisibleFunc(all))
+			if err != nil {
+				t.Fatalf("%v in %s", err, s.Resource.Raw())
+			}
+			planted++
+			if got.Body == nil {
+				continue
+			}
+			out++
+			if low := strings.ToLower(string(got.Body)); strings.Contains(low, strings.ToLower(display)) || strings.Contains(low, strings.ToLower(code)) || strings.Contains(low, "f1120") {
+				t.Fatalf("a copy came out:\n%s\nfrom\n%s", got.Body, s.Resource.Raw())
+			}
+		}
+	}
+	t.Logf("%d of %d came out", out, planted)
+	if out < planted/5 {
+		t.Error("the test shows little")
+	}
+}
+
 func TestRandomRedactionsOfOfficialExamples(t *testing.T) {
 	files, _ := filepath.Glob("../../../shared/data/fhir/r4-examples/*.json")
 	if len(files) == 0 {

@@ -65,8 +65,16 @@ func isInline(l *label.Labels) bool {
 // noteCode hides the code of a clinical Coding.
 func (c *cutter) noteCode(i int) {
 	n := c.elems[i].node
-	if code := n.Get("code"); code.Kind() == resource.String && isClinicalCoding(n) {
-		c.hide(secret{system: terminology.Canonical(n.Get("system").Text()), code: code.Text(), hard: true})
+	code := n.Get("code")
+	if code.Kind() != resource.String || !isClinicalCoding(n) {
+		return
+	}
+	system := terminology.Canonical(n.Get("system").Text())
+	c.hide(secret{system: system, code: code.Text(), hard: true})
+	if bare := strings.ReplaceAll(code.Text(), ".", ""); bare != code.Text() { // ICD codes stand undotted too
+		c.hide(secret{system: system, code: bare, hard: true})
+	} else if strings.HasPrefix(system, "http://hl7.org/fhir/sid/icd-") && len(bare) > 3 {
+		c.hide(secret{system: system, code: bare[:3] + "." + bare[3:], hard: true})
 	}
 }
 
