@@ -5,7 +5,10 @@ import "github.com/spf13/cobra"
 // commands lists every command, one file each.
 func commands() []*cobra.Command {
 	return []*cobra.Command{
+		newConfigCommand(),
 		newDecideCommand(),
+		newDemoCommand(),
+		newServeCommand(),
 		newTokenCommand(),
 	}
 }

@@ -168,12 +168,14 @@ func (d *demo) prepare(ctx context.Context) (*config.Config, error) {
 		return nil, err
 	}
 	for _, agency := range []string{"riverton", "cedar"} {
-		raw, err := demoData.ReadFile("demodata/" + agency + "/contacts.csv")
-		if err != nil {
-			return nil, err
-		}
-		if err := d.file(agency+"-contacts.csv", string(raw)); err != nil {
-			return nil, err
+		for _, name := range []string{"contacts.csv", "profile.yaml"} {
+			raw, err := demoData.ReadFile("demodata/" + agency + "/" + name)
+			if err != nil {
+				return nil, err
+			}
+			if err := d.file(agency+"-"+name, string(raw)); err != nil {
+				return nil, err
+			}
 		}
 	}
 	var text strings.Builder
@@ -263,8 +265,8 @@ clients:
     treatingProvider: linked
     recordsConsentFor: [lakeside]
 systems:
-  - {key: riverton-rms, kind: feed, organization: riverton-pd, adapter: rms/csv}
-  - {key: cedar-rms, kind: feed, organization: cedar-so, adapter: rms/csv}
+  - {key: riverton-rms, kind: feed, organization: riverton-pd, adapter: rms/csv, profile: riverton-profile.yaml}
+  - {key: cedar-rms, kind: feed, organization: cedar-so, adapter: rms/csv, profile: cedar-profile.yaml}
   - {key: lakeside-ehr, kind: fhir, slug: k, organization: lakeside, base: {{.Lakeside}}, auth: {clientId: handoff-gateway, keyFile: keys/gateway.jwk}}
   - {key: harbor-ehr, kind: fhir, slug: w, organization: harbor, base: {{.Harbor}}, auth: {clientId: handoff-gateway, keyFile: keys/gateway.jwk}}
 agreements:

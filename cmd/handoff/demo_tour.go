@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"net/url"
 	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -189,11 +188,15 @@ func (t *tour) audited(context.Context) error {
 	t.say("\n8. Every one of these requests is in the audit trail, the refused ones too")
 	c := t.gateway.config.Audit
 	t.command("go run ./cmd/handoff audit verify %s --anchor %s --key %s", t.path(c.Dir), t.path(c.Anchor), t.path(c.KeyFile))
-	report, err := audit.Verify(t.path(c.Dir), t.path(c.Anchor), t.gateway.trailKey)
+	key, err := audit.LoadPublicKey(t.path(c.KeyFile) + ".pub")
 	if err != nil {
 		return err
 	}
-	t.say("  %d records, the chain is whole", report.Records)
+	report, err := audit.Verify(t.path(c.Dir), &audit.FileAnchor{Path: t.path(c.Anchor)}, key)
+	if err != nil {
+		return err
+	}
+	t.say("  %d events, the chain is whole", report.Events)
 	return nil
 }
 
@@ -336,11 +339,13 @@ func (d *demo) token(ctx context.Context, client, scope string) (string, error) 
 func (d *demo) bringIn(ctx context.Context) error {
 	d.say("Bringing in the contact exports of both agencies:")
 	for _, f := range []struct{ system, file string }{{"riverton-rms", "riverton-contacts.csv"}, {"cedar-rms", "cedar-contacts.csv"}} {
-		report, err := ingestFile(ctx, d.gateway, f.system, filepath.Join(d.dir, f.file))
+		report, err := ingestFile(ctx, d.gateway, f.system, d.path(f.file))
 		if err != nil {
 			return err
 		}
-		d.say("  %s", report)
+		if _, err := report.WriteTo(d.out); err != nil {
+			return err
+		}
 	}
 	roster := strings.Join([]string{
 		"system,remote_id,ori,mni",

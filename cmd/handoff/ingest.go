@@ -75,7 +75,7 @@ func runIngest(cmd *cobra.Command, args []string, f *ingestFlags) (err error) {
 	if err != nil {
 		return err
 	}
-	origin, ok := directory.SystemOrigin(system.Key)
+	origin, ok := directory.Origin(system.Key)
 	if !ok {
 		return fmt.Errorf("%s: the system %s has no custodian", f.config, system.Key)
 	}

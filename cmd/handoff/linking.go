@@ -3,8 +3,12 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"os"
 
+	"github.com/handoff-health/handoff/adapters"
+	"github.com/handoff-health/handoff/adapters/convert"
+	"github.com/handoff-health/handoff/adapters/flow"
 	"github.com/handoff-health/handoff/adapters/ingest"
 	"github.com/handoff-health/handoff/fhir/resource"
 	"github.com/handoff-health/handoff/fhir/search"
@@ -108,4 +112,26 @@ func readRoster(ctx context.Context, g *running, path string) (identity.RosterRe
 		return result, fmt.Errorf("%s: %w", path, bad)
 	}
 	return result, nil
+}
+
+// ingestFile brings one file into the store of a running gateway, as records of
+// one of its feeds.
+func ingestFile(ctx context.Context, g *running, system, path string) (*flow.Report, error) {
+	s, ok := g.directory.System(system)
+	origin, known := g.directory.Origin(system)
+	if !ok || !known {
+		return nil, fmt.Errorf("system %s is not in the configuration", system)
+	}
+	profile := s.Profile
+	if profile != "" {
+		profile = g.config.Path(profile)
+	}
+	reports, err := ingestInto(ctx, ingestTarget{
+		Store: g.store, Facts: g.store, Log: g.store, Origin: origin, SiteKey: []byte(g.config.Site.Key.Reveal()),
+		Adapter: s.Adapter, Profile: profile, Linker: g.linker(),
+	}, []convert.Path{{Name: path, Open: func() (adapters.Input, io.Closer, error) { return adapters.OpenFile(path) }}})
+	if err != nil {
+		return nil, err
+	}
+	return reports[0], nil
 }

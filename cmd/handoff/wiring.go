@@ -28,13 +28,14 @@ import (
 // A running gateway holds what has to be closed in the end, and what commands
 // besides serve need of it.
 type running struct {
-	config   *config.Config
-	store    *sqlite.DB
-	trail    *audit.Trail
-	ids      *identity.IDMap
-	links    *identity.Links
-	labeller *label.Labeller
-	handler  http.Handler
+	config    *config.Config
+	store     *sqlite.DB
+	trail     *audit.Trail
+	ids       *identity.IDMap
+	links     *identity.Links
+	labeller  *label.Labeller
+	directory *attribute.Directory
+	handler   http.Handler
 }
 
 // assemble builds a gateway from its configuration. This is the one place where
@@ -56,11 +57,10 @@ func assemble(ctx context.Context, c *config.Config, log *slog.Logger) (_ *runni
 		return nil, err
 	}
 	g.links = identity.NewLinks(g.store, g.ids, time.Now)
-	directory, err := attribute.NewDirectory(c)
-	if err != nil {
+	if g.directory, err = attribute.NewDirectory(c); err != nil {
 		return nil, err
 	}
-	b, err := newBroker(c, directory, g.ids, log)
+	b, err := newBroker(c, g.directory, g.ids, log)
 	if err != nil {
 		return nil, err
 	}
@@ -75,7 +75,7 @@ func assemble(ctx context.Context, c *config.Config, log *slog.Logger) (_ *runni
 			TokenEndpoint: tokenURL(c), Algorithms: []string{auth.RS384, auth.ES384},
 			Scopes: append(smart.SupportedScopes(smart.Read|smart.Search, gateway.Served()...), "system/Consent.cruds"),
 		},
-		Directory: directory, Identity: g.links, IDs: g.ids, Broker: b,
+		Directory: g.directory, Identity: g.links, IDs: g.ids, Broker: b,
 		Labeller: g.labeller, Policy: policy.New(policy.Options{}), Audit: g.trail,
 		Other:  map[string]http.Handler{tokenPath: token, "/healthz": http.HandlerFunc(healthy), "/readyz": ready(g.store)},
 		Logger: log,
@@ -120,15 +120,11 @@ func slugs(c *config.Config) map[string]string {
 
 // openTrail opens the audit trail with its anchor and signing key.
 func openTrail(c *config.Config) (*audit.Trail, error) {
-	key, err := audit.LoadOrGenerateKey(c.Path(c.Audit.KeyFile))
+	key, err := audit.LoadOrCreateKey(c.Path(c.Audit.KeyFile))
 	if err != nil {
 		return nil, err
 	}
-	anchor, err := audit.OpenFileAnchor(c.Path(c.Audit.Anchor))
-	if err != nil {
-		return nil, err
-	}
-	return audit.Open(audit.Options{Dir: c.Path(c.Audit.Dir), Anchor: anchor, Key: key})
+	return audit.Open(audit.Options{Dir: c.Path(c.Audit.Dir), Anchor: &audit.FileAnchor{Path: c.Path(c.Audit.Anchor)}, Key: key})
 }
 
 // newBroker connects the upstream systems.

@@ -149,7 +149,7 @@ func (c *Config) defaults() {
 	}
 	set(&c.Audit.Dir, "audit")
 	set(&c.Audit.Anchor, "audit.anchor")
-	set(&c.Audit.KeyFile, "audit.jwk")
+	set(&c.Audit.KeyFile, "audit.pem")
 	set(&c.Telemetry.Level, "info")
 	for i := range c.Clients {
 		set(&c.Clients[i].TreatingProvider, "never")
