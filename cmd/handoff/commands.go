@@ -6,8 +6,10 @@ import "github.com/spf13/cobra"
 func commands() []*cobra.Command {
 	return []*cobra.Command{
 		newConfigCommand(),
+		newConvertCommand(),
 		newDecideCommand(),
 		newDemoCommand(),
+		newIngestCommand(),
 		newServeCommand(),
 		newTokenCommand(),
 	}

@@ -115,6 +115,11 @@ func (m *message) readDelimiters(msh *segment) error {
 	if i := bytes.IndexByte(chars, sep); i >= 0 {
 		chars = chars[:i]
 	}
+	if string(chars) == `^~\\&` {
+		// The escape character doubled by a sender's program text.
+		chars = []byte(`^~\&`)
+		m.warn(msh.line, "MSH-2", "encoding-characters", "MSH-2 has a doubled escape character; the standard ones stand in")
+	}
 	d := delimiters{field: sep, component: '^', repetition: '~', escape: '\\', sub: '&'}
 	for i, to := range []*byte{&d.component, &d.repetition, &d.escape, &d.sub, &d.truncation} {
 		if i >= len(chars) {
