@@ -1,6 +1,12 @@
 // Package label computes the security labels of a resource from its codes and
 // its origin, whatever labels it brings: those add or raise, never lower.
 //
+// It turns one resource and its origin into [Labels] ([Labeller.Label]): the
+// resource's own labels from meta.security, its principal codes and where it
+// comes from, and a list of elements (secondary codes, contained resources,
+// DS4P inline labels) with labels of their own. It also renders meta.security,
+// of a resource ([MetaSecurity]) and of a Bundle ([HighWater]).
+//
 // It never sets 42 CFR Part 2 from a clinical code: that follows from the
 // origin. It changes no resource; enforce acts on what it finds. Ingest and
 // the gateway call it.
