@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+	"strings"
 
 	"github.com/expr-lang/expr/vm"
 
@@ -22,6 +23,7 @@ const (
 	maxResources = 500
 	maxSteps     = 100_000 // rows evaluated
 	maxBytes     = 2 << 20 // of all resources together
+	maxCode      = 80      // of an unmapped code that is shown
 )
 
 // ErrLimit says that a record would make more than the limits allow.
@@ -53,6 +55,7 @@ type run struct {
 	env    map[string]any
 	item   *tree.Node // the node at hand, for relative paths
 	field  string     // the field at hand, for issues
+	listed string     // the field whose items are gone through
 	vm     vm.VM
 	result *Result
 	plans  []*plan
@@ -307,6 +310,12 @@ func (r *run) unmapped(vocabulary, code string) {
 	if trim(code) == "" {
 		return
 	}
+	if field.CriminalHistory(code) {
+		code = "[withheld]"
+	}
+	if len(code) > maxCode {
+		code = strings.ToValidUTF8(code[:maxCode], "") + "…"
+	}
 	u := Unmapped{Field: r.field, Vocabulary: vocabulary, Code: code, Pos: r.position(r.field)}
 	if len(r.result.Unmapped) >= maxResources || slices.Contains(r.result.Unmapped, u) {
 		return
@@ -494,8 +503,10 @@ func (r *run) make(p *plan) (complete bool, err error) {
 	if err := p.object.SetText(p.rule.typ.Element("id"), p.id); err != nil {
 		return false, err
 	}
+	r.listed = ""
 	if p.item != nil {
 		r.env["item"] = p.item
+		r.listed = firstOf(p.rule.foreach.fields)
 	}
 	p.trace = p.rule.typ.Name + "/" + p.id
 	if p.rule.contained != "" {
@@ -506,14 +517,22 @@ func (r *run) make(p *plan) (complete bool, err error) {
 		return false, err
 	}
 	if missing != nil {
-		r.issue(Warning, "element-missing", firstField(missing), fmt.Sprintf("%s.%s could not be made", p.rule.typ.Name, missing.to))
+		r.issue(Warning, "element-missing", r.fieldOf(missing), fmt.Sprintf("%s.%s could not be made", p.rule.typ.Name, missing.to))
 	}
 	return missing == nil, nil
 }
 
-func firstField(r *row) string {
-	if f := r.fields(); len(f) > 0 {
-		return f[0]
+// fieldOf is the field that a row is about.
+func (r *run) fieldOf(row *row) string {
+	if f := firstOf(row.fields()); f != "" {
+		return f
+	}
+	return r.listed
+}
+
+func firstOf(fields []string) string {
+	if len(fields) > 0 {
+		return fields[0]
 	}
 	return ""
 }
@@ -596,6 +615,8 @@ func (r *run) report(v any, name string) {
 func (r *run) eval(p *program) (any, error) {
 	if len(p.fields) > 0 {
 		r.field = p.fields[0]
+	} else if r.listed != "" {
+		r.field = r.listed
 	}
 	v, err := r.vm.Run(p.vm, r.env)
 	if err != nil {

@@ -43,7 +43,7 @@ func (c *compiler) compileExpr(n *node, s scope, kind reflect.Kind) *program {
 		n.errorf("an expression is missing")
 		return nil
 	}
-	v := &expressionVisitor{c: c, inItem: s.inItem, read: map[string]bool{}}
+	v := &expressionVisitor{c: c, inItem: s.inItem}
 	opts := append(slices.Clone(c.options), expr.Env(s.env), expr.Patch(v))
 	switch kind {
 	case reflect.Bool:
@@ -59,12 +59,7 @@ func (c *compiler) compileExpr(n *node, s scope, kind reflect.Kind) *program {
 		c.expressionError(n, err, v)
 		return nil
 	}
-	p := &program{vm: compiled, at: n.at(), typ: compiled.Node().Type()}
-	for f := range v.read {
-		p.fields = append(p.fields, f)
-	}
-	slices.Sort(p.fields)
-	return p
+	return &program{vm: compiled, at: n.at(), typ: compiled.Node().Type(), fields: append(v.read, v.through...)}
 }
 
 // expressionError puts the error where it stands in the file: an expression on
@@ -104,11 +99,18 @@ func (c *compiler) expressionError(n *node, err error, v *expressionVisitor) {
 // An expressionVisitor checks what the expression compiler cannot: that paths
 // and vocabularies named in calls exist. It also notes which fields are read.
 type expressionVisitor struct {
-	c      *compiler
-	inItem bool
-	read   map[string]bool
-	err    error
-	at     int // column of err in the expression, from 0
+	c       *compiler
+	inItem  bool
+	read    []string // fields named in the expression, in order
+	through []string // fields behind the named values
+	err     error
+	at      int // column of err in the expression, from 0
+}
+
+func (v *expressionVisitor) reads(f string) {
+	if !slices.Contains(v.read, f) {
+		v.read = append(v.read, f)
+	}
 }
 
 // Visit implements ast.Visitor.
@@ -116,10 +118,12 @@ func (v *expressionVisitor) Visit(n *ast.Node) {
 	switch e := (*n).(type) {
 	case *ast.IdentifierNode:
 		if slices.Contains(v.c.m.shape.columns, e.Value) {
-			v.read[e.Value] = true
+			v.reads(e.Value)
 		}
 		for _, f := range v.c.letFields[e.Value] {
-			v.read[f] = true
+			if !slices.Contains(v.through, f) {
+				v.through = append(v.through, f)
+			}
 		}
 	case *ast.CallNode:
 		callee, ok := e.Callee.(*ast.IdentifierNode)
@@ -154,7 +158,7 @@ func (v *expressionVisitor) call(name string, e *ast.CallNode) {
 	}
 	v.c.m.paths[arg.Value] = p
 	if !p.relative {
-		v.read[p.field()] = true
+		v.reads(p.field())
 	}
 }
 

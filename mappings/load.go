@@ -265,9 +265,12 @@ func (c *compiler) loadLets(root *node) {
 		}
 		l.zero = reflect.Zero(l.expr.typ).Interface()
 		c.letFields[l.name] = l.expr.fields
+		if l.field != "" && slices.Contains(l.expr.fields, l.field) { // what it is about comes first
+			c.letFields[l.name] = append([]string{l.field}, l.expr.fields...)
+		}
 		if w := n.get("when"); w != nil {
 			if l.when = c.compileExpr(w, c.scope, reflect.Bool); l.when != nil {
-				c.letFields[l.name] = append(slices.Clone(l.expr.fields), l.when.fields...)
+				c.letFields[l.name] = append(slices.Clone(c.letFields[l.name]), l.when.fields...)
 			}
 		}
 		c.scope.env[l.name] = l.zero

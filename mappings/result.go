@@ -28,6 +28,15 @@ const (
 	Test
 )
 
+func (a Action) String() string {
+	if int(a) < len(actionNames) {
+		return actionNames[a]
+	}
+	return "unknown"
+}
+
+var actionNames = [...]string{Reject: "reject", Upsert: "upsert", Seal: "seal", Expunge: "expunge", Test: "test"}
+
 // Source tells the engine where records come from, for Provenance and ids.
 type Source struct {
 	Adapter string // "rms/csv"

@@ -142,7 +142,10 @@ func (r *run) nested(row *row, o *schema.Object, trace, prefix string) (int, err
 			return 0, err
 		}
 		outer, had := r.env["item"]
+		listed := r.listed
+		r.listed = firstOf(row.foreach.fields)
 		defer func() {
+			r.listed = listed
 			if r.env["item"] = outer; !had {
 				delete(r.env, "item")
 			}

@@ -1,6 +1,7 @@
 package schema
 
 import (
+	"bytes"
 	"fmt"
 	"slices"
 	"strconv"
@@ -60,8 +61,20 @@ func (o *Object) SetText(e *Element, text string) error {
 // SetAbsent sets a primitive element's data-absent-reason in place of a value.
 func (o *Object) SetAbsent(e *Element, code string) { o.set(e, value{absent: code}) }
 
-// SetObject sets a Complex element or a contained resource.
-func (o *Object) SetObject(e *Element, v *Object) { o.set(e, value{object: v}) }
+// SetObject sets a Complex element or a contained resource. A repeating Coding
+// (a label, a tag, a coding) that is there already is not added again.
+func (o *Object) SetObject(e *Element, v *Object) {
+	if e.Repeats && v.Type.Name == "Coding" {
+		for _, s := range o.values {
+			if s.element == e && slices.ContainsFunc(s.values, func(old value) bool { return same(old.object, v) }) {
+				return
+			}
+		}
+	}
+	o.set(e, value{object: v})
+}
+
+func same(a, b *Object) bool { return bytes.Equal(a.Append(nil), b.Append(nil)) }
 
 // Child returns the object of a Complex element that does not repeat, and makes
 // it if it is not there.
