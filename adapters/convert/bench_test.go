@@ -117,13 +117,18 @@ func value(name string, i int) string {
 	return ""
 }
 
+func rivertonFormat() (adapters.Format, string, error) {
+	f, err := all.Find("rms/csv")
+	return f, csv.RivertonMapping, err
+}
+
 func riverton(tb testing.TB) (adapters.Format, adapters.Options, *mappings.Map) {
 	tb.Helper()
 	m, err := mappings.Load(mappings.Files(), csv.RivertonMapping, nil)
 	if err != nil {
 		tb.Fatal(err)
 	}
-	f, err := all.Find("rms/csv")
+	f, _, err := rivertonFormat()
 	if err != nil {
 		tb.Fatal(err)
 	}

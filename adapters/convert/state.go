@@ -1,29 +1,56 @@
 package convert
 
 import (
+	"bytes"
+	"crypto/sha256"
+	"unique"
+
 	"github.com/handoff-health/handoff/adapters"
 	"github.com/handoff-health/handoff/adapters/flow"
 	"github.com/handoff-health/handoff/mappings"
 )
 
-// A seen is the newest version of a record or resource.
-type seen struct {
-	version, digest string
-	expunged        bool
-	ties            []string // digests of the other contents with this version
+// A name is a hash of a record's key or of a resource's reference. A million of
+// them collide with a chance of one in 10^26.
+type name [16]byte
+
+func named(s string) name {
+	sum := sha256.Sum256([]byte(s))
+	return name(sum[:16])
 }
+
+// A seen is the newest version of a record or resource, kept small: a run holds
+// one for each.
+type seen struct {
+	version  unique.Handle[string]
+	digest   string32
+	expunged bool
+	out      bool // written already: a content can come back
+}
+
+// A string32 is the beginning of a digest in hex, enough to tell two apart and
+// to order them.
+type string32 [32]byte
+
+func short(digest string) (s string32) {
+	copy(s[:], digest)
+	return s
+}
+
+func (s *string32) String() string { return string(bytes.TrimRight(s[:], "\x00")) }
 
 // state is what is known of record keys and of resources that several records
 // share.
 type state struct {
-	records map[string]*seen
-	shared  map[string]seen
+	records map[name]seen
+	ties    map[name][]string // digests of the other contents with a record's newest version
+	shared  map[name]seen
 	owned   map[string][]string // key → references, only where resources are held
-	without map[string]*seen    // records of an earlier survey: the expunged ones are left out
+	without map[name]seen       // records of an earlier survey: the expunged ones are left out
 }
 
 func newState() *state {
-	return &state{records: map[string]*seen{}, shared: map[string]seen{}, owned: map[string][]string{}}
+	return &state{records: map[name]seen{}, ties: map[name][]string{}, shared: map[name]seen{}, owned: map[string][]string{}}
 }
 
 // judge says what becomes of an item, and remembers it.
@@ -41,10 +68,11 @@ func (s *state) judge(m *flow.Mapped) flow.Outcome {
 	}
 	switch res.Action {
 	case mappings.Expunge:
-		if old := s.records[res.Key]; old != nil && old.expunged {
+		key := named(res.Key)
+		if s.records[key].expunged {
 			return flow.Duplicate
 		}
-		s.records[res.Key] = &seen{expunged: true}
+		s.records[key] = seen{version: unique.Make(""), expunged: true}
 		return flow.Updated
 	case mappings.Upsert, mappings.Seal:
 		return s.version(res)
@@ -53,45 +81,55 @@ func (s *state) judge(m *flow.Mapped) flow.Outcome {
 }
 
 func (s *state) version(res *mappings.Result) flow.Outcome {
-	old := s.records[res.Key]
-	if old == nil {
-		s.records[res.Key] = &seen{version: res.Version, digest: res.Digest}
+	key := named(res.Key)
+	old, known := s.records[key]
+	if !known {
+		s.records[key] = seen{version: unique.Make(res.Version), digest: short(res.Digest)}
 		return flow.Created
 	}
-	o := flow.Compare(res, old.version, old.digest, old.ties)
-	switch {
-	case old.expunged:
+	if old.expunged {
 		return flow.Superseded
-	case o != flow.Updated:
-		if o == flow.Duplicate && res.Digest == old.digest {
-			old.version = max(old.version, res.Version)
-		}
-		if o == flow.Superseded && res.Version == old.version {
-			old.ties = append(old.ties, res.Digest)
-		}
-		return o
-	case res.Version == old.version:
-		old.ties = append(old.ties, old.digest)
-	default:
-		old.ties = nil
 	}
-	old.version, old.digest = res.Version, res.Digest
-	return flow.Updated
+	digest := short(res.Digest)
+	cut := mappings.Result{Version: res.Version, Digest: digest.String()}
+	o := flow.Compare(&cut, old.version.Value(), old.digest.String(), s.ties[key])
+	same := res.Version == old.version.Value()
+	switch o {
+	case flow.Updated:
+		if same {
+			s.ties[key] = append(s.ties[key], old.digest.String())
+		} else {
+			delete(s.ties, key)
+		}
+		s.records[key] = seen{version: unique.Make(res.Version), digest: digest}
+	case flow.Duplicate:
+		if digest == old.digest && res.Version > old.version.Value() {
+			old.version = unique.Make(res.Version)
+			s.records[key] = old
+		}
+	case flow.Superseded:
+		if same {
+			s.ties[key] = append(s.ties[key], digest.String())
+		}
+	}
+	return o
 }
 
 // supersedes says whether a shared resource is newer than the one known, and
 // remembers it.
 func (s *state) supersedes(x *mappings.Resource) bool {
-	key := x.Type + "/" + x.ID
+	key := named(x.Type + "/" + x.ID)
 	old, known := s.shared[key]
-	if known && !x.Supersedes(old.version, old.digest) {
-		if x.Digest == old.digest && x.SourceVersion > old.version {
-			old.version = x.SourceVersion
+	digest := short(x.Digest)
+	cut := mappings.Resource{SourceVersion: x.SourceVersion, Digest: digest.String()}
+	if known && !cut.Supersedes(old.version.Value(), old.digest.String()) {
+		if digest == old.digest && x.SourceVersion > old.version.Value() {
+			old.version = unique.Make(x.SourceVersion)
 			s.shared[key] = old
 		}
 		return false
 	}
-	s.shared[key] = seen{version: x.SourceVersion, digest: x.Digest}
+	s.shared[key] = seen{version: unique.Make(x.SourceVersion), digest: digest}
 	return true
 }
 
@@ -99,7 +137,7 @@ func (s *state) supersedes(x *mappings.Resource) bool {
 func (s *state) survey(m *flow.Mapped) error {
 	o := s.judge(m)
 	if o == flow.Created || o == flow.Updated {
-		if was := s.without[m.Result.Key]; was != nil && was.expunged {
+		if s.without[named(m.Result.Key)].expunged {
 			return nil
 		}
 		for i := range m.Result.Resources {
@@ -122,21 +160,25 @@ func (s *state) expunges() bool {
 }
 
 // gone says whether the record is expunged in the end.
-func (s *state) gone(key string) bool {
-	r := s.records[key]
-	return r != nil && r.expunged
-}
+func (s *state) gone(key string) bool { return s.records[named(key)].expunged }
 
-// holds says whether the result is the final version of its record.
-func (s *state) holds(res *mappings.Result) bool {
-	f := s.records[res.Key]
-	return f != nil && !f.expunged && f.digest == res.Digest
-}
+// holds says, once, whether the result is the final version of its record.
+func (s *state) holds(res *mappings.Result) bool { return once(s.records, res.Key, res.Digest) }
 
-// holdsShared says whether the resource is the final one of its id.
+// holdsShared says, once, whether the resource is the final one of its id.
 func (s *state) holdsShared(x *mappings.Resource) bool {
-	f, ok := s.shared[x.Type+"/"+x.ID]
-	return ok && f.digest == x.Digest
+	return once(s.shared, x.Type+"/"+x.ID, x.Digest)
+}
+
+func once(m map[name]seen, key, digest string) bool {
+	k := named(key)
+	f, ok := m[k]
+	if !ok || f.expunged || f.out || f.digest != short(digest) {
+		return false
+	}
+	f.out = true
+	m[k] = f
+	return true
 }
 
 func (s *state) own(key, ref string) { s.owned[key] = append(s.owned[key], ref) }
