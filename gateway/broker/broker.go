@@ -157,7 +157,8 @@ type Report struct {
 // An Answer sums up a search. Entries were yielded before.
 type Answer struct {
 	// Failed are the keys of the systems of which something may be missing,
-	// each once, in the order of the targets. Suppressed ones are not in it.
+	// each once, in the order of the targets. Suppressed ones are not in it,
+	// except for Consents.
 	Failed []string
 	// Incomplete is true if Failed is not empty.
 	Incomplete bool

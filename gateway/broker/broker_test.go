@@ -223,6 +223,10 @@ func TestBrokenSystemsAreReportedAndTheOthersAnswer(t *testing.T) {
 				if a.Incomplete || len(got) != 1 || rep.Outcome != Complete {
 					t.Errorf("%d entries, %+v", len(got), a)
 				}
+			case broken.Unclear:
+				if !a.Incomplete || len(got) != 1 || rep.Outcome != Partial || rep.Foreign != 1 {
+					t.Errorf("%d entries, %+v", len(got), a)
+				}
 			case broken.Suppressed:
 				if a.Incomplete || len(a.Failed) > 0 || rep.Outcome != Suppressed {
 					t.Errorf("%+v", a)
@@ -236,6 +240,20 @@ func TestBrokenSystemsAreReportedAndTheOthersAnswer(t *testing.T) {
 				t.Errorf("%d entries", len(got))
 			}
 		})
+	}
+}
+
+func TestAConsentThatIsWithheldOrUnclearIsMissing(t *testing.T) {
+	for name, body := range map[string]string{
+		"withheld": `{"resource":{"resourceType":"OperationOutcome","issue":[{"severity":"error","code":"suppressed"}]}}`,
+		"unclear":  `{"resource":{"resourceType":"Consent","id":"c","patient":{"identifier":{"value":"1"}}}}`,
+	} {
+		b := newBroker(t, nil, handler(t, "alpha", func(w http.ResponseWriter, _ *http.Request) {
+			upstreamtest.JSON(w, 200, []byte(`{"resourceType":"Bundle","type":"searchset","entry":[`+body+`]}`))
+		}))
+		if _, a := collect(t, b, Query{Type: "Consent", Targets: []Target{{System: "alpha", ID: "p1"}}}); !a.Incomplete {
+			t.Errorf("%s: %+v", name, a)
+		}
 	}
 }
 

@@ -36,14 +36,16 @@ func (b *Broker) gather(ctx context.Context, q Query, yield func(Entry) bool) (A
 			cancel()
 		}
 	}
-	return sum(reports, stopped), nil
+	return sum(q.Type, reports, stopped), nil
 }
 
-// sum makes the answer of the reports.
-func sum(reports []Report, stopped bool) Answer {
+// sum makes the answer of the reports. A Consent that a system withholds is one
+// that nobody reads: a deny may be in it, so that there suppressed counts as
+// missing.
+func sum(typ string, reports []Report, stopped bool) Answer {
 	a := Answer{Reports: reports, Stopped: stopped}
 	for _, r := range reports {
-		missing := r.Outcome == Failed || r.Outcome == Partial
+		missing := r.Outcome == Failed || r.Outcome == Partial || (r.Outcome == Suppressed && typ == "Consent")
 		if stopped && errors.Is(r.Err, context.Canceled) {
 			missing = false
 		}
@@ -131,6 +133,7 @@ type collector struct {
 	bytes   int64
 	over    bool // more came than is read
 	broken  bool // an entry could not be rewritten
+	unclear bool // an entry did not say in a checkable way whose it is
 }
 
 func (c *collector) fetch(params url.Values) error {
@@ -156,7 +159,12 @@ func (c *collector) take(it upstream.Item) bool {
 		c.over = true
 		return false
 	}
-	if it.Resource.Type() != c.typ || upstream.About(it.Resource, c.s.Bases(), c.patient) != upstream.Own {
+	rel := upstream.Foreign
+	if it.Resource.Type() == c.typ {
+		rel = upstream.About(it.Resource, c.s.Bases(), c.patient)
+	}
+	if rel != upstream.Own {
+		c.unclear = c.unclear || rel == upstream.Unclear
 		c.f.drop()
 		return c.ctx.Err() == nil
 	}
@@ -186,6 +194,8 @@ func (c *collector) close() error {
 		return fmt.Errorf("system %s: search %s: %w: %w", c.s.Name(), c.typ, upstream.ErrFailed, context.Cause(c.ctx))
 	case c.over:
 		return fmt.Errorf("system %s: search %s: more came than is read: %w", c.s.Name(), c.typ, upstream.ErrIncomplete)
+	case c.unclear:
+		return fmt.Errorf("system %s: search %s: an entry does not refer to its patient: %w", c.s.Name(), c.typ, upstream.ErrIncomplete)
 	case c.broken:
 		return fmt.Errorf("system %s: search %s: an entry could not be rewritten: %w", c.s.Name(), c.typ, upstream.ErrIncomplete)
 	}

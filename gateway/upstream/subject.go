@@ -13,7 +13,8 @@ type Relation uint8
 
 // The relations.
 const (
-	Foreign        Relation = iota // about another patient, or it does not say
+	Foreign        Relation = iota // about another patient, or about none
+	Unclear                        // it does not say in a way that can be checked
 	Own                            // about the patient
 	Administrative                 // about no patient: organisations, people who work there, places
 )
@@ -27,6 +28,10 @@ var administrative = map[string]bool{
 	"Substance": true, "ValueSet": true, "CodeSystem": true, "Questionnaire": true, "PlanDefinition": true,
 	"ActivityDefinition": true,
 }
+
+// IsAdministrative says whether resources of a type are about no patient. Of any
+// other type, a resource that names no patient is not to be handed on.
+func IsAdministrative(typ string) bool { return administrative[typ] }
 
 // single lists, for types whose patient does not stand in subject or patient,
 // the one element that says whose resource it is. Source: the patient
@@ -87,13 +92,17 @@ func About(r *resource.Resource, bases []string, patient string) Relation {
 // whose wants every subject that is named to be the patient, and at least one
 // to be named.
 func whose(root resource.Node, names []string, is func(resource.Node) bool) Relation {
-	rel := Foreign
+	rel := Unclear
 	for _, name := range names {
 		for n := range root.All(name) {
-			if !is(n) {
+			switch ref := n.Get("reference"); {
+			case is(n):
+				rel = max(rel, Own)
+			case ref.Kind() == resource.String && !strings.HasPrefix(ref.Text(), "#"):
 				return Foreign
+			default: // an identifier, a display, a contained Patient
+				return Unclear
 			}
-			rel = Own
 		}
 	}
 	return rel

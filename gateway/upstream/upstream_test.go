@@ -14,7 +14,9 @@ import (
 
 	"github.com/handoff-health/handoff/fhir/client"
 	"github.com/handoff-health/handoff/fhir/resource"
+	"github.com/handoff-health/handoff/fhir/search"
 	"github.com/handoff-health/handoff/fhir/store"
+	"github.com/handoff-health/handoff/fhir/store/sqlite"
 	"github.com/handoff-health/handoff/gateway/upstream"
 	"github.com/handoff-health/handoff/gateway/upstream/upstreamtest"
 )
@@ -126,6 +128,10 @@ func TestBrokenServersGiveErrorsThatSayNothingOfThePatient(t *testing.T) {
 				t.Errorf("took %v", took)
 			}
 			switch {
+			case broken.Unclear:
+				if err != nil || n != 0 {
+					t.Errorf("%d entries, %v", n, err)
+				}
 			case broken.Empty:
 				if err != nil || n != 0 {
 					t.Errorf("%d entries, %v", n, err)
@@ -248,7 +254,9 @@ func TestAboutBelievesOnlyALiteralReferenceToThePatient(t *testing.T) {
 		{`{"resourceType":"Observation","id":"o","subject":{"reference":"https://EHR.example:443/fhir/Patient/p1"}}`, upstream.Own},
 		{`{"resourceType":"Observation","id":"o","subject":{"reference":"https://else.example/fhir/Patient/p1"}}`, upstream.Foreign},
 		{`{"resourceType":"Observation","id":"o","subject":{"reference":"Group/p1"}}`, upstream.Foreign},
-		{`{"resourceType":"Observation","id":"o","subject":{"reference":"#p1"}}`, upstream.Foreign},
+		{`{"resourceType":"Observation","id":"o","subject":{"reference":"#p1"}}`, upstream.Unclear},
+		{`{"resourceType":"Observation","id":"o","subject":{"identifier":{"value":"p1"}}}`, upstream.Unclear},
+		{`{"resourceType":"Consent","id":"c","patient":{"display":"One"}}`, upstream.Unclear},
 		{`{"resourceType":"Observation","id":"o","subject":{"reference":"Patient/p2"},"performer":[{"reference":"Patient/p1"}]}`, upstream.Foreign},
 		{`{"resourceType":"Observation","id":"o","subject":{"reference":"Patient/p1"},"patient":{"reference":"Patient/p2"}}`, upstream.Foreign},
 		{`{"resourceType":"Observation","id":"o","subject":[{"reference":"Patient/p1"},{"reference":"Patient/p2"}]}`, upstream.Foreign},
@@ -260,8 +268,8 @@ func TestAboutBelievesOnlyALiteralReferenceToThePatient(t *testing.T) {
 		{`{"resourceType":"Appointment","id":"a","participant":[{"actor":{"reference":"Practitioner/1"}},{"actor":{"reference":"Patient/p1"}}]}`, upstream.Own},
 		{`{"resourceType":"Appointment","id":"a","participant":[{"actor":{"reference":"Patient/p2"}}]}`, upstream.Foreign},
 		{`{"resourceType":"Practitioner","id":"d"}`, upstream.Administrative},
-		{`{"resourceType":"Binary","id":"b","contentType":"text/plain"}`, upstream.Foreign},
-		{`{"resourceType":"Basic","id":"b"}`, upstream.Foreign},
+		{`{"resourceType":"Binary","id":"b","contentType":"text/plain"}`, upstream.Unclear},
+		{`{"resourceType":"Basic","id":"b"}`, upstream.Unclear},
 	}
 	for _, tt := range tests {
 		if got := upstream.About(upstreamtest.Parse(t, []byte(tt.raw)), bases, "p1"); got != tt.want {
@@ -271,4 +279,24 @@ func TestAboutBelievesOnlyALiteralReferenceToThePatient(t *testing.T) {
 	if got := upstream.About(upstreamtest.Parse(t, []byte(tests[2].raw)), bases, ""); got != upstream.Foreign {
 		t.Errorf("without a patient: %d", got)
 	}
+}
+
+func TestLocalOverARealStorePassesTheSuite(t *testing.T) {
+	upstreamtest.Run(t, func(t *testing.T, seed [][]byte) upstream.Upstream {
+		db, err := sqlite.Open(context.Background(), sqlite.Memory, sqlite.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = db.Close() })
+		for _, raw := range seed {
+			r := upstreamtest.Parse(t, raw)
+			_, err := db.Write(context.Background(), store.Write{Record: store.Record{
+				Key: store.Key{Type: r.Type(), ID: r.ID()}, Raw: raw, Index: search.Index(r), Origin: resource.Origin{System: "rms"},
+			}})
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		return upstream.NewLocal("own", db, upstream.StoreFinder{Store: db})
+	})
 }

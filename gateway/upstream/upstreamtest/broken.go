@@ -20,6 +20,9 @@ type Broken struct {
 	// Empty says that the answer as a whole is well formed and complete, and
 	// that no entry of it may be handed on as patient p1's.
 	Empty bool
+	// Unclear says the same, but what came may be the patient's: a broker has to
+	// report that something may be missing.
+	Unclear bool
 	// Suppressed says that the server withholds by its own rules.
 	Suppressed bool
 }
@@ -123,7 +126,9 @@ func BrokenServers(elsewhere string) []Broken {
 		{Name: "nests without end", Handler: fhir(200, page("", `{"resource":{"resourceType":"Observation","id":"o1","a":`+strings.Repeat("[", 5000)+strings.Repeat("]", 5000)+`}}`)), Partial: true},
 		{Name: "withholds behind break-the-glass", Handler: fhir(403, outcome("error", "suppressed", "4130")), Suppressed: true},
 		{Name: "withholds a restricted patient with 200", Handler: fhir(200, page("", entry([]byte(outcome("error", "processing", "4131"))))), Suppressed: true},
-		{Name: "sends another patient's data", Handler: fhir(200, page("", entry(observation("o1", "p2"))+`,{"resource":{"resourceType":"Observation","id":"o2","subject":{"identifier":{"value":"p1"},"display":"One"}}},{"resource":{"resourceType":"Observation","id":"o3","subject":{"reference":"`+elsewhere+`/fhir/Patient/p1"}}},{"resource":{"resourceType":"Observation","id":"o4"}},{"resource":{"resourceType":"Patient","id":"p2"}}`)), Empty: true},
+		{Name: "sends another patient's data", Handler: fhir(200, page("", entry(observation("o1", "p2"))+`,{"resource":{"resourceType":"Observation","id":"o3","subject":{"reference":"`+elsewhere+`/fhir/Patient/p1"}}},{"resource":{"resourceType":"Patient","id":"p2"}}`)), Empty: true},
+		{Name: "sends data of a patient named by identifier", Handler: fhir(200, page("", `{"resource":{"resourceType":"Observation","id":"o2","subject":{"identifier":{"value":"p1"},"display":"One"}}}`)), Unclear: true},
+		{Name: "sends data that name no patient", Handler: fhir(200, page("", `{"resource":{"resourceType":"Observation","id":"o4"}}`)), Unclear: true},
 		{Name: "sends what was not asked for", Handler: fhir(200, page("", `{"resource":{"resourceType":"Practitioner","id":"dr"}},{"resource":`+string(observation("o9", "p1"))+`,"search":{"mode":"include"}}`)), Empty: true},
 		{Name: "says that nothing was found in an outcome", Handler: fhir(200, page("", entry([]byte(outcome("warning", "not-found", "4101"))))), Empty: true},
 	}
