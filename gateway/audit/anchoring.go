@@ -23,15 +23,18 @@ type anchoring struct {
 // anchorTimeout bounds one attempt.
 const anchorTimeout = 10 * time.Second
 
-func (t *Trail) startAnchoring(last Checkpoint) {
+// startAnchoring anchors what Open found and noted, then starts the loop. A
+// trail that cannot be anchored at the start is not opened.
+func (t *Trail) startAnchoring(last Checkpoint) error {
 	a := &t.anchoring
 	a.due, a.stop, a.last = make(chan struct{}, 1), make(chan struct{}), last
 	a.count.Store(last.Count)
+	if err := t.checkpoint(context.Background()); err != nil {
+		return err
+	}
 	a.done.Go(func() {
 		tick := time.NewTicker(t.o.CheckpointEvery)
 		defer tick.Stop()
-		// A crash may have left records that no checkpoint covers.
-		_ = t.checkpoint(context.Background())
 		for {
 			select {
 			case <-a.stop:
@@ -42,6 +45,7 @@ func (t *Trail) startAnchoring(last Checkpoint) {
 			_ = t.checkpoint(context.Background()) // it alerts, and is tried again
 		}
 	})
+	return nil
 }
 
 // advance wakes the loop when a checkpoint is due.

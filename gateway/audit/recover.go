@@ -70,6 +70,10 @@ func recoverLog(o *Options) (*found, error) {
 	if f.checkpoint.Number > 0 && !w.met {
 		return nil, fmt.Errorf("%w: %s ends at record %d, but its anchor says that it has %d", ErrTampered, o.Dir, w.tail.count, f.checkpoint.Count)
 	}
+	if f.checkpoint.Number == 0 && w.events > 0 {
+		// Open anchors before it takes the first event, so this anchor has lost it.
+		return nil, fmt.Errorf("%w: %s has events, but its anchor is empty: it is the wrong one, or was removed", ErrTampered, o.Dir)
+	}
 	f.tail, f.last, f.size, f.clean = w.tail, segs[len(segs)-1].name, w.size, w.interaction == Closing
 	if err := f.findTrail(o, segs[0]); err != nil {
 		return nil, err
@@ -143,6 +147,7 @@ type walk struct {
 	size        int64 // of the whole records of the last segment
 	torn        bool
 	interaction string // of the last record
+	events      int    // without the trail's own
 }
 
 func (w *walk) run(segs []segment) error {
@@ -195,6 +200,9 @@ func (w *walk) line(name string, l line, last bool) error {
 		return fmt.Errorf("%w: %s, byte %d: %w", ErrTampered, name, l.offset, err)
 	}
 	w.interaction = r.Event.Interaction
+	if !r.Event.Administrative() {
+		w.events++
+	}
 	return nil
 }
 

@@ -155,8 +155,11 @@ func (t *Trail) open() error {
 		_ = t.out.Close()
 		return fmt.Errorf("open the audit trail: %w", err)
 	}
+	if err := t.startAnchoring(found.checkpoint); err != nil {
+		_ = t.out.Close()
+		return fmt.Errorf("open the audit trail: %w", err)
+	}
 	t.writing.Go(t.writeLoop)
-	t.startAnchoring(found.checkpoint)
 	return nil
 }
 

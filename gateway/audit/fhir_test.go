@@ -1,0 +1,157 @@
+package audit
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/samply/golang-fhir-models/fhir-models/fhir"
+
+	"github.com/handoff-health/handoff/fhir/resource"
+	"github.com/handoff-health/handoff/gateway/policy"
+)
+
+var update = flag.Bool("update", false, "write the golden files")
+
+func events() map[string]*Event {
+	at := time.Date(2026, 3, 1, 8, 30, 15, 120_000_000, time.UTC)
+	search := &Event{
+		ID: "req-1", At: at, Duration: 42 * time.Millisecond, Interaction: "search-type", Operation: "GET", Path: "/fhir/Condition",
+		Query: "patient=Patient/hs-abc&_count=20", Outcome: Success, Status: 200, Client: "riverton-rms", User: "Practitioner/officer-7",
+		Organization: "Organization/riverton-pd", Roles: []string{"https://handoff-health.github.io/fhir/CodeSystem/actor-role|officer"},
+		Purposes: []string{"http://terminology.hl7.org/CodeSystem/v3-ActReason|ETREAT", "CRISIS"}, TokenID: "jti-9", Source: "[2001:db8::7]:4711",
+		Patients: []string{"Patient/hs-abc"}, Systems: []string{"hs", "cp"}, Incomplete: true, BytesOut: 2048, ConsentEpoch: 12,
+		Resources: []Judged{
+			{Reference: "Condition/hs-1/_history/2", Decision: "permit", Labels: []string{"http://terminology.hl7.org/CodeSystem/v3-Confidentiality|R"},
+				Reasons: []policy.Reason{{Rule: "consent/permit", Effect: "permit", Consent: "Consent/c1/_history/3", Path: "provision.provision[0]"}}},
+			{Reference: "Condition/hs-2", Decision: "deny", Reasons: []policy.Reason{{Rule: "gate/part2", Effect: "deny", Citation: "42 CFR 2.31"}}},
+		},
+		Obligations: []string{"no-redisclosure"},
+	}
+	return map[string]*Event{
+		"search-permitted": search,
+		"read-refused": {
+			ID: "req-2", At: at, Interaction: "read", Operation: "GET", Path: "/fhir/Patient/x", Outcome: Serious, Status: 403,
+			Reason: "scope", Client: "riverton-rms", Source: "10.1.2.3",
+		},
+		"token-refused": {ID: "req-3", At: at, Interaction: "token", Operation: "POST", Path: "/oauth/token", Outcome: Minor, Status: 401, Reason: "jti-replayed", Source: "gateway.example"},
+		"opened":        ownEvent(Opened, "clean", at),
+	}
+}
+
+func TestAuditEventsAreAsReviewed(t *testing.T) {
+	for name, e := range events() {
+		t.Run(name, func(t *testing.T) {
+			raw, err := AuditEvent(e)
+			if err != nil {
+				t.Fatal(err)
+			}
+			checkR4(t, raw)
+			var got bytes.Buffer
+			if err := json.Indent(&got, raw, "", "  "); err != nil {
+				t.Fatal(err)
+			}
+			got.WriteByte('\n')
+			path := filepath.Join("testdata", name+".golden.json")
+			if *update {
+				if err := os.WriteFile(path, got.Bytes(), 0o644); err != nil { //nolint:gosec // a golden
+					t.Fatal(err)
+				}
+			}
+			want, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(string(want), got.String()); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// checkR4 checks what R4 requires of an AuditEvent, sev-1 among it.
+func checkR4(t *testing.T, raw []byte) {
+	t.Helper()
+	r, err := resource.Parse(raw)
+	if err != nil || r.Type() != "AuditEvent" {
+		t.Fatalf("%v: %s", err, raw)
+	}
+	typed, err := fhir.UnmarshalAuditEvent(raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if typed.Type.Code == nil || typed.Action == nil || typed.Outcome == nil || len(typed.Agent) == 0 || typed.Source.Observer.Display == nil {
+		t.Errorf("something required is missing: %s", raw)
+	}
+	if _, err := time.Parse("2006-01-02T15:04:05.000Z", typed.Recorded); err != nil {
+		t.Errorf("recorded: %v", err)
+	}
+	for n := range r.Root().All("entity") {
+		if n.Get("query").Exists() && n.Get("name").Exists() {
+			t.Error("sev-1: an entity has a name and a query")
+		}
+		for d := range n.All("detail") {
+			if !d.Get("type").Exists() || !d.Get("valueString").Exists() || d.Len() != 2 {
+				t.Errorf("detail %s", d.Raw())
+			}
+		}
+	}
+	for n := range r.Root().All("agent") {
+		if !n.Get("requestor").Exists() {
+			t.Error("an agent without requestor")
+		}
+	}
+	r.Root().Descend(func(n resource.Node) bool {
+		if s := string(n.Raw()); s == `""` || s == `[]` || s == `{}` || s == `null` {
+			t.Errorf("an empty value: %s %s", n.Name(), s)
+		}
+		return true
+	})
+}
+
+func TestTheQueryIsKeptAsItWasAsked(t *testing.T) {
+	e := events()["search-permitted"]
+	e.Query = "name=O'Brien\x00%00&é"
+	raw, err := AuditEvent(e)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := base64.StdEncoding.EncodeToString([]byte("/fhir/Condition?" + e.Query)); !strings.Contains(string(raw), want) {
+		t.Errorf("the query is not in %s", raw)
+	}
+}
+
+func TestAnUnknownOutcomeIsNotRendered(t *testing.T) {
+	if _, err := AuditEvent(&Event{Outcome: 3}); err == nil {
+		t.Error("3 is rendered")
+	}
+}
+
+func TestSummariesCount(t *testing.T) {
+	p := newPlace(t)
+	trail := p.open(t)
+	for _, e := range events() {
+		if err := trail.Record(t.Context(), e); err != nil {
+			t.Fatal(err)
+		}
+	}
+	shut(t, trail)
+	s, err := Summarize(t.Context(), p.dir, time.Time{}, time.Time{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s.Events != 3 || s.Refused != 2 || s.Incomplete != 1 || s.Permitted != 1 || s.Denied != 1 || s.Patients != 1 ||
+		s.Reasons["scope"] != 1 || s.Clients["riverton-rms"] != 2 || s.Clients["-"] != 1 || s.Interactions["token"] != 1 {
+		t.Errorf("got %+v", s)
+	}
+	if s, err := Summarize(t.Context(), p.dir, time.Time{}, time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)); err != nil || s.Events != 0 {
+		t.Errorf("before: %+v, %v", s, err)
+	}
+}
