@@ -80,6 +80,12 @@ func (s *Server) carryOut(ctx context.Context, x *exchange, c *candidate) error 
 	if v.err != nil {
 		return v.err
 	}
+	if errors.Is(err, enforce.ErrStructure) || errors.Is(err, enforce.ErrResidue) {
+		// This one cannot be cut safely; the rest of the answer stands.
+		s.o.Logger.Warn("a resource could not be redacted and was left out", "request", x.event.ID, "error", err)
+		x.judged(c, "deny")
+		return nil
+	}
 	if err != nil {
 		return err
 	}

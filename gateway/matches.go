@@ -39,13 +39,6 @@ func readQuery(s *Server, x *exchange) error {
 	if x.asked, err = search.Parse(x.req.Type, x.params, s.search); err != nil {
 		return err
 	}
-	switch x.asked.Summary() {
-	case search.SummaryTrue, search.SummaryText, search.SummaryData:
-		return outcome.NotSupported("_summary=%s is not supported", x.asked.Summary()).At("http._summary")
-	}
-	if len(x.asked.Elements()) > 0 {
-		return outcome.NotSupported("_elements is not supported").At("http._elements")
-	}
 	if x.asked.Cursor() != "" {
 		if x.from, err = s.seal.open(x.asked.Cursor(), binding(x)); err != nil {
 			return err

@@ -191,10 +191,22 @@ func TestUnknownParametersAreRefused(t *testing.T) {
 	c := newCounty(t)
 	c.populate()
 	for _, query := range []string{"Condition?patient=Patient/p1&pateint=x", "Condition?patient=Patient/p1&_include=Condition:subject", "Condition?patient=Patient/p1&_has:Observation:patient:code=x",
-		"Condition?patient.name=x", "Condition?patient=Patient/p1&_summary=true", "Condition?patient=Patient/p1&onset-date=yesterday"} {
+		"Condition?patient.name=x", "Condition?patient=Patient/p1&onset-date=yesterday"} {
 		if a := c.get("clinician", query); a.status != http.StatusBadRequest || !strings.Contains(a.body, "OperationOutcome") {
 			t.Errorf("%s: %s", query, a)
 		}
+	}
+}
+
+func TestPartsOfResourcesAreCutAfterTheDecision(t *testing.T) {
+	c := newCounty(t)
+	c.populate()
+	a := c.get("clinician", "Encounter?patient=Patient/p1&_elements=period")
+	if !strings.Contains(a.body, `"period"`) || !strings.Contains(a.body, `"status"`) || strings.Contains(a.body, `"subject"`) || !strings.Contains(a.body, "SUBSETTED") {
+		t.Errorf("_elements: %s", a)
+	}
+	if a := c.get("clinician", "Encounter?patient=Patient/p1&_summary=count"); !strings.Contains(a.body, `"total":1`) || strings.Contains(a.body, `"entry"`) {
+		t.Errorf("_summary=count: %s", a)
 	}
 }
 

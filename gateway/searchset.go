@@ -33,7 +33,7 @@ func renderSearchset(s *Server, x *exchange) (*rest.Response, error) {
 		}
 		x.page()
 	}
-	b := bundle.New("searchset")
+	b := bundle.New(bundle.Searchset)
 	if total >= 0 {
 		b.Total(total)
 	}
@@ -73,7 +73,7 @@ func (s *Server) fill(b *bundle.Bundle, x *exchange) {
 	var mark label.HighWater
 	var scopes []string // of the Consents on which Part 2 data go out, each once
 	for _, c := range x.kept {
-		b.Add(s.o.Base+"/"+c.final.Reference(), c.raw, "match")
+		b.Add(s.o.Base+"/"+c.final.Reference(), x.asked.Project(c.final), bundle.ModeMatch)
 		mark.AddCodes(c.result.Security)
 		if c.result.Notice && !slices.Contains(scopes, c.result.Scope) {
 			scopes = append(scopes, c.result.Scope)
@@ -81,10 +81,10 @@ func (s *Server) fill(b *bundle.Bundle, x *exchange) {
 	}
 	b.Security(codings(mark.Codes())...)
 	for _, scope := range scopes {
-		b.Add("", enforce.NoticeOutcome(scope), "outcome")
+		b.Add("", enforce.NoticeOutcome(scope), bundle.ModeOutcome)
 	}
 	if x.incomplete {
-		b.Add("", outcome.Incomplete(), "outcome")
+		b.Add("", outcome.Incomplete(), bundle.ModeOutcome)
 	}
 }
 

@@ -20,9 +20,10 @@ type standing struct {
 	// of a registry count for all data, the others for that system's own.
 	brought   map[string][]*consent.Consent
 	shared    []*consent.Consent
-	unheard   []string // systems whose Consents could not be read: nothing of theirs goes out
-	deaf      bool     // a registry's could not be read: nothing goes out at all
-	alongside bool     // linked Patients were asked for
+	graph     consent.Graph // what the instances that Consents name refer to
+	unheard   []string      // systems whose Consents could not be read: nothing of theirs goes out
+	deaf      bool          // a registry's could not be read: nothing goes out at all
+	alongside bool          // linked Patients were asked for
 }
 
 // sessionKey tells apart what a decision depends on besides the resource.
@@ -53,6 +54,9 @@ func (s *Server) stand(ctx context.Context, x *exchange, p *attribute.Person) (*
 		return nil, err
 	}
 	st := &standing{person: p, filed: filed, brought: map[string][]*consent.Consent{}}
+	if st.graph, err = s.graphOf(ctx, filed); err != nil {
+		return nil, err
+	}
 	for _, ref := range p.References {
 		x.people[ref] = st
 	}
@@ -106,7 +110,7 @@ func (s *Server) question(x *exchange, st *standing, o resource.Origin) *policy.
 	if st == nil {
 		return q
 	}
-	q.Person = st.person.References
+	q.Person, q.Graph = st.person.References, st.graph
 	if s.o.Directory.TreatsLinked(p.Client) && s.gatherer.Linked(st.person, p.Requester.Organization) {
 		q.Requester.TreatingProvider = true
 	}

@@ -244,12 +244,20 @@ func registration(c *config.Config, cl config.Client) (auth.Client, error) {
 // tokenAuditor puts token requests into the same trail as everything else.
 type tokenAuditor struct{ trail audit.Recorder }
 
-// TokenRequested implements auth.Auditor.
+// TokenRequested implements auth.Auditor. A client that did not prove its name
+// is kept as a claim, apart from those that did.
 func (t tokenAuditor) TokenRequested(ctx context.Context, a *auth.Attempt) error {
+	about := url.Values{"scope": {a.Requested}, "granted": {a.Granted}}
 	e := &audit.Event{
 		ID: newRequestID(), At: a.At, Duration: a.Duration, Interaction: "token", Operation: a.Method, Path: tokenPath,
-		Status: a.Status, Reason: a.Reason, Client: a.Client, Organization: a.Organization, TokenID: a.TokenID, Source: a.Source,
+		Status: a.Status, Reason: a.Reason, Organization: a.Organization, TokenID: a.TokenID, Source: a.Source,
 	}
+	if a.Authenticated {
+		e.Client = a.Client
+	} else if a.Client != "" {
+		about.Set("claimed_client", a.Client)
+	}
+	e.Query = about.Encode()
 	if a.Error != "" {
 		e.Outcome = audit.Minor
 	}

@@ -1,0 +1,72 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+
+	"github.com/handoff-health/handoff/fhir/resource"
+	"github.com/handoff-health/handoff/fhir/store"
+	"github.com/handoff-health/handoff/gateway/attribute"
+	"github.com/handoff-health/handoff/gateway/consent"
+)
+
+// maxNamed is how many instances that Consents name are read to learn what they
+// refer to; about the rest nothing is known, which permits nothing and denies.
+const maxNamed = 64
+
+// An openGraph knows what some resources refer to and of all others nothing.
+type openGraph struct{ known consent.Resources }
+
+// Refers implements consent.Graph.
+func (g openGraph) Refers(from, to string) (refers, known bool) {
+	if _, ok := g.known[from]; !ok {
+		return false, false
+	}
+	return g.known.Refers(from, to)
+}
+
+// graphOf reads the instances of the own store that a person's Consents name in
+// provision.data, since "related" data are those that an instance refers to.
+func (s *Server) graphOf(ctx context.Context, filed []attribute.Filed) (consent.Graph, error) {
+	var found []*resource.Resource
+	asked := map[string]bool{}
+	for _, f := range filed {
+		for _, ref := range named(f.Resource) {
+			_, typ, id, ok := resource.SplitReference(ref)
+			if !ok || asked[ref] || s.o.IDs.IsOpaque(id) || len(asked) >= maxNamed {
+				continue
+			}
+			asked[ref] = true
+			rec, err := s.o.Store.Read(ctx, store.Key{Type: typ, ID: id})
+			if errors.Is(err, store.ErrNotFound) || (err == nil && rec.Deleted) {
+				continue
+			}
+			if err != nil {
+				return nil, err
+			}
+			r, err := resource.Parse(rec.Raw)
+			if err != nil {
+				return nil, err
+			}
+			found = append(found, r)
+		}
+	}
+	return openGraph{consent.NewResources(found...)}, nil
+}
+
+// named lists the references in provision.data, nested provisions included.
+func named(r *resource.Resource) []string {
+	var out []string
+	r.Root().Get("provision").Descend(func(n resource.Node) bool {
+		if n.Name() != "data" {
+			return true
+		}
+		for d := range n.Elements() {
+			if ref := d.Path("reference", "reference"); ref.Exists() {
+				out = append(out, ref.Text())
+			}
+		}
+		return false
+	})
+	return out
+}
