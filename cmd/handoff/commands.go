@@ -5,11 +5,13 @@ import "github.com/spf13/cobra"
 // commands lists every command, one file each.
 func commands() []*cobra.Command {
 	return []*cobra.Command{
+		newAuditCommand(),
 		newConfigCommand(),
 		newConvertCommand(),
 		newDecideCommand(),
 		newDemoCommand(),
 		newIngestCommand(),
+		newLinkCommand(),
 		newServeCommand(),
 		newTokenCommand(),
 	}
