@@ -88,8 +88,8 @@ func (r *Report) Count(m *Mapped, o Outcome) {
 	}
 	for _, u := range m.Result.Unmapped {
 		key := u.Field
-		if u.Vocabulary != "" { // codes are short; free text is not told
-			key = fmt.Sprintf("%s=%.40s (%s)", u.Field, u.Code, u.Vocabulary)
+		if u.Vocabulary != "" {
+			key = fmt.Sprintf("%s=%s (%s)", u.Field, code(u.Code), u.Vocabulary)
 		}
 		bump(&r.Unmapped, key)
 	}
@@ -99,6 +99,15 @@ func (r *Report) Count(m *Mapped, o Outcome) {
 	case m.Result.Action == mappings.Expunge && o == Updated:
 		r.Expunged++
 	}
+}
+
+// code is a source code as a report may show it. What is longer than codes are
+// may be text about a person that slipped into the column: it is not shown.
+func code(s string) string {
+	if len(s) > 24 {
+		return "(text)"
+	}
+	return s
 }
 
 func (r *Report) finding(is *mappings.Issue) {

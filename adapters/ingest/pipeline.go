@@ -2,6 +2,7 @@ package ingest
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"hash/fnv"
@@ -53,11 +54,12 @@ type Auditor interface {
 
 // An Event is something that happened to records, for the audit trail.
 type Event struct {
-	Kind   string // "run", "expunge", "seal"
-	System string
-	Source string
-	Record string // keyed hash of the record's key, for expunge and seal
-	Report *flow.Report
+	Kind   string       `json:"kind"` // "run", "expunge", "seal"
+	At     time.Time    `json:"at"`
+	System string       `json:"system"`
+	Source string       `json:"source"`
+	Record string       `json:"record,omitempty"` // keyed hash of the record's key, for expunge and seal
+	Report *flow.Report `json:"report,omitempty"`
 }
 
 // A Pipeline ingests the sources of one system. All fields up to SiteKey are
@@ -77,7 +79,7 @@ type Pipeline struct {
 	Labeler   Labeler          // nil: labels are computed on read
 	Indexer   Indexer          // nil: no search entries
 	Linker    Linker
-	Auditor   Auditor
+	Auditor   Auditor          // nil: events stand in EventStream only
 	Clock     func() time.Time // nil: time.Now
 	Workers   int              // records stored side by side; 0: 32
 	Tick      func(*flow.Report)
@@ -123,7 +125,9 @@ func (p *Pipeline) Run(ctx context.Context, in adapters.Input) (*flow.Report, er
 	if err := p.Facts.Delete(ctx, p.cursorKey(in.Name)); err != nil && !errors.Is(err, store.ErrNotFound) {
 		return report, fmt.Errorf("ingest %s: forgetting the cursor: %w", in.Name, err)
 	}
-	return report, p.audit(ctx, Event{Kind: "run", Source: in.Name, Report: report})
+	counts := *report
+	counts.Unmapped = nil // codes of the source do not belong into a trail
+	return report, p.audit(ctx, Event{Kind: "run", Source: in.Name, Report: &counts})
 }
 
 func (p *Pipeline) check() error {
@@ -149,12 +153,22 @@ func (p *Pipeline) now() time.Time {
 	return time.Now()
 }
 
+// EventStream names the log stream of a system in which runs, seals and
+// expunges are noted, without anything of the records but a keyed hash.
+func EventStream(system string) string { return "ingest/" + system + "/events" }
+
+// audit notes an event in the system's stream, and with the auditor if there is
+// one. Its error stops the run.
 func (p *Pipeline) audit(ctx context.Context, e Event) error {
-	if p.Auditor == nil {
-		return nil
+	e.System, e.At = p.Origin.System, p.now().UTC()
+	raw, err := json.Marshal(e)
+	if err == nil {
+		_, err = p.Log.Append(ctx, EventStream(e.System), raw)
 	}
-	e.System = p.Origin.System
-	if err := p.Auditor.Audit(ctx, e); err != nil {
+	if err == nil && p.Auditor != nil {
+		err = p.Auditor.Audit(ctx, e)
+	}
+	if err != nil {
 		return fmt.Errorf("ingest: auditing: %w", err)
 	}
 	return nil

@@ -4,8 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -18,6 +18,7 @@ import (
 	"github.com/handoff-health/handoff/fhir/store/sqlite"
 	"github.com/handoff-health/handoff/gateway/attribute"
 	"github.com/handoff-health/handoff/gateway/config"
+	"github.com/handoff-health/handoff/gateway/identity"
 )
 
 // newIngestCommand brings source records into the store.
@@ -88,9 +89,14 @@ func runIngest(cmd *cobra.Command, args []string, f *ingestFlags) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
+	ids, err := identity.NewIDMap(db, []byte(c.Site.Key.Reveal()), slugs(c))
+	if err != nil {
+		return err
+	}
+	links := identity.NewLinks(db, ids, time.Now)
 	bar := newProgress(cmd.ErrOrStderr())
 	target := ingestTarget{Store: db, Facts: db, Log: db, Origin: origin, SiteKey: []byte(c.Site.Key.Reveal()),
-		Adapter: f.adapter, Profile: profile, Logger: newLogger(cmd.ErrOrStderr(), c.Telemetry.Level)}
+		Adapter: f.adapter, Profile: profile, Linker: feedLinker{identity.NewLinker(links, storedPeople{db}), links}}
 	if bar != nil {
 		target.Tick = bar.tick
 	}
@@ -139,8 +145,7 @@ type ingestTarget struct {
 	Adapter string
 	Profile string // file; "" for the mapping's own
 	Linker  ingest.Linker
-	Auditor ingest.Auditor
-	Logger  *slog.Logger
+	Auditor ingest.Auditor // beside the system's own event stream
 	Tick    func(*flow.Report)
 }
 
