@@ -209,7 +209,7 @@ func agents(e *Event) []agent {
 	}
 	if e.Organization != "" {
 		out = append(out, agent{
-			Type: typed("http://terminology.hl7.org/CodeSystem/v3-RoleClass", "PROV", "healthcare provider"), Who: who(e.Organization), PurposeOfUse: purposes,
+			Type: typed("http://terminology.hl7.org/CodeSystem/v3-RoleClass", "PROV", ""), Who: who(e.Organization), PurposeOfUse: purposes,
 		})
 	}
 	return out

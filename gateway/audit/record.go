@@ -26,11 +26,11 @@ const (
 
 // A Record is one line of the log.
 type Record struct {
-	Seq   uint64 // from 1, without gaps
-	Trail string // id of the trail; only in the first record
-	Prev  string // hex SHA-256 of the line before; 64 zeros in the first record
-	Event Event
-	Hash  string // hex SHA-256 of the line
+	Seq   uint64 `json:"seq"`             // from 1, without gaps
+	Prev  string `json:"prev"`            // hex SHA-256 of the line before; 64 zeros in the first record
+	Hash  string `json:"hash"`            // hex SHA-256 of the line
+	Trail string `json:"trail,omitempty"` // id of the trail; only in the first record
+	Event Event  `json:"event"`
 }
 
 // frame is a record as it stands in the file. The event comes last, so that

@@ -7,22 +7,23 @@ import (
 
 // A Summary is what a reviewer looks at first (CJIS AU-6: weekly).
 type Summary struct {
-	From, To     time.Time      // first and last event that counted
-	Events       int            // without the trail's own
-	Patients     int            // different patients asked about
-	Interactions map[string]int // by interaction
-	Outcomes     map[string]int // by outcome word
-	Clients      map[string]int // by client; "-" for none
-	Users        map[string]int // by user, where there is one
-	Purposes     map[string]int // by purpose of use
-	Reasons      map[string]int // of refusals, by reason
-	Refused      int            // events with another outcome than success
-	Incomplete   int            // answers that lacked a connected system
-	Permitted    int            // resources, by decision
-	Redacted     int
-	Denied       int
-	Crashes      int // starts after a crash
-	Cuts         int // torn ends that were cut off
+	From         time.Time      `json:"from"`         // first and last event that counted
+	To           time.Time      `json:"to"`           // first and last event that counted
+	Events       int            `json:"events"`       // without the trail's own
+	Patients     int            `json:"patients"`     // different patients asked about
+	Interactions map[string]int `json:"interactions"` // by interaction
+	Outcomes     map[string]int `json:"outcomes"`     // by outcome word
+	Clients      map[string]int `json:"clients"`      // by client; "-" for none
+	Users        map[string]int `json:"users"`        // by user, where there is one
+	Purposes     map[string]int `json:"purposes"`     // by purpose of use
+	Reasons      map[string]int `json:"reasons"`      // of refusals, by reason
+	Refused      int            `json:"refused"`      // events with another outcome than success
+	Incomplete   int            `json:"incomplete"`   // answers that lacked a connected system
+	Permitted    int            `json:"permitted"`    // resources, by decision
+	Redacted     int            `json:"redacted"`
+	Denied       int            `json:"denied"`
+	Crashes      int            `json:"crashes"` // starts after a crash
+	Cuts         int            `json:"cuts"`    // torn ends that were cut off
 }
 
 // Summarize counts the events of a time span; a zero time is no bound. from is

@@ -1,0 +1,347 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/handoff-health/handoff/gateway/audit"
+)
+
+// auditPlace is where a trail and what vouches for it are.
+type auditPlace struct{ dir, anchor, key string }
+
+func newAuditCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "audit",
+		Short: "Check, follow and review the audit trail",
+		Long: `The audit trail holds one record per interaction, permitted or refused, chained
+by SHA-256 and anchored by signed checkpoints in a second place. These commands
+only read it; they work while the gateway writes.`,
+		Example: `  handoff audit verify /var/lib/handoff/audit --anchor /mnt/worm/handoff.anchor --key audit.pub
+  handoff audit tail /var/lib/handoff/audit --follow
+  handoff audit report /var/lib/handoff/audit --since 168h`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.AddCommand(newAuditVerifyCommand(), newAuditTailCommand(), newAuditReportCommand())
+	return cmd
+}
+
+// flags gives a command the flags that name a trail.
+func (p *auditPlace) flags(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&p.dir, "dir", "", "folder of the trail, instead of the argument")
+	cmd.Flags().StringVar(&p.anchor, "anchor", "", "file with the signed checkpoints")
+	cmd.Flags().StringVar(&p.key, "key", "", "PEM file with the public key (or certificate, or the key itself) that signed them")
+	cmd.Args = func(_ *cobra.Command, args []string) error {
+		switch {
+		case len(args) == 1 && p.dir == "":
+			p.dir = args[0]
+		case len(args) > 0:
+			return usageError("one folder is wanted, got %q", strings.Join(args, " "))
+		case p.dir == "":
+			return usageError("name the folder of the audit trail")
+		}
+		return nil
+	}
+}
+
+func (p *auditPlace) verify() (audit.Report, error) {
+	if p.anchor == "" || p.key == "" {
+		return audit.Report{}, usageError("--anchor and --key are needed: a log alone cannot vouch for itself")
+	}
+	pub, err := audit.LoadPublicKey(p.key)
+	if err != nil {
+		return audit.Report{}, err
+	}
+	if _, err := os.Stat(p.anchor); err != nil {
+		return audit.Report{}, fmt.Errorf("read the anchor: %w", err)
+	}
+	return audit.Verify(p.dir, &audit.FileAnchor{Path: p.anchor}, pub)
+}
+
+func newAuditVerifyCommand() *cobra.Command {
+	var (
+		p      auditPlace
+		asJSON bool
+	)
+	cmd := &cobra.Command{
+		Use:   "verify DIR --anchor FILE --key FILE",
+		Short: "Check that no record was changed, removed, moved or cut off",
+		Long: `Reads the whole trail and compares it with itself and with the signed
+checkpoints. Exits with 1 and names segment, byte and record if anything was
+changed, removed, put in another order or cut off, as far as the anchor reaches.`,
+		Example: `  handoff audit verify /var/lib/handoff/audit --anchor /mnt/worm/handoff.anchor --key audit.pub`,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			r, err := p.verify()
+			if err != nil && !errors.Is(err, audit.ErrTampered) {
+				return err
+			}
+			if perr := printVerification(cmd.OutOrStdout(), &r, asJSON); perr != nil {
+				return perr
+			}
+			if err != nil {
+				return fmt.Errorf("%s does not verify: %w", p.dir, err)
+			}
+			return nil
+		},
+	}
+	p.flags(cmd)
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print the report as JSON")
+	return cmd
+}
+
+func printVerification(w io.Writer, r *audit.Report, asJSON bool) error {
+	if asJSON {
+		return printJSON(w, r)
+	}
+	verdict := "OK"
+	if len(r.Problems) > 0 {
+		verdict = "TAMPERED"
+	}
+	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	row := func(name, format string, args ...any) {
+		fmt.Fprintf(tw, "%s\t%s\n", name, fmt.Sprintf(format, args...))
+	}
+	row("verdict", "%s", verdict)
+	row("trail", "%s", r.Trail)
+	row("records", "%d in %d segments, %d of them events", r.Records, r.Segments, r.Events)
+	if r.Records > 0 {
+		row("time", "%s to %s", stamp(r.First), stamp(r.Last))
+	}
+	row("head", "%s", r.Head)
+	row("checkpoints", "%d, the newest covers %d records", r.Checkpoints, r.Anchored)
+	if open := r.Records - min(r.Anchored, r.Records); open > 0 {
+		row("not anchored", "the last %d records: they are chained, but their removal would not show", open)
+	}
+	if r.Cuts > 0 {
+		row("crashes", "%d torn ends were moved aside and noted", r.Cuts)
+	}
+	for _, p := range r.Problems {
+		row("problem", "%s", p)
+	}
+	if r.More {
+		row("problem", "there are more")
+	}
+	return tw.Flush()
+}
+
+func stamp(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.00Z07:00") }
+
+func printJSON(w io.Writer, v any) error {
+	enc := json.NewEncoder(w)
+	enc.SetIndent("", "  ")
+	return enc.Encode(v)
+}
+
+func newAuditTailCommand() *cobra.Command {
+	var (
+		p      auditPlace
+		n      uint64
+		follow bool
+		format string
+	)
+	cmd := &cobra.Command{
+		Use:   "tail DIR",
+		Short: "Print the newest records, and those that come",
+		Long: `Prints the newest records, oldest first: as a line for people, as the record's
+JSON, or as FHIR AuditEvents (NDJSON). It checks nothing; see verify.`,
+		Example: `  handoff audit tail /var/lib/handoff/audit -n 50 --format fhir`,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			show, ok := tailFormats[format]
+			if !ok {
+				return usageError("unknown format %q; known are %s", format, strings.Join(slices.Sorted(maps.Keys(tailFormats)), ", "))
+			}
+			last, err := audit.LastSeq(p.dir)
+			if err != nil {
+				return err
+			}
+			from := last + 1 - min(n, last)
+			poll := time.Duration(0)
+			if follow {
+				poll = 200 * time.Millisecond
+			}
+			err = audit.Follow(cmd.Context(), p.dir, from, poll, func(r audit.Record) error { return show(cmd.OutOrStdout(), &r) })
+			if follow && errors.Is(err, context.Canceled) {
+				return nil
+			}
+			return err
+		},
+	}
+	p.flags(cmd)
+	cmd.Flags().Uint64VarP(&n, "lines", "n", 10, "how many of the newest records")
+	cmd.Flags().BoolVarP(&follow, "follow", "f", false, "go on with what comes, until interrupted")
+	cmd.Flags().StringVar(&format, "format", "text", "text, json or fhir")
+	return cmd
+}
+
+var tailFormats = map[string]func(io.Writer, *audit.Record) error{
+	"text": func(w io.Writer, r *audit.Record) error {
+		_, err := fmt.Fprintln(w, eventLine(r))
+		return err
+	},
+	"json": func(w io.Writer, r *audit.Record) error { return json.NewEncoder(w).Encode(r) },
+	"fhir": func(w io.Writer, r *audit.Record) error {
+		raw, err := audit.AuditEvent(&r.Event)
+		if err != nil {
+			return fmt.Errorf("record %d: %w", r.Seq, err)
+		}
+		_, err = fmt.Fprintf(w, "%s\n", raw)
+		return err
+	},
+}
+
+// eventLine is an event on one line. What callers have sent is quoted, so that
+// it cannot move the cursor or fake a line.
+func eventLine(r *audit.Record) string {
+	e := &r.Event
+	parts := []string{fmt.Sprint(r.Seq), stamp(e.At), e.Outcome.String(), e.Interaction}
+	add := func(name, value string) {
+		if value != "" {
+			parts = append(parts, fmt.Sprintf("%s=%q", name, value))
+		}
+	}
+	if e.Status != 0 {
+		parts = append(parts, fmt.Sprintf("status=%d", e.Status))
+	}
+	add("path", e.Path)
+	add("reason", e.Reason)
+	add("client", e.Client)
+	add("user", e.User)
+	add("organization", e.Organization)
+	add("patients", strings.Join(e.Patients, " "))
+	add("purposes", strings.Join(e.Purposes, " "))
+	if e.Incomplete {
+		parts = append(parts, "incomplete")
+	}
+	if n := len(e.Resources); n > 0 {
+		parts = append(parts, fmt.Sprintf("resources=%d", n))
+	}
+	add("request", e.ID)
+	return strings.Join(parts, "  ")
+}
+
+func newAuditReportCommand() *cobra.Command {
+	var (
+		p            auditPlace
+		since, until string
+		asJSON       bool
+	)
+	cmd := &cobra.Command{
+		Use:   "report DIR [--since 168h] [--until TIME]",
+		Short: "Count events, refusals and incomplete answers, for the weekly review",
+		Long: `Counts the events of a time span by interaction, outcome, client, user, purpose
+and reason of refusal. Times are a day (2026-03-01), an instant
+(2026-03-01T08:00:00Z) or a duration before now (168h). With --anchor and --key
+the trail is verified first.`,
+		Example: `  handoff audit report /var/lib/handoff/audit --since 2026-03-01 --anchor handoff.anchor --key audit.pub`,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			from, err := parseWhen(since, time.Now())
+			if err != nil {
+				return err
+			}
+			to, err := parseWhen(until, time.Now())
+			if err != nil {
+				return err
+			}
+			if p.anchor != "" || p.key != "" {
+				if _, err := p.verify(); err != nil {
+					return fmt.Errorf("%s does not verify, so there is nothing to report on: %w", p.dir, err)
+				}
+			} else {
+				fmt.Fprintln(cmd.ErrOrStderr(), "The trail was not verified: give --anchor and --key.")
+			}
+			s, err := audit.Summarize(cmd.Context(), p.dir, from, to)
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				return printJSON(cmd.OutOrStdout(), s)
+			}
+			return printSummary(cmd.OutOrStdout(), &s)
+		},
+	}
+	p.flags(cmd)
+	cmd.Flags().StringVar(&since, "since", "168h", "from when on; empty: from the beginning")
+	cmd.Flags().StringVar(&until, "until", "", "until when, not included; empty: to the end")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print the counts as JSON")
+	return cmd
+}
+
+// parseWhen reads a day, an instant or a duration before now; "" is no bound.
+func parseWhen(s string, now time.Time) (time.Time, error) {
+	if s == "" {
+		return time.Time{}, nil
+	}
+	for _, layout := range []string{time.DateOnly, time.RFC3339Nano} {
+		if t, err := time.Parse(layout, s); err == nil {
+			return t, nil
+		}
+	}
+	if d, err := time.ParseDuration(s); err == nil && d >= 0 {
+		return now.Add(-d), nil
+	}
+	return time.Time{}, usageError("%q is neither a day (2026-03-01), nor an instant (2026-03-01T08:00:00Z), nor a duration (168h)", s)
+}
+
+func printSummary(w io.Writer, s *audit.Summary) error {
+	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	row := func(name string, value any) { fmt.Fprintf(tw, "%s\t%v\n", name, value) }
+	row("events", s.Events)
+	if s.Events > 0 {
+		row("from", stamp(s.From))
+		row("to", stamp(s.To))
+	}
+	row("patients", s.Patients)
+	row("refused", s.Refused)
+	row("incomplete answers", s.Incomplete)
+	row("resources permitted", s.Permitted)
+	row("resources redacted", s.Redacted)
+	row("resources denied", s.Denied)
+	row("starts after a crash", s.Crashes)
+	row("torn ends cut", s.Cuts)
+	for _, group := range []struct {
+		name   string
+		counts map[string]int
+	}{
+		{"interaction", s.Interactions},
+		{"outcome", s.Outcomes},
+		{"client", s.Clients},
+		{"user", s.Users},
+		{"purpose", s.Purposes},
+		{"refused for", s.Reasons},
+	} {
+		for _, key := range byCount(group.counts) {
+			row(group.name+" "+printable(key), group.counts[key])
+		}
+	}
+	return tw.Flush()
+}
+
+// byCount sorts the most frequent first.
+func byCount(counts map[string]int) []string {
+	return slices.SortedFunc(maps.Keys(counts), func(a, b string) int {
+		if counts[a] != counts[b] {
+			return counts[b] - counts[a]
+		}
+		return strings.Compare(a, b)
+	})
+}
+
+// printable quotes a caller's text if it holds more than plain characters.
+func printable(s string) string {
+	if q := fmt.Sprintf("%q", s); q != `"`+s+`"` {
+		return q
+	}
+	return s
+}
