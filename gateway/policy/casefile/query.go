@@ -190,9 +190,12 @@ func one(typ string, p search.Param) (*query, error) {
 
 // refers says whether r has a reference to target in a search parameter.
 func refers(r *resource.Resource, param string, target *resource.Resource) (bool, error) {
+	if search.Lookup(r.Type(), param) == nil {
+		return false, fmt.Errorf("%s has no search parameter %q", r.Type(), param)
+	}
 	q, err := search.Parse(r.Type(), []search.Param{{Name: param, Value: target.Reference()}}, search.Options{})
 	if err != nil {
-		return false, err
+		return false, nil // the parameter does not refer to resources of this type
 	}
 	return q.Match(r), nil
 }
