@@ -153,7 +153,7 @@ func newLinkDecision(file *string, verb, short string, decide func(*identity.Lin
 				for _, ref := range ends {
 					k := store.Key{Type: "Patient", ID: strings.TrimPrefix(ref, "Patient/")}
 					if _, err := db.Read(cmd.Context(), k); err != nil { // a slip of the pen must not become a link
-						return fmt.Errorf("%s in the store: %w", ref, err)
+						return fmt.Errorf("the store has no such Patient: %w", err)
 					}
 				}
 				return decide(l, cmd.Context(), patient, system, id, reviewer)

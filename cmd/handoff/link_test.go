@@ -115,7 +115,7 @@ func TestLinkSaysWhatIsWrong(t *testing.T) {
 		{[]string{"confirm", "--config", file, "--reviewer", "r", "Patient/p1"}, exitUsage, "takes a Patient"},
 		{[]string{"confirm", "--config", file, "Patient/p1", "river-ehr", "1"}, exitUsage, "--reviewer"},
 		{[]string{"confirm", "--config", file, "--reviewer", "r", "Patient/p1", "nobody", "1"}, exitFailed, "nobody"},
-		{[]string{"confirm", "--config", file, "--reviewer", "r", "Patient/p9", "river-ehr", "1"}, exitFailed, "Patient/p9 in the store: not found"},
+		{[]string{"confirm", "--config", file, "--reviewer", "r", "Patient/p9", "river-ehr", "1"}, exitFailed, "the store has no such Patient: Patient/p9: not found"},
 		{[]string{"undo", "--config", file, "--reviewer", "r", "Patient/p1", "river-ehr", "1"}, exitFailed, "no such link"},
 		{[]string{"import", "--config", file, "absent.csv"}, exitFailed, "absent.csv"},
 		{[]string{"import", "--config", file, t.TempDir()}, exitFailed, "directory"},
