@@ -110,7 +110,7 @@ func TestDemoPrintedLinesWork(t *testing.T) {
 		t.Fatalf("%d lines: %v\n%s\n%s", lines, err, stderr.String(), stdout.String())
 	}
 	got := stdout.String()
-	for what, n := range map[string]int{`"total":5`: 1, `"total":1`: 2, `"total":0`: 2, "One voice, low and slow": 1, "\n200\n": 1} {
+	for what, n := range map[string]int{`"total":5`: 1, `"total":1`: 1, `"total":0`: 2, "One voice, low and slow": 1, "\n200\n": 1} {
 		if strings.Count(got, what) < n {
 			t.Errorf("%q should be there %d times:\n%s", what, n, got)
 		}
