@@ -132,12 +132,14 @@ var (
 )
 
 func (p *Person) addAliases(list string) {
-	whole := Clean(list)
-	p.Findings = append(p.Findings, whole.Findings...)
-	for _, a := range strings.Split(whole.Value, ";") {
-		t := Clean(a) // each alias could be a formula of its own
+	if list = strings.TrimSpace(list); Formula(list) { // its text may hold a ";"
+		p.note(Warning, "spreadsheet-formula", "the text is a spreadsheet formula and was quarantined")
+		return
+	}
+	for _, a := range strings.Split(list, ";") {
+		t := Clean(a)
 		p.Findings = append(p.Findings, t.Findings...)
-		if Blank(t.Value) || kindOf(t.Value, "", "") != KnownPerson {
+		if Blank(t.Value) || kindOf(t.Value, "", "") != KnownPerson || len(p.Names) >= 20 {
 			continue
 		}
 		if n, ok := readAlias(t.Value); ok && !slices.ContainsFunc(p.Names, n.same) {

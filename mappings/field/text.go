@@ -1,6 +1,7 @@
 package field
 
 import (
+	"bytes"
 	"html"
 	"regexp"
 	"strings"
@@ -137,14 +138,14 @@ var (
 	// criminal history, by the words that introduce it: identifiers (SID, FBI
 	// number, booking, PCN), files (NCIC, III, rap sheet), status (warrant,
 	// probation, parole, sex offender). CJIS Security Policy 4.2; police.md 2.1.
-	criminal = regexp.MustCompile(`(?i)\b(?:S\.?I\.?D\.?\s*(?:no\.?|num(?:ber)?|nbr|id)?\s*[:#=]?\s*[A-Z]{0,3}[-\s]?\d{4,}|(?:FBI|UCN)\s*(?:no\.?|num(?:ber)?|nbr|id)?\s*[:#=]?\s*[A-Z0-9-]*\d[A-Z0-9-]*|FBI\s*(?:no\b|num|nbr|#)|NCIC|NLETS|III\s+(?:hit|check|record|query)|triple\s+i\b|rap\s*sheets?|CHRI|criminal\s+(?:history|record)|(?:prior|previous|past)\s+(?:arrests?|convictions?|felon(?:y|ies)|bookings?)|convicted|conviction|(?:active|outstanding|open|arrest|bench|felony|misdemeanou?r|no)?\s*warrants?\b|on\s+(?:probation|parole)|parolee|probationer|sex(?:ual)?\s+offender|registered\s+offender|booking\s*(?:no\.?|num(?:ber)?|#|id)|PCN\s*[:#]|OCA\s*[:#]|NIC\s*[:#/])`)
+	criminal = regexp.MustCompile(`(?i)\b(?:S\.?I\.?D\.?\s*(?:no\.?|num(?:ber)?|nbr|id)?\s*[:#=]?\s*[A-Z]{0,3}[-\s]?\d{4,}|(?:FBI|UCN)\s*(?:no\.?|num(?:ber)?|nbr|id)?\s*[:#=]?\s*[A-Z0-9-]*\d[A-Z0-9-]*|FBI\s*(?:no\b|num|nbr|#)|NCIC|NLETS|III\s+(?:hit|check|record|query)|triple\s+i\b|rap\s*sheets?|CHRI|criminal\s+(?:history|record)|(?:prior|previous|past)\s+(?:arrests?|convictions?|felon(?:y|ies)|bookings?)|convicted|conviction|(?:active|outstanding|open|arrest|bench|felony|misdemeanou?r|no)?\s*warrants?\b|on\s+(?:probation|parole)|parolee|probationer|(?:violent\s+)?sex(?:ual)?\s+offender|registered\s+offender|booking\s*(?:no\.?|num(?:ber)?|#|id)|PCN\s*[:#]|OCA\s*[:#]|NIC\s*[:#/])`)
 )
 
 // guard drops what may not go on.
 func (t *Text) guard() {
 	switch {
 	case t.Value == "":
-	case formula.MatchString(t.Value):
+	case Formula(t.Value):
 		t.Value = ""
 		t.note(Warning, "spreadsheet-formula", "the text is a spreadsheet formula and was quarantined")
 	case CriminalHistory(t.Value):
@@ -155,7 +156,48 @@ func (t *Text) guard() {
 
 // CriminalHistory says whether text names a criminal-history identifier, file
 // or status.
-func CriminalHistory(s string) bool { return criminal.MatchString(s) }
+func CriminalHistory(s string) bool {
+	if !isASCII(s) {
+		s = norm.NFKC.String(s) // full-width and other compatibility letters
+	}
+	return hinted(s) && criminal.MatchString(s)
+}
+
+// Formula says whether text is a spreadsheet formula.
+func Formula(s string) bool {
+	return s != "" && strings.IndexByte("=@+-", s[0]) >= 0 && formula.MatchString(s)
+}
+
+// hints are parts of words without which criminal cannot match: most texts have
+// none, and looking for them is much cheaper than the pattern.
+var hints = [...]string{"sid", "s.i", "fbi", "ucn", "ncic", "nlet", "iii", "triple", "rap", "chri", "crim", "arrest", "convict", "felon", "booking", "warrant", "probation", "parole", "offender", "pcn", "oca", "nic"}
+
+func hinted(s string) bool {
+	var buf [128]byte
+	lower := buf[:0]
+	for i := range len(s) {
+		c := s[i]
+		if c >= 'A' && c <= 'Z' {
+			c += 'a' - 'A'
+		}
+		lower = append(lower, c)
+	}
+	for _, h := range hints {
+		if bytes.Contains(lower, []byte(h)) {
+			return true
+		}
+	}
+	return false
+}
+
+func isASCII(s string) bool {
+	for i := range len(s) {
+		if s[i] >= utf8.RuneSelf {
+			return false
+		}
+	}
+	return true
+}
 
 // Blank says that a field was filled in with nothing: "N/A", "UNK", "-".
 func Blank(s string) bool {
