@@ -16,10 +16,9 @@ var errCaughtUp = errors.New("caught up")
 // the end of the log it looks again after every poll until ctx ends; with poll 0
 // it returns. It checks nothing: that is Verify's work.
 func Follow(ctx context.Context, dir string, from uint64, poll time.Duration, f func(Record) error) error {
-	next := max(from, 1)
+	fo := &follower{dir: dir, next: max(from, 1), f: f}
 	for {
-		err := followOnce(ctx, dir, &next, f)
-		if err != nil {
+		if err := fo.catchUp(ctx); err != nil {
 			return err
 		}
 		if poll <= 0 {
@@ -33,38 +32,63 @@ func Follow(ctx context.Context, dir string, from uint64, poll time.Duration, f 
 	}
 }
 
-// followOnce reads what is there, from next on.
-func followOnce(ctx context.Context, dir string, next *uint64, f func(Record) error) error {
-	segs, err := segments(dir)
+// A follower knows how far it has come, so that it reads nothing twice.
+type follower struct {
+	dir    string
+	next   uint64 // sequence number wanted next
+	name   string // segment it stands in
+	offset int64
+	f      func(Record) error
+}
+
+// catchUp reads what is there.
+func (fo *follower) catchUp(ctx context.Context) error {
+	segs, err := segments(fo.dir)
 	if err != nil {
 		return err
 	}
 	for i, s := range segs {
-		if i+1 < len(segs) && segs[i+1].first <= *next {
+		if i+1 < len(segs) && segs[i+1].first <= fo.next {
 			continue
 		}
-		err := readSegment(dir, s.name, func(l line) error {
-			if err := ctx.Err(); err != nil {
-				return err
-			}
-			if !l.whole {
-				return errCaughtUp
-			}
-			r, err := ParseRecord(l.bytes)
-			if err != nil {
-				return fmt.Errorf("%s, byte %d: %w", s.name, l.offset, err)
-			}
-			if r.Seq < *next {
-				return nil
-			}
-			*next = r.Seq + 1
-			return f(r)
-		})
-		if err != nil && !errors.Is(err, errCaughtUp) {
+		if s.name != fo.name {
+			fo.name, fo.offset = s.name, 0
+		}
+		if err := fo.read(ctx); err != nil && !errors.Is(err, errCaughtUp) {
 			return err
 		}
 	}
 	return nil
+}
+
+func (fo *follower) read(ctx context.Context) error {
+	file, err := os.Open(filepath.Join(fo.dir, fo.name))
+	if err != nil {
+		return fmt.Errorf("read the audit trail: %w", err)
+	}
+	defer file.Close() //nolint:errcheck // only read
+	start := fo.offset
+	if _, err := file.Seek(start, io.SeekStart); err != nil {
+		return fmt.Errorf("read the audit trail: %w", err)
+	}
+	return eachLine(file, func(l line) error {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if !l.whole {
+			return errCaughtUp
+		}
+		r, err := ParseRecord(l.bytes)
+		if err != nil {
+			return fmt.Errorf("%s, byte %d: %w", fo.name, start+l.offset, err)
+		}
+		fo.offset = start + l.offset + int64(len(l.bytes)) + 1
+		if r.Seq < fo.next {
+			return nil
+		}
+		fo.next = r.Seq + 1
+		return fo.f(r)
+	})
 }
 
 // LastSeq returns the sequence number of the last whole record, 0 if there is

@@ -131,6 +131,7 @@ func (db *DB) connect(path string, o Options) error {
 		fmt.Sprintf("busy_timeout(%d)", o.BusyTimeout.Milliseconds()),
 		"synchronous(FULL)", // a commit is on the disk before it is acknowledged
 		"temp_store(MEMORY)",
+		"secure_delete(ON)", // what is expunged is overwritten, not only unlinked
 		"cell_size_check(ON)",
 		"cache_size(-8192)", // KiB, per connection
 	}}

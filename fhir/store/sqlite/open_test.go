@@ -301,6 +301,40 @@ func TestMemoryLeavesNothing(t *testing.T) {
 	}
 }
 
+func TestExpungedBytesAreGoneFromTheFiles(t *testing.T) {
+	path := filled(t, 3)
+	db, err := sqlite.Open(t.Context(), path, sqlite.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close() //nolint:errcheck // checked elsewhere
+	w := patient("secret", 1, "family|unmistakable-family")
+	w.Raw = []byte(strings.Replace(string(w.Raw), "xxxx", "unmistakable-body", 1))
+	w.Claims = []string{"unmistakable-claim"}
+	for range 3 {
+		if _, err := db.Write(t.Context(), w); err != nil {
+			t.Fatal(err)
+		}
+	}
+	has := func() (found []string) {
+		for _, suffix := range []string{"", "-wal"} {
+			if raw, err := os.ReadFile(path + suffix); err == nil && bytes.Contains(raw, []byte("unmistakable")) {
+				found = append(found, path+suffix)
+			}
+		}
+		return found
+	}
+	if len(has()) == 0 {
+		t.Fatal("what is written is not in the files: the test looks in the wrong place")
+	}
+	if err := db.Expunge(t.Context(), w.Key); err != nil {
+		t.Fatal(err)
+	}
+	if left := has(); len(left) > 0 {
+		t.Errorf("still in %v", left)
+	}
+}
+
 func TestTheSweeperRuns(t *testing.T) {
 	now := time.Now()
 	db, err := sqlite.Open(t.Context(), sqlite.Memory, sqlite.Options{SweepEvery: 5 * time.Millisecond, Now: func() time.Time { return now }})

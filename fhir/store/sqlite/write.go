@@ -200,7 +200,9 @@ func parseInstant(s string) (time.Time, error) {
 	return t.UTC(), err
 }
 
-// Expunge removes every trace of a resource.
+// Expunge removes every trace of a resource. Its bytes are overwritten in the
+// file and leave the write-ahead log before it returns, unless a reader holds
+// an older state at that moment.
 func (db *DB) Expunge(ctx context.Context, k store.Key) error {
 	return db.submit(ctx, func(t *txn) error {
 		var rid int64
@@ -211,6 +213,7 @@ func (db *DB) Expunge(ctx context.Context, k store.Key) error {
 		if !found {
 			return fmt.Errorf("%s: %w", k, store.ErrNotFound)
 		}
+		t.wipe = true
 		for _, table := range []string{"entry", "claim", "version", "head"} {
 			if err := t.exec(t.ctx, "DELETE FROM "+table+" WHERE rid = ?", rid); err != nil {
 				return err

@@ -30,6 +30,7 @@ type txn struct {
 	db     *DB
 	ctx    context.Context  // never done: a job that has begun ends
 	params map[string]int64 // made or seen by the writer; dropped on rollback
+	wipe   bool             // what was deleted must leave the write-ahead log too
 }
 
 // submit has the writer do f and waits for the commit.
@@ -100,6 +101,12 @@ func (t *txn) commit(batch []*job) {
 		}
 	}
 	t.db.writes.Add(int64(len(batch)))
+	if t.wipe {
+		// A reader in the middle of a snapshot keeps the log; then the next
+		// checkpoint overwrites it.
+		t.wipe = false
+		_, _ = t.conn.ExecContext(t.ctx, "PRAGMA wal_checkpoint(TRUNCATE)")
+	}
 	for i, j := range batch {
 		j.done <- results[i]
 	}

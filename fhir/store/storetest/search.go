@@ -314,7 +314,7 @@ func randomPlans(t *testing.T, e *env) {
 	for i := range 400 {
 		g.change(t, e, m, i)
 	}
-	plans := 600
+	plans := 400
 	if testing.Short() {
 		plans = 150
 	}
