@@ -125,7 +125,13 @@ func (t *BackendTokens) Token(ctx context.Context) (string, error) {
 		// Not the first caller's context: the others must not fail with it.
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), tokenTimeout)
 		defer cancel()
-		return t.fetch(ctx)
+		token, err := t.fetch(ctx)
+		if err != nil && t.o.TokenURL == "" {
+			t.mu.Lock()
+			t.endpoint = "" // it may have moved: look it up again next time
+			t.mu.Unlock()
+		}
+		return token, err
 	})
 	select {
 	case r := <-ch:

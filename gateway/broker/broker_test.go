@@ -113,6 +113,9 @@ func TestNothingOfTheCallerGoesOut(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	if _, a := collect(t, b, Query{Type: "Practitioner", Targets: []Target{{System: "alpha", ID: "p1"}}}); a.Incomplete {
+		t.Errorf("a type that is about no patient: %+v", a)
+	}
 	got := s.Queries()
 	if len(got) != 2 {
 		t.Fatal(got)

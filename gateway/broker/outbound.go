@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/handoff-health/handoff/gateway/upstream"
 )
 
 // pageSize is the _count asked of systems. It is the gateway's own choice: the
@@ -33,6 +35,9 @@ var ranges = map[string]bool{
 // a page size, and what narrows. asked is false when no resource of the system
 // can match, so that it need not be asked.
 func (b *Broker) outbound(ctx context.Context, s *system, q Query, t Target) (params url.Values, asked bool, err error) {
+	if upstream.IsAdministrative(q.Type) { // not found by a patient, and not about one
+		return nil, false, nil
+	}
 	out := url.Values{"patient": {t.ID}, "_count": {strconv.Itoa(pageSize)}}
 	for name, values := range q.Params {
 		for _, v := range values {

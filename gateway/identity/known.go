@@ -14,7 +14,7 @@ type generation struct {
 	backward map[string]remote // "Type/opaque"
 }
 
-const generationSize = 1 << 15
+const generationSize = 1 << 14
 
 func newGeneration() generation {
 	return generation{map[remote]string{}, map[string]remote{}}
