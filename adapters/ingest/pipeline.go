@@ -81,14 +81,14 @@ type Pipeline struct {
 	Linker    Linker
 	Auditor   Auditor          // nil: events stand in EventStream only
 	Clock     func() time.Time // nil: time.Now
-	Workers   int              // records stored side by side; 0: 32
+	Workers   int              // records stored side by side; 0: 64
 	Tick      func(*flow.Report)
 
 	guards guards
 }
 
 const (
-	defaultWorkers = 32
+	defaultWorkers = 64
 	saveEvery      = 500 // items between two cursors
 	savePause      = time.Second
 )

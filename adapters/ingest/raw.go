@@ -84,6 +84,7 @@ type Kept struct {
 	Line     int
 	Hash     string           // keyed hash of the text
 	Expunged bool             // the key was destroyed: Raw and Reject are nil
+	Lost     bool             // a run that was overtaken wrote it under a key that did not stay; the text follows again
 	Raw      []byte           // the text as it came
 	Reject   *adapters.Reject // in the reject stream
 }
@@ -119,7 +120,9 @@ func Read(ctx context.Context, log store.Log, facts store.Facts, system, stream 
 			}
 			plain, err := open.Open(nil, e.Nonce, e.Box, []byte(stream+"|"+e.Record))
 			if err != nil {
-				return out, fmt.Errorf("%w: %s entry %d does not open", store.ErrDamaged, stream, entry.Seq)
+				k.Lost = true
+				out = append(out, k)
+				continue
 			}
 			var b boxed
 			if err := json.Unmarshal(plain, &b); err != nil {

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/handoff-health/handoff/adapters"
 	"github.com/handoff-health/handoff/adapters/flow"
 	"github.com/handoff-health/handoff/fhir/resource"
@@ -98,8 +100,20 @@ func (p *Pipeline) ensure(ctx context.Context, key string) (*recordState, error)
 	}
 }
 
-// upsert stores a record's resources if they are newer than what is known.
+// upsert stores a record's resources if they are newer than what is known. If
+// another process has written the record's state meanwhile, it looks again.
 func (p *Pipeline) upsert(ctx context.Context, m *flow.Mapped) (flow.Outcome, error) {
+	issues := m.Result.Issues
+	for attempt := 0; ; attempt++ {
+		o, err := p.tryUpsert(ctx, m)
+		if attempt >= 5 || !errors.Is(err, store.ErrConflict) && !errors.Is(err, store.ErrExists) {
+			return o, err
+		}
+		m.Result.Issues = issues
+	}
+}
+
+func (p *Pipeline) tryUpsert(ctx context.Context, m *flow.Mapped) (flow.Outcome, error) {
 	res := m.Result
 	st, err := p.load(ctx, res.Key)
 	if err != nil {
@@ -119,25 +133,59 @@ func (p *Pipeline) upsert(ctx context.Context, m *flow.Mapped) (flow.Outcome, er
 		res.Issues = append([]mappings.Issue{*problem}, res.Issues...)
 		return flow.Rejected, nil
 	}
-	if st == nil {
-		if st, err = p.ensure(ctx, res.Key); err != nil {
-			return 0, err
-		}
-	}
 	record := p.hash("record", res.Key)
-	if err := p.keep(ctx, RawStream(p.Origin.System), record, st.DataKey, m, nil); err != nil {
-		return 0, fmt.Errorf("keeping the raw text: %w", err)
-	}
 	if res.Action == mappings.Seal {
 		if err := p.audit(ctx, Event{Kind: "seal", Source: m.Item.Pos.Source, Record: record}); err != nil {
 			return 0, err
 		}
 	}
+	if st == nil {
+		st = new(recordState)
+		if st.DataKey, err = newDataKey(); err != nil {
+			return 0, err
+		}
+	}
 	u := &unit{p: p, res: res, st: st, records: records, record: record}
-	if err := u.store(ctx); err != nil {
+	if err := p.storeWithText(ctx, m, u); err != nil {
 		return 0, err
 	}
-	res.Issues = append(res.Issues, u.issues...)
+	if err := p.noteStored(ctx, u); err != nil {
+		return 0, err
+	}
+	p.link(ctx, u)
+	res.Issues = append(append(res.Issues, u.issues...), u.linkIssues...)
+	return outcome, nil
+}
+
+// storeWithText makes three things durable side by side, so that they share the
+// store's commits: the record's key, its text, its resources. None of them is
+// acknowledged before all are there: if the run dies between them, the record
+// is read again and the rest follows.
+func (p *Pipeline) storeWithText(ctx context.Context, m *flow.Mapped, u *unit) error {
+	g, ctx := errgroup.WithContext(ctx)
+	if u.st.fact.Key == "" {
+		st := *u.st
+		g.Go(func() error {
+			if err := p.save(ctx, u.res.Key, &st); err != nil {
+				return fmt.Errorf("keeping the record's key: %w", err)
+			}
+			return nil
+		})
+		defer func() { u.st.fact = st.fact }()
+	}
+	g.Go(func() error {
+		if err := p.keep(ctx, RawStream(p.Origin.System), u.record, u.st.DataKey, m, nil); err != nil {
+			return fmt.Errorf("keeping the raw text: %w", err)
+		}
+		return nil
+	})
+	g.Go(func() error { return u.store(ctx) })
+	return g.Wait()
+}
+
+// noteStored takes what was written into the guards and the record's state.
+func (p *Pipeline) noteStored(ctx context.Context, u *unit) error {
+	res, st := u.res, u.st
 	if res.Version == st.Version && st.Digest != "" {
 		st.Ties = append(st.Ties, st.Digest)
 	} else {
@@ -149,12 +197,14 @@ func (p *Pipeline) upsert(ctx context.Context, m *flow.Mapped) (flow.Outcome, er
 			st.Persons = append(st.Persons, ref(x))
 		}
 	}
-	if err := p.save(ctx, res.Key, st); err != nil {
-		return 0, fmt.Errorf("keeping the record's state: %w", err)
+	// Guards first: a record's state says that all is done.
+	if err := u.noteGuards(ctx); err != nil {
+		return err
 	}
-	p.link(ctx, u)
-	res.Issues = append(res.Issues, u.linkIssues...)
-	return outcome, nil
+	if err := p.save(ctx, res.Key, st); err != nil {
+		return fmt.Errorf("keeping the record's state: %w", err)
+	}
+	return nil
 }
 
 // remember keeps what a duplicate or an older version tells.

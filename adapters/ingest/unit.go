@@ -10,6 +10,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/handoff-health/handoff/fhir/resource"
 	"github.com/handoff-health/handoff/fhir/store"
 	"github.com/handoff-health/handoff/mappings"
@@ -25,6 +27,7 @@ type unit struct {
 
 	owned      []owned // the record's resources after the write
 	written    []*store.Record
+	versions   map[string]int64 // in the store, of what was written
 	issues     []mappings.Issue
 	linkIssues []mappings.Issue
 }
@@ -54,7 +57,8 @@ func (u *unit) store(ctx context.Context) error {
 			u.written, err = u.p.Store.Apply(ctx, ws)
 		}
 		if err == nil {
-			return u.after(ctx, plan)
+			u.after(plan)
+			return nil
 		}
 		if !errors.Is(err, store.ErrConflict) && !errors.Is(err, store.ErrExists) {
 			return fmt.Errorf("storing: %w", err)
@@ -225,38 +229,44 @@ func (u *unit) restrict(k store.Key, raw []byte) (store.Record, error) {
 	return recs[0], nil
 }
 
-// after takes what was written into guards and the record's state.
-func (u *unit) after(ctx context.Context, plan []planned) error {
-	versions := map[string]int64{}
+// after notes what was written.
+func (u *unit) after(plan []planned) {
+	u.versions = map[string]int64{}
 	for i, w := range u.written {
-		if i < len(plan) {
-			versions[plan[i].Key.String()] = w.Version
-		}
+		u.versions[w.Key.String()] = w.Version
 		if plan[i].i < 0 && !w.Deleted { // restricted: it stays the record's
 			u.owned = append(u.owned, owned{w.Key.String(), "", w.Version})
 		}
 	}
 	for i := range u.res.Resources {
 		x := &u.res.Resources[i]
-		v, wrote := versions[ref(x)]
-		if x.Owned {
-			if wrote {
-				u.owned = append(u.owned, owned{ref(x), x.Digest, v})
-			}
-			continue
-		}
-		if err := u.guarded(ctx, x, v, wrote); err != nil {
-			return fmt.Errorf("keeping the guard of %s: %w", x.Type, err)
+		if v, wrote := u.versions[ref(x)]; x.Owned && wrote {
+			u.owned = append(u.owned, owned{ref(x), x.Digest, v})
 		}
 	}
-	return nil
+}
+
+// noteGuards brings the guards of shared resources up to date, side by side.
+func (u *unit) noteGuards(ctx context.Context) error {
+	g, ctx := errgroup.WithContext(ctx)
+	for i := range u.res.Resources {
+		x := &u.res.Resources[i]
+		v, wrote := u.versions[ref(x)]
+		if x.Owned || !wrote && x.Type != "Patient" {
+			continue
+		}
+		g.Go(func() error {
+			if err := u.guarded(ctx, x, v, wrote); err != nil {
+				return fmt.Errorf("keeping the guard of a %s: %w", x.Type, err)
+			}
+			return nil
+		})
+	}
+	return g.Wait()
 }
 
 // guarded notes a shared resource's version; for a Patient also who names it.
 func (u *unit) guarded(ctx context.Context, x *mappings.Resource, stored int64, wrote bool) error {
-	if !wrote && x.Type != "Patient" {
-		return nil
-	}
 	return u.p.setGuard(ctx, ref(x), func(g *guard) {
 		if wrote && g.Stored < stored {
 			g.Version, g.Digest, g.Stored = x.SourceVersion, x.Digest, stored
