@@ -77,10 +77,7 @@ func (c *compiler) expressionError(n *node, err error, v *expressionVisitor) {
 		switch {
 		case n.block:
 			line, column = n.line+max(1, at), offset+1
-			if line <= len(n.src.lines) {
-				text := n.src.lines[line-1]
-				column += len(text) - len(strings.TrimLeft(text, " "))
-			}
+			column += n.src.indent(n.line)
 		case at <= 1:
 			column += offset
 			if n.quoted {

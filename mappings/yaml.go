@@ -62,7 +62,17 @@ func (s *source) errorAt(line, column int, format string, args ...any) {
 	*s.errs = append(*s.errs, e)
 }
 
-// A kind of YAML node.
+// indent is the indentation of the first line with text after line: of a block.
+func (s *source) indent(line int) int {
+	for _, l := range s.lines[min(line, len(s.lines)):] {
+		if t := strings.TrimLeft(l, " "); t != "" {
+			return len(l) - len(t)
+		}
+	}
+	return 0
+}
+
+// A yamlKind is a kind of YAML node.
 type yamlKind uint8
 
 const (
