@@ -13,6 +13,7 @@ import (
 	"github.com/handoff-health/handoff/fhir/resource"
 	"github.com/handoff-health/handoff/fhir/search"
 	"github.com/handoff-health/handoff/fhir/store"
+	"github.com/handoff-health/handoff/gateway/attribute"
 	"github.com/handoff-health/handoff/gateway/rest"
 	"github.com/handoff-health/handoff/gateway/upstream"
 )
@@ -168,11 +169,21 @@ func gatherInstance(ctx context.Context, s *Server, x *exchange) error {
 	}
 	c := s.candidate(e.Resource, e.Origin, nil)
 	// An id that was given for one person must not bring another's data.
-	if c.subject.Patient != "" && !x.person.Is(c.subject.Patient) {
+	if !aboutPerson(c, x.person) {
 		return outcome.NotFound(errors.New("the system's answer is about somebody else"))
 	}
 	x.candidates = []*candidate{c}
 	return nil
+}
+
+// aboutPerson says whether a connected system's resource is about the person it
+// was asked for, or about nobody by its nature. One that names nobody although
+// its type is about somebody cannot be judged and counts as somebody else's.
+func aboutPerson(c *candidate, p *attribute.Person) bool {
+	if c.subject.Patient == "" {
+		return upstream.IsAdministrative(c.resource.Type())
+	}
+	return p.Is(c.subject.Patient)
 }
 
 // renderInstance answers a read with the one resource that was kept.

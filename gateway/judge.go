@@ -186,7 +186,7 @@ func (v *visibility) lookUp(typ, id string) (bool, error) {
 	if err != nil || c == nil {
 		return false, err
 	}
-	if c.subject.Patient != "" && (v.st == nil || !v.st.person.Is(c.subject.Patient)) {
+	if v.st == nil || (c.record == nil && !aboutPerson(c, v.st.person)) || (c.subject.Patient != "" && !v.st.person.Is(c.subject.Patient)) {
 		return false, nil
 	}
 	return lets(v.s.session(v.x, v.st, c.origin).Decide(&c.subject).Effect), nil

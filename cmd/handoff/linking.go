@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -108,10 +109,11 @@ func readRoster(ctx context.Context, g *running, path string) (identity.RosterRe
 	if err != nil {
 		return result, fmt.Errorf("%s: %w", path, err)
 	}
-	for _, bad := range result.Rejected {
-		return result, fmt.Errorf("%s: %w", path, bad)
+	var bad []error
+	for _, line := range result.Rejected {
+		bad = append(bad, fmt.Errorf("%s: %w", path, line))
 	}
-	return result, nil
+	return result, errors.Join(bad...)
 }
 
 // ingestFile brings one file into the store of a running gateway, as records of
