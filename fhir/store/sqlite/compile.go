@@ -66,6 +66,11 @@ type driver struct {
 	size  int     // estimate of the candidates, capped
 }
 
+// distinct says whether no candidate can come twice: one value of one parameter.
+func (d *driver) distinct() bool {
+	return len(d.nodes) == 1 && len(d.parts) == 1 && len(d.nodes[0].spans) == 1 && d.nodes[0].spans[0].equal
+}
+
 // table is the driver as the table d(rid), each candidate once.
 func (d *driver) table() clause {
 	var (
@@ -77,7 +82,7 @@ func (d *driver) table() clause {
 		args = append(args, p.args...)
 	}
 	sql := strings.Join(sqls, " UNION ")
-	if len(d.parts) == 1 {
+	if len(d.parts) == 1 && !d.distinct() {
 		sql = strings.Replace(sql, "SELECT rid", "SELECT DISTINCT rid", 1)
 	}
 	return clause{"WITH d (rid) AS MATERIALIZED (" + sql + ") ", args}

@@ -82,6 +82,9 @@ func countQuery(typ string, where *node, d *driver) clause {
 		}
 	}
 	table, rest := d.table(), d.rest(where)
+	if rest.kind == all && d.distinct() {
+		return clause{"SELECT count(*) FROM (" + d.parts[0].sql + ")", d.parts[0].args}
+	}
 	c := rest.condition()
 	from := "d h" // entries are those of live heads of the type: head need not be asked
 	if rest.touchesHead() {
