@@ -109,10 +109,10 @@ func (r *reader) fail(n resource.Node, place, format string, args ...any) {
 	}
 }
 
-// expect reports a value that is there and of another kind.
+// expect reports a value that is there and of another kind. null is absent.
 func (r *reader) expect(n resource.Node, place string, kinds ...resource.Kind) resource.Node {
-	if !n.Exists() {
-		return n
+	if !n.Exists() || n.Kind() == resource.Null {
+		return resource.Node{}
 	}
 	for _, k := range kinds {
 		if n.Kind() == k {
@@ -124,7 +124,7 @@ func (r *reader) expect(n resource.Node, place string, kinds ...resource.Kind) r
 }
 
 func (r *reader) object(n resource.Node, place string) resource.Node {
-	return r.expect(n, place, resource.Object, resource.Null)
+	return r.expect(n, place, resource.Object)
 }
 func (r *reader) list(n resource.Node, place string) resource.Node {
 	return r.expect(n, place, resource.Array)
@@ -133,7 +133,7 @@ func (r *reader) text(n resource.Node, place string) string {
 	return r.expect(n, place, resource.String).Text()
 }
 func (r *reader) flag(n resource.Node, place string) bool {
-	v, _ := r.expect(n, place, resource.True, resource.False, resource.Null).Bool()
+	v, _ := r.expect(n, place, resource.True, resource.False).Bool()
 	return v
 }
 
@@ -265,7 +265,7 @@ func (r *reader) breakGlass(n resource.Node) *policy.BreakGlass {
 	}
 	return &policy.BreakGlass{
 		Declared:                r.flag(n.Get("declared"), "request.breakGlass.declared"),
-		Reason:                  r.expect(n.Get("reason"), "request.breakGlass.reason", resource.String, resource.Null).Text(),
+		Reason:                  r.expect(n.Get("reason"), "request.breakGlass.reason", resource.String).Text(),
 		ConsentCannotBeObtained: r.flag(n.Get("consentCannotBeObtained"), "request.breakGlass.consentCannotBeObtained"),
 	}
 }

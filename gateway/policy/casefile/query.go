@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/handoff-health/handoff/fhir/compartment"
 	"github.com/handoff-health/handoff/fhir/resource"
 	"github.com/handoff-health/handoff/fhir/search"
 )
@@ -30,6 +31,7 @@ func (o *Outcome) search(c *Case) {
 	full, err := q.find(world(c.Resources))
 	if err == nil {
 		o.matched, err = q.find(visible)
+		o.page = page{count: q.plain.Count(), countOnly: q.plain.CountOnly()}
 	}
 	if err != nil {
 		o.matched, o.Problem = nil, fmt.Sprintf("query %q: %v", c.Interaction.Query, err)
@@ -42,7 +44,14 @@ func (o *Outcome) search(c *Case) {
 	}
 }
 
+// A page is what of the matches the answer shows.
+type page struct {
+	count     int
+	countOnly bool
+}
+
 func (o *Outcome) all() {
+	o.page.count = len(o.Resources)
 	for i := range o.Resources {
 		if o.Resources[i].Resource != nil {
 			o.matched = append(o.matched, i)
@@ -62,6 +71,8 @@ type query struct {
 	reverse  []hasChain
 	includes []include
 	id       string // of a read
+	person   string // whose compartment, "Patient/1"; "" is no limit
+	all      bool   // of the compartment everything
 }
 
 // A chain is "subject:Patient.name=…".
@@ -82,13 +93,20 @@ type include struct {
 	typ, param, target string
 }
 
-// parseQuery reads "Type?parameters" or, for a read, "Type/id".
+// parseQuery reads "Type?parameters"; for a read "Type/id"; for a compartment
+// "Patient/id/Type?parameters" or "Patient/id/$everything".
 func parseQuery(s string) (*query, error) {
 	path, raw, _ := strings.Cut(s, "?")
 	path = strings.TrimSuffix(strings.TrimSuffix(path, "/_search"), "/")
 	q := &query{typ: path}
-	if typ, id, ok := strings.Cut(path, "/"); ok {
-		q.typ, q.id = typ, id
+	switch parts := strings.Split(path, "/"); {
+	case len(parts) == 2:
+		q.typ, q.id = parts[0], parts[1]
+	case len(parts) == 3 && parts[0] == "Patient":
+		q.typ, q.person = parts[2], "Patient/"+parts[1]
+		if parts[2] == "$everything" {
+			q.typ, q.all = "Patient", true
+		}
 	}
 	params, err := search.ParseQuery(raw)
 	if err != nil {
@@ -153,12 +171,21 @@ func (q *query) find(w world) ([]int, error) {
 			out = append(out, i)
 		}
 	}
+	if q.all {
+		return out, nil
+	}
 	slices.SortStableFunc(out, func(a, b int) int { return q.plain.Compare(q.plain.SortKey(w[a]), q.plain.SortKey(w[b])) })
 	return q.include(w, out)
 }
 
 func (q *query) matches(w world, r *resource.Resource) (bool, error) {
-	if r == nil || r.Type() != q.typ || q.id != "" && r.ID() != q.id || !q.plain.Match(r) {
+	if r == nil || q.person != "" && !compartment.In(r, q.person) {
+		return false, nil
+	}
+	if q.all {
+		return true, nil
+	}
+	if r.Type() != q.typ || q.id != "" && r.ID() != q.id || !q.plain.Match(r) {
 		return false, nil
 	}
 	for _, c := range q.chains {

@@ -35,6 +35,7 @@ type Outcome struct {
 	Security    []label.Code
 	Problem     string // why a search was refused; then there is no Bundle
 	matched     []int
+	page        page
 	empty       []byte // the Bundle of a person of whom nothing is known
 }
 
@@ -207,12 +208,16 @@ func (o *Outcome) finish(c *Case) {
 func (o *Outcome) bundle(entries []int) []byte {
 	b := bundle.New("searchset")
 	var high label.HighWater
-	for _, i := range entries {
+	total := len(entries)
+	if o.page.countOnly {
+		entries = nil
+	}
+	for _, i := range entries[:min(len(entries), o.page.count)] {
 		j := &o.Resources[i]
 		b.Add("", j.Resource.Raw(), "match")
 		high.AddCodes(j.result.Security)
 	}
-	b.Total(len(entries))
+	b.Total(total)
 	if len(entries) > 0 {
 		var marks []bundle.Coding
 		for _, code := range high.Codes() {
