@@ -91,6 +91,31 @@ func locateInstance(ctx context.Context, s *Server, x *exchange) error {
 		return err
 	}
 	x.candidates = []*candidate{c}
+	if x.version > 0 {
+		return s.headOf(ctx, x, k)
+	}
+	return nil
+}
+
+// headOf adds the newest version to a vread's candidates: what has been sealed,
+// relabelled or deleted since is judged as it stands now.
+func (s *Server) headOf(ctx context.Context, x *exchange, k store.Key) error {
+	head, err := s.o.Store.Read(ctx, k)
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		return outcome.NotFound(err)
+	case err != nil:
+		return err
+	case head.Deleted:
+		return outcome.NotFound(errors.New("deleted"))
+	case head.Version == x.version:
+		return nil
+	}
+	c, err := s.own(head)
+	if err != nil {
+		return err
+	}
+	x.candidates = append(x.candidates, c)
 	return nil
 }
 
@@ -188,7 +213,8 @@ func aboutPerson(c *candidate, p *attribute.Person) bool {
 
 // renderInstance answers a read with the one resource that was kept.
 func renderInstance(_ *Server, x *exchange) (*rest.Response, error) {
-	if len(x.kept) != 1 {
+	// A vread has the newest version as second candidate: both must be kept.
+	if len(x.kept) == 0 || len(x.kept) != len(x.candidates) {
 		return nil, outcome.NotFound(errors.New("not permitted"))
 	}
 	c := x.kept[0]

@@ -127,6 +127,22 @@ func TestAnOrganisationSeesItsOwnRecords(t *testing.T) {
 	}
 }
 
+// An older version goes out only if the newest one would: what was sealed since
+// stays sealed.
+func TestOlderVersionsAreJudgedByTheNewest(t *testing.T) {
+	c := newCounty(t)
+	c.populate()
+	if a := c.get("clinician", "Encounter/e1/_history/1"); a.status != http.StatusOK {
+		t.Fatalf("before: %s", a)
+	}
+	c.put(strings.Replace(contact, `"id":"e1"`, `"id":"e1","meta":{"security":[{"system":"https://handoff-health.github.io/fhir/CodeSystem/cji-label","code":"JUVENILE"}]}`, 1))
+	for _, path := range []string{"Encounter/e1", "Encounter/e1/_history/1", "Encounter/e1/_history/2"} {
+		if a := c.get("clinician", path); a.status != http.StatusNotFound {
+			t.Errorf("%s after the seal: %s", path, a)
+		}
+	}
+}
+
 func TestPoliceSearchWithinOnePerson(t *testing.T) {
 	c := newCounty(t)
 	c.populate()
