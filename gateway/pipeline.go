@@ -10,6 +10,7 @@ import (
 
 	"github.com/handoff-health/handoff/fhir/outcome"
 	"github.com/handoff-health/handoff/fhir/search"
+	"github.com/handoff-health/handoff/fhir/store"
 	"github.com/handoff-health/handoff/gateway/audit"
 	"github.com/handoff-health/handoff/gateway/auth"
 	"github.com/handoff-health/handoff/gateway/rest"
@@ -172,7 +173,7 @@ func allow(x *exchange, needs smart.Permission) error {
 
 // refuse renders an error. What the caller is told never comes from the data.
 func (s *Server) refuse(x *exchange, err error) *rest.Response {
-	status, body := outcome.Render(err)
+	status, body := outcome.Render(ofStore(err))
 	h := http.Header{}
 	switch status {
 	case http.StatusUnauthorized:
@@ -190,6 +191,20 @@ func (s *Server) refuse(x *exchange, err error) *rest.Response {
 		s.o.Logger.Error("request failed", "request", x.event.ID, "status", status, "error", err)
 	}
 	return &rest.Response{Status: status, Header: h, Body: body}
+}
+
+// ofStore gives a store's own trouble the status that tells a caller what to do:
+// come again, or ask again from the first page.
+func ofStore(err error) error {
+	var known *outcome.Error
+	switch {
+	case errors.As(err, &known):
+	case errors.Is(err, store.ErrLocked), errors.Is(err, store.ErrFull):
+		return outcome.Unavailable(err)
+	case errors.Is(err, store.ErrCursor):
+		return outcome.BadRequest(outcome.CodeValue, "%s is no longer good; start the search again", cursorParam).Because(err)
+	}
+	return err
 }
 
 // realm names the protected space in challenges (RFC 9110 11.5).

@@ -50,7 +50,7 @@ func assemble(ctx context.Context, c *config.Config, log *slog.Logger) (_ *runni
 	if g.store, err = sqlite.Open(ctx, c.Path(c.Store.SQLite.Path), sqlite.Options{}); err != nil {
 		return nil, err
 	}
-	if g.trail, err = openTrail(c); err != nil {
+	if g.trail, err = openTrail(c, log); err != nil {
 		return nil, err
 	}
 	if g.ids, err = identity.NewIDMap(g.store, []byte(c.Site.Key.Reveal()), slugs(c)); err != nil {
@@ -77,7 +77,7 @@ func assemble(ctx context.Context, c *config.Config, log *slog.Logger) (_ *runni
 		},
 		Directory: g.directory, Identity: g.links, IDs: g.ids, Broker: b,
 		Labeller: g.labeller, Policy: policy.New(policy.Options{}), Audit: g.trail,
-		Other:  map[string]http.Handler{tokenPath: token, "/healthz": http.HandlerFunc(healthy), "/readyz": ready(g.store)},
+		Other:  map[string]http.Handler{tokenPath: token, "/healthz": http.HandlerFunc(healthy), "/readyz": ready(g)},
 		Logger: log,
 	})
 	return g, err
@@ -119,12 +119,16 @@ func slugs(c *config.Config) map[string]string {
 }
 
 // openTrail opens the audit trail with its anchor and signing key.
-func openTrail(c *config.Config) (*audit.Trail, error) {
+func openTrail(c *config.Config, log *slog.Logger) (*audit.Trail, error) {
 	key, err := audit.LoadOrCreateKey(c.Path(c.Audit.KeyFile))
 	if err != nil {
 		return nil, err
 	}
-	return audit.Open(audit.Options{Dir: c.Path(c.Audit.Dir), Anchor: &audit.FileAnchor{Path: c.Path(c.Audit.Anchor)}, Key: key})
+	return audit.Open(audit.Options{Dir: c.Path(c.Audit.Dir), Anchor: &audit.FileAnchor{Path: c.Path(c.Audit.Anchor)}, Key: key,
+		Alert: func(err error) {
+			log.Error("the audit trail has failed; requests are refused until it works", "error", err)
+		},
+	})
 }
 
 // newBroker connects the upstream systems.
@@ -269,12 +273,17 @@ func healthy(w http.ResponseWriter, _ *http.Request) {
 	fmt.Fprintln(w, "ok")
 }
 
-// ready says whether the store can serve.
-func ready(db *sqlite.DB) http.Handler {
+// ready says whether the store and the trail can serve; without one of them no
+// request is answered.
+func ready(g *running) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-		if err := db.Ping(r.Context()); err != nil {
+		if err := g.store.Ping(r.Context()); err != nil {
 			http.Error(w, "the store does not answer", http.StatusServiceUnavailable)
+			return
+		}
+		if err := g.trail.Healthy(); err != nil {
+			http.Error(w, "the audit trail cannot be written", http.StatusServiceUnavailable)
 			return
 		}
 		fmt.Fprintln(w, "ready")
