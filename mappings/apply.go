@@ -55,7 +55,7 @@ type run struct {
 	env    map[string]any
 	item   *tree.Node // the node at hand, for relative paths
 	field  string     // the field at hand, for issues
-	listed string     // the field whose items are gone through
+	listed []string   // the fields whose items are gone through
 	vm     vm.VM
 	result *Result
 	plans  []*plan
@@ -503,10 +503,10 @@ func (r *run) make(p *plan) (complete bool, err error) {
 	if err := p.object.SetText(p.rule.typ.Element("id"), p.id); err != nil {
 		return false, err
 	}
-	r.listed = ""
+	r.listed = nil
 	if p.item != nil {
 		r.env["item"] = p.item
-		r.listed = firstOf(p.rule.foreach.fields)
+		r.listed = p.rule.foreach.fields
 	}
 	p.trace = p.rule.typ.Name + "/" + p.id
 	if p.rule.contained != "" {
@@ -524,15 +524,10 @@ func (r *run) make(p *plan) (complete bool, err error) {
 
 // fieldOf is the field that a row is about.
 func (r *run) fieldOf(row *row) string {
-	if f := firstOf(row.fields()); f != "" {
-		return f
-	}
-	return r.listed
-}
-
-func firstOf(fields []string) string {
-	if len(fields) > 0 {
-		return fields[0]
+	for _, fields := range [][]string{row.inputs(), row.fields(), r.listed} {
+		if len(fields) > 0 {
+			return fields[0]
+		}
 	}
 	return ""
 }
@@ -615,8 +610,8 @@ func (r *run) report(v any, name string) {
 func (r *run) eval(p *program) (any, error) {
 	if len(p.fields) > 0 {
 		r.field = p.fields[0]
-	} else if r.listed != "" {
-		r.field = r.listed
+	} else if len(r.listed) > 0 {
+		r.field = r.listed[0]
 	}
 	v, err := r.vm.Run(p.vm, r.env)
 	if err != nil {

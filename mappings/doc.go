@@ -4,5 +4,38 @@
 // It is pure: no clock, no network, no random ids. The same record, mapping,
 // profile and key give the same bytes. It decides what a field means in FHIR; it
 // never decodes a format, never stores, never judges who may see a resource.
-// Adapters call [Load] once and [Map.Apply] for each record.
+// Adapters call [Load] once and [Map.Apply] for each record:
+//
+//	mapping file ─┐
+//	vocabularies ─┤ Load: compiled, checked, all or nothing
+//	profile      ─┘        │
+//	tree.Record ──────── Apply ──> Result: action, resources, issues, unmapped, trace
+//
+// # A mapping file
+//
+//	columns | segments  the fields that the format has; any other is an error
+//	vocabularies        name: CSV file (columns of the v2-to-FHIR guide)
+//	datatypes, rowsets  rows that are used again
+//	let                 named values, computed once for a record, in order
+//	key, record-version what the record is at its source, and which state of it
+//	outcomes            the first that holds: reject, seal, expunge, test
+//	checks              issues
+//	ignore              fields left out on purpose, with the reason
+//	resources           what is made: id (local name), type, when, foreach,
+//	                    system and key (for the logical id), rows
+//
+// A row sets one element: `to`, then one source (`from` a field, `expr`, `value`
+// a constant, `ref` to another resource, `rows` below it), and what shapes it:
+// `when`, `foreach` or `over`, `as`, `vocab`, `use`, `else`, `absent`
+// (data-absent-reason), `required`. Targets are checked against R4, constants
+// and vocabularies against required bindings, expressions (expr-lang) against
+// the types of what they use: a fault is found by Load and named with
+// file:line:column. [Functions] lists what expressions can call.
+//
+// Nothing that is not stated is written: a value that cannot be read is left
+// out with an issue, a code without a row keeps its text and is counted, a field
+// that no row reads is counted too. Free text passes a guard that repairs it and
+// withholds formulas and criminal-history content.
+//
+// Spec: https://hl7.org/fhir/R4/, https://hl7.org/fhir/uv/v2mappings/2024Sep/
 package mappings

@@ -269,9 +269,7 @@ func (c *compiler) loadLets(root *node) {
 			c.letFields[l.name] = append([]string{l.field}, l.expr.fields...)
 		}
 		if w := n.get("when"); w != nil {
-			if l.when = c.compileExpr(w, c.scope, reflect.Bool); l.when != nil {
-				c.letFields[l.name] = append(slices.Clone(c.letFields[l.name]), l.when.fields...)
-			}
+			l.when = c.compileExpr(w, c.scope, reflect.Bool)
 		}
 		c.scope.env[l.name] = l.zero
 		c.m.lets = append(c.m.lets, l)

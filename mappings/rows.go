@@ -143,7 +143,7 @@ func (r *run) nested(row *row, o *schema.Object, trace, prefix string) (int, err
 		}
 		outer, had := r.env["item"]
 		listed := r.listed
-		r.listed = firstOf(row.foreach.fields)
+		r.listed = row.foreach.fields
 		defer func() {
 			r.listed = listed
 			if r.env["item"] = outer; !had {
@@ -484,10 +484,14 @@ func (r *run) trace(row *row, resource, prefix string) {
 		return
 	}
 	t := Trace{Resource: resource, Element: prefix + row.to, Row: row.at}
-	for _, f := range row.fields() {
+	fields := row.inputs()
+	if len(fields) == 0 && row.source == fromExpr {
+		fields = r.listed
+	}
+	for _, f := range fields {
 		t.Inputs = append(t.Inputs, r.position(f))
 	}
-	if len(t.Inputs) == 0 && r.item != nil {
+	if len(fields) == 0 && row.source != fromConstant && r.item != nil {
 		t.Inputs = append(t.Inputs, r.item.Pos)
 	}
 	r.result.Trace = append(r.result.Trace, t)

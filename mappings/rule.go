@@ -56,8 +56,22 @@ type row struct {
 	required bool
 }
 
-// fields are the columns or HL7 fields that the row reads.
+// fields are the columns or HL7 fields that the row reads, for coverage.
 func (r *row) fields() []string {
+	out := r.inputs()
+	for _, p := range []*program{r.when, r.absent} {
+		if p != nil {
+			out = append(out, p.fields...)
+		}
+	}
+	for _, n := range r.rows {
+		out = append(out, n.fields()...)
+	}
+	return out
+}
+
+// inputs are the fields that the row's value is made from.
+func (r *row) inputs() []string {
 	var out []string
 	for _, p := range r.paths {
 		if !p.relative {
@@ -67,13 +81,10 @@ func (r *row) fields() []string {
 	if r.over != nil && !r.over.relative {
 		out = append(out, r.over.field())
 	}
-	for _, p := range []*program{r.expr, r.when, r.foreach, r.absent} {
+	for _, p := range []*program{r.expr, r.foreach} {
 		if p != nil {
 			out = append(out, p.fields...)
 		}
-	}
-	for _, n := range r.rows {
-		out = append(out, n.fields()...)
 	}
 	return out
 }

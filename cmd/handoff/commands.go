@@ -12,6 +12,7 @@ func commands() []*cobra.Command {
 		newDemoCommand(),
 		newIngestCommand(),
 		newLinkCommand(),
+		newMapCommand(),
 		newServeCommand(),
 		newTokenCommand(),
 	}

@@ -1,0 +1,97 @@
+package mappings
+
+import (
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+)
+
+// A Coverage says what a mapping does with a source's fields.
+type Coverage struct {
+	Read    []string          // columns or HL7 fields that rows or conditions read, sorted
+	Ignored map[string]string // left out on purpose → why
+	Unread  []string          // columns that nothing reads and nobody left out
+	// Resources lists the types made, with the number of rules for each.
+	Resources    map[string]int
+	Rows         int            // target elements set
+	Vocabularies map[string]int // name → number of source codes
+}
+
+// Coverage returns what the mapping reads and makes.
+func (m *Map) Coverage() Coverage {
+	c := Coverage{Ignored: m.ignored, Resources: map[string]int{}, Vocabularies: map[string]int{}}
+	for f := range m.read {
+		c.Read = append(c.Read, f)
+	}
+	slices.Sort(c.Read)
+	for _, col := range m.shape.columns {
+		if _, ignored := m.ignored[col]; !ignored && !m.read[col] {
+			c.Unread = append(c.Unread, col)
+		}
+	}
+	for _, r := range m.rules {
+		c.Resources[r.typ.Name]++
+		c.Rows += countRows(r.rows)
+	}
+	for name, v := range m.vocabularies {
+		c.Vocabularies[name] = len(v.codes)
+	}
+	return c
+}
+
+func countRows(rows []*row) int {
+	n := 0
+	for _, r := range rows {
+		if r.source == fromRows {
+			n += countRows(r.rows)
+			continue
+		}
+		n++
+	}
+	return n
+}
+
+// A FunctionDoc describes a function that expressions can call.
+type FunctionDoc struct {
+	Name, Signature, Doc string
+}
+
+// Functions lists the functions of mapping expressions, sorted by name: those
+// that are pure and those that look at the record at hand.
+func Functions() []FunctionDoc {
+	out := []FunctionDoc{
+		{"text", "text(path string) string", "the first text at an HL7 path; the path must be quoted"},
+		{"texts", "texts(path string) []string", "the texts at a path, of all repetitions"},
+		{"has", "has(path string) bool", "whether there is text at a path"},
+		{"count", "count(path string) int", "the number of repetitions at a path"},
+		{"pick", "pick(path, type string) Picked", "of an identifier field the repetition of a type, else the first that is no SSN"},
+		{"code", "code(vocabulary, value string) string", "the first code that a vocabulary gives; an unknown value is counted"},
+		{"mapped", "mapped(vocabulary, value string) bool", "whether a vocabulary knows a value"},
+		{"targets", "targets(vocabulary string, values) []Target", "the codings of the values; unknown ones are counted"},
+		{"known", "known(vocabulary string, values) []string", "the values that a vocabulary knows"},
+		{"token", "token(system, value string) string", "a keyed token of a value: comparable, not readable"},
+		{"reference", "reference(type, system, key string) string", "the reference of the resource with this source key"},
+	}
+	for _, f := range functions(&Profile{}) {
+		t := reflect.TypeOf(f.types[0]).Elem()
+		signature := strings.Replace(t.String(), "func", f.name, 1)
+		out = append(out, FunctionDoc{f.name, signature, f.doc})
+	}
+	slices.SortFunc(out, func(a, b FunctionDoc) int { return strings.Compare(a.Name, b.Name) })
+	return out
+}
+
+// String is one line for people.
+func (c Coverage) String() string {
+	codes := 0
+	for _, n := range c.Vocabularies {
+		codes += n
+	}
+	rules := 0
+	for _, n := range c.Resources {
+		rules += n
+	}
+	return fmt.Sprintf("%d fields read, %d left out on purpose, %d unread; %d rows in %d resource rules; %d codes in %d vocabularies",
+		len(c.Read), len(c.Ignored), len(c.Unread), c.Rows, rules, codes, len(c.Vocabularies))
+}
