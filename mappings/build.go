@@ -1,0 +1,177 @@
+package mappings
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"reflect"
+	"slices"
+
+	"github.com/handoff-health/handoff/fhir/resource"
+	"github.com/handoff-health/handoff/mappings/schema"
+)
+
+// build plans the resources, so that they can refer to each other, then makes
+// them.
+func (r *run) build() error {
+	for _, rule := range r.m.rules {
+		if err := r.plan(rule); err != nil {
+			return err
+		}
+	}
+	for _, p := range slices.Clone(r.plans) {
+		complete, err := r.make(p)
+		switch {
+		case err != nil:
+			return err
+		case !complete && p.rule.optional:
+			r.plans = slices.DeleteFunc(r.plans, func(q *plan) bool { return q == p })
+		case !complete:
+			r.reject("resource-incomplete", "a required element could not be made")
+			return nil
+		}
+	}
+	for _, p := range r.plans {
+		if p.rule.contained != "" {
+			if holder := r.planned(p.rule.contained); holder != nil {
+				holder.object.SetObject(holder.rule.typ.Element("contained"), p.object)
+			}
+		}
+	}
+	for _, p := range r.plans {
+		if missing := p.object.Missing(); missing != "" {
+			r.reject("resource-incomplete", fmt.Sprintf("%s.%s is required and could not be made", p.rule.typ.Name, missing))
+			return nil
+		}
+	}
+	return r.encode()
+}
+
+func (r *run) reject(code, message string) {
+	r.result.Action, r.result.Reason, r.result.Resources, r.result.Trace = Reject, code, nil, nil
+	r.issue(Error, code, "", message)
+}
+
+func (r *run) plan(rule *rule) error {
+	if rule.when != nil {
+		if holds, err := r.evalBool(rule.when); err != nil || !holds {
+			return err
+		}
+	}
+	if rule.contained != "" {
+		r.plans = append(r.plans, &plan{rule: rule, id: rule.local})
+		return nil
+	}
+	items := []any{nil}
+	if rule.foreach != nil {
+		v, err := r.eval(rule.foreach)
+		if err != nil {
+			return err
+		}
+		items = sliceOf(v)
+	}
+	for _, item := range items {
+		if len(r.plans) >= maxResources {
+			return fmt.Errorf("%w: over %d resources", ErrLimit, maxResources)
+		}
+		if item != nil {
+			r.env["item"] = item
+		}
+		system, err := r.evalText(rule.system)
+		if err != nil {
+			return err
+		}
+		key, err := r.evalText(rule.key)
+		if err != nil {
+			return err
+		}
+		if key == "" {
+			return fmt.Errorf("%s: the key of %s is empty", rule.at, rule.local)
+		}
+		id := r.opts.IDs(rule.typ.Name, system, key)
+		if !resource.ValidID(id) {
+			return fmt.Errorf("the id made for %s is not a FHIR id", rule.local)
+		}
+		if i := slices.IndexFunc(r.plans, func(p *plan) bool { return p.id == id && p.rule.typ == rule.typ }); i >= 0 {
+			r.plans[i].also = append(r.plans[i].also, rule.local) // named twice
+			continue
+		}
+		r.plans = append(r.plans, &plan{rule: rule, item: item, id: id, key: system + "|" + key})
+	}
+	return nil
+}
+
+func sliceOf(v any) []any {
+	rv := reflect.ValueOf(v)
+	if rv.Kind() != reflect.Slice {
+		return nil
+	}
+	out := make([]any, rv.Len())
+	for i := range out {
+		out[i] = rv.Index(i).Interface()
+	}
+	return out
+}
+
+func (r *run) planned(local string) *plan {
+	for _, p := range r.plans {
+		if p.rule.local == local {
+			return p
+		}
+	}
+	return nil
+}
+
+// make builds a planned resource; complete says that no required row failed.
+func (r *run) make(p *plan) (complete bool, err error) {
+	p.object = schema.New(p.rule.typ)
+	if err := p.object.SetText(p.rule.typ.Element("id"), p.id); err != nil {
+		return false, err
+	}
+	r.listed = nil
+	if p.item != nil {
+		r.env["item"] = p.item
+		r.listed = p.rule.foreach.fields
+	}
+	p.trace = p.rule.typ.Name + "/" + p.id
+	if p.rule.contained != "" {
+		p.trace = "#" + p.id
+	}
+	_, missing, err := r.rows(p.rule.rows, p.object, p.trace, "")
+	if err != nil {
+		return false, err
+	}
+	if missing != nil {
+		r.issue(Warning, "element-missing", r.fieldOf(missing), fmt.Sprintf("%s.%s could not be made", p.rule.typ.Name, missing.to))
+	}
+	return missing == nil, nil
+}
+
+// fieldOf is the field that a row is about.
+func (r *run) fieldOf(row *row) string {
+	for _, fields := range [][]string{row.inputs(), row.fields(), r.listed} {
+		if len(fields) > 0 {
+			return fields[0]
+		}
+	}
+	return ""
+}
+
+// encode writes the planned resources.
+func (r *run) encode() error {
+	for _, p := range r.plans {
+		if p.rule.contained != "" {
+			continue
+		}
+		raw := p.object.Append(make([]byte, 0, 1024))
+		if r.bytes += len(raw); r.bytes > maxBytes {
+			return fmt.Errorf("%w: over %d bytes", ErrLimit, maxBytes)
+		}
+		sum := sha256.Sum256(raw)
+		r.result.Resources = append(r.result.Resources, Resource{
+			Type: p.rule.typ.Name, ID: p.id, Key: p.key, SourceVersion: r.result.Version,
+			Digest: hex.EncodeToString(sum[:]), Owned: p.rule.owned, Raw: raw,
+		})
+	}
+	return nil
+}

@@ -1,0 +1,80 @@
+package mappings
+
+import (
+	"github.com/handoff-health/handoff/mappings/field"
+	"github.com/handoff-health/handoff/mappings/tree"
+)
+
+// coverage counts the fields that no row reads.
+func (r *run) coverage() {
+	add := func(name string, pos tree.Position) {
+		if len(r.result.Unmapped) < maxResources {
+			r.result.Unmapped = append(r.result.Unmapped, Unmapped{Field: name, Pos: pos})
+		}
+	}
+	known := func(name string) bool {
+		_, ignored := r.m.ignored[name]
+		return ignored || r.m.read[name]
+	}
+	for _, n := range r.rec.Root.Children {
+		if r.m.shape.columns != nil {
+			if trim(n.Text) != "" && !known(n.Name) {
+				add(n.Name, n.Pos)
+			}
+			continue
+		}
+		if _, ignored := r.m.ignored[n.Name]; ignored {
+			continue
+		}
+		last := ""
+		for _, f := range n.Children {
+			if name := n.Name + "-" + f.Name; name != last && !f.Empty() && !known(name) {
+				add(name, f.Pos)
+				last = name
+			}
+		}
+	}
+}
+
+// issue notes a finding about the record, each once.
+func (r *run) issue(s Severity, code, name, message string) {
+	k := issueKey{code, name}
+	if r.seen[k] || len(r.result.Issues) >= maxResources {
+		return
+	}
+	if r.seen == nil {
+		r.seen = map[issueKey]bool{}
+	}
+	r.seen[k] = true
+	r.result.Issues = append(r.result.Issues, Issue{s, code, message, name, r.position(name)})
+}
+
+// position finds where a field stands in the input; the record's place if it
+// does not.
+func (r *run) position(name string) tree.Position {
+	if name == "" {
+		return r.rec.Pos
+	}
+	if n := r.rec.Root.First(name); n != nil {
+		return n.Pos
+	}
+	if p, err := r.m.shape.parsePath(name, false); err == nil && p.hl7 {
+		if found := p.find(r.rec.Root, nil, nil); len(found) > 0 {
+			return found[0].Pos
+		}
+	}
+	pos := r.rec.Pos
+	pos.Path = name
+	return pos
+}
+
+// report turns the findings of a value into issues.
+func (r *run) report(v any, name string) {
+	report, ok := v.(field.Report)
+	if !ok {
+		return
+	}
+	for _, f := range report.Report() {
+		r.issue([...]Severity{Information, Warning, Error}[f.Level], f.Code, name, f.Message)
+	}
+}
