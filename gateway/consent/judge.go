@@ -31,6 +31,13 @@ func NewDatum(r *resource.Resource, l *label.Labels, patient, custodian string, 
 	return d
 }
 
+// PersonUnknown says whether the resource is about a person of whom it is not
+// known who.
+func (d *Datum) PersonUnknown() bool { return d.personal }
+
+// Impersonal says whether resources of the type are about nobody in particular.
+func Impersonal(resourceType string) bool { return impersonal[resourceType] }
+
 // impersonal are the types that are about nobody in particular: without a
 // patient, no Consent speaks of them.
 var impersonal = map[string]bool{

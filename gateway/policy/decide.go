@@ -140,6 +140,9 @@ func (s *Session) judge(c *matter, l *label.Labels) verdict {
 		v.reasons = append(first.reasons, v.reasons...)
 		return v
 	}
+	if s.basisVoid != "" {
+		first.reasons = append(first.reasons, Reason{Rule: "basis/void", Effect: "deny", Detail: s.basisVoid})
+	}
 	return verdict{reasons: first.reasons}
 }
 

@@ -15,32 +15,47 @@ import (
 type Options struct {
 	// Law is the rules of the jurisdiction; nil: USFederal.
 	Law *Law
+	// Directory lists types that are about nobody in particular (Practitioner,
+	// Organization …) and may be read by whoever has a scope for them, so that
+	// the people whom a permitted CareTeam names can be reached. A record that
+	// is labelled, or that comes from a Part 2 program, is not among them. Types
+	// that are about persons are ignored. Empty: such resources need a ground
+	// like any other.
+	Directory []string
 }
 
 // An Engine decides by one Law. It is immutable and safe for concurrent use.
-type Engine struct{ law *Law }
+type Engine struct {
+	law       *Law
+	directory map[string]bool
+}
 
 // New makes an Engine. The Law must not be changed afterwards.
 func New(o Options) *Engine {
 	if o.Law == nil {
 		o.Law = USFederal()
 	}
-	return &Engine{law: o.Law}
+	e := &Engine{law: o.Law, directory: map[string]bool{}}
+	for _, t := range o.Directory {
+		e.directory[t] = consent.Impersonal(t)
+	}
+	return e
 }
 
 // A Session answers one Request, resource by resource. It is immutable and safe
 // for concurrent use; the Request and what it points at must not be changed.
 type Session struct {
-	law      *Law
-	req      *Request
-	asked    []asked
-	police   bool // the requester is law enforcement
-	basis    *declared
-	basisErr string // why a declared basis is void
-	glass    bool   // the break-glass declaration counts, by 3.6
-	scopes   smart.Scopes
-	launched smart.Scopes // patient/ scopes: for the patient in context only
-	granular bool         // some scope has criteria
+	law       *Law
+	directory map[string]bool
+	req       *Request
+	asked     []asked
+	police    bool // the requester is law enforcement
+	basis     *declared
+	basisVoid string // why a declared basis is void
+	glass     bool   // the break-glass declaration counts, by 3.6
+	scopes    smart.Scopes
+	launched  smart.Scopes // patient/ scopes: for the patient in context only
+	granular  bool         // some scope has criteria
 }
 
 // An asked is one declared purpose with what is compiled for it. Every declared
@@ -57,7 +72,7 @@ func (e *Engine) Begin(req *Request) *Session {
 	if req == nil {
 		return &Session{law: e.law, req: &Request{}}
 	}
-	s := &Session{law: e.law, req: req, police: req.Requester.Police}
+	s := &Session{law: e.law, directory: e.directory, req: req, police: req.Requester.Police}
 	for _, r := range req.Requester.Roles {
 		if terminology.SystemOf(r.System) == terminology.ActorRole && slices.Contains(e.law.Police, r.Code) {
 			s.police = true
@@ -66,7 +81,7 @@ func (e *Engine) Begin(req *Request) *Session {
 	s.readScopes()
 	s.readPurposes()
 	s.glass = s.glassCounts()
-	s.basis, s.basisErr = s.declare(req.LegalBasis)
+	s.basis, s.basisVoid = s.declare(req.LegalBasis)
 	return s
 }
 

@@ -127,6 +127,9 @@ func (s *Session) baseline(c *matter, a *asked, g consent.Need, f *finding) {
 	l := c.datum.Labels
 	switch {
 	case s.ownBaseline(c, g, f):
+	case s.directory[c.subject.Resource.Type()] && !c.subject.Origin.Part2 && c.subject.Patient == "" && !l.Sensitive():
+		f.permitted = true
+		f.reason = Reason{Rule: "baseline/directory", Effect: "permit", Detail: "it is about nobody in particular"}
 	case c.police:
 		if s.req.Direction == PoliceToHealth && len(s.req.Agreements) > 0 && !s.police &&
 			len(l.CJI)+len(l.Sensitivity)+len(l.Law) == 0 {
@@ -139,6 +142,8 @@ func (s *Session) baseline(c *matter, a *asked, g consent.Need, f *finding) {
 		f.reason = Reason{Rule: "baseline/police", Effect: "deny", Citation: "45 CFR 164.502(a), 164.512(f)", Detail: "no Consent and no legal basis"}
 	case !a.baseline || !s.req.Requester.TreatingProvider:
 		f.reason = Reason{Rule: "baseline/none", Effect: "deny", Citation: "45 CFR 164.502(a)", Detail: "not a treating provider asking for treatment, payment or operations"}
+	case c.datum.PersonUnknown():
+		f.reason = Reason{Rule: "baseline/unknown-person", Effect: "deny", Citation: "45 CFR 164.502(a)", Detail: "whom it is about is not known, so neither is a treatment relationship"}
 	case g&consent.Part2 != 0:
 		f.reason = gatePart2
 	case g&consent.PsychotherapyNote != 0:

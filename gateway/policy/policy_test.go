@@ -188,3 +188,46 @@ func TestAConditionOnABasisFailsOnAnotherKindOfValue(t *testing.T) {
 		t.Error("the requester's organisation attests")
 	}
 }
+
+func TestADirectoryIsOpenOnlyWhereSet(t *testing.T) {
+	raw := `{"resourceType":"Practitioner","id":"x","name":[{"family":"Osei"}]}`
+	labelled := `{"resourceType":"Practitioner","id":"x","meta":{"security":[{"system":"` + tho + `v3-ActCode","code":"SUD"}]}}`
+	o := resource.Origin{Custodian: "Organization/clinic"}
+	decide := func(e *Engine, raw string, o resource.Origin) Effect {
+		s := subjectOf(t, raw, o)
+		s.Patient = ""
+		return e.Begin(officer(newWorld(1))).Decide(s).Effect
+	}
+	open := New(Options{Directory: []string{"Practitioner", "CarePlan"}})
+	for _, c := range []struct {
+		says   string
+		engine *Engine
+		raw    string
+		origin resource.Origin
+		want   Effect
+	}{
+		{"not set", New(Options{}), raw, o, Deny},
+		{"set", open, raw, o, Permit},
+		{"labelled", open, labelled, o, Deny},
+		{"of a Part 2 program", open, raw, resource.Origin{Part2: true}, Deny},
+		{"a type about persons", open, carePlan, o, Deny},
+	} {
+		if got := decide(c.engine, c.raw, c.origin); got != c.want {
+			t.Errorf("%s: %v", c.says, got)
+		}
+	}
+}
+
+func TestARelationshipIsWithSomebodyKnown(t *testing.T) {
+	req := officer(newWorld(1))
+	req.Requester = Requester{TreatingProvider: true}
+	req.Purposes = []label.Code{{System: tho + "v3-ActReason", Code: "TREAT"}}
+	s := subjectOf(t, carePlan, resource.Origin{})
+	if d := New(Options{}).Begin(req).Decide(s); d.Effect != Permit {
+		t.Errorf("of the patient: %+v", d)
+	}
+	s.Patient = ""
+	if d := New(Options{}).Begin(req).Decide(s); d.Effect != Deny || d.Reasons[0].Rule != "baseline/unknown-person" {
+		t.Errorf("of nobody knows whom: %+v", d)
+	}
+}

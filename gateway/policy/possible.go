@@ -7,8 +7,9 @@ import (
 
 // Possible says whether anything of the person that comes from o could be
 // permitted: false means that asking the system would be a disclosure for
-// nothing. It errs towards true: whenever Decide could permit a resource of
-// that origin, Possible is true.
+// nothing. It errs towards true: whenever Decide could permit a resource about
+// the person of that origin, Possible is true. What a directory opens is not
+// the person's and does not count.
 func (s *Session) Possible(o resource.Origin) bool {
 	if len(s.scopes)+len(s.launched) == 0 || len(s.asked) == 0 {
 		return false

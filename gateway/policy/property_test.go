@@ -160,7 +160,7 @@ func TestLessConsentNeverShowsPoliceMore(t *testing.T) {
 		if before > 0 {
 			granted++
 		}
-		what := ""
+		var what string
 		switch w.IntN(3) {
 		case 0:
 			what = "one more Consent that denies"
