@@ -1,0 +1,285 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+)
+
+// A way is one of the processes that can be asked for the same thing.
+type way struct {
+	name    string
+	host    string
+	pid     int
+	request func(client, turn int) request // the turn-th request of a client
+}
+
+// rounds are what each way took, by name, one load for each round.
+type rounds map[string][]*load
+
+// compare sends the same load to each way in turn, round after round.
+func (b *bench) compare(ctx context.Context, ways []way, clients int) (rounds, error) {
+	out := rounds{}
+	for r := range b.pace.pairs {
+		for i := range ways {
+			w := ways[(i+r)%len(ways)] // nobody is always first
+			requests := make([][]request, clients)
+			for c := range requests {
+				for turn := range entries {
+					requests[c] = append(requests[c], w.request(c, turn))
+				}
+			}
+			l, err := drive(ctx, w.host, w.pid, requests, b.pace.window)
+			if err != nil {
+				return nil, fmt.Errorf("%s, %d clients: %w", w.name, clients, err)
+			}
+			out[w.name] = append(out[w.name], l)
+		}
+	}
+	return out, nil
+}
+
+// each picks one number out of every round of a way.
+func (r rounds) each(name string, f func(*load) number) []number {
+	var out []number
+	for _, l := range r[name] {
+		out = append(out, f(l))
+	}
+	return out
+}
+
+func p50(l *load) number  { return number(l.p50.Seconds() * 1e3) }
+func p99(l *load) number  { return number(l.p99.Seconds() * 1e3) }
+func cost(l *load) number { return l.perRequest() }
+
+func (r rounds) requests(name string) (n int) {
+	for _, l := range r[name] {
+		n += l.n
+	}
+	return n
+}
+
+var loadColumns = []column{{"n", 0}, {"p50 ms", 2}, {"p99 ms", 2}, {"added p50 ms", 2}, {"added p99 ms", 2}, {"req/s", 0}, {"CPU µs/req", 0}}
+
+const (
+	direct       = "upstream directly"
+	reverseProxy = "ReverseProxy"
+	gateway      = "gateway"
+	noConsents   = "gateway, system without Consents"
+)
+
+// addLines puts the ways of one comparison into the table.
+func addLines(t *table, r rounds, ways []way, clients int, base string) {
+	for _, w := range ways {
+		added50, added99 := missing, missing
+		if base != "" && w.name != base {
+			added50 = median(pairwise(r.each(w.name, p50), r.each(base, p50), difference))
+			added99 = median(pairwise(r.each(w.name, p99), r.each(base, p99), difference))
+		}
+		t.add(fmt.Sprintf("%d clients: %s", clients, w.name), number(r.requests(w.name)), median(r.each(w.name, p50)), median(r.each(w.name, p99)),
+			added50, added99, median(r.each(w.name, (*load).rate)), median(r.each(w.name, cost)))
+	}
+}
+
+// noteRatio says what a way costs against another.
+func noteRatio(t *table, r rounds, clients int, a, b string) []number {
+	costs := pairwise(r.each(a, cost), r.each(b, cost), ratio)
+	if !median(costs).known() {
+		t.note("%d clients: CPU was not measured on this system.", clients)
+		return costs
+	}
+	t.note("%d clients: CPU %s / %s = %s; req/s = %s.", clients, a, b, span(costs), span(pairwise(r.each(a, (*load).rate), r.each(b, (*load).rate), ratio)))
+	return costs
+}
+
+var observationMark = []byte(`"resourceType":"Observation"`)
+
+// measureReads reads one Observation of a connected system.
+func measureReads(ctx context.Context, b *bench) error {
+	w, err := b.need(ctx)
+	if err != nil {
+		return err
+	}
+	t := b.report.table("Brokered read of one Observation (1.2 kB)", "clients, way", loadColumns...)
+	for _, clients := range b.pace.clients {
+		token, err := w.bearer(ctx)
+		if err != nil {
+			return err
+		}
+		straight := func(g group, host string) func(int, int) request {
+			return func(c, turn int) request {
+				id := g.remote(c)
+				return get(host, fmt.Sprintf("%s/Observation/obs-%s-%02d", g.path, id, turn), "", &answer{status: http.StatusOK, type_: observationMark, count: 1, exact: observation(id, turn)})
+			}
+		}
+		through := func(g group) func(int, int) request {
+			return func(c, turn int) request {
+				id := w.known[g.own(c)][turn]
+				return get(w.listen, "/fhir/Observation/"+id, token, &answer{status: http.StatusOK, type_: observationMark, count: 1,
+					needles: [][]byte{[]byte(`"id":"` + id + `"`), []byte(fmt.Sprintf(`"value":"%s-%02d"`, g.remote(c), turn)), []byte(weight(turn))}})
+			}
+		}
+		ways := []way{
+			{direct, w.source, w.upstream.pid(), straight(plain, w.source)},
+			{reverseProxy, w.proxied, w.proxy.pid(), straight(plain, w.proxied)},
+			{noConsents, w.listen, w.gateway.pid(), through(plain)},
+			{gateway, w.listen, w.gateway.pid(), through(listening)},
+		}
+		if err := b.brokered(ctx, t, ways, clients); err != nil {
+			return err
+		}
+	}
+	noteWays(t)
+	return b.profileLoad(ctx, "read", func(clients int) ([][]request, error) { return w.brokeredReads(ctx, plain, clients) })
+}
+
+func (w *world) brokeredReads(ctx context.Context, g group, clients int) ([][]request, error) {
+	token, err := w.bearer(ctx)
+	if err != nil {
+		return nil, err
+	}
+	out := make([][]request, clients)
+	for c := range out {
+		for turn := range entries {
+			id := w.known[g.own(c)][turn]
+			out[c] = append(out[c], get(w.listen, "/fhir/Observation/"+id, token, &answer{status: http.StatusOK, type_: observationMark, count: 1, needles: [][]byte{[]byte(weight(turn))}}))
+		}
+	}
+	return out, nil
+}
+
+// measureSearches searches all Observations of a person: 20.
+func measureSearches(ctx context.Context, b *bench) error {
+	w, err := b.need(ctx)
+	if err != nil {
+		return err
+	}
+	t := b.report.table(fmt.Sprintf("Brokered search, %d entries (%.0f kB)", entries, float64(len(searchset("http://"+w.source+plain.path, plain.remote(0))))/1e3), "clients, way", loadColumns...)
+	for _, clients := range b.pace.clients {
+		token, err := w.bearer(ctx)
+		if err != nil {
+			return err
+		}
+		ways := []way{
+			{direct, w.source, w.upstream.pid(), w.plainSearch(w.source)},
+			{reverseProxy, w.proxied, w.proxy.pid(), w.plainSearch(w.proxied)},
+			{noConsents, w.listen, w.gateway.pid(), w.brokeredSearch(plain, token)},
+			{gateway, w.listen, w.gateway.pid(), w.brokeredSearch(listening, token)},
+		}
+		if err := b.brokered(ctx, t, ways, clients); err != nil {
+			return err
+		}
+	}
+	noteWays(t)
+	return b.profileLoad(ctx, "search", func(clients int) ([][]request, error) {
+		token, err := w.bearer(ctx)
+		if err != nil {
+			return nil, err
+		}
+		f := w.brokeredSearch(plain, token)
+		out := make([][]request, clients)
+		for c := range out {
+			out[c] = []request{f(c, 0)}
+		}
+		return out, nil
+	})
+}
+
+// plainSearch asks the upstream, straight or through the proxy.
+func (w *world) plainSearch(host string) func(int, int) request {
+	return func(c, _ int) request {
+		id := plain.remote(c)
+		return get(host, plain.path+"/Observation?patient="+id, "", &answer{status: http.StatusOK, type_: observationMark, count: entries, exact: searchset("http://"+w.source+plain.path, id)})
+	}
+}
+
+// brokeredSearch asks the gateway. The answer has to hold each id and each value.
+func (w *world) brokeredSearch(g group, token string) func(int, int) request {
+	return func(c, _ int) request {
+		a := &answer{status: http.StatusOK, type_: observationMark, count: entries}
+		for k, id := range w.known[g.own(c)] {
+			a.needles = append(a.needles, []byte(`"id":"`+id+`"`), []byte(weight(k)))
+		}
+		return get(w.listen, "/fhir/Observation?patient=Patient/"+g.own(c), token, a)
+	}
+}
+
+func (b *bench) brokered(ctx context.Context, t *table, ways []way, clients int) error {
+	r, err := b.compare(ctx, ways, clients)
+	if err != nil {
+		return err
+	}
+	addLines(t, r, ways, clients, direct)
+	noteRatio(t, r, clients, noConsents, reverseProxy)
+	noteRatio(t, r, clients, gateway, reverseProxy)
+	return nil
+}
+
+func noteWays(t *table) {
+	t.note("Every client asks about persons of its own, so that no two requests share one answer. “%s”: the connected system is configured as one that keeps no Consents, so one request to it answers one; “%s”: it is asked for the person's Consents each time as well, as is the default. The load, the upstream and the proxy share the machine.", noConsents, gateway)
+}
+
+// measureOwn reads Patients of the gateway's own store, against ReverseProxy on
+// the same bytes.
+func measureOwn(ctx context.Context, b *bench) error {
+	w, err := b.need(ctx)
+	if err != nil {
+		return err
+	}
+	const asItComes = "ReverseProxy as it comes"
+	t := b.report.table(fmt.Sprintf("Patient read from the own store (%s bytes)", number(len(patient(stored.own(0)))).text(0)), "clients, way", loadColumns...)
+	mark := []byte(`"resourceType":"Patient"`)
+	var worst number
+	for _, clients := range b.pace.clients {
+		token, err := w.bearer(ctx)
+		if err != nil {
+			return err
+		}
+		straight := func(host string) func(int, int) request {
+			return func(c, turn int) request {
+				id := stored.own((c + turn) % people)
+				return get(host, stored.path+"/Patient/"+id, "", &answer{status: http.StatusOK, type_: mark, count: 1, exact: patient(id)})
+			}
+		}
+		ways := []way{
+			{direct, w.source, w.upstream.pid(), straight(w.source)},
+			{asItComes, w.bareAt, w.bare.pid(), straight(w.bareAt)},
+			{reverseProxy, w.proxied, w.proxy.pid(), straight(w.proxied)},
+			{gateway, w.listen, w.gateway.pid(), w.ownRead(token)},
+		}
+		r, err := b.compare(ctx, ways, clients)
+		if err != nil {
+			return err
+		}
+		addLines(t, r, ways, clients, direct)
+		worst = max(worst, median(noteRatio(t, r, clients, gateway, reverseProxy)))
+		noteRatio(t, r, clients, gateway, asItComes)
+	}
+	t.note("The gateway verifies the token, reads Patient and Consents from its store, labels, decides, enforces, and writes the audit record to the disk before the answer leaves. “%s” is httputil.ReverseProxy with a connection pool for all clients and pooled buffers; “%s” has the default pool of two.", reverseProxy, asItComes)
+	if worst.known() {
+		b.report.goal("authenticated, decided, audited Patient read", "≤ 1.0 × the CPU of ReverseProxy", worst <= 1, "%.2f × at most", worst)
+	}
+	return b.profileLoad(ctx, "own", func(clients int) ([][]request, error) {
+		token, err := w.bearer(ctx)
+		if err != nil {
+			return nil, err
+		}
+		f := w.ownRead(token)
+		out := make([][]request, clients)
+		for c := range out {
+			for turn := range entries {
+				out[c] = append(out[c], f(c, turn))
+			}
+		}
+		return out, nil
+	})
+}
+
+// ownRead reads a Patient of the own store.
+func (w *world) ownRead(token string) func(int, int) request {
+	return func(c, turn int) request {
+		id := stored.own((c + turn) % people)
+		return get(w.listen, "/fhir/Patient/"+id, token, &answer{status: http.StatusOK, type_: []byte(`"resourceType":"Patient"`), count: 1,
+			needles: [][]byte{[]byte(`"id":"` + id + `"`), []byte(`"value":"mrn-` + id + `"`), []byte(`"_birthDate":{"extension":[{"url":"http://hl7.org/fhir/StructureDefinition/patient-birthTime"`)}})
+	}
+}
