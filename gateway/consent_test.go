@@ -171,3 +171,26 @@ func TestOfSeveralConditionalCreatesOneWins(t *testing.T) {
 		t.Errorf("on file: %v", got)
 	}
 }
+
+// What a consent opens can be followed to the people it names, and no further.
+func TestStaffOfAPermittedPlanCanBeReached(t *testing.T) {
+	c := newCounty(t)
+	c.populate()
+	c.ehr.set(false, 0, remote, strings.Replace(plan, `"subject"`, `"author":{"reference":"Practitioner/jo"},"subject"`, 1),
+		`{"resourceType":"Practitioner","id":"jo","telecom":[{"system":"phone","value":"555-0100"}]}`, `{"resourceType":"Practitioner","id":"other"}`)
+	created(t, c.do("clinician", http.MethodPost, "Consent", release, asFHIR))
+	a := c.get("officer", "CarePlan?patient=Patient/p1")
+	if len(a.ids(t)) != 1 {
+		t.Fatalf("plan: %s", a)
+	}
+	jo, _ := c.ids.Opaque("ehr", "Practitioner", "jo")
+	other, _ := c.ids.Opaque("ehr", "Practitioner", "other")
+	if b := c.get("officer", "Practitioner/"+jo); b.status != http.StatusOK || !strings.Contains(b.body, "555-0100") {
+		t.Errorf("the plan's author: %s", b)
+	}
+	for who, id := range map[string]string{"officer": other, "deputy": jo} {
+		if b := c.get(who, "Practitioner/"+id); b.status != http.StatusNotFound {
+			t.Errorf("%s reads %s: %s", who, id, b)
+		}
+	}
+}

@@ -199,7 +199,7 @@ func newCounty(t *testing.T) *county {
 		Base: "http://gateway.test/fhir", SiteKey: []byte(siteKey), Store: c.store, Facts: c.store, Verifier: c.tokens,
 		Discovery: smart.Discovery{TokenEndpoint: "http://gateway.test/oauth/token", Algorithms: []string{"ES384"}, Scopes: []string{"system/*.rs"}},
 		Directory: directory, Identity: c.links, IDs: c.ids, Broker: b, Labeller: label.New(label.Options{}),
-		Policy: policy.New(policy.Options{}), Audit: c.trail,
+		Policy: policy.New(policy.Options{Directory: []string{"Practitioner", "Organization"}}), Audit: c.trail,
 	})
 	c.must(err)
 	c.login("officer", "pd", true, "law-enforcement-officer", "https://handoff-health.github.io/fhir/CodeSystem/purpose-of-use|CRISIS", "system/*.rs")

@@ -62,12 +62,7 @@ func locateInstance(ctx context.Context, s *Server, x *exchange) error {
 		return outcome.NotFound(fmt.Errorf("%q is not an id", x.req.ID))
 	}
 	if s.o.IDs.IsOpaque(x.req.ID) {
-		ref, err := s.subjectOf(ctx, x.req.Type, x.req.ID)
-		if err != nil {
-			return err
-		}
-		x.person, err = s.gatherer.Person(ctx, ref)
-		return err
+		return s.locateOpaque(ctx, x)
 	}
 	k := store.Key{Type: x.req.Type, ID: x.req.ID}
 	var rec *store.Record
@@ -93,6 +88,37 @@ func locateInstance(ctx context.Context, s *Server, x *exchange) error {
 	x.candidates = []*candidate{c}
 	if x.version > 0 {
 		return s.headOf(ctx, x, k)
+	}
+	return nil
+}
+
+// locateOpaque finds the person of a connected system's resource: of several
+// (staff, places), the first of whom anything may go to this caller.
+func (s *Server) locateOpaque(ctx context.Context, x *exchange) error {
+	refs, err := s.subjectsOf(ctx, x.req.Type, x.req.ID)
+	if err != nil {
+		return err
+	}
+	for _, ref := range refs {
+		p, err := s.gatherer.Person(ctx, ref)
+		if err != nil {
+			return err
+		}
+		x.person = p
+		if len(refs) == 1 {
+			return nil
+		}
+		st, err := s.stand(ctx, x, p)
+		if err != nil {
+			return err
+		}
+		key, _, ok, err := s.o.IDs.Resolve(ctx, x.req.Type, x.req.ID)
+		if err != nil {
+			return err
+		}
+		if o, known := s.o.Directory.Origin(key); ok && known && s.session(x, st, o).Possible(o) {
+			return nil
+		}
 	}
 	return nil
 }

@@ -4,83 +4,115 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"github.com/handoff-health/handoff/fhir/outcome"
+	"github.com/handoff-health/handoff/fhir/resource"
 	"github.com/handoff-health/handoff/fhir/store"
+	"github.com/handoff-health/handoff/gateway/upstream"
 )
 
 // subjectPrefix starts the facts that say whom a connected system's resource is
 // about. They are written when a resource goes out for the first time, so that
-// a later read of its id is judged for its person before the system is asked.
+// a later read of its id is judged for a person before the system is asked.
 const subjectPrefix = "subject/"
 
-// subjects remembers facts that are written already.
+// subjects remembers which facts are written already.
 type subjects struct {
 	mu   sync.Mutex
-	seen map[string]string
+	seen map[string]bool
 }
 
 const maxSubjects = 1 << 16
 
-func (m *subjects) get(ref string) (string, bool) {
+func (m *subjects) has(key string) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	v, ok := m.seen[ref]
-	return v, ok
+	return m.seen[key]
 }
 
-func (m *subjects) put(ref, patient string) {
+func (m *subjects) put(key string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.seen == nil || len(m.seen) >= maxSubjects {
-		m.seen = map[string]string{}
+		m.seen = map[string]bool{}
 	}
-	m.seen[ref] = patient
+	m.seen[key] = true
 }
 
-// subjectOf returns the Patient reference of the person that a connected
-// system's resource is about. An id that never went out is absent.
-func (s *Server) subjectOf(ctx context.Context, typ, id string) (string, error) {
+// maxStaffed bounds how many persons are tried for one staff member or place.
+const maxStaffed = 32
+
+// subjectsOf returns the Patient references of the persons under whom a
+// connected system's resource has gone out: one for a resource about somebody,
+// several for staff and places. An id that never went out is absent.
+func (s *Server) subjectsOf(ctx context.Context, typ, id string) ([]string, error) {
 	ref := typ + "/" + id
 	if typ == "Patient" {
-		return ref, nil
+		return []string{ref}, nil
 	}
-	if p, ok := s.subjects.get(ref); ok {
-		return p, nil
-	}
-	f, err := s.o.Facts.Get(ctx, subjectPrefix+ref)
-	if errors.Is(err, store.ErrNotFound) {
-		return "", outcome.NotFound(err)
-	}
+	facts, err := s.o.Facts.Scan(ctx, subjectPrefix+ref+"/", "", maxStaffed)
 	if err != nil {
-		return "", fmt.Errorf("subject of an id: %w", err)
+		return nil, fmt.Errorf("subject of an id: %w", err)
 	}
-	s.subjects.put(ref, string(f.Value))
-	return string(f.Value), nil
+	if len(facts) == 0 {
+		return nil, outcome.NotFound(errors.New("the id never went out"))
+	}
+	var out []string
+	for _, f := range facts {
+		out = append(out, "Patient/"+strings.TrimPrefix(f.Key, subjectPrefix+ref+"/"))
+	}
+	return out, nil
 }
 
-// remember stores whom the kept resources of connected systems are about.
+// remember stores under whom the kept resources of connected systems, and the
+// staff and places that they name, have gone out.
 func (s *Server) remember(ctx context.Context, x *exchange) error {
-	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(32) // side by side, so that the store may commit them together
+	var keys []string
 	for _, c := range x.kept {
-		ref, patient := c.reference(), c.subject.Patient
-		if c.record != nil || patient == "" || c.resource.Type() == "Patient" {
+		if c.record != nil || c.subject.Patient == "" {
 			continue
 		}
-		if known, ok := s.subjects.get(ref); ok && known == patient {
-			continue
+		patient := strings.TrimPrefix(c.subject.Patient, "Patient/")
+		note := func(ref string) {
+			if key := subjectPrefix + ref + "/" + patient; !s.subjects.has(key) {
+				keys = append(keys, key)
+			}
 		}
+		if c.resource.Type() != "Patient" {
+			note(c.reference())
+		}
+		c.final.Root().Descend(func(n resource.Node) bool {
+			if n.Kind() == resource.Object {
+				_, typ, id, ok := resource.SplitReference(n.Get("reference").Text())
+				if ok && upstream.IsAdministrative(typ) && s.o.IDs.IsOpaque(id) {
+					note(typ + "/" + id)
+				}
+			}
+			return true
+		})
+	}
+	return s.subjects.store(ctx, s.o.Facts, keys)
+}
+
+// store writes the facts side by side, so that the store may commit them
+// together.
+func (m *subjects) store(ctx context.Context, facts store.Facts, keys []string) error {
+	slices.Sort(keys)
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(32)
+	for _, key := range slices.Compact(keys) {
 		g.Go(func() error {
-			_, err := s.o.Facts.PutIfAbsent(ctx, subjectPrefix+ref, []byte(patient), time.Time{})
+			_, err := facts.PutIfAbsent(ctx, key, nil, time.Time{})
 			if err != nil && !errors.Is(err, store.ErrExists) {
 				return fmt.Errorf("subject of an id: %w", err)
 			}
-			s.subjects.put(ref, patient)
+			m.put(key)
 			return nil
 		})
 	}

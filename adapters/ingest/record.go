@@ -13,6 +13,7 @@ import (
 	"github.com/handoff-health/handoff/adapters/flow"
 	"github.com/handoff-health/handoff/fhir/resource"
 	"github.com/handoff-health/handoff/fhir/store"
+	"github.com/handoff-health/handoff/fhir/terminology"
 	"github.com/handoff-health/handoff/mappings"
 )
 
@@ -234,6 +235,9 @@ func (p *Pipeline) prepare(res *mappings.Result) ([]store.Record, *mappings.Issu
 		if err != nil || r.Type() != x.Type || r.ID() != x.ID {
 			return nil, bad("invalid-resource", "the mapping made a %s that cannot be read", x.Type)
 		}
+		if isTest(r) {
+			return nil, bad("test-record", "a test or training record: nothing of it is kept")
+		}
 		if p.Validator != nil {
 			if problems := p.Validator.Validate(r); len(problems) > 0 {
 				return nil, bad("invalid-resource", "the mapping made a %s that is not valid: %s", x.Type, problems[0])
@@ -253,6 +257,17 @@ func (p *Pipeline) prepare(res *mappings.Result) ([]store.Record, *mappings.Issu
 		out[i] = rec
 	}
 	return out, nil
+}
+
+// isTest says whether a mapping labelled a resource as test data (HTEST). Such
+// data are converted, so that an integrator can see them, and never stored.
+func isTest(r *resource.Resource) bool {
+	for c := range r.Root().Get("meta").All("security") {
+		if c.Get("code").Is("HTEST") && terminology.SystemOf(c.Get("system").Text()) == terminology.ActReason {
+			return true
+		}
+	}
+	return false
 }
 
 // link tells the linker about the Patients that changed.

@@ -76,7 +76,7 @@ func assemble(ctx context.Context, c *config.Config, log *slog.Logger) (_ *runni
 			Scopes: append(smart.SupportedScopes(smart.Read|smart.Search, gateway.Served()...), "system/Consent.cruds"),
 		},
 		Directory: g.directory, Identity: g.links, IDs: g.ids, Broker: b,
-		Labeller: g.labeller, Policy: policy.New(policy.Options{}), Audit: g.trail,
+		Labeller: g.labeller, Policy: policy.New(policy.Options{Directory: []string{"Practitioner", "PractitionerRole", "Organization"}}), Audit: g.trail,
 		Other:  map[string]http.Handler{tokenPath: token, "/healthz": http.HandlerFunc(healthy), "/readyz": ready(g)},
 		Logger: log,
 	})

@@ -18,7 +18,8 @@ type Options struct {
 	// Directory lists types that are about nobody in particular (Practitioner,
 	// Organization …) and may be read by whoever has a scope for them, so that
 	// the people whom a permitted CareTeam names can be reached. A record that
-	// is labelled, or that comes from a Part 2 program, is not among them. Types
+	// is labelled, or that comes from a Part 2 program or from police (whose
+	// officers' names go out under an agreement only), is not among them. Types
 	// that are about persons are ignored. Empty: such resources need a ground
 	// like any other.
 	Directory []string

@@ -127,7 +127,7 @@ func (s *Session) baseline(c *matter, a *asked, g consent.Need, f *finding) {
 	l := c.datum.Labels
 	switch {
 	case s.ownBaseline(c, g, f):
-	case s.directory[c.subject.Resource.Type()] && !c.subject.Origin.Part2 && c.subject.Patient == "" && !l.Sensitive():
+	case s.directory[c.subject.Resource.Type()] && !c.subject.Origin.Part2 && !c.police && c.subject.Patient == "" && !l.Sensitive():
 		f.permitted = true
 		f.reason = Reason{Rule: "baseline/directory", Effect: "permit", Detail: "it is about nobody in particular"}
 	case c.police:
