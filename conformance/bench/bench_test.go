@@ -28,7 +28,7 @@ func TestResourcesHaveTheSizesThatTheTableNames(t *testing.T) {
 		raw      []byte
 		min, max int
 	}{
-		{"Observation", observation("e07", 7), 1100, 1700},
+		{"Observation", ehr.observation(7, 7), 1100, 1700},
 		{"Condition", condition("e07"), 1100, 1700},
 		{"Patient", patient("own-s07"), 3390, 3410},
 	} {
@@ -40,7 +40,7 @@ func TestResourcesHaveTheSizesThatTheTableNames(t *testing.T) {
 
 func TestWrongAnswersAreTold(t *testing.T) {
 	want := &answer{status: 200, type_: observationMark, count: 1, needles: [][]byte{[]byte(weight(3))}}
-	good := observation("e01", 3)
+	good := ehr.observation(1, 3)
 	if err := want.check(200, good); err != nil {
 		t.Error(err)
 	}
@@ -49,7 +49,7 @@ func TestWrongAnswersAreTold(t *testing.T) {
 		body   []byte
 	}{
 		"another status": {404, good},
-		"another value":  {200, observation("e01", 4)},
+		"another value":  {200, ehr.observation(1, 4)},
 		"two entries":    {200, append(append([]byte{}, good...), good...)},
 		"nothing":        {200, nil},
 	} {

@@ -65,7 +65,8 @@ const (
 	direct       = "upstream directly"
 	reverseProxy = "ReverseProxy"
 	gateway      = "gateway"
-	noConsents   = "gateway, system without Consents"
+	throughLab   = "gateway, laboratory"
+	throughEHR   = "gateway, EHR"
 )
 
 // addLines puts the ways of one comparison into the table.
@@ -109,7 +110,7 @@ func measureReads(ctx context.Context, b *bench) error {
 		straight := func(g group, host string) func(int, int) request {
 			return func(c, turn int) request {
 				id := g.remote(c)
-				return get(host, fmt.Sprintf("%s/Observation/obs-%s-%02d", g.path, id, turn), "", &answer{status: http.StatusOK, type_: observationMark, count: 1, exact: observation(id, turn)})
+				return get(host, fmt.Sprintf("%s/Observation/obs-%s-%02d", g.path, id, turn), "", &answer{status: http.StatusOK, type_: observationMark, count: 1, exact: g.observation(c, turn)})
 			}
 		}
 		through := func(g group) func(int, int) request {
@@ -120,17 +121,17 @@ func measureReads(ctx context.Context, b *bench) error {
 			}
 		}
 		ways := []way{
-			{direct, w.source, w.upstream.pid(), straight(plain, w.source)},
-			{reverseProxy, w.proxied, w.proxy.pid(), straight(plain, w.proxied)},
-			{noConsents, w.listen, w.gateway.pid(), through(plain)},
-			{gateway, w.listen, w.gateway.pid(), through(listening)},
+			{direct, w.source, w.upstream.pid(), straight(laboratory, w.source)},
+			{reverseProxy, w.proxied, w.proxy.pid(), straight(laboratory, w.proxied)},
+			{throughLab, w.listen, w.gateway.pid(), through(laboratory)},
+			{throughEHR, w.listen, w.gateway.pid(), through(ehr)},
 		}
 		if err := b.brokered(ctx, t, ways, clients); err != nil {
 			return err
 		}
 	}
 	noteWays(t)
-	return b.profileLoad(ctx, "read", func(clients int) ([][]request, error) { return w.brokeredReads(ctx, plain, clients) })
+	return b.profileLoad(ctx, "read", func(clients int) ([][]request, error) { return w.brokeredReads(ctx, laboratory, clients) })
 }
 
 func (w *world) brokeredReads(ctx context.Context, g group, clients int) ([][]request, error) {
@@ -154,17 +155,17 @@ func measureSearches(ctx context.Context, b *bench) error {
 	if err != nil {
 		return err
 	}
-	t := b.report.table(fmt.Sprintf("Brokered search, %d entries (%.0f kB)", entries, float64(len(searchset("http://"+w.source+plain.path, plain.remote(0))))/1e3), "clients, way", loadColumns...)
+	t := b.report.table(fmt.Sprintf("Brokered search, %d entries (%.0f kB)", entries, float64(len(laboratory.searchset("http://"+w.source, 0)))/1e3), "clients, way", loadColumns...)
 	for _, clients := range b.pace.clients {
 		token, err := w.bearer(ctx)
 		if err != nil {
 			return err
 		}
 		ways := []way{
-			{direct, w.source, w.upstream.pid(), w.plainSearch(w.source)},
-			{reverseProxy, w.proxied, w.proxy.pid(), w.plainSearch(w.proxied)},
-			{noConsents, w.listen, w.gateway.pid(), w.brokeredSearch(plain, token)},
-			{gateway, w.listen, w.gateway.pid(), w.brokeredSearch(listening, token)},
+			{direct, w.source, w.upstream.pid(), w.directSearch(w.source)},
+			{reverseProxy, w.proxied, w.proxy.pid(), w.directSearch(w.proxied)},
+			{throughLab, w.listen, w.gateway.pid(), w.brokeredSearch(laboratory, token)},
+			{throughEHR, w.listen, w.gateway.pid(), w.brokeredSearch(ehr, token)},
 		}
 		if err := b.brokered(ctx, t, ways, clients); err != nil {
 			return err
@@ -176,7 +177,7 @@ func measureSearches(ctx context.Context, b *bench) error {
 		if err != nil {
 			return nil, err
 		}
-		f := w.brokeredSearch(plain, token)
+		f := w.brokeredSearch(laboratory, token)
 		out := make([][]request, clients)
 		for c := range out {
 			out[c] = []request{f(c, 0)}
@@ -185,11 +186,11 @@ func measureSearches(ctx context.Context, b *bench) error {
 	})
 }
 
-// plainSearch asks the upstream, straight or through the proxy.
-func (w *world) plainSearch(host string) func(int, int) request {
+// directSearch asks the upstream, straight or through the proxy.
+func (w *world) directSearch(host string) func(int, int) request {
 	return func(c, _ int) request {
-		id := plain.remote(c)
-		return get(host, plain.path+"/Observation?patient="+id, "", &answer{status: http.StatusOK, type_: observationMark, count: entries, exact: searchset("http://"+w.source+plain.path, id)})
+		id := laboratory.remote(c)
+		return get(host, laboratory.path+"/Observation?patient="+id, "", &answer{status: http.StatusOK, type_: observationMark, count: entries, exact: laboratory.searchset("http://"+w.source, c)})
 	}
 }
 
@@ -210,13 +211,13 @@ func (b *bench) brokered(ctx context.Context, t *table, ways []way, clients int)
 		return err
 	}
 	addLines(t, r, ways, clients, direct)
-	noteRatio(t, r, clients, noConsents, reverseProxy)
-	noteRatio(t, r, clients, gateway, reverseProxy)
+	noteRatio(t, r, clients, throughLab, reverseProxy)
+	noteRatio(t, r, clients, throughEHR, reverseProxy)
 	return nil
 }
 
 func noteWays(t *table) {
-	t.note("Every client asks about persons of its own, so that no two requests share one answer. “%s”: the connected system is configured as one that keeps no Consents, so one request to it answers one; “%s”: it is asked for the person's Consents each time as well, as is the default. The load, the upstream and the proxy share the machine.", noConsents, gateway)
+	t.note("Every client asks about persons of its own, so that no two requests share one answer. “%s”: one request to the system answers one to the gateway, the same bytes as in the two lines above it. “%s”: as a connected EHR is by default. It is asked for the person's Consents each time, and for the Encounter that the Observations refer to, since a reference goes out only if its target may. Load, upstream and proxy share the machine.", throughLab, throughEHR)
 }
 
 // measureOwn reads Patients of the gateway's own store, against ReverseProxy on

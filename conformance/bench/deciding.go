@@ -30,7 +30,7 @@ func judgedResources() []judged {
 	var out []judged
 	for _, n := range []int{1, 10, 100} {
 		out = append(out,
-			judged{"Observation", observation("p1", 7), "Patient/p1", n},
+			judged{"Observation", observation("p1", 7, "enc-1"), "Patient/p1", n},
 			judged{"Condition", condition("p1"), "Patient/p1", n},
 			judged{"Patient", patient("p1"), "Patient/p1", n},
 		)
@@ -186,6 +186,9 @@ func measureDeciding(ctx context.Context, b *bench) error {
 			median(c.decide), r1, c.decideAllocs, median(c.whole), r2, c.wholeAllocs, median(c.begin))
 	}
 	t.note("n is rounds; in each, json.Valid and the others ran in turn on the same bytes. Times are CPU, the garbage collector's included. Consents are compiled once a request (last column), not once a resource.")
+	if err := b.profileDeciding(); err != nil {
+		return err
+	}
 	b.report.goal("deciding a resource (parse, label, decide)", "≤ 1.5 × json.Valid", decided <= decidingGoal, "at most %.2f ×", decided)
 	b.report.goal("the same with enforcing", "≤ 1.5 × json.Valid", enforced <= decidingGoal, "at most %.2f ×", enforced)
 	return nil

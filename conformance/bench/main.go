@@ -93,7 +93,7 @@ type pace struct {
 
 var (
 	fullPace  = pace{pairs: 5, window: 1200 * time.Millisecond, inside: 300 * time.Millisecond, rows: 100_000, starts: 10, clients: []int{1, 8, 64}}
-	shortPace = pace{pairs: 2, window: 150 * time.Millisecond, inside: 15 * time.Millisecond, rows: 10_000, starts: 2, clients: []int{1, 8, 64}}
+	shortPace = pace{pairs: 2, window: 150 * time.Millisecond, inside: 15 * time.Millisecond, rows: 4_000, starts: 2, clients: []int{1, 8, 64}}
 )
 
 func run(ctx context.Context, args []string, out, log io.Writer) (err error) {

@@ -3,12 +3,14 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime/pprof"
 	"strings"
 	"time"
 )
@@ -49,6 +51,31 @@ func profilingOverlay(dir string) (string, error) {
 	}
 	path := filepath.Join(dir, "overlay.json")
 	return path, os.WriteFile(path, overlay, 0o600)
+}
+
+// profileDeciding profiles deciding a Condition with many Consents, in this
+// process, if profiles are wanted.
+func (b *bench) profileDeciding() (err error) {
+	if b.profile == "" {
+		return nil
+	}
+	d, err := newJudge(judged{"Condition", condition("p1"), "Patient/p1", 100})
+	if err != nil {
+		return err
+	}
+	path := filepath.Join(b.profile, "deciding.pprof")
+	f, err := os.Create(path)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	if err := pprof.StartCPUProfile(f); err != nil {
+		return err
+	}
+	timeOf(max(5*b.pace.inside, time.Second), func() { err = errors.Join(err, d.enforce()) })
+	pprof.StopCPUProfile()
+	b.report.Profiles = append(b.report.Profiles, path)
+	return err
 }
 
 // profileClients is the load under which profiles are taken.

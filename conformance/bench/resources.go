@@ -23,33 +23,55 @@ type group struct {
 }
 
 var (
-	listening = group{"ehr", "e", "/fhir"}     // also keeps Consents: asked for them each time
-	plain     = group{"registry", "f", "/lab"} // keeps none
-	stored    = group{"", "s", "/fhir"}
+	// An EHR: it may keep Consents and is asked for them each time, and its
+	// Observations refer to an Encounter, which is read to know whether the
+	// caller may see that there was one.
+	ehr = group{"ehr", "e", "/fhir"}
+	// A laboratory: it keeps no Consents, and its Observations stand alone.
+	laboratory = group{"lab", "f", "/lab"}
+	stored     = group{"", "s", "/fhir"}
 )
 
 func (g group) remote(n int) string { return fmt.Sprintf("%s%02d", g.letter, n) }
 func (g group) own(n int) string    { return "own-" + g.remote(n) }
 
+// observation is the k-th of the n-th person.
+func (g group) observation(n, k int) []byte {
+	encounter := ""
+	if g == ehr {
+		encounter = "enc-" + g.remote(n)
+	}
+	return observation(g.remote(n), k, encounter)
+}
+
 // observation is one of a person, of about 1.2 kB. Its value ends in a zero,
 // which has to arrive.
-func observation(patient string, k int) []byte {
+func observation(patient string, k int, encounter string) []byte {
+	if encounter != "" {
+		encounter = `"encounter":{"reference":"Encounter/` + encounter + `"},`
+	}
 	return []byte(fmt.Sprintf(`{"resourceType":"Observation","id":"obs-%[1]s-%02[2]d","meta":{"versionId":"3","lastUpdated":"2026-02-%02[3]dT10:15:00.000Z","profile":["http://hl7.org/fhir/us/core/StructureDefinition/us-core-vital-signs"]},`+
 		`"identifier":[{"system":"https://lakeside.example/observations","value":"%[1]s-%02[2]d"}],"status":"final",`+
 		`"category":[{"coding":[{"system":"http://terminology.hl7.org/CodeSystem/observation-category","code":"vital-signs","display":"Vital Signs"}],"text":"Vital Signs"}],`+
 		`"code":{"coding":[{"system":"http://loinc.org","code":"29463-7","display":"Body weight"},{"system":"http://loinc.org","code":"3141-9","display":"Body weight Measured"}],"text":"Body weight"},`+
-		`"subject":{"reference":"Patient/%[1]s","display":"the person"},"encounter":{"reference":"Encounter/enc-%[1]s"},`+
+		`"subject":{"reference":"Patient/%[1]s","display":"the person"},%[5]s`+
 		`"effectiveDateTime":"2026-02-%02[3]dT10:00:00+01:00","issued":"2026-02-%02[3]dT10:14:59.123+01:00",`+
 		`"performer":[{"reference":"Practitioner/nurse-7","display":"Nurse on duty"}],`+
 		`%[4]s,`+
 		`"note":[{"text":"Measured with shoes and clothes on; scale 4 of the ward, last calibrated in January. The person was asked to stand still twice."}],`+
 		`"referenceRange":[{"low":{"value":50.0,"unit":"kg"},"high":{"value":110.0,"unit":"kg"},"text":"not a diagnosis"}]}`,
-		patient, k, 1+k, weight(k)))
+		patient, k, 1+k, weight(k), encounter))
 }
 
 // weight is the known element of an observation.
 func weight(k int) string {
 	return fmt.Sprintf(`"valueQuantity":{"value":7%d.%02d0,"unit":"kg","system":"http://unitsofmeasure.org","code":"kg"}`, k%10, k)
+}
+
+func encounter(patient string) []byte {
+	return []byte(`{"resourceType":"Encounter","id":"enc-` + patient + `","meta":{"versionId":"2","lastUpdated":"2026-02-03T10:15:00.000Z"},"status":"finished",` +
+		`"class":{"system":"http://terminology.hl7.org/CodeSystem/v3-ActCode","code":"AMB"},"subject":{"reference":"Patient/` + patient + `"},` +
+		`"period":{"start":"2026-02-01T09:00:00+01:00","end":"2026-02-01T11:30:00+01:00"}}`)
 }
 
 func condition(patient string) []byte {
@@ -105,14 +127,15 @@ func consentFor(patient, to string, n int) []byte {
 }
 
 // searchset is a page of a person's Observations.
-func searchset(base, patient string) []byte {
+func (g group) searchset(origin string, n int) []byte {
 	var b bytes.Buffer
+	base, patient := origin+g.path, g.remote(n)
 	fmt.Fprintf(&b, `{"resourceType":"Bundle","type":"searchset","total":%d,"link":[{"relation":"self","url":"%s/Observation?patient=%s"}],"entry":[`, entries, base, patient)
 	for k := range entries {
 		if k > 0 {
 			b.WriteByte(',')
 		}
-		fmt.Fprintf(&b, `{"fullUrl":"%s/Observation/obs-%s-%02d","resource":%s,"search":{"mode":"match"}}`, base, patient, k, observation(patient, k))
+		fmt.Fprintf(&b, `{"fullUrl":"%s/Observation/obs-%s-%02d","resource":%s,"search":{"mode":"match"}}`, base, patient, k, g.observation(n, k))
 	}
 	b.WriteString(`]}`)
 	return b.Bytes()

@@ -52,7 +52,7 @@ func serveRole(make func(address string) (http.Handler, error)) error {
 func runUpstream([]string) error {
 	return serveRole(func(address string) (http.Handler, error) {
 		mux := http.NewServeMux()
-		for _, g := range []group{listening, plain} {
+		for _, g := range []group{ehr, laboratory} {
 			mux.Handle(g.path+"/", newMemory(g, "http://"+address))
 		}
 		return mux, nil
@@ -71,10 +71,11 @@ func newMemory(g group, origin string) *memory {
 	m.read[g.path+"/metadata"] = []byte(`{"resourceType":"CapabilityStatement","status":"active","date":"2026-01-01","kind":"instance","fhirVersion":"4.0.1","format":["json"],"rest":[{"mode":"server"}]}`)
 	for n := range people {
 		id := g.remote(n)
-		m.match[id] = searchset(origin+g.path, id)
+		m.match[id] = g.searchset(origin, n)
 		m.read[g.path+"/Patient/"+id] = patient(id)
+		m.read[g.path+"/Encounter/enc-"+id] = encounter(id)
 		for k := range entries {
-			m.read[fmt.Sprintf("%s/Observation/obs-%s-%02d", g.path, id, k)] = observation(id, k)
+			m.read[fmt.Sprintf("%s/Observation/obs-%s-%02d", g.path, id, k)] = g.observation(n, k)
 		}
 		// The same bytes as in the gateway's own store, for the comparison.
 		m.read[g.path+"/Patient/"+stored.own(n)] = patient(stored.own(n))

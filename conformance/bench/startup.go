@@ -82,7 +82,7 @@ func measureMemory(ctx context.Context, b *bench) error {
 		request func(int, int) request
 	}{
 		{"Patient reads from the own store", w.ownRead(token)},
-		{fmt.Sprintf("brokered searches of %d entries", entries), w.brokeredSearch(listening, token)},
+		{fmt.Sprintf("brokered searches of %d entries", entries), w.brokeredSearch(ehr, token)},
 	} {
 		requests := make([][]request, clients)
 		for c := range requests {

@@ -117,7 +117,7 @@ clients:
 systems:
   - {key: adt, kind: feed, organization: clinic, adapter: ehr/hl7v2, recordsConsentFor: [clinic]}
   - {key: ehr, kind: fhir, slug: k, organization: clinic, base: "http://%s%s"}
-  - {key: registry, kind: fhir, slug: w, organization: clinic, base: "http://%s%s", consents: none}
+  - {key: lab, kind: fhir, slug: w, organization: clinic, base: "http://%s%s", consents: none}
 telemetry: {level: warn}
 `
 
@@ -140,7 +140,7 @@ func (w *world) furnish(ctx context.Context) error {
 	if w.listen, err = freePort(); err != nil {
 		return err
 	}
-	text := fmt.Sprintf(settings, w.listen, benchKey, w.source, listening.path, w.source, plain.path)
+	text := fmt.Sprintf(settings, w.listen, benchKey, w.source, ehr.path, w.source, laboratory.path)
 	if err := os.WriteFile(filepath.Join(w.dir, "handoff.yaml"), []byte(text), 0o600); err != nil {
 		return err
 	}
@@ -164,12 +164,12 @@ func (w *world) fillStore(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
-	ids, err := identity.NewIDMap(db, []byte(benchKey), map[string]string{listening.key: "k", plain.key: "w"})
+	ids, err := identity.NewIDMap(db, []byte(benchKey), map[string]string{ehr.key: "k", laboratory.key: "w"})
 	if err != nil {
 		return err
 	}
 	links := identity.NewLinks(db, ids, time.Now)
-	for _, g := range []group{listening, plain, stored} {
+	for _, g := range []group{ehr, laboratory, stored} {
 		for n := range people {
 			own := g.own(n)
 			for _, raw := range [][]byte{patient(own), consentFor(own, "hospital", 0)} {
@@ -298,7 +298,7 @@ func (w *world) fetch(req *http.Request) (*resource.Document, error) {
 // learn asks for every person's Observations once: it reads the answers in full
 // and keeps the ids that the gateway gave.
 func (w *world) learn(ctx context.Context) error {
-	for _, g := range []group{listening, plain} {
+	for _, g := range []group{ehr, laboratory} {
 		for n := range people {
 			token, err := w.bearer(ctx)
 			if err != nil {
