@@ -206,7 +206,7 @@ func TestASearchByFormIsTheSameAsByAddress(t *testing.T) {
 func TestUnknownParametersAreRefused(t *testing.T) {
 	c := newCounty(t)
 	c.populate()
-	for _, query := range []string{"Condition?patient=Patient/p1&pateint=x", "Condition?patient=Patient/p1&_include=Condition:subject", "Condition?patient=Patient/p1&_has:Observation:patient:code=x",
+	for _, query := range []string{"Condition?patient=Patient/p1&no-such=x", "Condition?patient=Patient/p1&_include=Condition:subject", "Condition?patient=Patient/p1&_has:Observation:patient:code=x",
 		"Condition?patient.name=x", "Condition?patient=Patient/p1&onset-date=yesterday"} {
 		if a := c.get("clinician", query); a.status != http.StatusBadRequest || !strings.Contains(a.body, "OperationOutcome") {
 			t.Errorf("%s: %s", query, a)

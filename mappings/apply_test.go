@@ -136,7 +136,7 @@ func TestLimitsBreakOff(t *testing.T) {
 	text := small
 	text = strings.Replace(text, "        when: a != \"\"\n", "        foreach: items(B, \",\")\n", 1)
 	text = strings.Replace(text, "from: A, required", "expr: item, required", 1)
-	m, err := mappings.Load(fstest.MapFS(files(text)), "m.map.yaml", nil)
+	m, err := mappings.Load(files(text), "m.map.yaml", nil)
 	if err != nil {
 		t.Fatal(err)
 	}

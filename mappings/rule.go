@@ -40,7 +40,6 @@ type row struct {
 	source   rowSource
 	paths    []*recordPath
 	expr     *program
-	text     string           // constant of a primitive
 	objects  []*schema.Object // constants of a Complex target
 	texts    []string         // several constants of a repeating primitive
 	ref      string

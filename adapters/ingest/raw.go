@@ -32,8 +32,10 @@ type boxed struct {
 	Reject *adapters.Reject `json:"reject,omitempty"`
 }
 
-// RawStream and RejectStream name the log streams of a system.
-func RawStream(system string) string    { return "ingest/" + system + "/raw" }
+// RawStream names the log stream of a system's raw records.
+func RawStream(system string) string { return "ingest/" + system + "/raw" }
+
+// RejectStream names the log stream of a system's rejected records.
 func RejectStream(system string) string { return "ingest/" + system + "/rejects" }
 
 func newDataKey() ([]byte, error) {

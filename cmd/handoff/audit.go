@@ -192,7 +192,7 @@ var tailFormats = map[string]func(io.Writer, *audit.Record) error{
 	},
 	"json": func(w io.Writer, r *audit.Record) error { return json.NewEncoder(w).Encode(r) },
 	"fhir": func(w io.Writer, r *audit.Record) error {
-		raw, err := audit.AuditEvent(&r.Event)
+		raw, err := audit.Render(&r.Event)
 		if err != nil {
 			return fmt.Errorf("record %d: %w", r.Seq, err)
 		}

@@ -77,7 +77,7 @@ func runDemo(ctx context.Context, o demoOptions, out, log io.Writer) (err error)
 	if err != nil {
 		return fmt.Errorf("demo: %w (another --addr, such as 127.0.0.1:0, may be free)", err)
 	}
-	defer l.Close()
+	defer func() { _ = l.Close() }() // serving closes it too
 	d := &demo{out: out, base: "http://" + l.Addr().String() + "/fhir", keys: map[string]*auth.PrivateKey{}}
 	if d.dir, err = demoFolder(o.data); err != nil {
 		return err

@@ -118,16 +118,16 @@ func (t *tour) consent(ctx context.Context) error {
 		return err
 	}
 	t.command(`CONSENT=$(curl -s -o /dev/null -D - -H "Authorization: Bearer $CLINIC" -H 'Content-Type: application/fhir+json' -d @%s %s/Consent | sed -n 's|.*/Consent/\([^/]*\)/_history.*|\1|p')`, t.path("consent.json"), t.base)
-	resp, _, err := t.clinic.do(ctx, http.MethodPost, "Consent", []byte(body), "")
+	got, err := t.clinic.do(ctx, http.MethodPost, "Consent", []byte(body), "")
 	if err != nil {
 		return err
 	}
-	_, rest, ok := strings.Cut(resp.Header.Get("Location"), "/Consent/")
-	if resp.StatusCode != http.StatusCreated || !ok {
-		return fmt.Errorf("recording the consent: %s", resp.Status)
+	_, rest, ok := strings.Cut(got.header.Get("Location"), "/Consent/")
+	if got.code != http.StatusCreated || !ok {
+		return fmt.Errorf("recording the consent: %s", got.status)
 	}
 	t.consentID, _, _ = strings.Cut(rest, "/")
-	t.say("  %s, Consent/%s", resp.Status, t.consentID)
+	t.say("  %s, Consent/%s", got.status, t.consentID)
 	return nil
 }
 
@@ -148,14 +148,14 @@ func (t *tour) revoked(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	resp, _, err := t.clinic.do(ctx, http.MethodPut, "Consent/"+t.consentID, bytes.ReplaceAll(body, []byte(`"CONSENT"`), resource.Quote(t.consentID)), `W/"1"`)
+	got, err := t.clinic.do(ctx, http.MethodPut, "Consent/"+t.consentID, bytes.ReplaceAll(body, []byte(`"CONSENT"`), resource.Quote(t.consentID)), `W/"1"`)
 	if err != nil {
 		return err
 	}
-	if resp.StatusCode != http.StatusOK {
-		return fmt.Errorf("revoking the consent: %s", resp.Status)
+	if got.code != http.StatusOK {
+		return fmt.Errorf("revoking the consent: %s", got.status)
 	}
-	t.say("  %s", resp.Status)
+	t.say("  %s", got.status)
 	_, err = t.ask(ctx, &t.officer, "CarePlan?patient="+t.patient, 0)
 	return err
 }
@@ -235,18 +235,18 @@ func (d *demo) ask(ctx context.Context, v *visitor, query string, n int) (*found
 }
 
 func (v visitor) search(ctx context.Context, query string) (*found, error) {
-	resp, body, err := v.do(ctx, http.MethodGet, query, nil, "")
+	got, err := v.do(ctx, http.MethodGet, query, nil, "")
 	if err != nil {
 		return nil, err
 	}
-	if resp.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("GET %s: %s: %s", query, resp.Status, body)
+	if got.code != http.StatusOK {
+		return nil, fmt.Errorf("GET %s: %s: %s", query, got.status, got.body)
 	}
-	doc, err := resource.Parse(body)
+	doc, err := resource.Parse(got.body)
 	if err != nil {
 		return nil, err
 	}
-	b := &found{raw: body}
+	b := &found{raw: got.body}
 	for e := range doc.Root().All("entry") {
 		r := e.Get("resource")
 		if r.Get("resourceType").Is("OperationOutcome") {
@@ -261,10 +261,10 @@ func (v visitor) search(ctx context.Context, query string) (*found, error) {
 	return b, nil
 }
 
-func (v visitor) do(ctx context.Context, method, path string, body []byte, ifMatch string) (*http.Response, []byte, error) {
+func (v visitor) do(ctx context.Context, method, path string, body []byte, ifMatch string) (*reply, error) {
 	req, err := http.NewRequestWithContext(ctx, method, v.d.base+"/"+strings.ReplaceAll(path, "|", "%7C"), bytes.NewReader(body))
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	req.Header.Set("Authorization", "Bearer "+v.token)
 	if body != nil {
@@ -276,14 +276,22 @@ func (v visitor) do(ctx context.Context, method, path string, body []byte, ifMat
 	return send(req)
 }
 
-func send(req *http.Request) (*http.Response, []byte, error) {
+// A reply is an HTTP answer, read to its end.
+type reply struct {
+	code   int
+	status string
+	header http.Header
+	body   []byte
+}
+
+func send(req *http.Request) (*reply, error) {
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(resp.Body, 4<<20))
-	return resp, body, err
+	return &reply{resp.StatusCode, resp.Status, resp.Header, body}, err
 }
 
 // token asks the token endpoint as `handoff token get` does.
@@ -306,13 +314,13 @@ func (d *demo) token(ctx context.Context, client, scope string) (string, error) 
 		return "", err
 	}
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	resp, body, err := send(req)
+	got, err := send(req)
 	if err != nil {
 		return "", err
 	}
-	doc, err := resource.ParseDocument(body)
-	if err != nil || resp.StatusCode != http.StatusOK {
-		return "", fmt.Errorf("token for %s: %s", client, resp.Status)
+	doc, err := resource.ParseDocument(got.body)
+	if err != nil || got.code != http.StatusOK {
+		return "", fmt.Errorf("token for %s: %s", client, got.status)
 	}
 	return doc.Root().Get("access_token").Text(), nil
 }

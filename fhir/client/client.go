@@ -141,7 +141,7 @@ func (c *Client) Capabilities(ctx context.Context) (*resource.Resource, error) {
 func (c *Client) fetch(ctx context.Context, op string, u *url.URL) (*resource.Resource, error) {
 	ctx, cancel := bounded(ctx)
 	defer cancel()
-	resp, err := c.get(ctx, op, u)
+	resp, err := c.get(ctx, op, u) //nolint:bodyclose // drop reads a little and closes
 	if err != nil {
 		return nil, err
 	}

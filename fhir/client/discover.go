@@ -48,7 +48,7 @@ func (t *BackendTokens) discover(ctx context.Context) (string, error) {
 // other than 0 says that an answer came, even when it could not be decoded.
 func (t *BackendTokens) do(req *http.Request, v any) (status int, err error) {
 	req.Header.Set("Accept-Encoding", "gzip")
-	resp, err := t.http.Do(req)
+	resp, err := t.http.Do(req) //nolint:bodyclose // drop reads a little and closes
 	if err != nil {
 		var ue *url.Error
 		if errors.As(err, &ue) {

@@ -183,7 +183,7 @@ func plain(err error) error {
 	switch {
 	case err == nil:
 		return nil
-	case errors.As(err, &se) && errors.Is(se.Err, io.ErrUnexpectedEOF), errors.Is(err, io.ErrUnexpectedEOF), err == io.EOF:
+	case errors.As(err, &se) && errors.Is(se.Err, io.ErrUnexpectedEOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):
 		return errCut
 	case errors.As(err, &se):
 		return &resource.SyntaxError{Offset: se.ByteOffset, Line: 1, Column: int(se.ByteOffset) + 1, Reason: "not JSON"}

@@ -73,7 +73,7 @@ type search struct {
 
 // page reads one page and returns its next link, "" at the end.
 func (s *search) page(ctx context.Context, u *url.URL) (string, error) {
-	resp, err := s.c.get(ctx, s.op, u)
+	resp, err := s.c.get(ctx, s.op, u) //nolint:bodyclose // drop reads a little and closes
 	if err != nil {
 		return "", err
 	}

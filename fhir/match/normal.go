@@ -65,7 +65,7 @@ var placeholders = map[string]bool{
 // monotone says whether all characters are the same: 0000000, 999-99-9999.
 func monotone(s string) bool { return s == "" || strings.Trim(s, s[:1]) == "" }
 
-// counting says whether s is 123… or 987…
+// counting says whether s counts up or down by one: 123…, 987… and the like.
 func counting(s string) bool {
 	return len(s) > 3 && (strings.HasPrefix("12345678901234567890", s) || strings.HasPrefix("98765432109876543210", s))
 }

@@ -96,11 +96,11 @@ var gatewayIdentity = reference{
 	Display:    "Handoff gateway",
 }
 
-// AuditEvent renders an event as a FHIR R4 AuditEvent in the shape of BALP:
+// Render renders an event as a FHIR R4 AuditEvent in the shape of BALP:
 // client, server, user and organisation as agents; patients, the query, the
 // resources decided on, the consents that spoke, the token and the request id
 // as entities. https://hl7.org/fhir/R4/auditevent.html
-func AuditEvent(e *Event) ([]byte, error) {
+func Render(e *Event) ([]byte, error) {
 	out := auditEvent{
 		ResourceType: "AuditEvent", Action: action(e), Recorded: e.At.UTC().Format("2006-01-02T15:04:05.000Z07:00"),
 		Outcome: fmt.Sprint(uint8(e.Outcome)), OutcomeDesc: outcomeDesc(e), PurposeOfEvent: concepts(e.Purposes, "purpose-of-use"),

@@ -49,7 +49,7 @@ func events() map[string]*Event {
 func TestAuditEventsAreAsReviewed(t *testing.T) {
 	for name, e := range events() {
 		t.Run(name, func(t *testing.T) {
-			raw, err := AuditEvent(e)
+			raw, err := Render(e)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -119,7 +119,7 @@ func checkR4(t *testing.T, raw []byte) {
 func TestTheQueryIsKeptAsItWasAsked(t *testing.T) {
 	e := events()["search-permitted"]
 	e.Query = "name=O'Brien\x00%00&é"
-	raw, err := AuditEvent(e)
+	raw, err := Render(e)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -129,7 +129,7 @@ func TestTheQueryIsKeptAsItWasAsked(t *testing.T) {
 }
 
 func TestAnUnknownOutcomeIsNotRendered(t *testing.T) {
-	if _, err := AuditEvent(&Event{Outcome: 3}); err == nil {
+	if _, err := Render(&Event{Outcome: 3}); err == nil {
 		t.Error("3 is rendered")
 	}
 }

@@ -66,7 +66,7 @@ func (fo *follower) read(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("read the audit trail: %w", err)
 	}
-	defer file.Close() //nolint:errcheck // only read
+	defer file.Close() // only read
 	start := fo.offset
 	if _, err := file.Seek(start, io.SeekStart); err != nil {
 		return fmt.Errorf("read the audit trail: %w", err)
@@ -104,7 +104,7 @@ func LastSeq(dir string) (uint64, error) {
 	if err != nil {
 		return 0, fmt.Errorf("read the audit trail: %w", err)
 	}
-	defer f.Close() //nolint:errcheck // only read
+	defer f.Close() // only read
 	err = eachLine(io.Reader(f), func(l line) error {
 		if l.whole {
 			n++

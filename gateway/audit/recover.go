@@ -214,7 +214,7 @@ func moveAside(dir, name string, size int64) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	defer f.Close() //nolint:errcheck // synced below
+	defer f.Close() // synced below
 	if _, err := f.Seek(size, io.SeekStart); err != nil {
 		return "", err
 	}

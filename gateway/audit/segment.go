@@ -93,7 +93,7 @@ func readSegment(dir, name string, f func(line) error) error {
 	if err != nil {
 		return fmt.Errorf("read the audit trail: %w", err)
 	}
-	defer file.Close() //nolint:errcheck // only read
+	defer file.Close() // only read
 	return eachLine(file, f)
 }
 

@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"errors"
 	"os"
 	"syscall"
 )
@@ -11,7 +12,7 @@ type dataSyncer struct{ *os.File }
 // Sync waits until the file's bytes and length are on the disk.
 func (f dataSyncer) Sync() error {
 	for {
-		if err := syscall.Fdatasync(int(f.Fd())); err != syscall.EINTR { //nolint:errorlint // an errno
+		if err := syscall.Fdatasync(int(f.Fd())); !errors.Is(err, syscall.EINTR) {
 			return os.NewSyscallError("fdatasync "+f.Name(), err)
 		}
 	}

@@ -44,7 +44,7 @@ type Record struct {
 	Pos    Position
 }
 
-// Children named name, in order.
+// All returns the children of this name, in order.
 func (n *Node) All(name string) []*Node {
 	if n == nil {
 		return nil
@@ -58,7 +58,7 @@ func (n *Node) All(name string) []*Node {
 	return out
 }
 
-// First child named name, or nil.
+// First returns the first child of this name, or nil.
 func (n *Node) First(name string) *Node {
 	if n == nil {
 		return nil
@@ -71,7 +71,7 @@ func (n *Node) First(name string) *Node {
 	return nil
 }
 
-// Value is the node's text; "" for nil.
+// Value returns the node's text; "" for nil.
 func (n *Node) Value() string {
 	if n == nil {
 		return ""

@@ -3,6 +3,7 @@ package csv
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -131,7 +132,7 @@ func (s *Source) findHeader(ctx context.Context, opts adapters.Options) error {
 	size := 0
 	for len(head) < headerLines && size < 4*s.limit {
 		l, err := s.read(ctx)
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {
@@ -251,7 +252,7 @@ func (s *Source) resume(ctx context.Context, from adapters.Cursor) error {
 		return s.fault(0, "cursor", "the cursor %q is not one of this format", from)
 	}
 	for s.at.end < off {
-		if _, err := s.Next(ctx); err == io.EOF {
+		if _, err := s.Next(ctx); errors.Is(err, io.EOF) {
 			break
 		} else if err != nil {
 			return err

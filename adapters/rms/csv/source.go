@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -87,7 +88,7 @@ func (s *Source) read(ctx context.Context) (decoded, error) {
 	}
 	l, err := s.in.next()
 	if err != nil {
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return decoded{}, err
 		}
 		return decoded{}, fmt.Errorf("%s:%d: reading: %w", s.name, s.in.no, err)
@@ -158,7 +159,7 @@ func (s *Source) assemble(ctx context.Context) (row, error) {
 	next, size := -1, len(first.raw) // next: index of the first line that looks like a new record
 	for p.open() {
 		l, err := s.read(ctx)
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			rec.code, rec.why = "truncated", "the file ends inside a quoted field"
 			break
 		}

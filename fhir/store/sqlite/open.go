@@ -178,7 +178,7 @@ func prepareFile(path string) error {
 	if err != nil {
 		return fmt.Errorf("open the store: %w", err)
 	}
-	defer f.Close() //nolint:errcheck // nothing was written
+	defer f.Close() // nothing was written
 	if info.Mode().Perm()&0o077 != 0 {
 		if err := f.Chmod(0o600); err != nil {
 			return fmt.Errorf("open the store: others may read %s, and that cannot be changed: %w", path, err)
@@ -233,7 +233,7 @@ func createFile(path string) error {
 	if err != nil {
 		return fmt.Errorf("make the store: %w", err)
 	}
-	defer dir.Close() //nolint:errcheck // opened for Sync only
+	defer dir.Close() // opened for Sync only
 	if err := dir.Sync(); err != nil {
 		return fmt.Errorf("make the store: %s: %w", dir.Name(), err)
 	}

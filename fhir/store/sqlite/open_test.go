@@ -111,7 +111,7 @@ func execute(t *testing.T, path, query string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer db.Close() //nolint:errcheck // checked by what follows
+	defer db.Close() // checked by what follows
 	if _, err := db.Exec(query); err != nil {
 		t.Fatal(err)
 	}
@@ -166,12 +166,12 @@ func TestALockedStoreSaysSoAndLosesNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer db.Close() //nolint:errcheck // checked elsewhere
+	defer db.Close() // checked elsewhere
 	other, err := sql.Open("sqlite", path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer other.Close() //nolint:errcheck // only a lock
+	defer other.Close() // only a lock
 	conn, err := other.Conn(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -199,7 +199,7 @@ func TestAnExclusivelyLockedFileDoesNotOpen(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer other.Close() //nolint:errcheck // only a lock
+	defer other.Close() // only a lock
 	conn, err := other.Conn(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -241,7 +241,7 @@ func readDamaged(t *testing.T, path string, at int) (refused int) {
 	if err != nil {
 		return 1
 	}
-	defer db.Close() //nolint:errcheck // damaged on purpose
+	defer db.Close() // damaged on purpose
 	for i := range 40 {
 		want := patient(fmt.Sprintf("p%d", i), i)
 		switch rec, err := db.Read(context.Background(), want.Key); {
@@ -272,7 +272,7 @@ func TestCheckFindsDamage(t *testing.T) {
 	execute(t, path, "PRAGMA writable_schema = ON; UPDATE sqlite_schema SET rootpage = (SELECT rootpage FROM sqlite_schema WHERE name = 'head_key') WHERE name = 'head_newest'")
 	db, err = sqlite.Open(t.Context(), path, sqlite.Options{})
 	if err == nil {
-		defer db.Close() //nolint:errcheck // damaged on purpose
+		defer db.Close() // damaged on purpose
 		err = db.Check(t.Context())
 	}
 	if !errors.Is(err, store.ErrDamaged) {
@@ -307,7 +307,7 @@ func TestExpungedBytesAreGoneFromTheFiles(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer db.Close() //nolint:errcheck // checked elsewhere
+	defer db.Close() // checked elsewhere
 	w := patient("secret", 1, "family|unmistakable-family")
 	w.Raw = []byte(strings.Replace(string(w.Raw), "xxxx", "unmistakable-body", 1))
 	w.Claims = []string{"unmistakable-claim"}
@@ -341,7 +341,7 @@ func TestTheSweeperRuns(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer db.Close() //nolint:errcheck // checked elsewhere
+	defer db.Close() // checked elsewhere
 	if _, err := db.PutIfAbsent(t.Context(), "k", nil, now.Add(time.Nanosecond)); err != nil {
 		t.Fatal(err)
 	}

@@ -65,7 +65,7 @@ func (db *DB) isClosed() error { return fmt.Errorf("%s: %w", db.path, errClosed)
 
 // write is the writer's loop; it ends when the queue is closed and empty.
 func (db *DB) write(s *session) {
-	defer s.close() //nolint:errcheck // every commit has been checked
+	defer func() { _ = s.close() }() // every commit has been checked
 	t := &txn{session: s, db: db, ctx: context.Background(), params: map[string]int64{}}
 	batch := make([]*job, 0, maxBatch)
 	for j := range db.jobs {

@@ -173,7 +173,7 @@ func bomb(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "application/fhir+json")
 	w.Header().Set("Content-Encoding", "gzip")
 	z := gzip.NewWriter(w)
-	defer z.Close()
+	defer func() { _ = z.Close() }()
 	_, _ = z.Write([]byte(`{"resourceType":"Bundle","type":"searchset","x":"`))
 	block := bytes.Repeat([]byte("a"), 1<<20)
 	for range 64 {
