@@ -39,7 +39,7 @@ func TestResourcesHaveTheSizesThatTheTableNames(t *testing.T) {
 }
 
 func TestWrongAnswersAreTold(t *testing.T) {
-	want := &answer{status: 200, type_: observationMark, count: 1, needles: [][]byte{[]byte(weight(3))}}
+	want := &answer{status: 200, mark: observationMark, count: 1, needles: [][]byte{[]byte(weight(3))}}
 	good := ehr.observation(1, 3)
 	if err := want.check(200, good); err != nil {
 		t.Error(err)
@@ -57,7 +57,7 @@ func TestWrongAnswersAreTold(t *testing.T) {
 			t.Errorf("%s passes", name)
 		}
 	}
-	exact := &answer{status: 200, type_: observationMark, count: 1, exact: good}
+	exact := &answer{status: 200, mark: observationMark, count: 1, exact: good}
 	if exact.check(200, append(append([]byte{}, good...), ' ')) == nil {
 		t.Error("one more byte passes")
 	}

@@ -11,7 +11,7 @@ type way struct {
 	name    string
 	host    string
 	pid     int
-	request func(client, turn int) request // the turn-th request of a client
+	request asker
 }
 
 // rounds are what each way took, by name, one load for each round.
@@ -23,13 +23,7 @@ func (b *bench) compare(ctx context.Context, ways []way, clients int) (rounds, e
 	for r := range b.pace.pairs {
 		for i := range ways {
 			w := ways[(i+r)%len(ways)] // nobody is always first
-			requests := make([][]request, clients)
-			for c := range requests {
-				for turn := range entries {
-					requests[c] = append(requests[c], w.request(c, turn))
-				}
-			}
-			l, err := drive(ctx, w.host, w.pid, requests, b.pace.window)
+			l, err := drive(ctx, w.host, w.pid, requestsOf(clients, w.request), b.pace.window)
 			if err != nil {
 				return nil, fmt.Errorf("%s, %d clients: %w", w.name, clients, err)
 			}
@@ -93,7 +87,24 @@ func noteRatio(t *table, r rounds, clients int, a, b string) []number {
 	return costs
 }
 
-var observationMark = []byte(`"resourceType":"Observation"`)
+var (
+	observationMark = []byte(`"resourceType":"Observation"`)
+	patientMark     = []byte(`"resourceType":"Patient"`)
+)
+
+// An asker makes the turn-th request of a client.
+type asker func(client, turn int) request
+
+// requestsOf is what each client sends, again and again.
+func requestsOf(clients int, ask asker) [][]request {
+	out := make([][]request, clients)
+	for c := range out {
+		for turn := range entries {
+			out[c] = append(out[c], ask(c, turn))
+		}
+	}
+	return out
+}
 
 // measureReads reads one Observation of a connected system.
 func measureReads(ctx context.Context, b *bench) error {
@@ -102,51 +113,7 @@ func measureReads(ctx context.Context, b *bench) error {
 		return err
 	}
 	t := b.report.table("Brokered read of one Observation (1.2 kB)", "clients, way", loadColumns...)
-	for _, clients := range b.pace.clients {
-		token, err := w.bearer(ctx)
-		if err != nil {
-			return err
-		}
-		straight := func(g group, host string) func(int, int) request {
-			return func(c, turn int) request {
-				id := g.remote(c)
-				return get(host, fmt.Sprintf("%s/Observation/obs-%s-%02d", g.path, id, turn), "", &answer{status: http.StatusOK, type_: observationMark, count: 1, exact: g.observation(c, turn)})
-			}
-		}
-		through := func(g group) func(int, int) request {
-			return func(c, turn int) request {
-				id := w.known[g.own(c)][turn]
-				return get(w.listen, "/fhir/Observation/"+id, token, &answer{status: http.StatusOK, type_: observationMark, count: 1,
-					needles: [][]byte{[]byte(`"id":"` + id + `"`), []byte(fmt.Sprintf(`"value":"%s-%02d"`, g.remote(c), turn)), []byte(weight(turn))}})
-			}
-		}
-		ways := []way{
-			{direct, w.source, w.upstream.pid(), straight(laboratory, w.source)},
-			{reverseProxy, w.proxied, w.proxy.pid(), straight(laboratory, w.proxied)},
-			{throughLab, w.listen, w.gateway.pid(), through(laboratory)},
-			{throughEHR, w.listen, w.gateway.pid(), through(ehr)},
-		}
-		if err := b.brokered(ctx, t, ways, clients); err != nil {
-			return err
-		}
-	}
-	noteWays(t)
-	return b.profileLoad(ctx, "read", func(clients int) ([][]request, error) { return w.brokeredReads(ctx, laboratory, clients) })
-}
-
-func (w *world) brokeredReads(ctx context.Context, g group, clients int) ([][]request, error) {
-	token, err := w.bearer(ctx)
-	if err != nil {
-		return nil, err
-	}
-	out := make([][]request, clients)
-	for c := range out {
-		for turn := range entries {
-			id := w.known[g.own(c)][turn]
-			out[c] = append(out[c], get(w.listen, "/fhir/Observation/"+id, token, &answer{status: http.StatusOK, type_: observationMark, count: 1, needles: [][]byte{[]byte(weight(turn))}}))
-		}
-	}
-	return out, nil
+	return b.brokered(ctx, t, "read", w.directRead, w.brokeredRead)
 }
 
 // measureSearches searches all Observations of a person: 20.
@@ -155,69 +122,71 @@ func measureSearches(ctx context.Context, b *bench) error {
 	if err != nil {
 		return err
 	}
-	t := b.report.table(fmt.Sprintf("Brokered search, %d entries (%.0f kB)", entries, float64(len(laboratory.searchset("http://"+w.source, 0)))/1e3), "clients, way", loadColumns...)
+	size := float64(len(laboratory.searchset("http://"+w.source, 0))) / 1e3
+	t := b.report.table(fmt.Sprintf("Brokered search, %d entries (%.0f kB)", entries, size), "clients, way", loadColumns...)
+	return b.brokered(ctx, t, "search", w.directSearch, w.brokeredSearch)
+}
+
+// brokered compares the ways to a connected system.
+func (b *bench) brokered(ctx context.Context, t *table, name string, straight func(host string) asker, through func(g group, token string) asker) error {
+	w := b.world
 	for _, clients := range b.pace.clients {
 		token, err := w.bearer(ctx)
 		if err != nil {
 			return err
 		}
 		ways := []way{
-			{direct, w.source, w.upstream.pid(), w.directSearch(w.source)},
-			{reverseProxy, w.proxied, w.proxy.pid(), w.directSearch(w.proxied)},
-			{throughLab, w.listen, w.gateway.pid(), w.brokeredSearch(laboratory, token)},
-			{throughEHR, w.listen, w.gateway.pid(), w.brokeredSearch(ehr, token)},
+			{direct, w.source, w.upstream.pid(), straight(w.source)},
+			{reverseProxy, w.proxied, w.proxy.pid(), straight(w.proxied)},
+			{throughLab, w.listen, w.gateway.pid(), through(laboratory, token)},
+			{throughEHR, w.listen, w.gateway.pid(), through(ehr, token)},
 		}
-		if err := b.brokered(ctx, t, ways, clients); err != nil {
+		r, err := b.compare(ctx, ways, clients)
+		if err != nil {
 			return err
 		}
+		addLines(t, r, ways, clients, direct)
+		noteRatio(t, r, clients, throughLab, reverseProxy)
+		noteRatio(t, r, clients, throughEHR, reverseProxy)
 	}
-	noteWays(t)
-	return b.profileLoad(ctx, "search", func(clients int) ([][]request, error) {
-		token, err := w.bearer(ctx)
-		if err != nil {
-			return nil, err
-		}
-		f := w.brokeredSearch(laboratory, token)
-		out := make([][]request, clients)
-		for c := range out {
-			out[c] = []request{f(c, 0)}
-		}
-		return out, nil
-	})
+	t.note("Every client asks about persons of its own, so that no two requests share one answer. “%s”: one request to the system answers one to the gateway, the same bytes as in the two lines above it. “%s”: as a connected EHR is by default. It is asked for the person's Consents each time, and for the Encounter that the Observations refer to, since a reference goes out only if its target may. Load, upstream and proxy share the machine.", throughLab, throughEHR)
+	return b.profileLoad(ctx, name, func(token string) asker { return through(laboratory, token) })
+}
+
+// directRead asks the upstream, straight or through the proxy.
+func (w *world) directRead(host string) asker {
+	return func(c, turn int) request {
+		return get(host, fmt.Sprintf("%s/Observation/obs-%s-%02d", laboratory.path, laboratory.remote(c), turn), "",
+			&answer{status: http.StatusOK, mark: observationMark, count: 1, exact: laboratory.observation(c, turn)})
+	}
+}
+
+// brokeredRead asks the gateway, by the id that it gave.
+func (w *world) brokeredRead(g group, token string) asker {
+	return func(c, turn int) request {
+		id := w.known[g.own(c)][turn]
+		return get(w.listen, "/fhir/Observation/"+id, token, &answer{status: http.StatusOK, mark: observationMark, count: 1,
+			needles: [][]byte{[]byte(`"id":"` + id + `"`), []byte(fmt.Sprintf(`"value":"%s-%02d"`, g.remote(c), turn)), []byte(weight(turn))}})
+	}
 }
 
 // directSearch asks the upstream, straight or through the proxy.
-func (w *world) directSearch(host string) func(int, int) request {
+func (w *world) directSearch(host string) asker {
 	return func(c, _ int) request {
 		id := laboratory.remote(c)
-		return get(host, laboratory.path+"/Observation?patient="+id, "", &answer{status: http.StatusOK, type_: observationMark, count: entries, exact: laboratory.searchset("http://"+w.source, c)})
+		return get(host, laboratory.path+"/Observation?patient="+id, "", &answer{status: http.StatusOK, mark: observationMark, count: entries, exact: laboratory.searchset("http://"+w.source, c)})
 	}
 }
 
 // brokeredSearch asks the gateway. The answer has to hold each id and each value.
-func (w *world) brokeredSearch(g group, token string) func(int, int) request {
+func (w *world) brokeredSearch(g group, token string) asker {
 	return func(c, _ int) request {
-		a := &answer{status: http.StatusOK, type_: observationMark, count: entries}
+		a := &answer{status: http.StatusOK, mark: observationMark, count: entries}
 		for k, id := range w.known[g.own(c)] {
 			a.needles = append(a.needles, []byte(`"id":"`+id+`"`), []byte(weight(k)))
 		}
 		return get(w.listen, "/fhir/Observation?patient=Patient/"+g.own(c), token, a)
 	}
-}
-
-func (b *bench) brokered(ctx context.Context, t *table, ways []way, clients int) error {
-	r, err := b.compare(ctx, ways, clients)
-	if err != nil {
-		return err
-	}
-	addLines(t, r, ways, clients, direct)
-	noteRatio(t, r, clients, throughLab, reverseProxy)
-	noteRatio(t, r, clients, throughEHR, reverseProxy)
-	return nil
-}
-
-func noteWays(t *table) {
-	t.note("Every client asks about persons of its own, so that no two requests share one answer. “%s”: one request to the system answers one to the gateway, the same bytes as in the two lines above it. “%s”: as a connected EHR is by default. It is asked for the person's Consents each time, and for the Encounter that the Observations refer to, since a reference goes out only if its target may. Load, upstream and proxy share the machine.", throughLab, throughEHR)
 }
 
 // measureOwn reads Patients of the gateway's own store, against ReverseProxy on
@@ -229,23 +198,16 @@ func measureOwn(ctx context.Context, b *bench) error {
 	}
 	const asItComes = "ReverseProxy as it comes"
 	t := b.report.table(fmt.Sprintf("Patient read from the own store (%s bytes)", number(len(patient(stored.own(0)))).text(0)), "clients, way", loadColumns...)
-	mark := []byte(`"resourceType":"Patient"`)
 	var worst number
 	for _, clients := range b.pace.clients {
 		token, err := w.bearer(ctx)
 		if err != nil {
 			return err
 		}
-		straight := func(host string) func(int, int) request {
-			return func(c, turn int) request {
-				id := stored.own((c + turn) % people)
-				return get(host, stored.path+"/Patient/"+id, "", &answer{status: http.StatusOK, type_: mark, count: 1, exact: patient(id)})
-			}
-		}
 		ways := []way{
-			{direct, w.source, w.upstream.pid(), straight(w.source)},
-			{asItComes, w.bareAt, w.bare.pid(), straight(w.bareAt)},
-			{reverseProxy, w.proxied, w.proxy.pid(), straight(w.proxied)},
+			{direct, w.source, w.upstream.pid(), w.directPatient(w.source)},
+			{asItComes, w.bareAt, w.bare.pid(), w.directPatient(w.bareAt)},
+			{reverseProxy, w.proxied, w.proxy.pid(), w.directPatient(w.proxied)},
 			{gateway, w.listen, w.gateway.pid(), w.ownRead(token)},
 		}
 		r, err := b.compare(ctx, ways, clients)
@@ -260,27 +222,22 @@ func measureOwn(ctx context.Context, b *bench) error {
 	if worst.known() {
 		b.report.goal("authenticated, decided, audited Patient read", "≤ 1.0 × the CPU of ReverseProxy", worst <= 1, "%.2f × at most", worst)
 	}
-	return b.profileLoad(ctx, "own", func(clients int) ([][]request, error) {
-		token, err := w.bearer(ctx)
-		if err != nil {
-			return nil, err
-		}
-		f := w.ownRead(token)
-		out := make([][]request, clients)
-		for c := range out {
-			for turn := range entries {
-				out[c] = append(out[c], f(c, turn))
-			}
-		}
-		return out, nil
-	})
+	return b.profileLoad(ctx, "own", w.ownRead)
+}
+
+// directPatient asks for the bytes that the own store holds as well.
+func (w *world) directPatient(host string) asker {
+	return func(c, turn int) request {
+		id := stored.own((c + turn) % people)
+		return get(host, stored.path+"/Patient/"+id, "", &answer{status: http.StatusOK, mark: patientMark, count: 1, exact: patient(id)})
+	}
 }
 
 // ownRead reads a Patient of the own store.
-func (w *world) ownRead(token string) func(int, int) request {
+func (w *world) ownRead(token string) asker {
 	return func(c, turn int) request {
 		id := stored.own((c + turn) % people)
-		return get(w.listen, "/fhir/Patient/"+id, token, &answer{status: http.StatusOK, type_: []byte(`"resourceType":"Patient"`), count: 1,
+		return get(w.listen, "/fhir/Patient/"+id, token, &answer{status: http.StatusOK, mark: patientMark, count: 1,
 			needles: [][]byte{[]byte(`"id":"` + id + `"`), []byte(`"value":"mrn-` + id + `"`), []byte(`"_birthDate":{"extension":[{"url":"http://hl7.org/fhir/StructureDefinition/patient-birthTime"`)}})
 	}
 }

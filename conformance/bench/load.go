@@ -23,7 +23,7 @@ type request struct {
 // An answer is how a response is known to be right.
 type answer struct {
 	status  int
-	type_   []byte   // marks one resource of the type asked for
+	mark    []byte   // marks one resource of the type asked for
 	count   int      // how many of them
 	needles [][]byte // ids and known elements, byte for byte
 	exact   []byte   // the whole body, if it is known
@@ -36,8 +36,8 @@ func (a *answer) check(status int, body []byte) error {
 	if a.exact != nil && !bytes.Equal(body, a.exact) {
 		return fmt.Errorf("other bytes than the upstream's: %s", clip(body))
 	}
-	if n := bytes.Count(body, a.type_); n != a.count {
-		return fmt.Errorf("%d times %s instead of %d: %s", n, a.type_, a.count, clip(body))
+	if n := bytes.Count(body, a.mark); n != a.count {
+		return fmt.Errorf("%d times %s instead of %d: %s", n, a.mark, a.count, clip(body))
 	}
 	for _, n := range a.needles {
 		if !bytes.Contains(body, n) {

@@ -83,15 +83,16 @@ const profileClients = 8
 
 // profileLoad takes a CPU profile of the gateway under one kind of load, if
 // profiles are wanted.
-func (b *bench) profileLoad(ctx context.Context, name string, requests func(clients int) ([][]request, error)) error {
+func (b *bench) profileLoad(ctx context.Context, name string, through func(token string) asker) error {
 	if b.profile == "" {
 		return nil
 	}
 	w := b.world
-	rs, err := requests(profileClients)
+	token, err := w.bearer(ctx)
 	if err != nil {
 		return err
 	}
+	rs := requestsOf(profileClients, through(token))
 	window := max(5*b.pace.window, 2*time.Second)
 	failed := make(chan error, 1)
 	go func() {

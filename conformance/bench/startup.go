@@ -78,19 +78,13 @@ func measureMemory(ctx context.Context, b *bench) error {
 	}
 	var peak number
 	for _, x := range []struct {
-		name    string
-		request func(int, int) request
+		name string
+		ask  asker
 	}{
 		{"Patient reads from the own store", w.ownRead(token)},
 		{fmt.Sprintf("brokered searches of %d entries", entries), w.brokeredSearch(ehr, token)},
 	} {
-		requests := make([][]request, clients)
-		for c := range requests {
-			for turn := range entries {
-				requests[c] = append(requests[c], x.request(c, turn))
-			}
-		}
-		l, err := drive(ctx, w.listen, w.gateway.pid(), requests, 4*b.pace.window)
+		l, err := drive(ctx, w.listen, w.gateway.pid(), requestsOf(clients, x.ask), 4*b.pace.window)
 		if err != nil {
 			return err
 		}

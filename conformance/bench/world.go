@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -15,11 +14,7 @@ import (
 	"time"
 
 	"github.com/handoff-health/handoff/fhir/resource"
-	"github.com/handoff-health/handoff/fhir/search"
-	"github.com/handoff-health/handoff/fhir/store"
-	"github.com/handoff-health/handoff/fhir/store/sqlite"
 	"github.com/handoff-health/handoff/gateway/auth"
-	"github.com/handoff-health/handoff/gateway/identity"
 )
 
 // A world is the processes that are measured.
@@ -103,103 +98,6 @@ func (w *world) close() error {
 	return errors.Join(w.gateway.stop(), w.bare.stop(), w.proxy.stop(), w.upstream.stop())
 }
 
-const benchKey = "bench-0123456789abcdef0123456789abcdef"
-
-// settings is the configuration of the measured gateway: as a site would write
-// one, with nothing turned off.
-const settings = `server: {listen: "%s"}
-site: {key: %s, timeZone: America/Chicago}
-organizations:
-  - {id: clinic, name: Clinic, kind: health}
-  - {id: hospital, name: Hospital, kind: health}
-clients:
-  - {id: ward, organization: hospital, roles: [treating-clinician], purposes: [TREAT], scopes: "system/*.rs", jwks: ${file:ward.jwks}}
-systems:
-  - {key: adt, kind: feed, organization: clinic, adapter: ehr/hl7v2, recordsConsentFor: [clinic]}
-  - {key: ehr, kind: fhir, slug: k, organization: clinic, base: "http://%s%s"}
-  - {key: lab, kind: fhir, slug: w, organization: clinic, base: "http://%s%s", consents: none}
-telemetry: {level: warn}
-`
-
-// furnish writes keys, configuration and records.
-func (w *world) furnish(ctx context.Context) error {
-	key, err := auth.GenerateKey(auth.ES384)
-	if err != nil {
-		return err
-	}
-	jwks, err := auth.PublicKeys(key)
-	if err != nil {
-		return err
-	}
-	if err := os.WriteFile(filepath.Join(w.dir, "ward.jwks"), jwks, 0o600); err != nil {
-		return err
-	}
-	if w.signer, err = auth.NewSigner("ward", key, 0, nil); err != nil {
-		return err
-	}
-	if w.listen, err = freePort(); err != nil {
-		return err
-	}
-	text := fmt.Sprintf(settings, w.listen, benchKey, w.source, ehr.path, w.source, laboratory.path)
-	if err := os.WriteFile(filepath.Join(w.dir, "handoff.yaml"), []byte(text), 0o600); err != nil {
-		return err
-	}
-	return w.fillStore(ctx)
-}
-
-// freePort finds a port that nobody listens on.
-func freePort() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	return l.Addr().String(), l.Close()
-}
-
-// fillStore puts every person with a Consent into the own store and links those
-// who have records elsewhere.
-func (w *world) fillStore(ctx context.Context) (err error) {
-	db, err := sqlite.Open(ctx, filepath.Join(w.dir, "handoff.db"), sqlite.Options{})
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, db.Close()) }()
-	ids, err := identity.NewIDMap(db, []byte(benchKey), map[string]string{ehr.key: "k", laboratory.key: "w"})
-	if err != nil {
-		return err
-	}
-	links := identity.NewLinks(db, ids, time.Now)
-	for _, g := range []group{ehr, laboratory, stored} {
-		for n := range people {
-			own := g.own(n)
-			for _, raw := range [][]byte{patient(own), consentFor(own, "hospital", 0)} {
-				if err := put(ctx, db, raw); err != nil {
-					return err
-				}
-			}
-			if g.key == "" {
-				continue
-			}
-			if err := links.Confirm(ctx, "Patient/"+own, g.key, g.remote(n), "bench"); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-func put(ctx context.Context, db *sqlite.DB, raw []byte) error {
-	r, err := resource.Parse(raw)
-	if err != nil {
-		return err
-	}
-	_, err = db.Write(ctx, store.Write{Expect: store.Absent, Record: store.Record{
-		Key: store.Key{Type: r.Type(), ID: r.ID()}, Raw: raw, Index: search.Index(r),
-		Origin: resource.Origin{System: "adt", Custodian: "Organization/clinic"},
-	}})
-	return err
-}
-
 // startGateway starts the gateway and says how long it took to its first
 // answer.
 func (w *world) startGateway(ctx context.Context) (time.Duration, error) {
@@ -238,7 +136,7 @@ func (w *world) answers(ctx context.Context) bool {
 		return false
 	}
 	defer c.conn.Close()
-	return c.do(get(w.listen, "/readyz", "", &answer{status: http.StatusOK, type_: []byte("ready"), count: 1})) == nil
+	return c.do(get(w.listen, "/readyz", "", &answer{status: http.StatusOK, mark: []byte("ready"), count: 1})) == nil
 }
 
 // stopGateway ends it as an operator would.
@@ -293,65 +191,4 @@ func (w *world) fetch(req *http.Request) (*resource.Document, error) {
 		return nil, fmt.Errorf("%s: %s", resp.Status, clip(raw))
 	}
 	return resource.ParseDocument(raw)
-}
-
-// learn asks for every person's Observations once: it reads the answers in full
-// and keeps the ids that the gateway gave.
-func (w *world) learn(ctx context.Context) error {
-	for _, g := range []group{ehr, laboratory} {
-		for n := range people {
-			token, err := w.bearer(ctx)
-			if err != nil {
-				return err
-			}
-			at := "http://" + w.listen + "/fhir/Observation?patient=Patient/" + g.own(n)
-			req, err := http.NewRequestWithContext(ctx, http.MethodGet, at, nil)
-			if err != nil {
-				return err
-			}
-			req.Header.Set("Authorization", "Bearer "+token)
-			doc, err := w.fetch(req)
-			if err != nil {
-				return fmt.Errorf("%s: %w", at, err)
-			}
-			if w.known[g.own(n)], err = readSearchset(doc, g, n); err != nil {
-				return fmt.Errorf("WRONG ANSWER to %s: %w: %s", at, err, clip(doc.Raw()))
-			}
-		}
-	}
-	return nil
-}
-
-// readSearchset checks a person's search result element by element. It returns
-// the ids by number of the Observation.
-func readSearchset(doc *resource.Document, g group, n int) ([]string, error) {
-	ids := make([]string, entries)
-	found := 0
-	for e := range doc.Root().All("entry") {
-		found++
-		r := e.Get("resource")
-		var k int
-		value := first(r.Get("identifier")).Get("value").Text()
-		if _, err := fmt.Sscanf(strings.TrimPrefix(value, g.remote(n)+"-"), "%d", &k); err != nil || k < 0 || k >= entries {
-			return nil, fmt.Errorf("an entry has the identifier %q", value)
-		}
-		if !r.Get("resourceType").Is("Observation") || ids[k] != "" {
-			return nil, fmt.Errorf("Observation %d comes twice or is none", k)
-		}
-		if got := `"valueQuantity":` + string(r.Get("valueQuantity").Raw()); got != weight(k) {
-			return nil, fmt.Errorf("Observation %d has %s instead of %s", k, got, weight(k))
-		}
-		ids[k] = r.Get("id").Text()
-	}
-	if found != entries {
-		return nil, fmt.Errorf("%d entries instead of %d", found, entries)
-	}
-	return ids, nil
-}
-
-func first(list resource.Node) resource.Node {
-	for n := range list.Elements() {
-		return n
-	}
-	return resource.Node{}
 }
