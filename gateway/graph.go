@@ -27,11 +27,11 @@ func (g openGraph) Refers(from, to string) (refers, known bool) {
 
 // graphOf reads the instances of the own store that a person's Consents name in
 // provision.data, since "related" data are those that an instance refers to.
-func (s *Server) graphOf(ctx context.Context, filed []attribute.Filed) (consent.Graph, error) {
+func (s *Server) graphOf(ctx context.Context, filed []*attribute.Filed) (consent.Graph, error) {
 	var found []*resource.Resource
 	asked := map[string]bool{}
 	for _, f := range filed {
-		for _, ref := range named(f.Resource) {
+		for _, ref := range f.Named {
 			_, typ, id, ok := resource.SplitReference(ref)
 			if !ok || asked[ref] || s.o.IDs.IsOpaque(id) || len(asked) >= maxNamed {
 				continue
@@ -52,21 +52,4 @@ func (s *Server) graphOf(ctx context.Context, filed []attribute.Filed) (consent.
 		}
 	}
 	return openGraph{consent.NewResources(found...)}, nil
-}
-
-// named lists the references in provision.data, nested provisions included.
-func named(r *resource.Resource) []string {
-	var out []string
-	r.Root().Get("provision").Descend(func(n resource.Node) bool {
-		if n.Name() != "data" {
-			return true
-		}
-		for d := range n.Elements() {
-			if ref := d.Path("reference", "reference"); ref.Exists() {
-				out = append(out, ref.Text())
-			}
-		}
-		return false
-	})
-	return out
 }

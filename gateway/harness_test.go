@@ -19,6 +19,7 @@ import (
 	"github.com/handoff-health/handoff/fhir/resource"
 	"github.com/handoff-health/handoff/fhir/search"
 	"github.com/handoff-health/handoff/fhir/store"
+	"github.com/handoff-health/handoff/fhir/store/epoch"
 	"github.com/handoff-health/handoff/fhir/store/sqlite"
 	"github.com/handoff-health/handoff/gateway"
 	"github.com/handoff-health/handoff/gateway/attribute"
@@ -56,9 +57,10 @@ agreements:
 
 // A county is a gateway with its surroundings, for tests.
 type county struct {
-	t       *testing.T
+	t       testing.TB
 	server  *gateway.Server
 	store   *sqlite.DB
+	memory  *epoch.Cache
 	links   *identity.Links
 	ids     *identity.IDMap
 	trail   *memoryTrail
@@ -113,7 +115,7 @@ type ehr struct {
 	status    int
 }
 
-func newEHR(t *testing.T) *ehr {
+func newEHR(t testing.TB) *ehr {
 	e := &ehr{}
 	release := make(chan struct{})
 	e.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -170,7 +172,7 @@ func (e *ehr) requests() []string {
 	return append([]string(nil), e.asked...)
 }
 
-func newCounty(t *testing.T) *county {
+func newCounty(t testing.TB) *county {
 	t.Helper()
 	c := &county{t: t, trail: &memoryTrail{}, ehr: newEHR(t), program: newEHR(t), tokens: tokens{}}
 	text := strings.NewReplacer("UPSTREAM", c.ehr.URL+"/fhir", "PART2", c.program.URL+"/fhir").Replace(settings)
@@ -179,9 +181,10 @@ func newCounty(t *testing.T) *county {
 	c.store, err = sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "test.db"), sqlite.Options{})
 	c.must(err)
 	t.Cleanup(func() { _ = c.store.Close() })
-	c.ids, err = identity.NewIDMap(c.store, []byte(siteKey), map[string]string{"ehr": "k", "sud": "w"})
+	c.memory = epoch.New(c.store, 0, nil)
+	c.ids, err = identity.NewIDMap(c.memory, []byte(siteKey), map[string]string{"ehr": "k", "sud": "w"})
 	c.must(err)
-	c.links = identity.NewLinks(c.store, c.ids, time.Now)
+	c.links = identity.NewLinks(c.memory, c.ids, time.Now)
 	directory, err := attribute.NewDirectory(cfg)
 	c.must(err)
 	o := broker.Options{IDs: c.ids, Timeout: 300 * time.Millisecond}
@@ -196,7 +199,7 @@ func newCounty(t *testing.T) *county {
 	b, err := broker.New(o)
 	c.must(err)
 	c.server, err = gateway.New(gateway.Options{
-		Base: "http://gateway.test/fhir", SiteKey: []byte(siteKey), Store: c.store, Facts: c.store, Verifier: c.tokens,
+		Base: "http://gateway.test/fhir", SiteKey: []byte(siteKey), Store: c.memory, Facts: c.memory, Verifier: c.tokens,
 		Discovery: smart.Discovery{TokenEndpoint: "http://gateway.test/oauth/token", Algorithms: []string{"ES384"}, Scopes: []string{"system/*.rs"}},
 		Directory: directory, Identity: c.links, IDs: c.ids, Broker: b, Labeller: label.New(label.Options{}),
 		Policy: policy.New(policy.Options{Directory: []string{"Practitioner", "Organization"}}), Audit: c.trail,

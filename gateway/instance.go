@@ -7,8 +7,6 @@ import (
 	"net/http"
 	"strconv"
 
-	"github.com/handoff-health/handoff/fhir/compartment"
-	"github.com/handoff-health/handoff/fhir/label"
 	"github.com/handoff-health/handoff/fhir/outcome"
 	"github.com/handoff-health/handoff/fhir/resource"
 	"github.com/handoff-health/handoff/fhir/search"
@@ -145,20 +143,6 @@ func (s *Server) headOf(ctx context.Context, x *exchange, k store.Key) error {
 	return nil
 }
 
-// own makes a candidate of a record of the own store, with version and time in
-// its meta as they go out.
-func (s *Server) own(rec *store.Record) (*candidate, error) {
-	r, err := resource.Parse(rec.Raw)
-	if err != nil {
-		return nil, fmt.Errorf("%s in the store: %w", rec.Key, err)
-	}
-	r, err = resource.Parse(stamp(r, rec.Version, resource.FormatInstant(rec.LastUpdated)))
-	if err != nil {
-		return nil, fmt.Errorf("%s in the store: %w", rec.Key, err)
-	}
-	return s.candidate(r, rec.Origin, rec), nil
-}
-
 // stamp sets meta.versionId and meta.lastUpdated.
 func stamp(r *resource.Resource, version int64, at string) []byte {
 	e := r.Edit()
@@ -170,16 +154,6 @@ func stamp(r *resource.Resource, version int64, at string) []byte {
 		e.Set(root, "meta", []byte(`{"versionId":"`+strconv.FormatInt(version, 10)+`","lastUpdated":"`+at+`"}`))
 	}
 	return e.Bytes()
-}
-
-// candidate labels a resource and notes whom it is about.
-func (s *Server) candidate(r *resource.Resource, o resource.Origin, rec *store.Record) *candidate {
-	c := &candidate{resource: r, origin: o, record: rec}
-	c.subject.Resource, c.subject.Origin = r, o
-	c.subject.Labels = new(label.Labels)
-	s.o.Labeller.Label(r, o, c.subject.Labels)
-	c.subject.Patient = compartment.Subject(r)
-	return c
 }
 
 // gatherInstance asks the connected system, if the resource is one of its and

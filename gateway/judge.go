@@ -93,7 +93,7 @@ func (s *Server) carryOut(ctx context.Context, x *exchange, c *candidate) error 
 		x.judged(c, "deny")
 		return nil
 	}
-	if c.final, err = resource.Parse(result.Body); err != nil {
+	if c.final, err = returned(c.resource, result.Body); err != nil {
 		return err
 	}
 	c.result, c.raw = result, result.Body
@@ -111,6 +111,14 @@ func (s *Server) carryOut(ctx context.Context, x *exchange, c *candidate) error 
 	x.judged(c, how)
 	x.kept = append(x.kept, c)
 	return nil
+}
+
+// returned reads the form in which a resource goes out; most go out as they are.
+func returned(r *resource.Resource, body []byte) (*resource.Resource, error) {
+	if raw := r.Raw(); len(raw) == len(body) && &raw[0] == &body[0] {
+		return r, nil
+	}
+	return resource.Parse(body)
 }
 
 // judged puts a decision into the event.

@@ -83,6 +83,10 @@ func (s *Server) steps(ctx context.Context, x *exchange) (*rest.Response, error)
 	if known && hooks.needs == 0 {
 		return hooks.render(s, x)
 	}
+	ctx, err := s.pin(ctx)
+	if err != nil {
+		return nil, err
+	}
 	if err := s.authenticate(ctx, x); err != nil {
 		return nil, err
 	}

@@ -58,6 +58,7 @@ type Server struct {
 	interactions map[string]interaction
 	seal         *seal
 	subjects     subjects
+	versions     versions
 	capabilities []byte
 	discovery    []byte
 	handler      http.Handler
@@ -100,6 +101,20 @@ func New(o Options) (*Server, error) {
 	}
 	s.handler = rest.New(rest.Options{BasePath: base.Path, Other: o.Other}, s.handle)
 	return s, nil
+}
+
+// pinner is a store with memory that has to know when a request starts.
+type pinner interface {
+	Pin(ctx context.Context) (context.Context, error)
+}
+
+// pin lets a store with memory answer this request from what is as new as the
+// request itself.
+func (s *Server) pin(ctx context.Context) (context.Context, error) {
+	if p, ok := s.o.Store.(pinner); ok {
+		return p.Pin(ctx)
+	}
+	return ctx, nil
 }
 
 // ServeHTTP answers one request.

@@ -15,7 +15,7 @@ import (
 // A standing is what is known of one person for the length of one request.
 type standing struct {
 	person *attribute.Person
-	filed  []attribute.Filed
+	filed  []*attribute.Filed
 	// brought are Consents that a connected system keeps of this person: those
 	// of a registry count for all data, the others for that system's own.
 	brought   map[string][]*consent.Consent

@@ -271,6 +271,9 @@ func (s *Server) showWritten(ctx context.Context, x *exchange, rec *store.Record
 	}
 	x.people, x.seen = map[string]*standing{}, map[string]bool{}
 	x.resetSessions()
+	if ctx, err = s.pin(ctx); err != nil { // what was just written counts
+		return err
+	}
 	return s.decide(ctx, x, []*candidate{c})
 }
 

@@ -12,6 +12,7 @@ import (
 
 	"github.com/handoff-health/handoff/fhir/client"
 	"github.com/handoff-health/handoff/fhir/label"
+	"github.com/handoff-health/handoff/fhir/store/epoch"
 	"github.com/handoff-health/handoff/fhir/store/sqlite"
 	"github.com/handoff-health/handoff/gateway"
 	"github.com/handoff-health/handoff/gateway/attribute"
@@ -30,6 +31,7 @@ import (
 type running struct {
 	config    *config.Config
 	store     *sqlite.DB
+	cache     *epoch.Cache // what requests read through
 	trail     *audit.Trail
 	ids       *identity.IDMap
 	links     *identity.Links
@@ -50,13 +52,14 @@ func assemble(ctx context.Context, c *config.Config, log *slog.Logger) (_ *runni
 	if g.store, err = sqlite.Open(ctx, c.Path(c.Store.SQLite.Path), sqlite.Options{}); err != nil {
 		return nil, err
 	}
+	g.cache = epoch.New(g.store, 0, nil)
 	if g.trail, err = openTrail(c, log); err != nil {
 		return nil, err
 	}
-	if g.ids, err = identity.NewIDMap(g.store, []byte(c.Site.Key.Reveal()), slugs(c)); err != nil {
+	if g.ids, err = identity.NewIDMap(g.cache, []byte(c.Site.Key.Reveal()), slugs(c)); err != nil {
 		return nil, err
 	}
-	g.links = identity.NewLinks(g.store, g.ids, time.Now)
+	g.links = identity.NewLinks(g.cache, g.ids, time.Now)
 	if g.directory, err = attribute.NewDirectory(c); err != nil {
 		return nil, err
 	}
@@ -70,7 +73,7 @@ func assemble(ctx context.Context, c *config.Config, log *slog.Logger) (_ *runni
 	}
 	g.handler, err = gateway.New(gateway.Options{
 		Base: c.Server.Base, MaxBody: c.Server.MaxBody, SiteKey: []byte(c.Site.Key.Reveal()),
-		Store: g.store, Facts: g.store, Verifier: verifier,
+		Store: g.cache, Facts: g.cache, Verifier: verifier,
 		Discovery: smart.Discovery{
 			TokenEndpoint: tokenURL(c), Algorithms: []string{auth.RS384, auth.ES384},
 			Scopes: append(smart.SupportedScopes(smart.Read|smart.Search, gateway.Served()...), "system/Consent.cruds"),
@@ -208,7 +211,7 @@ func newAuth(c *config.Config, g *running) (http.Handler, *auth.Verifier, error)
 	if err != nil {
 		return nil, nil, err
 	}
-	verifier, err := auth.NewVerifier(auth.VerifierOptions{Issuers: []auth.Issuer{issuer}, Registry: registry, Facts: g.store})
+	verifier, err := auth.NewVerifier(auth.VerifierOptions{Issuers: []auth.Issuer{issuer}, Registry: registry, Facts: g.cache})
 	return token, verifier, err
 }
 

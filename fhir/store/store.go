@@ -138,6 +138,14 @@ type Store interface {
 	Close() error
 }
 
+// An Epocher is a Store that can tell whether anything in it has changed: the
+// epoch read now differs from one read before if a write was acknowledged in
+// between, by this process or another. What was read since an epoch was taken
+// may be kept for as long as the epoch stands (package epoch does).
+type Epocher interface {
+	Epoch(ctx context.Context) (int64, error)
+}
+
 // An Op says how an Expr judges a resource's index entries.
 type Op uint8
 

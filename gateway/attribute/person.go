@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/handoff-health/handoff/fhir/resource"
 	"github.com/handoff-health/handoff/fhir/search"
@@ -34,7 +35,7 @@ type Gatherer struct {
 	Directory *Directory
 	Store     store.Store
 	Identity  Identity
-	parsed    consentCache
+	filed     filedCache
 }
 
 // Person finds the person behind a Patient reference. A Patient that does not
@@ -68,15 +69,19 @@ func (g *Gatherer) Linked(p *Person, organization string) bool {
 const maxConsents = 10_000
 
 // A Filed is a Consent of the own store, before it is known for whose data and
-// for which requester it is judged.
+// for which requester it is judged. It is shared by requests.
 type Filed struct {
-	Record   *store.Record
-	Resource *resource.Resource
+	Key     store.Key
+	Version int64
+	Origin  resource.Origin
+	Named   []string // references in provision.data, at any depth
+
+	granting, denying *consent.Consent // as of an entitled recorder, or of another
 }
 
 // Consents reads the person's Consents from the own store, whatever their
 // status: an inactive newest version ends an older one.
-func (g *Gatherer) Consents(ctx context.Context, references []string) ([]Filed, error) {
+func (g *Gatherer) Consents(ctx context.Context, references []string) ([]*Filed, error) {
 	if len(references) == 0 {
 		return nil, nil
 	}
@@ -88,7 +93,7 @@ func (g *Gatherer) Consents(ctx context.Context, references []string) ([]Filed, 
 		}
 		where.Args = append(where.Args, q.Plan().Where)
 	}
-	var out []Filed
+	var out []*Filed
 	plan := store.Plan{Type: "Consent", Where: where, Sort: []store.SortKey{{Param: store.ParamID}}, Limit: 200}
 	for {
 		page, err := g.Store.Search(ctx, plan)
@@ -96,11 +101,11 @@ func (g *Gatherer) Consents(ctx context.Context, references []string) ([]Filed, 
 			return nil, fmt.Errorf("attribute: consents of a person: %w", err)
 		}
 		for _, rec := range page.Records {
-			r, err := resource.Parse(rec.Raw)
+			f, err := g.filed.get(rec)
 			if err != nil {
-				return nil, fmt.Errorf("attribute: %s in the store: %w", rec.Key, err)
+				return nil, err
 			}
-			out = append(out, Filed{rec, r})
+			out = append(out, f)
 		}
 		if page.Next == "" {
 			return out, nil
@@ -116,42 +121,72 @@ func (g *Gatherer) Consents(ctx context.Context, references []string) ([]Filed, 
 // and one requesting organisation: a Consent grants only if its recorder is
 // registered for that custodian, and never in favour of the recorder's own
 // organisation (that needs the ceilings of a capture on the scene).
-func (g *Gatherer) For(filed []Filed, custodian, requester string) []*consent.Consent {
+func (g *Gatherer) For(filed []*Filed, custodian, requester string) []*consent.Consent {
 	out := make([]*consent.Consent, 0, len(filed))
 	for _, f := range filed {
-		o := f.Record.Origin
-		entitled := slices.Contains(g.Directory.MayGrantFor(o), custodian) && (o.Custodian != requester || o.Custodian == custodian)
-		out = append(out, g.parsed.get(f, entitled))
+		o := f.Origin
+		if slices.Contains(g.Directory.MayGrantFor(o), custodian) && (o.Custodian != requester || o.Custodian == custodian) {
+			out = append(out, f.granting)
+		} else {
+			out = append(out, f.denying)
+		}
 	}
 	return out
 }
 
-// consentCache keeps parsed Consents by version. A version never changes, so
-// an entry is never stale; a revocation is another version.
-type consentCache struct {
+// filedCache keeps parsed Consents by version. A version never changes, so an
+// entry is never stale; a revocation is another version. One that was expunged
+// and made anew has another time.
+type filedCache struct {
 	mu    sync.Mutex
-	known map[cacheKey]*consent.Consent
+	known map[filedKey]*Filed
 }
 
-type cacheKey struct {
-	id       string
-	version  int64
-	entitled bool
+type filedKey struct {
+	id      string
+	version int64
+	at      time.Time
 }
 
-const maxParsed = 20_000
+const maxFiled = 10_000
 
-func (c *consentCache) get(f Filed, entitled bool) *consent.Consent {
-	k := cacheKey{f.Record.ID, f.Record.Version, entitled}
+func (c *filedCache) get(rec *store.Record) (*Filed, error) {
+	k := filedKey{rec.ID, rec.Version, rec.LastUpdated}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if p, ok := c.known[k]; ok {
-		return p
+	if f, ok := c.known[k]; ok {
+		return f, nil
 	}
-	if c.known == nil || len(c.known) >= maxParsed {
-		c.known = map[cacheKey]*consent.Consent{}
+	r, err := resource.Parse(rec.Raw)
+	if err != nil {
+		return nil, fmt.Errorf("attribute: %s in the store: %w", rec.Key, err)
 	}
-	p := consent.Parse(f.Resource, consent.Source{Entitled: entitled, Reference: fmt.Sprintf("Consent/%s/_history/%d", f.Record.ID, f.Record.Version)})
-	c.known[k] = p
-	return p
+	name := fmt.Sprintf("%s/_history/%d", rec.Key, rec.Version)
+	f := &Filed{
+		Key: rec.Key, Version: rec.Version, Origin: rec.Origin, Named: named(r),
+		granting: consent.Parse(r, consent.Source{Entitled: true, Reference: name, Version: rec.Version}),
+		denying:  consent.Parse(r, consent.Source{Reference: name, Version: rec.Version}),
+	}
+	if c.known == nil || len(c.known) >= maxFiled {
+		c.known = map[filedKey]*Filed{}
+	}
+	c.known[k] = f
+	return f, nil
+}
+
+// named lists the references in provision.data, nested provisions included.
+func named(r *resource.Resource) []string {
+	var out []string
+	r.Root().Get("provision").Descend(func(n resource.Node) bool {
+		if n.Name() != "data" {
+			return true
+		}
+		for d := range n.Elements() {
+			if ref := d.Path("reference", "reference"); ref.Exists() {
+				out = append(out, ref.Text())
+			}
+		}
+		return false
+	})
+	return out
 }

@@ -34,14 +34,16 @@ type Options struct {
 // A DB is an open store. It is a [store.Store], [store.Facts], [store.Log] and
 // [store.Sweeper], safe for concurrent use.
 type DB struct {
-	path    string // as the caller gave it, for messages
-	now     func() time.Time
-	sql     *sql.DB
-	readers chan *session
-	jobs    chan *job
-	params  sync.Map // paramKey to number
-	sizes   sync.Map // resource type to *typeSize
-	writes  writeCount
+	path     string // as the caller gave it, for messages
+	now      func() time.Time
+	sql      *sql.DB
+	readers  chan *session
+	watching sync.Mutex
+	watch    *session // reads data_version alone
+	jobs     chan *job
+	params   sync.Map // paramKey to number
+	sizes    sync.Map // resource type to *typeSize
+	writes   writeCount
 
 	gate      sync.RWMutex // held for reading while a job is queued
 	closed    bool
@@ -57,6 +59,7 @@ var (
 	_ store.Facts   = (*DB)(nil)
 	_ store.Log     = (*DB)(nil)
 	_ store.Sweeper = (*DB)(nil)
+	_ store.Epocher = (*DB)(nil)
 )
 
 // Open opens the store at path or makes a new one (mode 0600). Its error names
@@ -113,6 +116,10 @@ func (db *DB) open(ctx context.Context, path string, o Options) error {
 		}
 		db.readers <- r
 	}
+	if db.watch, err = db.session(ctx, true); err != nil {
+		_ = w.close()
+		return err
+	}
 	db.running.Go(func() { db.write(w) })
 	if o.SweepEvery > 0 {
 		db.running.Go(func() { db.sweepEvery(o.SweepEvery) })
@@ -139,8 +146,8 @@ func (db *DB) connect(path string, o Options) error {
 	if db.sql, err = sql.Open("sqlite", u.String()); err != nil {
 		return fmt.Errorf("%s: %w", db.path, err)
 	}
-	db.sql.SetMaxOpenConns(o.Readers + 1)
-	db.sql.SetMaxIdleConns(o.Readers + 1)
+	db.sql.SetMaxOpenConns(o.Readers + 2) // the writer, the watcher
+	db.sql.SetMaxIdleConns(o.Readers + 2)
 	return nil
 }
 
@@ -276,6 +283,10 @@ func (db *DB) Close() error {
 		for range cap(db.readers) {
 			_ = (<-db.readers).close()
 		}
+		db.watching.Lock()
+		_ = db.watch.close()
+		db.watch = nil
+		db.watching.Unlock()
 		db.closeErr = db.discard()
 	})
 	return db.closeErr

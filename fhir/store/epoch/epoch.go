@@ -1,0 +1,178 @@
+package epoch
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/handoff-health/handoff/fhir/store"
+)
+
+// A Backend is a store that can be cached.
+type Backend interface {
+	store.Store
+	store.Facts
+	store.Epocher
+}
+
+// A Cache is a Backend's Store and Facts with memory. It is safe for concurrent
+// use.
+type Cache struct {
+	Backend
+	now func() time.Time
+	max int
+
+	mu    sync.Mutex
+	epoch int64
+	size  int
+	kept  map[string]kept
+}
+
+// DefaultBytes is how much a Cache keeps, counted in bytes of records and facts.
+const DefaultBytes = 16 << 20
+
+// New makes a cache. maxBytes 0 is DefaultBytes; a nil clock is time.Now, by
+// which facts expire.
+func New(b Backend, maxBytes int, now func() time.Time) *Cache {
+	if maxBytes == 0 {
+		maxBytes = DefaultBytes
+	}
+	if now == nil {
+		now = time.Now
+	}
+	return &Cache{Backend: b, now: now, max: maxBytes, kept: map[string]kept{}}
+}
+
+// kept is the answer to one read. Exactly one of its fields counts; an absence
+// is kept as err.
+type kept struct {
+	record *store.Record
+	page   store.Page
+	fact   store.Fact
+	err    error // store.ErrNotFound
+}
+
+type pinKey struct{}
+
+// Pin reads the epoch and returns a context under which reads may be answered
+// from memory. An error means that the store cannot tell, and is not hidden.
+func (c *Cache) Pin(ctx context.Context) (context.Context, error) {
+	e, err := c.Backend.Epoch(ctx)
+	if err != nil {
+		return ctx, fmt.Errorf("epoch of the store: %w", err)
+	}
+	return context.WithValue(ctx, pinKey{}, e), nil
+}
+
+// look returns what is kept under key for the context's epoch. ask says that
+// the answer may be kept afterwards.
+func (c *Cache) look(ctx context.Context, key string) (k kept, found, ask bool) {
+	e, pinned := ctx.Value(pinKey{}).(int64)
+	if !pinned {
+		return kept{}, false, false
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if e != c.epoch { // an older request than the newest epoch keeps out of the way
+		return kept{}, false, true
+	}
+	k, found = c.kept[key]
+	return k, found, true
+}
+
+// keep stores an answer that was read after the context's epoch was taken: it
+// is at least as new as that epoch, so it holds while the epoch stands.
+func (c *Cache) keep(ctx context.Context, key string, k kept) {
+	e, _ := ctx.Value(pinKey{}).(int64)
+	size := len(key) + k.bytes()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if e < c.epoch || size > c.max/8 {
+		return
+	}
+	if e > c.epoch || c.size+size > c.max {
+		c.epoch, c.size, c.kept = e, 0, map[string]kept{}
+	}
+	if _, there := c.kept[key]; !there {
+		c.kept[key] = k
+		c.size += size
+	}
+}
+
+const overhead = 256 // bytes of structures around an answer
+
+func (k *kept) bytes() int {
+	n := overhead + len(k.fact.Value)
+	if k.record != nil {
+		n += recordBytes(k.record)
+	}
+	for _, r := range k.page.Records {
+		n += recordBytes(r)
+	}
+	return n
+}
+
+func recordBytes(r *store.Record) int {
+	n := overhead + len(r.Raw)
+	for _, s := range r.Index {
+		n += len(s) + 16
+	}
+	return n
+}
+
+// Read implements store.Store.
+func (c *Cache) Read(ctx context.Context, k store.Key) (*store.Record, error) {
+	key := "r " + k.Type + "/" + k.ID
+	if m, found, ask := c.look(ctx, key); found {
+		return m.record, m.err
+	} else if !ask {
+		return c.Backend.Read(ctx, k)
+	}
+	r, err := c.Backend.Read(ctx, k)
+	if err == nil || errors.Is(err, store.ErrNotFound) {
+		c.keep(ctx, key, kept{record: r, err: err})
+	}
+	return r, err
+}
+
+// Search implements store.Store.
+func (c *Cache) Search(ctx context.Context, p store.Plan) (store.Page, error) {
+	plan, err := json.Marshal(p)
+	if err != nil {
+		return store.Page{}, fmt.Errorf("search plan: %w", err)
+	}
+	key := "s " + string(plan)
+	m, found, ask := c.look(ctx, key)
+	if found {
+		return store.Page{Records: slices.Clone(m.page.Records), Next: m.page.Next}, nil
+	}
+	page, err := c.Backend.Search(ctx, p)
+	if err == nil && ask {
+		c.keep(ctx, key, kept{page: store.Page{Records: slices.Clone(page.Records), Next: page.Next}})
+	}
+	return page, err
+}
+
+// Get implements store.Facts. A fact that expires while it is kept is absent,
+// as in the store.
+func (c *Cache) Get(ctx context.Context, key string) (store.Fact, error) {
+	name := "f " + key
+	m, found, ask := c.look(ctx, name)
+	switch {
+	case found && m.err != nil:
+		return store.Fact{}, m.err
+	case found && !m.fact.Expires.IsZero() && !c.now().Before(m.fact.Expires):
+		return store.Fact{}, fmt.Errorf("fact: %w", store.ErrNotFound)
+	case found:
+		return m.fact, nil
+	}
+	f, err := c.Backend.Get(ctx, key)
+	if ask && (err == nil || errors.Is(err, store.ErrNotFound)) {
+		c.keep(ctx, name, kept{fact: f, err: err})
+	}
+	return f, err
+}

@@ -1,0 +1,224 @@
+package epoch_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/handoff-health/handoff/fhir/store"
+	"github.com/handoff-health/handoff/fhir/store/epoch"
+	"github.com/handoff-health/handoff/fhir/store/sqlite"
+)
+
+// counting counts what reaches the store.
+type counting struct {
+	epoch.Backend
+	reads, searches, gets atomic.Int64
+}
+
+func (c *counting) Read(ctx context.Context, k store.Key) (*store.Record, error) {
+	c.reads.Add(1)
+	return c.Backend.Read(ctx, k)
+}
+
+func (c *counting) Search(ctx context.Context, p store.Plan) (store.Page, error) {
+	c.searches.Add(1)
+	return c.Backend.Search(ctx, p)
+}
+
+func (c *counting) Get(ctx context.Context, k string) (store.Fact, error) {
+	c.gets.Add(1)
+	return c.Backend.Get(ctx, k)
+}
+
+func open(t *testing.T, path string, now func() time.Time) *sqlite.DB {
+	t.Helper()
+	db, err := sqlite.Open(t.Context(), path, sqlite.Options{Now: now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = db.Close() })
+	return db
+}
+
+var (
+	key  = store.Key{Type: "Consent", ID: "c"}
+	plan = store.Plan{Type: "Consent", Where: store.Expr{Op: store.All}, Limit: 10}
+)
+
+func write(t *testing.T, s store.Store, raw string) {
+	t.Helper()
+	if _, err := s.Write(context.Background(), store.Write{Record: store.Record{Key: key, Raw: []byte(raw)}, Expect: store.AnyVersion}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestReadsOfOneEpochReachTheStoreOnce(t *testing.T) {
+	b := &counting{Backend: open(t, filepath.Join(t.TempDir(), "a.db"), nil)}
+	write(t, b, `{"v":1}`)
+	c := epoch.New(b, 0, nil)
+	for range 3 {
+		ctx, err := c.Pin(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r, err := c.Read(ctx, key); err != nil || string(r.Raw) != `{"v":1}` {
+			t.Fatal(r, err)
+		}
+		if _, err := c.Read(ctx, store.Key{Type: "Consent", ID: "none"}); !errors.Is(err, store.ErrNotFound) {
+			t.Fatal(err)
+		}
+		if p, err := c.Search(ctx, plan); err != nil || len(p.Records) != 1 {
+			t.Fatal(p, err)
+		}
+		if _, err := c.Get(ctx, "none"); !errors.Is(err, store.ErrNotFound) {
+			t.Fatal(err)
+		}
+	}
+	if b.reads.Load() != 2 || b.searches.Load() != 1 || b.gets.Load() != 1 {
+		t.Errorf("%d reads, %d searches, %d gets reached the store", b.reads.Load(), b.searches.Load(), b.gets.Load())
+	}
+	if _, err := c.Read(t.Context(), key); err != nil || b.reads.Load() != 3 {
+		t.Error("a read without a pinned epoch was answered from memory")
+	}
+}
+
+// A write is seen by whatever starts after it was acknowledged, also when
+// another process made it.
+func TestAnAcknowledgedWriteIsSeenAtOnce(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "a.db")
+	mine, other := open(t, path, nil), open(t, path, nil)
+	c := epoch.New(mine, 0, nil)
+	for i := range 200 {
+		want := fmt.Sprintf(`{"v":%d}`, i)
+		if i%2 == 0 {
+			write(t, c, want)
+		} else {
+			write(t, other, want)
+		}
+		ctx, err := c.Pin(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 2 {
+			r, err := c.Read(ctx, key)
+			if err != nil || string(r.Raw) != want {
+				t.Fatalf("write %d: read %s, %v", i, r.Raw, err)
+			}
+			p, err := c.Search(ctx, plan)
+			if err != nil || len(p.Records) != 1 || string(p.Records[0].Raw) != want {
+				t.Fatalf("write %d: search %v, %v", i, p, err)
+			}
+		}
+	}
+}
+
+// The same with many readers: what a reader sees is never older than what was
+// acknowledged when it pinned.
+func TestConcurrentReadersNeverGoBack(t *testing.T) {
+	db := open(t, filepath.Join(t.TempDir(), "a.db"), nil)
+	c := epoch.New(db, 0, nil)
+	write(t, c, "0")
+	var acknowledged atomic.Int64
+	done := make(chan struct{})
+	var wg sync.WaitGroup
+	for range 6 {
+		wg.Go(func() {
+			for {
+				select {
+				case <-done:
+					return
+				default:
+				}
+				least := acknowledged.Load()
+				ctx, err := c.Pin(context.Background())
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				r, err := c.Read(ctx, key)
+				var got int64
+				if err == nil {
+					_, err = fmt.Sscan(string(r.Raw), &got)
+				}
+				if err != nil || got < least {
+					t.Errorf("read %d after %d was acknowledged (%v)", got, least, err)
+					return
+				}
+			}
+		})
+	}
+	for i := int64(1); i <= 300; i++ {
+		write(t, c, fmt.Sprint(i))
+		acknowledged.Store(i)
+	}
+	close(done)
+	wg.Wait()
+}
+
+func TestAFactThatExpiresIsGone(t *testing.T) {
+	var mu sync.Mutex
+	at := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	now := func() time.Time { mu.Lock(); defer mu.Unlock(); return at }
+	db := open(t, filepath.Join(t.TempDir(), "a.db"), now)
+	c := epoch.New(db, 0, now)
+	if _, err := c.PutIfAbsent(t.Context(), "k", []byte("v"), at.Add(time.Minute)); err != nil {
+		t.Fatal(err)
+	}
+	ctx, err := c.Pin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if f, err := c.Get(ctx, "k"); err != nil || string(f.Value) != "v" {
+		t.Fatal(f, err)
+	}
+	mu.Lock()
+	at = at.Add(time.Minute)
+	mu.Unlock()
+	if f, err := c.Get(ctx, "k"); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("got %v, %v after the expiry", f, err)
+	}
+}
+
+func TestMemoryIsBounded(t *testing.T) {
+	db := open(t, filepath.Join(t.TempDir(), "a.db"), nil)
+	b := &counting{Backend: db}
+	c := epoch.New(b, 4096, nil)
+	ctx, err := c.Pin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 100 {
+		for range 2 {
+			if _, err := c.Get(ctx, fmt.Sprint(i)); !errors.Is(err, store.ErrNotFound) {
+				t.Fatal(err)
+			}
+		}
+	}
+	before := b.gets.Load()
+	if before != 100 {
+		t.Errorf("%d of 200 reads reached the store", before)
+	}
+	if _, err := c.Get(ctx, "0"); !errors.Is(err, store.ErrNotFound) || b.gets.Load() == before {
+		t.Error("the first of 100 is still in 4 kB")
+	}
+}
+
+func BenchmarkPin(b *testing.B) {
+	db, err := sqlite.Open(b.Context(), filepath.Join(b.TempDir(), "a.db"), sqlite.Options{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer func() { _ = db.Close() }()
+	c := epoch.New(db, 0, nil)
+	for b.Loop() {
+		if _, err := c.Pin(b.Context()); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
