@@ -34,7 +34,7 @@ func measureAdapter(ctx context.Context, b *bench) error {
 	if err != nil {
 		return err
 	}
-	defer os.Remove(x.path)
+	defer func() { _ = os.Remove(x.path) }() // the folder goes as well
 	pairs := b.pace.pairs
 	var convert, decode []*conversion
 	for range pairs {

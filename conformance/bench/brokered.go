@@ -63,6 +63,13 @@ const (
 	throughEHR   = "gateway, EHR"
 )
 
+func clientsOf(n int) string {
+	if n == 1 {
+		return "1 client"
+	}
+	return fmt.Sprintf("%d clients", n)
+}
+
 // addLines puts the ways of one comparison into the table.
 func addLines(t *table, r rounds, ways []way, clients int, base string) {
 	for _, w := range ways {
@@ -71,7 +78,7 @@ func addLines(t *table, r rounds, ways []way, clients int, base string) {
 			added50 = median(pairwise(r.each(w.name, p50), r.each(base, p50), difference))
 			added99 = median(pairwise(r.each(w.name, p99), r.each(base, p99), difference))
 		}
-		t.add(fmt.Sprintf("%d clients: %s", clients, w.name), number(r.requests(w.name)), median(r.each(w.name, p50)), median(r.each(w.name, p99)),
+		t.add(clientsOf(clients)+": "+w.name, number(r.requests(w.name)), median(r.each(w.name, p50)), median(r.each(w.name, p99)),
 			added50, added99, median(r.each(w.name, (*load).rate)), median(r.each(w.name, cost)))
 	}
 }
@@ -80,10 +87,10 @@ func addLines(t *table, r rounds, ways []way, clients int, base string) {
 func noteRatio(t *table, r rounds, clients int, a, b string) []number {
 	costs := pairwise(r.each(a, cost), r.each(b, cost), ratio)
 	if !median(costs).known() {
-		t.note("%d clients: CPU was not measured on this system.", clients)
+		t.note("%s: CPU was not measured on this system.", clientsOf(clients))
 		return costs
 	}
-	t.note("%d clients: CPU %s / %s = %s; req/s = %s.", clients, a, b, span(costs), span(pairwise(r.each(a, (*load).rate), r.each(b, (*load).rate), ratio)))
+	t.note("%s: CPU %s / %s = %s; req/s = %s.", clientsOf(clients), a, b, span(costs), span(pairwise(r.each(a, (*load).rate), r.each(b, (*load).rate), ratio)))
 	return costs
 }
 

@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"runtime"
+	"slices"
 	"testing"
 	"time"
 
@@ -167,7 +169,7 @@ func measureDeciding(ctx context.Context, b *bench) error {
 	t := b.report.table("Deciding one resource, in process", "resource, bytes, Consents",
 		column{"n", 0}, column{"json.Valid ns", 0}, column{"parse ns", 0}, column{"parse + label + decide ns", 0}, column{"× json.Valid", 2}, column{"allocs", 0},
 		column{"+ enforce ns", 0}, column{"× json.Valid", 2}, column{"allocs", 0}, column{"once a request: Begin ns", 0})
-	var decided, enforced number
+	worst := map[int]*[2]number{} // by number of Consents: decided, enforced as well
 	for _, j := range judgedResources() {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -181,7 +183,11 @@ func measureDeciding(ctx context.Context, b *bench) error {
 			return fmt.Errorf("%s with %d Consents: %w", j.name, j.consents, err)
 		}
 		r1, r2 := median(pairwise(c.decide, c.valid, ratio)), median(pairwise(c.whole, c.valid, ratio))
-		decided, enforced = max(decided, r1), max(enforced, r2)
+		if worst[j.consents] == nil {
+			worst[j.consents] = new([2]number)
+		}
+		w := worst[j.consents]
+		w[0], w[1] = max(w[0], r1), max(w[1], r2)
 		t.add(fmt.Sprintf("%s, %s B, %d", j.name, number(len(j.raw)).text(0), j.consents), number(b.pace.pairs), median(c.valid), median(c.parse),
 			median(c.decide), r1, c.decideAllocs, median(c.whole), r2, c.wholeAllocs, median(c.begin))
 	}
@@ -189,7 +195,9 @@ func measureDeciding(ctx context.Context, b *bench) error {
 	if err := b.profileDeciding(); err != nil {
 		return err
 	}
-	b.report.goal("deciding a resource (parse, label, decide)", "≤ 1.5 × json.Valid", decided <= decidingGoal, "at most %.2f ×", decided)
-	b.report.goal("the same with enforcing", "≤ 1.5 × json.Valid", enforced <= decidingGoal, "at most %.2f ×", enforced)
+	for _, n := range slices.Sorted(maps.Keys(worst)) {
+		w := worst[n]
+		b.report.goal(fmt.Sprintf("deciding a resource under %d of the person's Consents", n), "≤ 1.5 × json.Valid", w[0] <= decidingGoal, "at most %.2f × (with enforcing: %.2f ×)", w[0], w[1])
+	}
 	return nil
 }

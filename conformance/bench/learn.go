@@ -50,10 +50,10 @@ func readSearchset(doc *resource.Document, g group, n int) ([]string, error) {
 			return nil, fmt.Errorf("an entry has the identifier %q", value)
 		}
 		if !r.Get("resourceType").Is("Observation") || ids[k] != "" {
-			return nil, fmt.Errorf("Observation %d comes twice or is none", k)
+			return nil, fmt.Errorf("entry %d comes twice or is no Observation", k)
 		}
 		if got := `"valueQuantity":` + string(r.Get("valueQuantity").Raw()); got != weight(k) {
-			return nil, fmt.Errorf("Observation %d has %s instead of %s", k, got, weight(k))
+			return nil, fmt.Errorf("entry %d has %s instead of %s", k, got, weight(k))
 		}
 		ids[k] = r.Get("id").Text()
 	}

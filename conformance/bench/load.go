@@ -166,7 +166,7 @@ func drive(ctx context.Context, host string, pid int, requests [][]request, wind
 func work(ctx context.Context, host string, requests []request, ready *sync.WaitGroup, begin <-chan struct{}, window time.Duration) (took []time.Duration, err error) {
 	c, err := dial(ctx, host)
 	if err == nil {
-		defer c.conn.Close()
+		defer func() { _ = c.conn.Close() }() // nothing is left to lose
 		for i := 0; i < warmUp && err == nil; i++ {
 			err = c.do(requests[i%len(requests)])
 		}

@@ -93,7 +93,7 @@ func (b *bench) profileLoad(ctx context.Context, name string, through func(token
 		return err
 	}
 	rs := requestsOf(profileClients, through(token))
-	window := max(5*b.pace.window, 2*time.Second)
+	const window = 6 * time.Second
 	failed := make(chan error, 1)
 	go func() {
 		_, err := drive(ctx, w.listen, w.gateway.pid(), rs, window+time.Second)

@@ -165,7 +165,7 @@ func runDecode(args []string) error {
 	if err != nil {
 		return err
 	}
-	defer src.Close()
+	defer func() { _ = src.Close() }() // was only read
 	n := 0
 	for {
 		it, err := src.Next(ctx)

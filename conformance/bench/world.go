@@ -135,7 +135,7 @@ func (w *world) answers(ctx context.Context) bool {
 	if err != nil {
 		return false
 	}
-	defer c.conn.Close()
+	defer func() { _ = c.conn.Close() }() // nothing is left to lose
 	return c.do(get(w.listen, "/readyz", "", &answer{status: http.StatusOK, mark: []byte("ready"), count: 1})) == nil
 }
 
