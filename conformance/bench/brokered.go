@@ -115,7 +115,7 @@ func requestsOf(clients int, ask asker) [][]request {
 
 // measureReads reads one Observation of a connected system.
 func measureReads(ctx context.Context, b *bench) error {
-	w, err := b.need(ctx)
+	w, err := b.needBrokered(ctx)
 	if err != nil {
 		return err
 	}
@@ -125,7 +125,7 @@ func measureReads(ctx context.Context, b *bench) error {
 
 // measureSearches searches all Observations of a person: 20.
 func measureSearches(ctx context.Context, b *bench) error {
-	w, err := b.need(ctx)
+	w, err := b.needBrokered(ctx)
 	if err != nil {
 		return err
 	}

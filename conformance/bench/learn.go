@@ -29,7 +29,7 @@ func (w *world) learn(ctx context.Context) error {
 				return fmt.Errorf("%s: %w", at, err)
 			}
 			if w.known[g.own(n)], err = readSearchset(doc, g, n); err != nil {
-				return fmt.Errorf("WRONG ANSWER to %s: %w: %s", at, err, clip(doc.Raw()))
+				return fmt.Errorf("WRONG ANSWER to %s: %w: %s (the gateway's log: %s)", at, err, clip(doc.Raw()), w.gateway.log.String())
 			}
 		}
 	}

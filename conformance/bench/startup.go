@@ -49,7 +49,7 @@ func measureStart(ctx context.Context, b *bench) error {
 
 // measureMemory loads the gateway with 64 clients and looks at its memory.
 func measureMemory(ctx context.Context, b *bench) error {
-	w, err := b.need(ctx)
+	w, err := b.needBrokered(ctx)
 	if err != nil {
 		return err
 	}

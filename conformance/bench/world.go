@@ -68,8 +68,16 @@ func (b *bench) need(ctx context.Context) (*world, error) {
 	if err := w.furnish(ctx); err != nil {
 		return nil, err
 	}
-	if _, err := w.startGateway(ctx); err != nil {
-		return nil, err
+	_, err = w.startGateway(ctx)
+	return w, err
+}
+
+// needBrokered starts the world and learns what the gateway calls the connected
+// systems' resources.
+func (b *bench) needBrokered(ctx context.Context) (*world, error) {
+	w, err := b.need(ctx)
+	if err != nil || len(w.known) > 0 {
+		return w, err
 	}
 	return w, w.learn(ctx)
 }
