@@ -194,3 +194,27 @@ func TestStaffOfAPermittedPlanCanBeReached(t *testing.T) {
 		}
 	}
 }
+
+// A deny that the connected system itself keeps is heard on every path.
+func TestAConsentOfTheSystemItselfWithholds(t *testing.T) {
+	c := newCounty(t)
+	c.populate()
+	deny := `{"resourceType":"Consent","id":"opt-out","status":"active","scope":{"coding":[{"system":"http://terminology.hl7.org/CodeSystem/consentscope","code":"patient-privacy"}]},
+	 "category":[{"coding":[{"system":"http://loinc.org","code":"59284-0"}]}],"patient":{"reference":"Patient/r1"},"dateTime":"2026-01-01","provision":{"type":"deny","class":[{"system":"http://hl7.org/fhir/resource-types","code":"Condition"}]}}`
+	ids := c.get("clinician", "Condition?patient=Patient/p1").ids(t)
+	if len(ids) != 2 {
+		t.Fatalf("without it: %v", ids)
+	}
+	c.ehr.set(false, 0, remote, plan, diagnosis, asthma, deny)
+	if got := c.get("clinician", "Condition?patient=Patient/p1").ids(t); len(got) != 0 {
+		t.Errorf("search: %v", got)
+	}
+	for _, id := range ids {
+		if a := c.get("clinician", id); a.status != http.StatusNotFound {
+			t.Errorf("read %s: %s", id, a)
+		}
+	}
+	if got := c.get("clinician", "CarePlan?patient=Patient/p1").ids(t); len(got) != 1 {
+		t.Errorf("what it does not name: %v", got)
+	}
+}

@@ -7,11 +7,14 @@ import (
 	"net/http"
 	"strconv"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/handoff-health/handoff/fhir/outcome"
 	"github.com/handoff-health/handoff/fhir/resource"
 	"github.com/handoff-health/handoff/fhir/search"
 	"github.com/handoff-health/handoff/fhir/store"
 	"github.com/handoff-health/handoff/gateway/attribute"
+	"github.com/handoff-health/handoff/gateway/broker"
 	"github.com/handoff-health/handoff/gateway/rest"
 	"github.com/handoff-health/handoff/gateway/upstream"
 )
@@ -180,12 +183,20 @@ func gatherInstance(ctx context.Context, s *Server, x *exchange) error {
 	if !ok || !s.session(x, st, origin).Possible(origin) {
 		return outcome.NotFound(errors.New("nothing of this person may go to this caller from there"))
 	}
-	if err := s.bring(ctx, x, st, []string{key}); err != nil {
+	x.event.Systems = append(x.event.Systems, key)
+	var e broker.Entry
+	var failed error
+	g, gctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return s.bring(gctx, x, st, []string{key}) })
+	g.Go(func() error {
+		e, failed = s.o.Broker.Read(gctx, key, x.req.Type, id, x.share())
+		return nil
+	})
+	if err := g.Wait(); err != nil {
 		return err
 	}
-	x.event.Systems = append(x.event.Systems, key)
-	e, err := s.o.Broker.Read(ctx, key, x.req.Type, id, x.share())
-	switch {
+	x.resetSessions() // Consents that came along count from here on
+	switch err := failed; {
 	case errors.Is(err, upstream.ErrFailed):
 		// Only a caller for whom this system would be asked comes here.
 		return outcome.Unavailable(err)

@@ -1,7 +1,6 @@
 package resource
 
 import (
-	"bytes"
 	"iter"
 	"strings"
 
@@ -101,16 +100,16 @@ func (n Node) rawName() []byte {
 	return nil
 }
 
-// nameIs compares the member's name without allocating.
+// nameIs compares the member's name without allocating. Nearly all comparisons
+// fail at the first byte; only a name with an escape is looked at whole.
 func (n Node) nameIs(name string) bool {
-	raw := n.d.raw[n.at().key:]
-	if len(raw) > len(name)+1 && raw[len(name)+1] == '"' && string(raw[1:len(name)+1]) == name {
-		return true
+	raw := n.d.raw[n.at().key+1:]
+	for i := range len(name) {
+		if i == len(raw) || raw[i] != name[i] {
+			return i < len(raw) && raw[i] == '\\' && unquote(n.rawName()) == name
+		}
 	}
-	if q := n.rawName(); bytes.IndexByte(q, '\\') >= 0 {
-		return unquote(q) == name
-	}
-	return false
+	return len(raw) > len(name) && raw[len(name)] == '"'
 }
 
 // Get returns the object's member with exactly this name, or an absent Node.

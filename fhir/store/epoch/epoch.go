@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/handoff-health/handoff/fhir/store"
@@ -53,10 +54,31 @@ type kept struct {
 	record *store.Record
 	page   store.Page
 	fact   store.Fact
+	facts  []store.Fact
 	err    error // store.ErrNotFound
 }
 
 type pinKey struct{}
+
+// A pin is a request's epoch. A request that has tried to write reads from the
+// store from then on: it must see its own writes, and those of others that made
+// its own fail.
+type pin struct {
+	epoch int64
+	wrote atomic.Bool
+}
+
+func pinned(ctx context.Context) *pin {
+	p, _ := ctx.Value(pinKey{}).(*pin)
+	return p
+}
+
+// writes notes that the request writes.
+func writes(ctx context.Context) {
+	if p := pinned(ctx); p != nil {
+		p.wrote.Store(true)
+	}
+}
 
 // Pin reads the epoch and returns a context under which reads may be answered
 // from memory. An error means that the store cannot tell, and is not hidden.
@@ -65,19 +87,19 @@ func (c *Cache) Pin(ctx context.Context) (context.Context, error) {
 	if err != nil {
 		return ctx, fmt.Errorf("epoch of the store: %w", err)
 	}
-	return context.WithValue(ctx, pinKey{}, e), nil
+	return context.WithValue(ctx, pinKey{}, &pin{epoch: e}), nil
 }
 
 // look returns what is kept under key for the context's epoch. ask says that
 // the answer may be kept afterwards.
 func (c *Cache) look(ctx context.Context, key string) (k kept, found, ask bool) {
-	e, pinned := ctx.Value(pinKey{}).(int64)
-	if !pinned {
+	p := pinned(ctx)
+	if p == nil || p.wrote.Load() {
 		return kept{}, false, false
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if e != c.epoch { // an older request than the newest epoch keeps out of the way
+	if p.epoch != c.epoch { // an older request than the newest epoch keeps out of the way
 		return kept{}, false, true
 	}
 	k, found = c.kept[key]
@@ -87,8 +109,11 @@ func (c *Cache) look(ctx context.Context, key string) (k kept, found, ask bool) 
 // keep stores an answer that was read after the context's epoch was taken: it
 // is at least as new as that epoch, so it holds while the epoch stands.
 func (c *Cache) keep(ctx context.Context, key string, k kept) {
-	e, _ := ctx.Value(pinKey{}).(int64)
-	size := len(key) + k.bytes()
+	p := pinned(ctx)
+	if p == nil {
+		return
+	}
+	e, size := p.epoch, len(key)+k.bytes()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if e < c.epoch || size > c.max/8 {
@@ -107,6 +132,9 @@ const overhead = 256 // bytes of structures around an answer
 
 func (k *kept) bytes() int {
 	n := overhead + len(k.fact.Value)
+	for _, f := range k.facts {
+		n += overhead + len(f.Key) + len(f.Value)
+	}
 	if k.record != nil {
 		n += recordBytes(k.record)
 	}
@@ -175,4 +203,18 @@ func (c *Cache) Get(ctx context.Context, key string) (store.Fact, error) {
 		c.keep(ctx, name, kept{fact: f, err: err})
 	}
 	return f, err
+}
+
+// Scan implements store.Facts.
+func (c *Cache) Scan(ctx context.Context, prefix, after string, limit int) ([]store.Fact, error) {
+	key := fmt.Sprintf("p %q %q %d", prefix, after, limit)
+	m, found, ask := c.look(ctx, key)
+	if found && !slices.ContainsFunc(m.facts, func(f store.Fact) bool { return !f.Expires.IsZero() && !c.now().Before(f.Expires) }) {
+		return slices.Clone(m.facts), nil
+	}
+	fs, err := c.Backend.Scan(ctx, prefix, after, limit)
+	if err == nil && ask && !found {
+		c.keep(ctx, key, kept{facts: slices.Clone(fs)})
+	}
+	return fs, err
 }

@@ -161,6 +161,37 @@ func TestConcurrentReadersNeverGoBack(t *testing.T) {
 	wg.Wait()
 }
 
+// Whoever fails to write because another was faster must then see what the
+// other wrote, although it looked before.
+func TestAWriterSeesWhatMadeItFail(t *testing.T) {
+	db := open(t, filepath.Join(t.TempDir(), "a.db"), nil)
+	c := epoch.New(db, 0, nil)
+	ctx, err := c.Pin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Get(ctx, "k"); !errors.Is(err, store.ErrNotFound) {
+		t.Fatal(err)
+	}
+	if _, err := c.PutIfAbsent(t.Context(), "k", []byte("theirs"), time.Time{}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.PutIfAbsent(ctx, "k", []byte("mine"), time.Time{}); !errors.Is(err, store.ErrExists) {
+		t.Fatal(err)
+	}
+	if f, err := c.Get(ctx, "k"); err != nil || string(f.Value) != "theirs" {
+		t.Errorf("got %q, %v", f.Value, err)
+	}
+	if fs, err := c.Scan(ctx, "k", "", 10); err != nil || len(fs) != 1 {
+		t.Errorf("scan: %v, %v", fs, err)
+	}
+	write(t, c, "1")
+	rec, err := c.Read(ctx, key)
+	if err != nil || string(rec.Raw) != "1" {
+		t.Errorf("read after a write: %v, %v", rec, err)
+	}
+}
+
 func TestAFactThatExpiresIsGone(t *testing.T) {
 	var mu sync.Mutex
 	at := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
