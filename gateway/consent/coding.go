@@ -56,25 +56,41 @@ func (c coding) sameNode(system, code resource.Node) truth {
 	return truthOf(system.Is(c.uri))
 }
 
-// inResource says whether any Coding of the resource, meta excepted, is one of
-// these.
-func inResource(r *resource.Resource, wanted []coding) truth {
-	out := no
-	meta := r.Root().Get("meta")
-	r.Root().Descend(func(n resource.Node) bool {
-		if out == yes || n == meta {
+// A codeNode is a Coding that stands in a resource.
+type codeNode struct{ system, code resource.Node }
+
+// codings lists the Codings of the resource, meta excepted. They are collected
+// when the first rule about codes asks, and once.
+func (d *Datum) codings() []codeNode {
+	if d.coded {
+		return d.codes
+	}
+	d.coded = true
+	meta := d.Resource.Root().Get("meta")
+	d.Resource.Root().Descend(func(n resource.Node) bool {
+		if n == meta {
 			return false
 		}
 		if n.Kind() == resource.Object {
 			if code := n.Get("code"); code.Kind() == resource.String && !n.Get("value").Exists() {
-				system := n.Get("system")
-				for _, w := range wanted {
-					out = max(out, w.sameNode(system, code))
-				}
+				d.codes = append(d.codes, codeNode{n.Get("system"), code})
 			}
 		}
 		return true
 	})
+	return d.codes
+}
+
+// has says whether any Coding of the resource is one of these.
+func (d *Datum) has(wanted []coding) truth {
+	out := no
+	for _, c := range d.codings() {
+		for _, w := range wanted {
+			if out = max(out, w.sameNode(c.system, c.code)); out == yes {
+				return yes
+			}
+		}
+	}
 	return out
 }
 

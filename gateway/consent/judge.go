@@ -19,6 +19,8 @@ type Datum struct {
 	personal  bool // its type is about a person, though which is not known
 	dated     bool
 	when      dating
+	coded     bool // codes were collected
+	codes     []codeNode
 }
 
 // NewDatum makes a Datum. patient is the reference of the person whom the
@@ -247,7 +249,7 @@ func (e *evaluation) matches(i int) truth {
 		t = min(t, e.isData(p))
 	}
 	if t != no && p.codes != nil {
-		t = min(t, p.codes.inResource(e.d.Resource))
+		t = min(t, p.codes.in(e.d))
 	}
 	return t
 }
@@ -267,8 +269,8 @@ func (e *evaluation) inPeriod(p *provision) truth {
 	return p.dataPeriod.overlaps(&e.d.when)
 }
 
-func (r *codingRule) inResource(res *resource.Resource) truth {
-	t := inResource(res, r.any)
+func (r *codingRule) in(d *Datum) truth {
+	t := d.has(r.any)
 	if r.broken {
 		t = max(t, unknown)
 	}
