@@ -52,6 +52,7 @@ func newAsker(a *Actor) asker {
 type party struct {
 	ref        reference
 	identifier Identifier
+	foreign    bool     // ref was written for another system's ids
 	display    bool     // the reference has a display and nothing else
 	roles      []string // codes of the project's actor-role system: one of them must be held
 }
@@ -65,10 +66,10 @@ type parties struct {
 	custodians []party
 }
 
-func parseActors(n resource.Node) parties {
+func (c *Consent) readActors(n resource.Node) parties {
 	out := parties{stated: true}
 	for a := range n.Elements() {
-		p, recipient, custodian, ok := parseActor(a)
+		p, recipient, custodian, ok := c.readActor(a)
 		switch {
 		case !ok:
 			out.broken = true
@@ -87,14 +88,14 @@ func parseActors(n resource.Node) parties {
 	return out
 }
 
-func parseActor(a resource.Node) (p party, recipient, custodian, ok bool) {
+func (c *Consent) readActor(a resource.Node) (p party, recipient, custodian, ok bool) {
 	role, ref := a.Get("role"), a.Get("reference")
 	if a.Kind() != resource.Object || role.Kind() != resource.Object || ref.Kind() != resource.Object || a.Get("modifierExtension").Exists() {
 		return p, false, false, false
 	}
 	any := false
-	for c := range role.All("coding") {
-		cd := readCoding(c)
+	for n := range role.All("coding") {
+		cd := readCoding(n)
 		any = any || cd.code != "" && cd.hasSystem()
 		switch {
 		case cd.system == terminology.ActorRole:
@@ -106,7 +107,7 @@ func parseActor(a resource.Node) (p party, recipient, custodian, ok bool) {
 		}
 	}
 	literal, logical := ref.Get("reference"), ref.Get("identifier")
-	p.ref = parseReference(literal.Text())
+	p.ref, p.foreign = c.reference(literal.Text()), c.foreign
 	p.identifier = Identifier{logical.Get("system").Text(), logical.Get("value").Text()}
 	named := !p.ref.empty() || p.identifier.System != "" && p.identifier.Value != ""
 	p.display = !named && !literal.Exists() && !logical.Exists() && ref.Get("display").Text() != ""
@@ -117,11 +118,14 @@ func parseActor(a resource.Node) (p party, recipient, custodian, ok bool) {
 // A reference that has only a display is anybody: then the role decides.
 func (p *party) matches(a *asker, refs []reference) truth {
 	t := no
-	if p.display {
+	switch {
+	case p.display && p.foreign: // it may have had a reference that could not be carried over
+		t = unknown
+	case p.display:
 		t = yes
 	}
 	for i := range refs {
-		t = max(t, p.ref.same(refs[i]))
+		t = max(t, p.is(refs[i]))
 	}
 	if p.identifier.System != "" && p.identifier.Value != "" && slices.Contains(a.identifiers, p.identifier) {
 		t = yes
@@ -130,6 +134,14 @@ func (p *party) matches(a *asker, refs []reference) truth {
 		t = min(t, a.holds(p.roles))
 	}
 	return t
+}
+
+// is compares the literal reference.
+func (p *party) is(r reference) truth {
+	if p.foreign && !p.ref.empty() && !r.empty() {
+		return unknown
+	}
+	return p.ref.same(r)
 }
 
 // holds says whether the asker has one of the roles.
@@ -174,6 +186,17 @@ func (ps *parties) reach(a *asker) (t truth, intermediary bool) {
 	return max(direct, through), through > direct
 }
 
+// names says whether a recipient is the asker itself, or a class of which it is
+// known to be one: not anybody, and not somebody who cannot be told.
+func (ps *parties) names(a *asker) bool {
+	for i := range ps.recipients {
+		if p := &ps.recipients[i]; (!p.display || len(p.roles) > 0) && p.matches(a, a.members) == yes {
+			return true
+		}
+	}
+	return false
+}
+
 // keeps says whether the rule is about data of this custodian.
 func (ps *parties) keeps(custodian *reference) truth {
 	if len(ps.custodians) == 0 {
@@ -189,7 +212,7 @@ func (ps *parties) keeps(custodian *reference) truth {
 			t = max(t, unknown)
 			continue
 		}
-		t = max(t, p.ref.same(*custodian))
+		t = max(t, p.is(*custodian))
 	}
 	if ps.broken {
 		t = max(t, unknown)

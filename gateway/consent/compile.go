@@ -10,9 +10,12 @@ import (
 // A Question is the context that Consents are compiled for: one requester, one
 // purpose, one instant.
 type Question struct {
-	At      time.Time // its location is the offset in which dates are read
-	Action  string    // consentaction code
-	Purpose label.Code
+	At     time.Time // its location is the offset in which dates are read
+	Action string    // consentaction code
+	// DenyActions are further consentaction codes for what is asked: a deny that
+	// names one of them is heard too. Permits go by Action alone.
+	DenyActions []string
+	Purpose     label.Code
 	// Person lists references that denote one person. A Consent about any of
 	// them is about all of them.
 	Person []string
@@ -37,6 +40,7 @@ type bound struct {
 	person  bool // it is about the person of the question
 	context []truth
 	forms   []form
+	named   []bool // a deny's recipients include the requester by name
 }
 
 // A form says for which gated data a permit of a rule counts.
@@ -97,12 +101,13 @@ func bind(c *Consent, q *Question, a *asker) (b bound, ok bool) {
 	}
 	b.context = make([]truth, len(c.rules))
 	b.forms = make([]form, len(c.rules))
+	b.named = make([]bool, len(c.rules))
 	purpose := codingOf(q.Purpose)
 	anything := false
 	for i := range c.rules {
 		p := &c.rules[i]
 		reach, through := p.actors.reach(a)
-		t := min(reach, p.purposes.covers(purpose), p.actions.includes(q.Action))
+		t := min(reach, p.purposes.covers(purpose), p.acts(q))
 		if p.period != nil {
 			t = min(t, p.period.holds(q.At))
 		}
@@ -111,6 +116,7 @@ func bind(c *Consent, q *Question, a *asker) (b bound, ok bool) {
 			continue
 		}
 		anything = true
+		b.named[i] = p.stance == denies && p.actors.names(a)
 		if p.stance == permits && t == yes && b.grants {
 			b.forms[i] = c.form(p, purpose, a, through)
 		}
@@ -136,7 +142,18 @@ func (r *codingRule) covers(declared coding) truth {
 	return t
 }
 
-// includes answers the action element.
+// acts answers the action element.
+func (p *provision) acts(q *Question) truth {
+	t := p.actions.includes(q.Action)
+	if p.stance == denies {
+		for _, a := range q.DenyActions {
+			t = max(t, p.actions.includes(a))
+		}
+	}
+	return t
+}
+
+// includes answers one action.
 func (r *codingRule) includes(action string) truth {
 	if r == nil {
 		return yes

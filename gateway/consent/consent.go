@@ -2,6 +2,7 @@ package consent
 
 import (
 	"strconv"
+	"strings"
 
 	"github.com/handoff-health/handoff/fhir/resource"
 	"github.com/handoff-health/handoff/fhir/terminology"
@@ -17,6 +18,17 @@ type Source struct {
 	// Reference names the Consent and its version in reasons, such as
 	// "Consent/c1/_history/3". Empty: taken from id and meta.versionId.
 	Reference string
+	// Foreign says that the Consent comes from another system's id space: its
+	// literal references were written for that system, so what they denote here
+	// is unknown. A deny by one is heard, a permit by one grants nothing.
+	// Identifiers count as usual, and so does the patient, whose reference
+	// whoever brings the Consent has made one of this server's. Data that the
+	// Consent names is compared as usual while the Consent speaks of its own
+	// system's data alone, and is unknown if it is [Source.Entitled] for others'.
+	Foreign bool
+	// Base is the own FHIR base URL: an absolute reference below it is read as
+	// the relative one. Empty: absolute references are all of other servers.
+	Base string
 	// Version is the version under which the Consent is stored; 0: its own
 	// meta.versionId counts.
 	Version int64
@@ -40,6 +52,8 @@ type Consent struct {
 	breakGlass  bool        // some rule has the purpose BTG
 	verified    bool
 	entitled    bool
+	foreign     bool
+	base        string
 	voids       []string // why it cannot grant
 }
 
@@ -83,6 +97,15 @@ func (c *Consent) Grants() (ok bool, why []string) {
 
 func (c *Consent) void(why string) { c.voids = append(c.voids, why) }
 
+// reference reads a reference that stands in the Consent.
+func (c *Consent) reference(s string) reference {
+	r := parseReference(s)
+	if c.base != "" && r.local != "" && strings.TrimRight(r.base, "/") == c.base {
+		r = reference{local: r.local, raw: r.local}
+	}
+	return r
+}
+
 // canGrant is Grants without the list.
 func (c *Consent) canGrant() bool {
 	return c.entitled && c.verified && c.status == inForce && c.privacy == yes && len(c.voids) == 0
@@ -91,7 +114,7 @@ func (c *Consent) canGrant() bool {
 // Parse reads a Consent. It never fails: what is not understood takes away the
 // Consent's power to grant and leaves its power to deny.
 func Parse(r *resource.Resource, s Source) *Consent {
-	c := &Consent{entitled: s.Entitled, name: s.Reference, verified: true}
+	c := &Consent{entitled: s.Entitled, foreign: s.Foreign, base: strings.TrimRight(s.Base, "/"), name: s.Reference, verified: true}
 	if r == nil || r.Type() != "Consent" {
 		return c
 	}
@@ -110,7 +133,7 @@ func Parse(r *resource.Resource, s Source) *Consent {
 		c.void("status is missing or unknown")
 	}
 	c.privacy = readScope(root.Get("scope"))
-	c.patient = parseReference(root.Path("patient", "reference").Text())
+	c.patient = c.reference(root.Path("patient", "reference").Text())
 	if c.patient.empty() {
 		c.void("patient is missing")
 	}
@@ -198,7 +221,7 @@ func (c *Consent) readForm(root resource.Node) {
 	}
 	for n := range root.All("organization") {
 		if ref := n.Get("reference").Text(); ref != "" {
-			c.issuers = append(c.issuers, parseReference(ref))
+			c.issuers = append(c.issuers, c.reference(ref))
 		}
 	}
 	source := root.Get("sourceAttachment").Kind() == resource.Object || root.Get("sourceReference").Kind() == resource.Object

@@ -84,6 +84,35 @@ func (e *evaluation) isEntry(d *dataRule, s stance) truth {
 	if d.ref.empty() {
 		return e.isLogical(d)
 	}
+	if strings.HasPrefix(d.ref.local, "Patient/") && about(d.ref, e.set.person) {
+		// One person's Patients: an entry that names one of them means all.
+		t := no
+		for i := range e.set.person {
+			alias := *d
+			alias.ref = e.set.person[i]
+			t = max(t, e.isLiteral(&alias, s))
+		}
+		return t
+	}
+	return e.isLiteral(d, s)
+}
+
+// isLiteral answers an entry by its literal reference.
+func (e *evaluation) isLiteral(d *dataRule, s stance) truth {
+	t := e.isReferred(d, s)
+	if t == no && e.b.c.foreign && e.b.c.entitled && !e.otherType(d) {
+		return unknown // what it names has another id here, if it is here
+	}
+	return t
+}
+
+// otherType says whether the entry names an instance of another type.
+func (e *evaluation) otherType(d *dataRule) bool {
+	typ, _, ok := strings.Cut(d.ref.local, "/")
+	return ok && d.meaning == "instance" && typ != e.d.Resource.Type()
+}
+
+func (e *evaluation) isReferred(d *dataRule, s stance) truth {
 	if d.meaning == "authoredby" {
 		return authoredBy(e.d.Resource, d.ref)
 	}

@@ -106,7 +106,7 @@ func (c *Consent) disclosesFor(p *provision, custodian *reference) bool {
 		return len(c.issuers) > 0
 	}
 	for i := range c.issuers {
-		if c.issuers[i].same(*custodian) == yes {
+		if !c.foreign && c.issuers[i].same(*custodian) == yes {
 			return true
 		}
 	}

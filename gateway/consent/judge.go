@@ -114,6 +114,23 @@ func (s *Set) Judge(i int, d *Datum, need Need) Statement {
 	return Statement{}
 }
 
+// DeniesByName says whether a Consent that denies the resource has a rule to
+// that effect which names the requester among its recipients.
+func (s *Set) DeniesByName(d *Datum) bool {
+	for i := range s.bound {
+		if s.Judge(i, d, 0).Effect != Deny {
+			continue
+		}
+		e := evaluation{set: s, b: &s.bound[i], d: d}
+		for k, named := range s.bound[i].named {
+			if named && e.matches(k) != no {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // concerns says whether the Consent is about the person of the resource.
 func (s *Set) concerns(b *bound, d *Datum) truth {
 	switch {

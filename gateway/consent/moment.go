@@ -1,6 +1,7 @@
 package consent
 
 import (
+	"strings"
 	"time"
 
 	"github.com/handoff-health/handoff/fhir/resource"
@@ -9,9 +10,10 @@ import (
 // A moment is a FHIR date or dateTime: an instant, or a whole day, month or
 // year that becomes one only in an offset.
 type moment struct {
-	at    time.Time // the instant, or midnight UTC of the first day
-	exact bool      // at is an instant with an offset
-	unit  byte      // 'd', 'm', 'y' for a partial date
+	at    time.Time     // the instant, or midnight UTC of the first day
+	exact bool          // at is an instant with an offset
+	rest  time.Duration // of an instant: what its last digit leaves open
+	unit  byte          // 'd', 'm', 'y' for a partial date
 }
 
 // parseMoment reads a date, dateTime or instant. Times without an offset are
@@ -29,11 +31,23 @@ func parseMoment(s string) (moment, bool) {
 		return moment{at: t, unit: 'd'}, err == nil
 	}
 	t, err := time.Parse(time.RFC3339, s)
-	return moment{at: t, exact: true}, err == nil
+	return moment{at: t, exact: true, rest: precision(s) - time.Nanosecond}, err == nil
 }
 
-// first and last are the bounds of what the moment covers, a partial date read
-// in loc.
+// precision is the worth of the last digit of an instant's time: an end to the
+// second includes that second (R4 Period.end).
+func precision(s string) time.Duration {
+	d := time.Second
+	if i := strings.IndexByte(s, '.'); i > 0 {
+		for i++; i < len(s) && s[i] >= '0' && s[i] <= '9' && d > time.Nanosecond; i++ {
+			d /= 10
+		}
+	}
+	return d
+}
+
+// first and last are the bounds of what the moment covers: an instant covers
+// what its precision leaves open, a partial date is read in loc.
 func (m moment) first(loc *time.Location) time.Time {
 	if m.exact {
 		return m.at
@@ -44,7 +58,7 @@ func (m moment) first(loc *time.Location) time.Time {
 
 func (m moment) last(loc *time.Location) time.Time {
 	if m.exact {
-		return m.at
+		return m.at.Add(m.rest)
 	}
 	y, mo, d := m.at.Date()
 	switch m.unit {

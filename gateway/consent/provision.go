@@ -197,7 +197,7 @@ func (c *Consent) readLimits(n resource.Node) limits {
 		l.dataPeriod = &s
 	}
 	if a := n.Get("actor"); a.Exists() {
-		l.actors = parseActors(a)
+		l.actors = c.readActors(a)
 	}
 	if s := n.Get("securityLabel"); s.Exists() {
 		l.labels = parseLabels(s)
@@ -217,7 +217,7 @@ func (c *Consent) readLimits(n resource.Node) limits {
 
 func (c *Consent) readData(n resource.Node) dataRule {
 	d := dataRule{
-		ref: parseReference(n.Path("reference", "reference").Text()),
+		ref: c.reference(n.Path("reference", "reference").Text()),
 		id:  Identifier{n.Path("reference", "identifier", "system").Text(), n.Path("reference", "identifier", "value").Text()},
 	}
 	switch m := n.Get("meaning").Text(); m {

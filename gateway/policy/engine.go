@@ -114,7 +114,7 @@ func (s *Session) readPurposes() {
 		s.asked = append(s.asked, asked{
 			purpose: p,
 			consents: consent.Compile(s.req.Consents, consent.Question{
-				At: s.req.At, Action: action, Purpose: p, Person: s.req.Person, Actor: actor, Times: s.law.Times,
+				At: s.req.At, Action: action, DenyActions: s.req.DenyActions, Purpose: p, Person: s.req.Person, Actor: actor, Times: s.law.Times,
 			}),
 			baseline: s.law.Baseline.covers(p),
 			override: terminology.SystemOf(p.System) == terminology.ActReason && (p.Code == "BTG" || p.Code == "ETREAT"),

@@ -35,6 +35,9 @@ func (s *Session) forPurpose(c *matter, a *asked, g consent.Need) finding {
 	f := finding{effect: st.Effect}
 	switch st.Effect {
 	case consent.Deny:
+		if s.sparesOwn(c, a) && s.ownBaseline(c, g, &f) {
+			return f
+		}
 		f.reason = stated("consent/deny", "deny", st)
 	case consent.Residual:
 		if s.ownBaseline(c, g, &f) {
@@ -110,6 +113,14 @@ var (
 	gatePart2         = Reason{Rule: "gate/part2", Effect: "deny", Citation: "42 CFR 2.13(a), 2.31", Detail: "no consent valid under Part 2 reaches it"}
 	gatePsychotherapy = Reason{Rule: "gate/psychotherapy-notes", Effect: "deny", Citation: "45 CFR 164.508(a)(2)", Detail: "no authorization for psychotherapy notes alone reaches it"}
 )
+
+// sparesOwn says whether the denies leave the custodian its own record: a
+// patient's opt-out restricts disclosure, and only one that names the custodian
+// as recipient is about its own look. A Consent stays readable to whoever keeps
+// it in any case.
+func (s *Session) sparesOwn(c *matter, a *asked) bool {
+	return c.own && (c.subject.Resource.Type() == "Consent" || !a.consents.DeniesByName(&c.datum))
+}
 
 // ownBaseline: an organisation's look at its own records is no disclosure.
 // Psychotherapy notes stay with their author.

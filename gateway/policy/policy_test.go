@@ -106,9 +106,34 @@ func TestAnOrganisationSeesItsOwnRecords(t *testing.T) {
 	if d := engine.Begin(req).Decide(other); d.Effect != Deny {
 		t.Errorf("another's record: %+v", d)
 	}
-	req.Consents = []*consent.Consent{consentOf(`"type":"deny"`, "")}
-	if d := engine.Begin(req).Decide(own); d.Effect != Deny {
-		t.Errorf("a deny is followed: %+v", d)
+	const recipients = `"type":"deny","actor":[{"role":{"coding":[{"system":"` + tho + `v3-ParticipationType","code":"IRCP"}]},"reference":`
+	note := `{"resourceType":"DocumentReference","id":"n","meta":{"security":[{"system":"` + tho + `v3-ActCode","code":"PSYTHPN"}]},"status":"current","subject":{"reference":"Patient/p"}}`
+	consented := `{"resourceType":"Consent","id":"own","status":"active","patient":{"reference":"Patient/p"}}`
+	origin := own.Origin
+	for _, c := range []struct {
+		says, deny, record string
+		want               Effect
+	}{
+		{"an opt-out restricts disclosure only", `"type":"deny"`, "", Permit},
+		{"a deny of another recipient", recipients + `{"reference":"Organization/else"}}]`, "", Permit},
+		{"a deny of anybody", recipients + `{"display":"anybody"}}]`, "", Permit},
+		{"a deny that names it", recipients + `{"reference":"Organization/pd"}}]`, "", Deny},
+		{"a rule among others that names it", `"type":"deny","provision":[{` + recipients + `{"reference":"Organization/pd"}}]}]`, "", Deny},
+		{"its own Consent under an opt-out", `"type":"deny"`, consented, Permit},
+		{"its own Consent even if named", recipients + `{"reference":"Organization/pd"}}]`, consented, Permit},
+		{"psychotherapy notes stay gated", `"type":"deny"`, note, Deny},
+	} {
+		sub := own
+		if c.record != "" {
+			sub = subjectOf(t, c.record, origin)
+		}
+		req.Consents = []*consent.Consent{consentOf(c.deny, "")}
+		if d := engine.Begin(req).Decide(sub); d.Effect != c.want {
+			t.Errorf("%s: %+v", c.says, d)
+		}
+		if d := engine.Begin(req).Decide(other); d.Effect != Deny {
+			t.Errorf("%s: another's record: %+v", c.says, d)
+		}
 	}
 }
 

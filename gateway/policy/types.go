@@ -55,15 +55,18 @@ const (
 // A Request is one question to the decision point: everything a decision
 // depends on besides the resource itself, the time included.
 type Request struct {
-	At         time.Time
-	Action     string // consentaction code; "access" if empty
-	Requester  Requester
-	Purposes   []label.Code
-	Scopes     smart.Scopes
-	Direction  Direction
-	Agreements []string // ids of sharing agreements in force between the two organisations
-	LegalBasis *LegalBasis
-	BreakGlass *BreakGlass
+	At     time.Time
+	Action string // consentaction code; "access" if empty
+	// DenyActions are further consentaction codes for what is asked, for which a
+	// deny is heard too. Empty: Action alone.
+	DenyActions []string
+	Requester   Requester
+	Purposes    []label.Code
+	Scopes      smart.Scopes
+	Direction   Direction
+	Agreements  []string // ids of sharing agreements in force between the two organisations
+	LegalBasis  *LegalBasis
+	BreakGlass  *BreakGlass
 	// Person lists the references that denote the person asked about, one per
 	// linked Patient ("Patient/p1"). Empty: each resource's own subject.
 	Person   []string
@@ -75,7 +78,8 @@ type Request struct {
 	// patient/ scopes cover; "" if there is none.
 	LaunchPatient string
 	// OwnRecords lets an organisation see the records it is custodian of: that
-	// is no disclosure. A deny that names it is still followed.
+	// is no disclosure, so only a deny that names it as recipient is followed.
+	// Its own Consents it sees even then, or it could not end one.
 	OwnRecords bool
 }
 
