@@ -20,8 +20,9 @@ const cursorParam = "_cursor"
 
 // A place is where a page of a search starts.
 type place struct {
-	After string            `json:"a,omitempty"` // the store's place, for a search over all persons
-	Last  *search.SortValue `json:"l,omitempty"` // last entry of the page before, for one person
+	After  string            `json:"a,omitempty"` // the store's place, for a search over all persons
+	Passed string            `json:"p,omitempty"` // the last record after it that the page before held
+	Last   *search.SortValue `json:"l,omitempty"` // last entry of the page before, for a search that is held whole
 }
 
 // A seal makes places unreadable and unforgeable: AES-256-GCM under a key made

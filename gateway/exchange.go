@@ -36,6 +36,8 @@ type exchange struct {
 	candidates []*candidate
 	more       func(context.Context) ([]*candidate, error) // further candidates; nil: none
 	kept       []*candidate
+	denied     []*candidate
+	whole      bool   // candidates are all there are: the page is cut from them
 	from       place  // where the page starts
 	next       *place // where the one after it starts; nil at the end
 	incomplete bool   // a system that would have been asked did not answer
@@ -52,9 +54,11 @@ type candidate struct {
 	record   *store.Record // of the own store; nil for a connected system's
 	subject  policy.Subject
 	decision policy.Decision
+	how      string // permit, redact, deny: how it was carried out
 	result   enforce.Result
 	final    *resource.Resource // the form in which it goes out
 	raw      []byte             // of final, with version and time where they are ours
+	from     string             // the store's place before the stretch it came in
 	sort     search.SortValue
 }
 
@@ -72,6 +76,13 @@ func (s *Server) begin(r *rest.Request) *exchange {
 		sessions: map[sessionKey]*policy.Session{},
 		people:   map[string]*standing{},
 		seen:     map[string]bool{},
+	}
+}
+
+// asks notes that a system was asked.
+func (x *exchange) asks(system string) {
+	if !slices.Contains(x.event.Systems, system) {
+		x.event.Systems = append(x.event.Systems, system)
 	}
 }
 

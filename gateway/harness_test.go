@@ -112,6 +112,7 @@ type ehr struct {
 	resources []string
 	asked     []string
 	hang      bool
+	delay     time.Duration
 	status    int
 }
 
@@ -121,7 +122,7 @@ func newEHR(t testing.TB) *ehr {
 	e.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		e.mu.Lock()
 		e.asked = append(e.asked, r.URL.RequestURI())
-		hang, status, all := e.hang, e.status, e.resources
+		hang, status, all, delay := e.hang, e.status, e.resources, e.delay
 		e.mu.Unlock()
 		if hang {
 			select {
@@ -130,6 +131,7 @@ func newEHR(t testing.TB) *ehr {
 			}
 			return
 		}
+		time.Sleep(delay)
 		if status != 0 {
 			http.Error(w, "<html>no</html>", status)
 			return
@@ -165,6 +167,15 @@ func (e *ehr) set(hang bool, status int, resources ...string) {
 	defer e.mu.Unlock()
 	e.hang, e.status, e.resources = hang, status, resources
 }
+
+// slow makes every answer take this long.
+func (e *ehr) slow(d time.Duration) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.delay = d
+}
+
+func keyOf(typ, id string) store.Key { return store.Key{Type: typ, ID: id} }
 
 func (e *ehr) requests() []string {
 	e.mu.Lock()

@@ -6,18 +6,12 @@ import (
 	"slices"
 
 	"github.com/handoff-health/handoff/fhir/resource"
-	"github.com/handoff-health/handoff/fhir/search"
 	"github.com/handoff-health/handoff/fhir/store"
 	"github.com/handoff-health/handoff/gateway/audit"
 	"github.com/handoff-health/handoff/gateway/enforce"
 	"github.com/handoff-health/handoff/gateway/policy"
 	"github.com/handoff-health/handoff/gateway/rest"
-	"github.com/handoff-health/handoff/gateway/upstream"
 )
-
-// maxLookups is how many references of one answer are looked up to find whether
-// the caller may see what they point at. Beyond it a reference is removed.
-const maxLookups = 64
 
 // judge decides every candidate and keeps what may go out, asking for further
 // candidates until the page is full. An error decides for no answer at all.
@@ -33,7 +27,7 @@ func judge(ctx context.Context, s *Server, x *exchange) error {
 		if err != nil {
 			return err
 		}
-		if len(cs) == 0 {
+		if cs == nil { // enough; an empty stretch only has nothing new
 			break
 		}
 		x.candidates = cs
@@ -58,8 +52,11 @@ func (s *Server) decide(ctx context.Context, x *exchange, cs []*candidate) error
 		x.seen[c.reference()] = lets(c.decision.Effect)
 		x.note(c.subject.Patient)
 	}
+	if err := s.lookAhead(ctx, x, cs); err != nil {
+		return err
+	}
 	for _, c := range cs {
-		if err := s.carryOut(ctx, x, c); err != nil {
+		if err := s.carryOut(x, c); err != nil {
 			return err
 		}
 	}
@@ -70,16 +67,13 @@ func lets(e policy.Effect) bool { return e == policy.Permit || e == policy.Redac
 
 // carryOut enforces one decision and keeps the resource if its returned form
 // still is what was asked for.
-func (s *Server) carryOut(ctx context.Context, x *exchange, c *candidate) error {
+func (s *Server) carryOut(x *exchange, c *candidate) error {
 	if !lets(c.decision.Effect) {
 		x.judged(c, "deny")
 		return nil
 	}
-	v := &visibility{ctx: ctx, s: s, x: x, st: x.people[c.subject.Patient]}
+	v := visibility{s: s, x: x, st: x.people[c.subject.Patient]}
 	result, err := enforce.Apply(&c.subject, c.decision, v)
-	if v.err != nil {
-		return v.err
-	}
 	if errors.Is(err, enforce.ErrStructure) || errors.Is(err, enforce.ErrResidue) {
 		// This one cannot be cut safely; the rest of the answer stands.
 		s.o.Logger.Warn("a resource could not be redacted and was left out", "request", x.event.ID, "error", err)
@@ -121,40 +115,57 @@ func returned(r *resource.Resource, body []byte) (*resource.Resource, error) {
 	return resource.Parse(body)
 }
 
-// judged puts a decision into the event.
+// judged notes how a candidate was decided, for the event.
 func (x *exchange) judged(c *candidate, how string) {
-	j := audit.Judged{Reference: c.reference(), Decision: how, Reasons: c.decision.Reasons}
+	c.how = how
+	if how == "deny" {
+		x.denied = append(x.denied, c)
+	}
+}
+
+// maxDenied bounds how many refused resources one event names.
+const maxDenied = 500
+
+// account puts into the event what leaves and what was refused. What was
+// permitted and stands on another page does not leave with this answer.
+func (x *exchange) account(leaves bool) {
+	x.event.Incomplete = x.incomplete
+	if leaves {
+		for _, c := range x.kept {
+			x.event.Resources = append(x.event.Resources, c.judgement())
+			for _, o := range c.decision.Obligations {
+				if !slices.Contains(x.event.Obligations, string(o)) {
+					x.event.Obligations = append(x.event.Obligations, string(o))
+				}
+			}
+		}
+	}
+	for _, c := range x.denied[:min(len(x.denied), maxDenied)] {
+		x.event.Resources = append(x.event.Resources, c.judgement())
+	}
+}
+
+func (c *candidate) judgement() audit.Judged {
+	j := audit.Judged{Reference: c.reference(), Decision: c.how, Reasons: c.decision.Reasons}
 	if c.record != nil {
 		j.Reference = versioned(c.record)
 	}
 	if l := c.subject.Labels; l != nil {
 		j.Labels = slices.Concat(l.Sensitivity, l.Law, l.CJI)
 	}
-	x.event.Resources = append(x.event.Resources, j)
-	if how == "deny" {
-		return
-	}
-	for _, o := range c.decision.Obligations {
-		if !slices.Contains(x.event.Obligations, string(o)) {
-			x.event.Obligations = append(x.event.Obligations, string(o))
-		}
-	}
+	return j
 }
 
 // visibility answers enforce: may the caller see what this reference points at?
+// Everything that had to be looked up was, before (lookAhead).
 type visibility struct {
-	ctx context.Context
-	s   *Server
-	x   *exchange
-	st  *standing
-	err error
+	s  *Server
+	x  *exchange
+	st *standing
 }
 
 // Visible is false unless the target is known to be visible.
-func (v *visibility) Visible(reference string) bool {
-	if v.err != nil {
-		return false
-	}
+func (v visibility) Visible(reference string) bool {
 	base, typ, id, ok := resource.SplitReference(reference)
 	if !ok {
 		return false
@@ -171,64 +182,11 @@ func (v *visibility) Visible(reference string) bool {
 	switch typ {
 	case "Patient": // the person asked about is no news to the caller; anybody else is
 		return v.st != nil && v.st.person.Is(reference)
-	case "Practitioner", "PractitionerRole", "Organization", "Location":
-		// An opaque id of staff or a place tells nothing; following it is judged.
+	}
+	if openlyNamed(typ) {
 		return true
 	}
-	visible, err := v.lookUp(typ, id)
-	if err != nil {
-		v.err = err
-		return false
-	}
-	v.x.seen[reference] = visible
-	return visible
-}
-
-// lookUp reads the target and decides on it. It is not part of the answer.
-func (v *visibility) lookUp(typ, id string) (bool, error) {
-	if !search.KnownType(typ) || v.x.lookups >= maxLookups || !v.x.principal.Scopes.Allows(typ, scopeFor(v.x)) {
-		return false, nil
-	}
-	v.x.lookups++
-	c, err := v.fetch(typ, id)
-	if err != nil || c == nil {
-		return false, err
-	}
-	if v.st == nil || (c.record == nil && !aboutPerson(c, v.st.person)) || (c.subject.Patient != "" && !v.st.person.Is(c.subject.Patient)) {
-		return false, nil
-	}
-	return lets(v.s.session(v.x, v.st, c.origin).Decide(&c.subject).Effect), nil
-}
-
-func (v *visibility) fetch(typ, id string) (*candidate, error) {
-	if v.s.o.IDs.IsOpaque(id) {
-		key, remote, ok, err := v.s.o.IDs.Resolve(v.ctx, typ, id)
-		if err != nil || !ok || v.st == nil {
-			return nil, err
-		}
-		o, ok := v.s.o.Directory.Origin(key)
-		if !ok || slices.Contains(v.st.unheard, key) || !v.s.session(v.x, v.st, o).Possible(o) {
-			return nil, nil
-		}
-		e, err := v.s.o.Broker.Read(v.ctx, key, typ, remote, v.x.share())
-		for _, quiet := range []error{upstream.ErrNotFound, upstream.ErrFailed, upstream.ErrRefused, upstream.ErrSuppressed} {
-			if errors.Is(err, quiet) { // not known to be visible
-				return nil, nil
-			}
-		}
-		if err != nil {
-			return nil, err
-		}
-		return v.s.candidate(e.Resource, e.Origin, nil), nil
-	}
-	rec, err := v.s.o.Store.Read(v.ctx, store.Key{Type: typ, ID: id})
-	if errors.Is(err, store.ErrNotFound) || (err == nil && rec.Deleted) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	return v.s.own(rec)
+	return false // what was not looked up is not known to be visible
 }
 
 // versioned names one version of a record.

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -11,7 +12,6 @@ import (
 	"github.com/handoff-health/handoff/fhir/outcome"
 	"github.com/handoff-health/handoff/fhir/resource"
 	"github.com/handoff-health/handoff/fhir/search"
-	"github.com/handoff-health/handoff/fhir/store"
 	"github.com/handoff-health/handoff/gateway/broker"
 	"github.com/handoff-health/handoff/gateway/consent"
 	"github.com/handoff-health/handoff/gateway/identity"
@@ -23,10 +23,16 @@ const (
 	// maxPersonMatches bounds what one person's search holds before it is
 	// decided; beyond it the caller must narrow the search.
 	maxPersonMatches = 5_000
+	// maxFromSystem bounds what one system may add; beyond it the answer is
+	// incomplete, and the other systems' part stands.
+	maxFromSystem = 2_000
 	// maxScan is how many records of the store one page may look at.
-	maxScan = 1_000
-	// maxAlongside is how many Patients of a page bring their linked Patients.
-	maxAlongside = 5
+	maxScan = 5_000
+	// maxNamedPatients is how many Patients of the own store a Patient search may
+	// find to be one answer with their linked Patients.
+	maxNamedPatients = 200
+	// maxAlongside is how many of them bring their linked Patients.
+	maxAlongside = 20
 )
 
 // readQuery parses the parameters and, for a police caller, holds the search
@@ -39,6 +45,7 @@ func readQuery(s *Server, x *exchange) error {
 	if x.asked, err = search.Parse(x.req.Type, x.params, s.search); err != nil {
 		return err
 	}
+	x.event.Query = encode(x.params)
 	if x.asked.Cursor() != "" {
 		if x.from, err = s.seal.open(x.asked.Cursor(), binding(x)); err != nil {
 			return err
@@ -134,10 +141,7 @@ func locatePerson(ctx context.Context, s *Server, x *exchange) error {
 	}
 	params := slices.Clone(x.params)
 	for i, p := range params {
-		if p.Name == "patient" || p.Name == "subject" {
-			params[i].Value = strings.Join(x.person.References, ",")
-		}
-		if p.Name == "patient:Patient" || p.Name == "subject:Patient" {
+		if s.denotes(x, p) {
 			params[i] = search.Param{Name: strings.TrimSuffix(p.Name, ":Patient"), Value: strings.Join(x.person.References, ",")}
 		}
 	}
@@ -145,11 +149,38 @@ func locatePerson(ctx context.Context, s *Server, x *exchange) error {
 	return err
 }
 
+// denotes says whether a parameter asks for the person by one of the person's
+// references. One that names somebody else stays as it is and finds nothing.
+func (s *Server) denotes(x *exchange, p search.Param) bool {
+	name := strings.TrimSuffix(p.Name, ":Patient")
+	if name != "patient" && name != "subject" {
+		return false
+	}
+	q, err := search.Parse(x.req.Type, []search.Param{p}, s.search)
+	if err != nil {
+		return false
+	}
+	ref, err := personOf(q)
+	return err == nil && x.person.Is(ref)
+}
+
+// encode writes parameters as a query string, for the audit trail.
+func encode(params []search.Param) string {
+	parts := make([]string, len(params))
+	for i, p := range params {
+		parts[i] = url.QueryEscape(p.Name) + "=" + url.QueryEscape(p.Value)
+	}
+	return strings.Join(parts, "&")
+}
+
 // gatherMatches collects candidates: within one person from the own store and
 // from each system that may be asked, all at once; else from the own store,
 // stretch by stretch.
 func gatherMatches(ctx context.Context, s *Server, x *exchange) error {
 	if x.person == nil {
+		if x.req.Type == "Patient" && !x.query.Empty() {
+			return s.gatherNamed(ctx, x)
+		}
 		return s.gatherStretches(ctx, x)
 	}
 	st, err := s.stand(ctx, x, x.person)
@@ -231,20 +262,20 @@ func (s *Server) askedMatches(ctx context.Context, x *exchange, targets []identi
 		values[p.Name] = append(values[p.Name], p.Value)
 	}
 	var out []*candidate
-	tooMany := false
+	from := map[string]int{}
 	answer, err := s.o.Broker.Search(ctx, broker.Query{Type: x.req.Type, Params: values, Targets: targets, Share: x.share()}, func(e broker.Entry) bool {
-		c := s.candidate(e.Resource, e.Origin, nil)
-		if x.query.Match(e.Resource) { // a cheap first look; the returned form is matched again
-			out = append(out, c)
+		if !x.query.Match(e.Resource) { // a cheap first look; the returned form is matched again
+			return true
 		}
-		tooMany = len(out) > maxPersonMatches
-		return !tooMany
+		if from[e.System]++; from[e.System] > maxFromSystem {
+			x.incomplete = true
+			return true
+		}
+		out = append(out, s.candidate(e.Resource, e.Origin, nil))
+		return true
 	})
 	if err != nil {
 		return nil, err
-	}
-	if tooMany {
-		return nil, outcome.TooCostly("the search finds too much; narrow it")
 	}
 	x.incomplete = x.incomplete || answer.Incomplete
 	for _, r := range answer.Reports {
@@ -259,6 +290,7 @@ func (s *Server) askedMatches(ctx context.Context, x *exchange, targets []identi
 // deny would go unheard, so a system whose Consents cannot be read fails whole.
 func (s *Server) bring(ctx context.Context, x *exchange, st *standing, keys []string) error {
 	var mu sync.Mutex
+	st.asked = keys
 	g, ctx := errgroup.WithContext(ctx)
 	for _, t := range st.person.Targets {
 		sys, ok := s.o.Directory.System(t.System)
@@ -268,7 +300,7 @@ func (s *Server) bring(ctx context.Context, x *exchange, st *standing, keys []st
 		g.Go(func() error {
 			var found []*consent.Consent
 			answer, err := s.o.Broker.Search(ctx, broker.Query{Type: "Consent", Targets: []identity.Target{t}, Share: x.share()}, func(e broker.Entry) bool {
-				found = append(found, consent.Parse(e.Resource, consent.Source{Entitled: sys.Consents == "registry"}))
+				found = append(found, consent.Parse(e.Resource, consent.Source{Entitled: sys.Consents == "registry", Foreign: true}))
 				return true
 			})
 			if err != nil {
@@ -276,6 +308,11 @@ func (s *Server) bring(ctx context.Context, x *exchange, st *standing, keys []st
 			}
 			mu.Lock()
 			defer mu.Unlock()
+			for _, r := range answer.Reports {
+				if r.Err != nil {
+					s.o.Logger.Warn("a connected system's Consents could not be read; nothing of it goes out", "request", x.event.ID, "system", r.System, "error", r.Err)
+				}
+			}
 			if answer.Incomplete {
 				st.unheard = append(st.unheard, t.System)
 				st.deaf = st.deaf || sys.Consents == "registry"
@@ -294,83 +331,3 @@ func (s *Server) bring(ctx context.Context, x *exchange, st *standing, keys []st
 // share is the key under which equal requests to a system may use one answer:
 // one token (and with it one purpose).
 func (x *exchange) share() string { return x.principal.TokenID }
-
-// gatherStretches prepares a search over all persons in the own store.
-func (s *Server) gatherStretches(ctx context.Context, x *exchange) error {
-	plan := x.query.Plan()
-	plan.After = x.from.After
-	scanned := 0
-	x.more = func(ctx context.Context) ([]*candidate, error) {
-		missing := x.query.Count() - len(x.kept)
-		if missing <= 0 || scanned >= maxScan {
-			return nil, nil
-		}
-		plan.Limit = min(missing, maxScan-scanned)
-		page, err := s.o.Store.Search(ctx, plan)
-		if err != nil {
-			return nil, err
-		}
-		scanned += len(page.Records)
-		plan.After, x.next = page.Next, nil
-		if page.Next != "" {
-			x.next = &place{After: page.Next}
-		} else {
-			x.more = nil
-		}
-		return s.stretch(ctx, x, page.Records)
-	}
-	cs, err := x.more(ctx)
-	x.candidates = cs
-	return err
-}
-
-// stretch makes candidates of records, with the linked Patients of connected
-// systems beside a few Patients of the own store.
-func (s *Server) stretch(ctx context.Context, x *exchange, records []*store.Record) ([]*candidate, error) {
-	var out []*candidate
-	for _, rec := range records {
-		c, err := s.own(rec)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, c)
-	}
-	if err := s.standAll(ctx, x, out); err != nil {
-		return nil, err
-	}
-	if x.req.Type != "Patient" || x.query.Empty() || len(out) > maxAlongside {
-		return out, nil
-	}
-	for _, c := range slices.Clone(out) {
-		linked, err := s.linkedPatients(ctx, x, x.people[c.subject.Patient])
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, linked...)
-	}
-	return out, nil
-}
-
-// linkedPatients asks the systems for the person's Patients there.
-func (s *Server) linkedPatients(ctx context.Context, x *exchange, st *standing) ([]*candidate, error) {
-	if st == nil || st.alongside {
-		return nil, nil
-	}
-	st.alongside = true
-	var targets []identity.Target
-	var keys []string
-	for _, t := range st.person.Targets {
-		if o, ok := s.o.Directory.Origin(t.System); ok && s.session(x, st, o).Possible(o) {
-			targets, keys = append(targets, t), append(keys, t.System)
-		}
-	}
-	if len(targets) == 0 {
-		return nil, nil
-	}
-	if err := s.bring(ctx, x, st, keys); err != nil {
-		return nil, err
-	}
-	x.resetSessions()
-	x.event.Systems = append(x.event.Systems, keys...)
-	return s.askedMatches(ctx, x, targets)
-}

@@ -87,6 +87,9 @@ func (s *Server) steps(ctx context.Context, x *exchange) (*rest.Response, error)
 	if err != nil {
 		return nil, err
 	}
+	if p, ok := s.o.Store.(pinner); ok {
+		x.event.ConsentEpoch = p.Pinned(ctx)
+	}
 	if err := s.authenticate(ctx, x); err != nil {
 		return nil, err
 	}
@@ -184,6 +187,9 @@ func (s *Server) refuse(x *exchange, err error) *rest.Response {
 		_, challenge := auth.Challenge(realm, err)
 		h.Set("WWW-Authenticate", challenge)
 	case http.StatusForbidden:
+		if outcome.As(err).Code != outcome.CodeForbidden {
+			break // not the token's fault
+		}
 		h.Set("WWW-Authenticate", auth.InsufficientScope(realm))
 	case http.StatusMethodNotAllowed:
 		h.Set("Allow", allowed(x.req))
@@ -228,6 +234,7 @@ func allowed(r *rest.Request) string {
 
 // close completes the event from the answer.
 func (s *Server) close(x *exchange, answer *rest.Response, err error) {
+	x.account(err == nil)
 	e := x.event
 	e.Duration = s.o.Now().Sub(e.At)
 	e.Status, e.BytesOut = answer.Status, len(answer.Body)

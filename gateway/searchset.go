@@ -26,12 +26,14 @@ const (
 // something may be missing.
 func renderSearchset(s *Server, x *exchange) (*rest.Response, error) {
 	total := -1
-	if x.person != nil {
+	if x.person != nil || x.whole {
 		slices.SortStableFunc(x.kept, func(a, b *candidate) int { return x.query.Compare(a.sort, b.sort) })
-		if !x.incomplete {
+		if !x.incomplete && x.person != nil {
 			total = len(x.kept)
 		}
 		x.page()
+	} else {
+		x.pageOfStretches()
 	}
 	b := bundle.New(bundle.Searchset)
 	if total >= 0 {
@@ -109,4 +111,18 @@ func (x *exchange) page() {
 		x.kept = x.kept[:n]
 		x.next = &place{Last: &x.kept[n-1].sort}
 	}
+}
+
+// pageOfStretches cuts a search over all persons: one match too many was looked
+// for, and only if it was found there is a next page, which starts before it.
+func (x *exchange) pageOfStretches() {
+	n := x.query.Count()
+	if len(x.kept) <= n {
+		return
+	}
+	x.next = &place{After: x.kept[n].from}
+	if last := x.kept[n-1]; last.from == x.kept[n].from {
+		x.next.Passed = last.resource.ID()
+	}
+	x.kept = x.kept[:n]
 }

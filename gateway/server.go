@@ -106,6 +106,7 @@ func New(o Options) (*Server, error) {
 // pinner is a store with memory that has to know when a request starts.
 type pinner interface {
 	Pin(ctx context.Context) (context.Context, error)
+	Pinned(ctx context.Context) int64
 }
 
 // pin lets a store with memory answer this request from what is as new as the

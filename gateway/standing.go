@@ -21,6 +21,7 @@ type standing struct {
 	brought   map[string][]*consent.Consent
 	shared    []*consent.Consent
 	graph     consent.Graph // what the instances that Consents name refer to
+	asked     []string      // systems that policy let be asked
 	unheard   []string      // systems whose Consents could not be read: nothing of theirs goes out
 	deaf      bool          // a registry's could not be read: nothing goes out at all
 	alongside bool          // linked Patients were asked for

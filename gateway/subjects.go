@@ -14,7 +14,6 @@ import (
 	"github.com/handoff-health/handoff/fhir/outcome"
 	"github.com/handoff-health/handoff/fhir/resource"
 	"github.com/handoff-health/handoff/fhir/store"
-	"github.com/handoff-health/handoff/gateway/upstream"
 )
 
 // subjectPrefix starts the facts that say whom a connected system's resource is
@@ -49,8 +48,8 @@ func (m *subjects) put(key string) {
 const maxStaffed = 32
 
 // subjectsOf returns the Patient references of the persons under whom a
-// connected system's resource has gone out: one for a resource about somebody,
-// several for staff and places. An id that never went out is absent.
+// connected system's resource has gone out, or a reference to it: one for a
+// resource about somebody, several for staff and places. An id that never went out is absent.
 func (s *Server) subjectsOf(ctx context.Context, typ, id string) ([]string, error) {
 	ref := typ + "/" + id
 	if typ == "Patient" {
@@ -71,7 +70,7 @@ func (s *Server) subjectsOf(ctx context.Context, typ, id string) ([]string, erro
 }
 
 // remember stores under whom the kept resources of connected systems, and the
-// staff and places that they name, have gone out.
+// resources that they refer to, have gone out.
 func (s *Server) remember(ctx context.Context, x *exchange) error {
 	var keys []string
 	for _, c := range x.kept {
@@ -90,7 +89,7 @@ func (s *Server) remember(ctx context.Context, x *exchange) error {
 		c.final.Root().Descend(func(n resource.Node) bool {
 			if n.Kind() == resource.Object {
 				_, typ, id, ok := resource.SplitReference(n.Get("reference").Text())
-				if ok && upstream.IsAdministrative(typ) && s.o.IDs.IsOpaque(id) {
+				if ok && typ != "Patient" && s.o.IDs.IsOpaque(id) {
 					note(typ + "/" + id)
 				}
 			}

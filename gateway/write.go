@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -91,9 +92,21 @@ func gatherSubject(ctx context.Context, s *Server, x *exchange) error {
 	if err != nil {
 		return err
 	}
-	v := &visibility{ctx: ctx, s: s, x: x, st: st}
 	_, id, _ := strings.Cut(compartment.Subject(x.body), "/")
-	c, err := v.fetch("Patient", id)
+	if s.o.IDs.IsOpaque(id) {
+		key, _, _, err := s.o.IDs.Resolve(ctx, "Patient", id)
+		if err != nil {
+			return err
+		}
+		if o, ok := s.o.Directory.Origin(key); ok && s.session(x, st, o).Possible(o) {
+			x.asks(key)
+			if err := s.bring(ctx, x, st, []string{key}); err != nil {
+				return err
+			}
+			x.resetSessions()
+		}
+	}
+	c, err := s.fetch(ctx, x, pointer{"Patient", id, st})
 	if err != nil {
 		return err
 	}
@@ -111,16 +124,29 @@ func actCreate(ctx context.Context, s *Server, x *exchange) error {
 	}
 	x.kept = nil
 	var claims []string
-	if condition := x.req.HTTP.Header.Get("If-None-Exist"); condition != "" {
+	condition := x.req.HTTP.Header.Get("If-None-Exist")
+	if condition != "" {
 		done, claim, err := s.conditional(ctx, x, condition)
 		if err != nil || done {
 			return err
 		}
 		claims = append(claims, claim)
 	}
-	return s.write(ctx, x, store.Write{
+	err := s.write(ctx, x, store.Write{
 		Record: store.Record{Key: store.Key{Type: "Consent", ID: s.newID()}}, Expect: store.Absent, Claims: claims,
 	})
+	if condition == "" || !errors.Is(err, store.ErrExists) {
+		return err
+	}
+	// Another create under the same condition was faster: its Consent is the answer.
+	fresh, perr := s.pin(ctx)
+	if perr != nil {
+		return perr
+	}
+	if done, _, cerr := s.conditional(fresh, x, condition); cerr != nil || done {
+		return cerr
+	}
+	return err
 }
 
 // conditional looks for a Consent that fulfils the condition, among those the
@@ -233,6 +259,8 @@ func (s *Server) write(ctx context.Context, x *exchange, w store.Write) error {
 	if !ok {
 		return fmt.Errorf("client %q is not in the directory", x.principal.Client)
 	}
+	// A Consent that names a Part 2 program tells that the person is its patient.
+	origin.Part2 = origin.Part2 || slices.ContainsFunc(references(r), s.o.Directory.Part2)
 	c := s.candidate(r, origin, nil)
 	if !x.principal.Scopes.CoversAny(r, s.interactions[x.req.Interaction].needs) {
 		return outcome.Forbidden("the scopes of the token do not cover this Consent")
@@ -243,7 +271,7 @@ func (s *Server) write(ctx context.Context, x *exchange, w store.Write) error {
 	rec, err := s.o.Store.Write(ctx, w)
 	switch {
 	case errors.Is(err, store.ErrExists):
-		return outcome.PreconditionFailed(outcome.CodeDuplicate, "another Consent was created under the same condition at the same time")
+		return outcome.PreconditionFailed(outcome.CodeDuplicate, "another Consent was created under the same condition at the same time").Because(err)
 	case errors.Is(err, store.ErrConflict):
 		return outcome.PreconditionFailed(outcome.CodeConflict, "the Consent has changed meanwhile; read it again")
 	case err != nil:
@@ -252,6 +280,20 @@ func (s *Server) write(ctx context.Context, x *exchange, w store.Write) error {
 	rec.Raw = raw
 	x.written, x.created = rec, w.Expect == store.Absent
 	return s.showWritten(ctx, x, rec)
+}
+
+// references lists every literal reference of a resource.
+func references(r *resource.Resource) []string {
+	var out []string
+	r.Root().Descend(func(n resource.Node) bool {
+		if n.Kind() == resource.Object {
+			if ref := n.Get("reference"); ref.Kind() == resource.String {
+				out = append(out, ref.Text())
+			}
+		}
+		return true
+	})
+	return out
 }
 
 func labelTexts(l *label.Labels) []string {

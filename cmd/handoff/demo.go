@@ -238,7 +238,7 @@ func (d *demo) file(name, content string) error {
 var demoConfig = template.Must(template.New("handoff.yaml").Parse(`# A synthetic county: two police agencies, a community mental-health center and
 # a substance use program under 42 CFR Part 2.
 server:
-  listen: {{.Listen}}
+  listen: "{{.Listen}}"
 site:
   key: ${file:site.key}
   timeZone: America/Chicago

@@ -82,7 +82,7 @@ func TestDemoPrintedLinesWork(t *testing.T) {
 	defer stop()
 	var out screen
 	done := make(chan error, 1)
-	dir := filepath.Join(t.TempDir(), "demo")
+	dir := filepath.Join(t.TempDir(), "the demo's folder")
 	go func() { done <- runDemo(ctx, demoOptions{addr: "127.0.0.1:0", data: dir}, &out, io.Discard) }()
 	for start := time.Now(); !strings.Contains(out.String(), "The demo goes on"); time.Sleep(20 * time.Millisecond) {
 		select {

@@ -52,6 +52,14 @@ type tour struct {
 
 func (d *demo) say(format string, args ...any) { fmt.Fprintf(d.out, format+"\n", args...) }
 
+// quoted writes a path for a shell.
+func quoted(path string) string {
+	if strings.Trim(path, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._-") == "" {
+		return path
+	}
+	return "'" + strings.ReplaceAll(path, "'", `'\''`) + "'"
+}
+
 // command prints a line that works as printed.
 func (d *demo) command(format string, args ...any) { fmt.Fprintf(d.out, "$ "+format+"\n", args...) }
 
@@ -64,7 +72,7 @@ func (t *tour) logIn(ctx context.Context) error {
 		{"OFFICER", "riverton-mdt", "system/*.rs", &t.officer},
 		{"CLINIC", "lakeside-clinic", "system/*.rs system/Consent.cu", &t.clinic},
 	} {
-		t.command("%s=$(go run ./cmd/handoff token get --base %s --client %s --key %s --scope '%s')", c.variable, t.base, c.client, t.path("keys", c.client+".jwk"), c.scope)
+		t.command("%s=$(go run ./cmd/handoff token get --base '%s' --client %s --key %s --scope '%s')", c.variable, t.base, c.client, quoted(t.path("keys", c.client+".jwk")), c.scope)
 		token, err := t.token(ctx, c.client, c.scope)
 		if err != nil {
 			return err
@@ -117,7 +125,7 @@ func (t *tour) consent(ctx context.Context) error {
 	if err := t.file("revoked.json", revoked); err != nil {
 		return err
 	}
-	t.command(`CONSENT=$(curl -s -o /dev/null -D - -H "Authorization: Bearer $CLINIC" -H 'Content-Type: application/fhir+json' -d @%s %s/Consent | sed -n 's|.*/Consent/\([^/]*\)/_history.*|\1|p')`, t.path("consent.json"), t.base)
+	t.command(`CONSENT=$(curl -s -o /dev/null -D - -H "Authorization: Bearer $CLINIC" -H 'Content-Type: application/fhir+json' -d @%s '%s/Consent' | sed -n 's|.*/Consent/\([^/]*\)/_history.*|\1|p')`, quoted(t.path("consent.json")), t.base)
 	got, err := t.clinic.do(ctx, http.MethodPost, "Consent", []byte(body), "")
 	if err != nil {
 		return err
@@ -143,7 +151,7 @@ func (t *tour) filtered(ctx context.Context) error {
 
 func (t *tour) revoked(ctx context.Context) error {
 	t.say("\n7. Revoked: the person takes it back, and the same query finds nothing")
-	t.command(`sed "s|CONSENT|$CONSENT|" %s | curl -s -o /dev/null -w '%%{http_code}\n' -X PUT -H "Authorization: Bearer $CLINIC" -H 'Content-Type: application/fhir+json' -H 'If-Match: W/"1"' -d @- %s/Consent/$CONSENT`, t.path("revoked.json"), t.base)
+	t.command(`sed "s|CONSENT|$CONSENT|" %s | curl -s -o /dev/null -w '%%{http_code}\n' -X PUT -H "Authorization: Bearer $CLINIC" -H 'Content-Type: application/fhir+json' -H 'If-Match: W/"1"' -d @- "%s/Consent/$CONSENT"`, quoted(t.path("revoked.json")), t.base)
 	body, err := os.ReadFile(t.path("revoked.json"))
 	if err != nil {
 		return err
@@ -163,7 +171,7 @@ func (t *tour) revoked(ctx context.Context) error {
 func (t *tour) audited(context.Context) error {
 	t.say("\n8. Every one of these requests is in the audit trail, the refused ones too")
 	c := t.gateway.config.Audit
-	t.command("go run ./cmd/handoff audit verify %s --anchor %s --key %s", t.path(c.Dir), t.path(c.Anchor), t.path(c.KeyFile))
+	t.command("go run ./cmd/handoff audit verify %s --anchor %s --key %s", quoted(t.path(c.Dir)), quoted(t.path(c.Anchor)), quoted(t.path(c.KeyFile)))
 	key, err := audit.LoadPublicKey(t.path(c.KeyFile) + ".pub")
 	if err != nil {
 		return err

@@ -110,6 +110,9 @@ func (d *Directory) Police(organization string) bool {
 	return !ok || o.Kind == "police"
 }
 
+// Part2 says whether the reference is an organisation's that is a Part 2 program.
+func (d *Directory) Part2(reference string) bool { return d.organizations[reference].Part2 }
+
 // Origin says what the configuration tells of every resource that comes
 // through a system.
 func (d *Directory) Origin(key string) (resource.Origin, bool) {

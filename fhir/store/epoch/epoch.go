@@ -90,6 +90,14 @@ func (c *Cache) Pin(ctx context.Context) (context.Context, error) {
 	return context.WithValue(ctx, pinKey{}, &pin{epoch: e}), nil
 }
 
+// Pinned returns the epoch of a pinned context, 0 without one.
+func (c *Cache) Pinned(ctx context.Context) int64 {
+	if p := pinned(ctx); p != nil {
+		return p.epoch
+	}
+	return 0
+}
+
 // look returns what is kept under key for the context's epoch. ask says that
 // the answer may be kept afterwards.
 func (c *Cache) look(ctx context.Context, key string) (k kept, found, ask bool) {
