@@ -137,9 +137,24 @@ var (
 	formula = regexp.MustCompile(`^[=@][\s+\-]*[A-Za-z(+\-@"']|^[+\-][\s]*[A-Za-z][\w.]*\s*[(|!]|^[=+\-@].*(?i:cmd\||HYPERLINK|DDE|IMPORT|WEBSERVICE)`)
 	// criminal history, by the words that introduce it: identifiers (SID, FBI
 	// number, booking, PCN), files (NCIC, III, rap sheet), status (warrant,
-	// probation, parole, sex offender). CJIS Security Policy 4.2; police.md 2.1.
-	criminal = regexp.MustCompile(`(?i)\b(?:S\.?I\.?D\.?\s*(?:no\.?|num(?:ber)?|nbr|id)?\s*[:#=]?\s*[A-Z]{0,3}[-\s]?\d{4,}|(?:FBI|UCN)\s*(?:no\.?|num(?:ber)?|nbr|id)?\s*[:#=]?\s*[A-Z0-9-]*\d[A-Z0-9-]*|FBI\s*(?:no\b|num|nbr|#)|NCIC|NLETS|III\s+(?:hit|check|record|query)|triple\s+i\b|rap\s*sheets?|CHRI|criminal\s+(?:history|record)|(?:prior|previous|past)\s+(?:arrests?|convictions?|felon(?:y|ies)|bookings?)|convicted|conviction|(?:active|outstanding|open|arrest|bench|felony|misdemeanou?r|no)?\s*warrants?\b|on\s+(?:probation|parole)|parolee|probationer|(?:violent\s+)?sex(?:ual)?\s+offender|registered\s+offender|booking\s*(?:no\.?|num(?:ber)?|#|id)|PCN\s*[:#]|OCA\s*[:#]|NIC\s*[:#/])`)
+	// probation, parole, felon, sex offender). CJIS Security Policy 4.2;
+	// police.md 2.1. A word too many costs a text, a word too few a leak.
+	criminal = regexp.MustCompile(`(?i)(?:` + strings.Join([]string{
+		`\bS[\s.]{0,2}I[\s.]{0,2}D\b[^;\n]{0,25}?\d{4}`, `\bSID\d{4}`, `\d{4}[A-Z]?\W{0,3}\bS\.?I\.?D\b`, `\b[A-Z]{2}[\s-]?SID\b`,
+		`\bstate\s+(?:id\b|ident\w*)`, `\bCII\b\W{0,3}(?:` + numbered + `)?[A-Z]?\d{4}`,
+		`\bF[\s.]{0,2}B[\s.]{0,2}I\b[\s.]*(?:` + numbered + `)?[A-Z0-9-]*\d`, `\bFBI\d`, `\bF\.?B\.?I\.?\s*(?:no\b|num|nbr|#)`, `\d[A-Z0-9]{4,}\W{0,3}\bF\.?B\.?I\b`,
+		`\b(?:UCN|PCN|ATN|OTN|TCN|OBTS|OCA|NIC|DOC|LID|inmate|booking|bkg|arrest)\s*(?:` + numbered + `)?\W{0,3}[A-Z]{0,3}-?\d{3}`,
+		`\b(?:PCN|OCA|NIC|DOC|inmate|booking|bkg)\s*(?:[:#]|no\b|num|nbr|id\b)`, `\bNIC\s*/`,
+		`\bN\.?C\.?I\.?C\b`, `\bNLETS\b`, `\bIII\s+(?:hit|check|record|query|shows)`, `\btriple\s+i\b`, `\brap\s*sheets?`, `\bCHRI\b`,
+		`\bcrim(?:inal|\.)?\s+(?:hx|hist\w*|rec\w*|background|past)`, `\b(?:arrest|offen[cs]e|conviction)\s+(?:hx|history|record)`, `\b(?:hx|history)\s+of\s+(?:\w+\s+)?(?:arrest|convict|incarcerat|felon)\w*`,
+		`\b(?:prior|previous|past)\s+(?:arrests?|convict\w*|felon\w*|bookings?|incarcerat\w*|offen[cs]es?)`, `\b(?:has|no|with|multiple|several|\d+)\s+priors\b`, `\bpriors\s+for\b`,
+		`\bconvict(?:s|ed|ions?)?\b`, `\bfelon(?:s|y|ies|ious)?\b`, `\bwarrants?\b`, `\bprobation\w*`, `\bparol\w*`, `\bex-?(?:con|offender|inmate|prisoner)\b`,
+		`\bsex(?:ual)?\s+offen\w*`, `\bregistered\s+offender`, `\bRSO\b`, `\breleased\s+from\s+(?:prison|jail|DOC)`, `\bwanted\s+person`,
+	}, "|") + `)`)
 )
+
+// numbered is what may stand between the name of a number and the number.
+const numbered = `(?:no\.?|num(?:ber)?\.?|nbr\.?|id|#)?\s*[:#=-]?\s*`
 
 // guard drops what may not go on.
 func (t *Text) guard() {
@@ -168,19 +183,21 @@ func Formula(s string) bool {
 	return s != "" && strings.IndexByte("=@+-", s[0]) >= 0 && formula.MatchString(s)
 }
 
-// hints are parts of words without which criminal cannot match: most texts have
-// none, and looking for them is much cheaper than the pattern.
-var hints = [...]string{"sid", "s.i", "fbi", "ucn", "ncic", "nlet", "iii", "triple", "rap", "chri", "crim", "arrest", "convict", "felon", "booking", "warrant", "probation", "parole", "offender", "pcn", "oca", "nic"}
+// hints are parts of words, without spaces and marks, without which criminal
+// cannot match: most texts have none, and looking for them is much cheaper than
+// the pattern.
+var hints = [...]string{"sid", "stateid", "cii", "fbi", "ucn", "ncic", "nlet", "iii", "triple", "rap", "chri", "crim", "arrest", "convict", "felon", "booking", "bkg", "warrant", "probation", "parol", "offen", "pcn", "oca", "nic", "atn", "otn", "tcn", "obts", "doc", "lid", "inmate", "priors", "prisoner", "excon", "rso", "releasedfrom", "wanted", "incarcerat"}
 
 func hinted(s string) bool {
 	var buf [128]byte
 	lower := buf[:0]
 	for i := range len(s) {
-		c := s[i]
-		if c >= 'A' && c <= 'Z' {
-			c += 'a' - 'A'
+		switch c := s[i]; {
+		case c >= 'A' && c <= 'Z':
+			lower = append(lower, c+'a'-'A')
+		case c >= 'a' && c <= 'z', c >= utf8.RuneSelf:
+			lower = append(lower, c)
 		}
-		lower = append(lower, c)
 	}
 	for _, h := range hints {
 		if bytes.Contains(lower, []byte(h)) {
