@@ -92,7 +92,7 @@ func (r *run) survey(ctx context.Context, paths []Path) error {
 				return err
 			}
 		}
-		if r.final.without != nil || !r.final.expunges() {
+		if r.final.without != nil || !r.final.hides() {
 			return nil
 		}
 		again := newState()
@@ -127,7 +127,10 @@ func (r *run) pass(ctx context.Context, p Path, handle func(*flow.Mapped) error)
 
 // item decides what becomes of one item and writes what comes of it.
 func (r *run) item(s *state, report *flow.Report, m *flow.Mapped) error {
-	outcome := s.judge(m)
+	outcome, err := s.judge(m)
+	if err != nil {
+		return fmt.Errorf("%s: %w", m.Item.Pos, err)
+	}
 	report.Count(m, outcome)
 	if outcome == flow.Rejected {
 		if err := r.reject(flow.RejectOf(m)); err != nil {
@@ -144,7 +147,7 @@ func (r *run) item(s *state, report *flow.Report, m *flow.Mapped) error {
 	switch {
 	case res == nil || outcome != flow.Created && outcome != flow.Updated:
 		return nil
-	case res.Action == mappings.Expunge:
+	case res.Action == mappings.Expunge, silent(res):
 		r.held.drop(s.take(res.Key))
 		r.held.forget(res.Key)
 		return nil
@@ -162,7 +165,7 @@ func (r *run) item(s *state, report *flow.Report, m *flow.Mapped) error {
 		}
 		switch {
 		case x.Owned && !wins:
-		case !x.Owned && (!s.supersedes(x) || r.twice && !r.final.holdsShared(x)):
+		case !x.Owned && (!s.supersedes(res.Key, x) || r.twice && !r.final.holdsShared(x)):
 		default:
 			r.resource(s, res.Key, x)
 		}

@@ -25,7 +25,35 @@ type seen struct {
 	version  unique.Handle[string]
 	digest   string32
 	expunged bool
+	mute     bool // sealed by its key alone: nothing of it comes out
 	out      bool // written already: a content can come back
+	// restrictions, until when they hold, and what was lifted: see flow.Known
+	restrictions flow.Restrictions
+	held, lifted unique.Handle[string]
+	liftedDigest string32
+	by           name // of a shared resource: the record that told it
+}
+
+func (x *seen) known(ties []string) flow.Known {
+	k := flow.Known{Version: x.version.Value(), Digest: x.digest.String(), Ties: ties, Restrictions: x.restrictions, LiftedDigest: x.liftedDigest.String()}
+	if k.Restrictions != 0 {
+		k.Held = x.held.Value()
+	}
+	if k.LiftedDigest != "" {
+		k.Lifted = x.lifted.Value()
+	}
+	return k
+}
+
+func kept(k *flow.Known) seen {
+	x := seen{version: unique.Make(k.Version), digest: short(k.Digest), restrictions: k.Restrictions, liftedDigest: short(k.LiftedDigest)}
+	if k.Restrictions != 0 {
+		x.held = unique.Make(k.Held)
+	}
+	if k.LiftedDigest != "" {
+		x.lifted = unique.Make(k.Lifted)
+	}
+	return x
 }
 
 // A string32 is the beginning of a digest in hex, enough to tell two apart and
@@ -54,113 +82,131 @@ func newState() *state {
 }
 
 // judge says what becomes of an item, and remembers it.
-func (s *state) judge(m *flow.Mapped) flow.Outcome {
+func (s *state) judge(m *flow.Mapped) (flow.Outcome, error) {
 	switch m.Item.Kind {
 	case adapters.Data:
 	case adapters.Header, adapters.Trailer, adapters.Blank:
-		return flow.NonRecord
+		return flow.NonRecord, nil
 	default:
-		return flow.Rejected
+		return flow.Rejected, nil
 	}
 	res := m.Result
 	if res == nil {
-		return flow.Rejected
+		return flow.Rejected, nil
 	}
 	switch res.Action {
 	case mappings.Expunge:
 		key := named(res.Key)
 		if s.records[key].expunged {
-			return flow.Duplicate
+			return flow.Duplicate, nil
 		}
 		s.records[key] = seen{version: unique.Make(""), expunged: true}
-		return flow.Updated
+		return flow.Updated, nil
 	case mappings.Upsert, mappings.Seal:
 		return s.version(res)
 	}
-	return flow.Rejected
+	return flow.Rejected, nil
 }
 
-func (s *state) version(res *mappings.Result) flow.Outcome {
+// version judges a version of a record and adds to its resources what restricts
+// the record already.
+func (s *state) version(res *mappings.Result) (flow.Outcome, error) {
 	key := named(res.Key)
 	old, known := s.records[key]
-	if !known {
-		s.records[key] = seen{version: unique.Make(res.Version), digest: short(res.Digest)}
-		return flow.Created
-	}
-	if old.expunged {
-		return flow.Superseded
-	}
 	digest := short(res.Digest)
-	cut := mappings.Result{Version: res.Version, Digest: digest.String()}
-	o := flow.Compare(&cut, old.version.Value(), old.digest.String(), s.ties[key])
-	same := res.Version == old.version.Value()
-	switch o {
-	case flow.Updated:
-		if same {
-			s.ties[key] = append(s.ties[key], old.digest.String())
-		} else {
-			delete(s.ties, key)
-		}
-		s.records[key] = seen{version: unique.Make(res.Version), digest: digest}
-	case flow.Duplicate:
-		if digest == old.digest && res.Version > old.version.Value() {
-			old.version = unique.Make(res.Version)
-			s.records[key] = old
-		}
-	case flow.Superseded:
-		if same {
-			s.ties[key] = append(s.ties[key], digest.String())
-		}
+	cut := mappings.Result{Action: res.Action, Version: res.Version, Digest: digest.String()}
+	r := flow.OfResult(res)
+	switch {
+	case !known:
+		first := flow.First(&cut, r, "")
+		x := kept(&first)
+		x.mute = silent(res)
+		s.records[key] = x
+		return flow.Created, nil
+	case old.expunged:
+		return flow.Superseded, nil
 	}
-	return o
+	o, impose, next := flow.Judge(&cut, r, old.known(s.ties[key]), "")
+	x := kept(&next)
+	x.mute, x.out = old.mute, old.out
+	if o == flow.Updated {
+		// What a record said before it was sealed by its key stays unsaid until
+		// something newer lifts the seal.
+		x.mute = silent(res) || old.mute && impose != 0
+	}
+	s.records[key] = x
+	if len(next.Ties) > 0 {
+		s.ties[key] = next.Ties
+	} else {
+		delete(s.ties, key)
+	}
+	return o, flow.Impose(res, impose)
+}
+
+// silent says that a seal names its record and tells nothing of it.
+func silent(res *mappings.Result) bool {
+	return res.Action == mappings.Seal && len(res.Resources) == 0
 }
 
 // supersedes says whether a shared resource is newer than the one known, and
 // remembers it.
-func (s *state) supersedes(x *mappings.Resource) bool {
-	key := named(x.Type + "/" + x.ID)
+func (s *state) supersedes(record string, x *mappings.Resource) bool {
+	key, by := named(x.Type+"/"+x.ID), named(record)
 	old, known := s.shared[key]
 	digest := short(x.Digest)
-	cut := mappings.Resource{SourceVersion: x.SourceVersion, Digest: digest.String()}
-	if known && !cut.Supersedes(old.version.Value(), old.digest.String()) {
-		if digest == old.digest && x.SourceVersion > old.version.Value() {
-			old.version = unique.Make(x.SourceVersion)
+	cut := mappings.Resource{Type: x.Type, SourceVersion: x.SourceVersion, Digest: digest.String(), Raw: x.Raw}
+	have := flow.Shared{By: string(old.by[:])}
+	if known {
+		have.Version, have.Digest, have.Restrictions = old.version.Value(), old.digest.String(), old.restrictions
+	}
+	replaces, r := flow.Replaces(&cut, string(by[:]), have)
+	if known && !replaces {
+		if digest == old.digest {
+			have.Repeat(x.SourceVersion, string(by[:]))
+			old.version, old.by = unique.Make(have.Version), name{}
+			copy(old.by[:], have.By)
 			s.shared[key] = old
 		}
 		return false
 	}
-	s.shared[key] = seen{version: unique.Make(x.SourceVersion), digest: digest}
+	s.shared[key] = seen{version: unique.Make(x.SourceVersion), digest: digest, restrictions: r, by: by}
 	return true
 }
 
 // survey is the first pass: it only remembers.
 func (s *state) survey(m *flow.Mapped) error {
-	o := s.judge(m)
+	o, err := s.judge(m)
+	if err != nil {
+		return err
+	}
 	if o == flow.Created || o == flow.Updated {
-		if s.without[named(m.Result.Key)].expunged {
+		if s.without[named(m.Result.Key)].hidden() {
 			return nil
 		}
 		for i := range m.Result.Resources {
 			if x := &m.Result.Resources[i]; !x.Owned {
-				s.supersedes(x)
+				s.supersedes(m.Result.Key, x)
 			}
 		}
 	}
 	return nil
 }
 
-// expunges says whether any record is expunged.
-func (s *state) expunges() bool {
+// hidden says that nothing of the record comes out.
+func (x seen) hidden() bool { return x.expunged || x.mute }
+
+// hides says whether any record is expunged, or sealed by its key.
+func (s *state) hides() bool {
 	for _, r := range s.records {
-		if r.expunged {
+		if r.hidden() {
 			return true
 		}
 	}
 	return false
 }
 
-// gone says whether the record is expunged in the end.
-func (s *state) gone(key string) bool { return s.records[named(key)].expunged }
+// gone says whether nothing of the record comes out in the end.
+func (s *state) gone(key string) bool { return s.records[named(key)].hidden() }
 
 // holds says, once, whether the result is the final version of its record.
 func (s *state) holds(res *mappings.Result) bool { return once(s.records, res.Key, res.Digest) }

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/handoff-health/handoff/adapters"
+	"github.com/handoff-health/handoff/adapters/flow"
 	"github.com/handoff-health/handoff/fhir/store"
 )
 
@@ -27,8 +28,24 @@ type recordState struct {
 	// Persons are the Patients that the record names.
 	Persons  []string `json:"p,omitempty"`
 	Expunged string   `json:"x,omitempty"` // when
+	Unknown  bool     `json:"n,omitempty"` // expunged, but there was nothing of it
+	// Restrictions and what belongs to them: see flow.Known.
+	Restrictions flow.Restrictions `json:"q,omitempty"`
+	Held         string            `json:"h,omitempty"`
+	Lifted       string            `json:"l,omitempty"`
+	LiftedDigest string            `json:"m,omitempty"`
 
 	fact store.Fact
+}
+
+func (st *recordState) known() flow.Known {
+	return flow.Known{Version: st.Version, Digest: st.Digest, Ties: st.Ties, Restrictions: st.Restrictions,
+		Held: st.Held, Lifted: st.Lifted, LiftedDigest: st.LiftedDigest}
+}
+
+func (st *recordState) learn(k *flow.Known) {
+	st.Version, st.Digest, st.Ties, st.Restrictions = k.Version, k.Digest, k.Ties, k.Restrictions
+	st.Held, st.Lifted, st.LiftedDigest = k.Held, k.Lifted, k.LiftedDigest
 }
 
 // An owned resource belongs to one record alone.
@@ -44,6 +61,9 @@ type guard struct {
 	Digest  string `json:"d"`
 	Stored  int64  `json:"s"`           // its version in the store
 	Uses    []use  `json:"u,omitempty"` // of a Patient: the records that name it
+	// Restrictions of this version, and the record that told it (keyed hash).
+	Restrictions flow.Restrictions `json:"q,omitempty"`
+	By           string            `json:"b,omitempty"`
 
 	fact store.Fact
 }

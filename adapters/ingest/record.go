@@ -124,9 +124,16 @@ func (p *Pipeline) tryUpsert(ctx context.Context, m *flow.Mapped) (flow.Outcome,
 	if st != nil && st.Expunged != "" {
 		return flow.Superseded, nil // what was expunged does not come back by itself
 	}
+	restrictions, received := flow.OfResult(res), p.now().UTC().Format(versionForm)
+	next := flow.First(res, restrictions, received)
 	if st != nil && st.Digest != "" {
-		if outcome = flow.Compare(res, st.Version, st.Digest, st.Ties); outcome != flow.Updated {
-			return outcome, p.remember(ctx, res, st, outcome)
+		var impose flow.Restrictions
+		outcome, impose, next = flow.Judge(res, restrictions, st.known(), received)
+		if outcome != flow.Updated {
+			return outcome, p.remember(ctx, res.Key, st, &next)
+		}
+		if err := flow.Impose(res, impose); err != nil {
+			return 0, err
 		}
 	}
 	records, problem := p.prepare(res)
@@ -146,7 +153,7 @@ func (p *Pipeline) tryUpsert(ctx context.Context, m *flow.Mapped) (flow.Outcome,
 			return 0, err
 		}
 	}
-	u := &unit{p: p, res: res, st: st, records: records, record: record}
+	u := &unit{p: p, res: res, st: st, next: next, records: records, record: record}
 	if err := p.storeWithText(ctx, m, u); err != nil {
 		return 0, err
 	}
@@ -187,12 +194,8 @@ func (p *Pipeline) storeWithText(ctx context.Context, m *flow.Mapped, u *unit) e
 // noteStored takes what was written into the guards and the record's state.
 func (p *Pipeline) noteStored(ctx context.Context, u *unit) error {
 	res, st := u.res, u.st
-	if res.Version == st.Version && st.Digest != "" {
-		st.Ties = append(st.Ties, st.Digest)
-	} else {
-		st.Ties = nil
-	}
-	st.Version, st.Digest, st.Owned = res.Version, res.Digest, u.owned
+	st.learn(&u.next)
+	st.Owned = u.owned
 	for i := range res.Resources {
 		if x := &res.Resources[i]; x.Type == "Patient" && !slices.Contains(st.Persons, ref(x)) {
 			st.Persons = append(st.Persons, ref(x))
@@ -208,17 +211,16 @@ func (p *Pipeline) noteStored(ctx context.Context, u *unit) error {
 	return nil
 }
 
+// versionForm is how a version writes a time.
+const versionForm = "2006-01-02T15:04:05Z"
+
 // remember keeps what a duplicate or an older version tells.
-func (p *Pipeline) remember(ctx context.Context, res *mappings.Result, st *recordState, o flow.Outcome) error {
-	switch {
-	case o == flow.Duplicate && res.Digest == st.Digest && res.Version > st.Version:
-		st.Version = res.Version
-	case o == flow.Superseded && res.Version == st.Version && !slices.Contains(st.Ties, res.Digest) && len(st.Ties) < 16:
-		st.Ties = append(st.Ties, res.Digest)
-	default:
+func (p *Pipeline) remember(ctx context.Context, key string, st *recordState, next *flow.Known) error {
+	if next.Version == st.Version && len(next.Ties) == len(st.Ties) {
 		return nil
 	}
-	return p.save(ctx, res.Key, st)
+	st.learn(next)
+	return p.save(ctx, key, st)
 }
 
 func ref(x *mappings.Resource) string { return x.Type + "/" + x.ID }

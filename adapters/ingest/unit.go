@@ -12,7 +12,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/handoff-health/handoff/fhir/resource"
+	"github.com/handoff-health/handoff/adapters/flow"
 	"github.com/handoff-health/handoff/fhir/store"
 	"github.com/handoff-health/handoff/mappings"
 )
@@ -22,12 +22,14 @@ type unit struct {
 	p       *Pipeline
 	res     *mappings.Result
 	st      *recordState
+	next    flow.Known     // of the record, once it is stored
 	records []store.Record // of res.Resources, prepared
 	record  string         // keyed hash of the record's key
 
 	owned      []owned // the record's resources after the write
 	written    []*store.Record
 	versions   map[string]int64 // in the store, of what was written
+	sealed     []*store.Record  // Patients that were restricted as they stood
 	issues     []mappings.Issue
 	linkIssues []mappings.Issue
 }
@@ -82,13 +84,13 @@ func (u *unit) plan(ctx context.Context, look bool) ([]planned, error) {
 	var plan []planned
 	for i := range u.res.Resources {
 		x := &u.res.Resources[i]
-		known, version, digest, stored, err := u.known(ctx, x)
+		known, stored, newer, err := u.known(ctx, x)
 		if err != nil {
 			return nil, err
 		}
-		if known && !x.Supersedes(version, digest) && !(x.Owned && x.Digest != digest) {
+		if known && !newer {
 			if x.Owned {
-				u.owned = append(u.owned, owned{ref(x), digest, stored})
+				u.owned = append(u.owned, owned{ref(x), x.Digest, stored})
 			}
 			continue
 		}
@@ -106,21 +108,22 @@ func (u *unit) plan(ctx context.Context, look bool) ([]planned, error) {
 }
 
 // known is what is remembered of a resource: of an owned one by its record, of a
-// shared one by its guard.
-func (u *unit) known(ctx context.Context, x *mappings.Resource) (known bool, version, digest string, stored int64, err error) {
+// shared one by its guard. newer says whether it is to be replaced.
+func (u *unit) known(ctx context.Context, x *mappings.Resource) (known bool, stored int64, newer bool, err error) {
 	if x.Owned {
 		for _, o := range u.st.Owned {
 			if o.Ref == ref(x) {
-				return true, u.st.Version, o.Digest, o.Version, nil
+				return true, o.Version, o.Digest != x.Digest, nil
 			}
 		}
-		return false, "", "", 0, nil
+		return false, 0, true, nil
 	}
 	g, known, err := u.p.guard(ctx, ref(x))
 	if !known || g.Stored == 0 {
-		return false, "", "", 0, err
+		return false, 0, true, err
 	}
-	return true, g.Version, g.Digest, g.Stored, err
+	newer, _ = flow.Replaces(x, u.record, flow.Shared{Version: g.Version, Digest: g.Digest, Restrictions: g.Restrictions, By: g.By})
+	return true, g.Stored, newer, err
 }
 
 // expect says which version the store must hold. skip: leave the stored one.
@@ -147,7 +150,7 @@ func (u *unit) expect(ctx context.Context, i int, known bool, stored int64, look
 		}
 		return 0, true, u.p.setGuard(ctx, ref(x), func(g *guard) {
 			if g.Stored < head.Version {
-				g.Version, g.Digest, g.Stored = x.SourceVersion, x.Digest, head.Version
+				g.told(x, u.record, head.Version)
 			}
 		})
 	case x.Type == "Consent" && (!known || head.Version != stored):
@@ -165,8 +168,12 @@ func (u *unit) expect(ctx context.Context, i int, known bool, stored int64, look
 // that an export no longer mentions it withdraws nothing.
 func (u *unit) vanished(ctx context.Context, look bool) ([]planned, error) {
 	var plan []planned
-	for _, o := range u.st.Owned {
-		if slices.ContainsFunc(u.res.Resources, func(x mappings.Resource) bool { return ref(&x) == o.Ref }) {
+	last, err := u.lastTold(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, o := range append(last, u.st.Owned...) {
+		if u.names(o.Ref) {
 			continue
 		}
 		typ, id, _ := strings.Cut(o.Ref, "/")
@@ -200,28 +207,39 @@ func (u *unit) vanished(ctx context.Context, look bool) ([]planned, error) {
 	return plan, nil
 }
 
+// lastTold lists, for a seal that does not name them, the Patients that no other
+// record has told of since.
+func (u *unit) lastTold(ctx context.Context) ([]owned, error) {
+	var out []owned
+	if u.res.Action != mappings.Seal {
+		return nil, nil
+	}
+	for _, person := range u.st.Persons {
+		if u.names(person) {
+			continue
+		}
+		g, known, err := u.p.guard(ctx, person)
+		if err != nil {
+			return nil, err
+		}
+		if known && g.By == u.record {
+			out = append(out, owned{person, g.Digest, g.Stored})
+		}
+	}
+	return out, nil
+}
+
+func (u *unit) names(r string) bool {
+	return slices.ContainsFunc(u.res.Resources, func(x mappings.Resource) bool { return ref(&x) == r })
+}
+
 // restrict gives a stored resource the security labels of the sealed record.
 func (u *unit) restrict(k store.Key, raw []byte) (store.Record, error) {
-	r, err := resource.Parse(raw)
+	edited, err := flow.Restrict(k.Type, raw, u.next.Restrictions)
 	if err != nil {
 		return store.Record{}, fmt.Errorf("%w: %s: %w", store.ErrDamaged, k, err)
 	}
-	security := []byte(`[{"system":"http://terminology.hl7.org/CodeSystem/v3-Confidentiality","code":"V"}]`)
-	for i := range u.records {
-		if x, err := resource.Parse(u.records[i].Raw); err == nil {
-			if s := x.Root().Path("meta", "security"); s.Len() > 0 {
-				security = s.Raw()
-				break
-			}
-		}
-	}
-	e := r.Edit()
-	if meta := r.Root().Get("meta"); meta.Exists() {
-		e.Set(meta, "security", security)
-	} else {
-		e.Set(r.Root(), "meta", append(append([]byte(`{"security":`), security...), '}'))
-	}
-	res := &mappings.Result{Resources: []mappings.Resource{{Type: k.Type, ID: k.ID, Raw: e.Bytes()}}}
+	res := &mappings.Result{Resources: []mappings.Resource{{Type: k.Type, ID: k.ID, Raw: edited}}}
 	recs, problem := u.p.prepare(res)
 	if problem != nil {
 		return store.Record{}, errors.New(problem.Message)
@@ -231,10 +249,12 @@ func (u *unit) restrict(k store.Key, raw []byte) (store.Record, error) {
 
 // after notes what was written.
 func (u *unit) after(plan []planned) {
-	u.versions = map[string]int64{}
+	u.versions, u.sealed = map[string]int64{}, nil
 	for i, w := range u.written {
 		u.versions[w.Key.String()] = w.Version
-		if plan[i].i < 0 && !w.Deleted { // restricted: it stays the record's
+		if plan[i].i < 0 && !w.Deleted && w.Type == "Patient" {
+			u.sealed = append(u.sealed, w)
+		} else if plan[i].i < 0 && !w.Deleted { // restricted: it stays the record's
 			u.owned = append(u.owned, owned{w.Key.String(), "", w.Version})
 		}
 	}
@@ -249,6 +269,16 @@ func (u *unit) after(plan []planned) {
 // noteGuards brings the guards of shared resources up to date, side by side.
 func (u *unit) noteGuards(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
+	for _, w := range u.sealed {
+		g.Go(func() error {
+			return u.p.setGuard(ctx, w.Key.String(), func(g *guard) {
+				if g.Stored < w.Version {
+					g.Stored, g.Version, g.Digest = w.Version, max(g.Version, u.next.Version), "sealed "+g.Digest
+					g.Restrictions |= u.next.Restrictions
+				}
+			})
+		})
+	}
 	for i := range u.res.Resources {
 		x := &u.res.Resources[i]
 		v, wrote := u.versions[ref(x)]
@@ -265,13 +295,21 @@ func (u *unit) noteGuards(ctx context.Context) error {
 	return g.Wait()
 }
 
+// told notes a version of a shared resource that is stored.
+func (g *guard) told(x *mappings.Resource, record string, stored int64) {
+	g.Version, g.Digest, g.Stored, g.By = x.SourceVersion, x.Digest, stored, record
+	g.Restrictions = flow.Of(x)
+}
+
 // guarded notes a shared resource's version; for a Patient also who names it.
 func (u *unit) guarded(ctx context.Context, x *mappings.Resource, stored int64, wrote bool) error {
 	return u.p.setGuard(ctx, ref(x), func(g *guard) {
 		if wrote && g.Stored < stored {
-			g.Version, g.Digest, g.Stored = x.SourceVersion, x.Digest, stored
+			g.told(x, u.record, stored)
 		} else if g.Digest == x.Digest {
-			g.Version = max(g.Version, x.SourceVersion)
+			k := flow.Shared{Version: g.Version, By: g.By}
+			k.Repeat(x.SourceVersion, u.record)
+			g.Version, g.By = k.Version, k.By
 		}
 		if x.Type != "Patient" {
 			return
