@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -68,6 +69,9 @@ func runConvert(cmd *cobra.Command, args []string, f *convertFlags) (err error) 
 		return err
 	}
 	out, stderr := cmd.OutOrStdout(), cmd.ErrOrStderr()
+	if err := apart(cmd, args, f); err != nil {
+		return err
+	}
 	if out == os.Stdout {
 		// A reader that goes away shall be an error that can be told, not the
 		// end of the process.
@@ -105,4 +109,81 @@ func runConvert(cmd *cobra.Command, args []string, f *convertFlags) (err error) 
 		return interrupted(cmd.Context(), err)
 	}
 	return summary(stderr, reports)
+}
+
+// apart refuses a conversion that would write over what it reads or write two
+// outputs into one file, before anything is opened: opening an output empties it.
+func apart(cmd *cobra.Command, args []string, f *convertFlags) error {
+	type file struct {
+		name string
+		info os.FileInfo // nil: not there yet
+	}
+	var inputs, outputs []file
+	for _, a := range args {
+		if a == "-" {
+			if in, ok := cmd.InOrStdin().(*os.File); ok {
+				if info, err := in.Stat(); err == nil {
+					inputs = append(inputs, file{"standard input", info})
+				}
+			}
+			continue
+		}
+		if info, err := os.Stat(a); err == nil {
+			inputs = append(inputs, file{a, info})
+		}
+	}
+	if f.profile != "" {
+		if info, err := os.Stat(f.profile); err == nil {
+			inputs = append(inputs, file{f.profile, info})
+		}
+	}
+	if out, ok := cmd.OutOrStdout().(*os.File); ok {
+		if info, err := out.Stat(); err == nil {
+			outputs = append(outputs, file{"standard output", info})
+		}
+	}
+	for _, name := range []string{f.rejects, f.issues} {
+		if name == "" {
+			continue
+		}
+		info, err := os.Stat(name)
+		if err != nil {
+			info = nil
+		}
+		outputs = append(outputs, file{name, info})
+	}
+	for i, out := range outputs {
+		for _, in := range inputs {
+			if overwrites(out.info, in.info) {
+				return usageError("%s is the same file as %s, which is read: it was left as it is", out.name, in.name)
+			}
+		}
+		for _, other := range outputs[:i] {
+			if overwrites(out.info, other.info) || out.info == nil && other.info == nil && samePath(out.name, other.name) {
+				return usageError("%s and %s are the same file; name one for each", other.name, out.name)
+			}
+		}
+	}
+	return nil
+}
+
+// overwrites says that both are one regular file. A terminal or /dev/null may
+// well be both.
+func overwrites(a, b os.FileInfo) bool {
+	return a != nil && b != nil && a.Mode().IsRegular() && os.SameFile(a, b)
+}
+
+// samePath compares the paths of files that are not there yet.
+func samePath(a, b string) bool {
+	resolve := func(p string) string {
+		abs, err := filepath.Abs(p)
+		if err != nil {
+			return p
+		}
+		if dir, err := filepath.EvalSymlinks(filepath.Dir(abs)); err == nil {
+			return filepath.Join(dir, filepath.Base(abs))
+		}
+		return abs
+	}
+	return resolve(a) == resolve(b)
 }

@@ -127,3 +127,37 @@ func TestConvertSaysWhatIsWrong(t *testing.T) {
 		}
 	}
 }
+
+func TestConvertNeverWritesOverWhatItReads(t *testing.T) {
+	dir := t.TempDir()
+	raw, err := os.ReadFile(feedFile(t, "good.csv"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	in, other := filepath.Join(dir, "good.csv"), filepath.Join(dir, "other.csv")
+	for _, name := range []string{in, other} {
+		if err := os.WriteFile(name, raw, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	link, hard := filepath.Join(dir, "link"), filepath.Join(dir, "hard")
+	if err := os.Symlink(in, link); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Link(in, hard); err != nil {
+		t.Fatal(err)
+	}
+	fresh := filepath.Join(dir, "fresh.ndjson")
+	for _, args := range [][]string{
+		{"--rejects", in, in}, {"--rejects", link, in}, {"--rejects", hard, in}, {"--issues", in, link}, {"--issues", in, other, in},
+		{"--rejects", filepath.Join(dir, ".", "good.csv"), in}, {"--rejects", fresh, "--issues", fresh, in},
+	} {
+		_, errs, code := runLine("", append([]string{"convert", "--adapter", "rms/csv"}, args...)...)
+		if code != exitUsage || !strings.Contains(errs, "same file") {
+			t.Errorf("%v: exit %d: %s", args, code, errs)
+		}
+		if now, err := os.ReadFile(in); err != nil || !bytes.Equal(now, raw) {
+			t.Fatalf("%v: the input is changed", args)
+		}
+	}
+}
