@@ -5,7 +5,13 @@ import (
 	"net"
 	"net/url"
 	"regexp"
+	"slices"
+	"strconv"
+	"strings"
 	"time"
+
+	"github.com/goccy/go-yaml"
+	"github.com/goccy/go-yaml/ast"
 )
 
 var (
@@ -13,40 +19,136 @@ var (
 	slugForm = regexp.MustCompile(`^[a-z]{1,8}$`)
 )
 
-// check returns the first fault: where it is ("$.systems[0].base") and why.
-func (c *Config) check() (at, reason string) {
-	for _, f := range []func() (string, string){c.checkServer, c.checkOrganizations, c.checkClients, c.checkSystems, c.checkAgreements} {
-		if at, reason = f(); reason != "" {
-			return at, reason
-		}
-	}
-	return "", ""
+// A checker collects the faults of a configuration.
+type checker struct {
+	*Config
+	with   Checks
+	from   *outside
+	body   ast.Node
+	faults []*Fault
 }
 
-func (c *Config) checkServer() (string, string) {
-	host, _, err := net.SplitHostPort(c.Server.Listen)
+// check returns the faults in the order of the file's blocks.
+func check(c *Config, with Checks, from *outside, body ast.Node) []*Fault {
+	k := &checker{Config: c, with: with, from: from, body: body}
+	k.checkServer()
+	k.checkSite()
+	k.checkOrganizations()
+	k.checkClients()
+	k.checkSystems()
+	k.checkAgreements()
+	k.checkLimits()
+	k.checkFiles()
+	return k.faults
+}
+
+// fault notes what is wrong with the setting at a path.
+func (k *checker) fault(at, reason string) {
+	f := &Fault{At: at, Reason: reason}
+	f.Line, f.Column = locate(k.body, at)
+	k.faults = append(k.faults, f)
+}
+
+// value notes what is wrong with a value, and shows the value unless it, or a
+// part of it, came from outside the file.
+func (k *checker) value(at, value, reason string) {
+	if k.from.holds(value) {
+		k.fault(at, "the value filled in "+reason)
+		return
+	}
+	k.fault(at, fmt.Sprintf("%.80q %s", value, reason))
+}
+
+// because notes what is wrong with a value and why. A cause may quote the value:
+// of one that came from outside only what quotes nothing is told.
+func (k *checker) because(at, value, reason string, err error) {
+	why := err.Error()
+	if k.from.holds(value) {
+		why = k.from.clean(err, value)
+	}
+	if why != "" {
+		reason += ": " + why
+	}
+	k.fault(at, reason)
+}
+
+// locate finds where a setting stands; one that is absent stands where the
+// nearest one around it does.
+func locate(body ast.Node, at string) (line, column int) {
+	for at != "" && at != "$" {
+		if p, err := yaml.PathString(at); err == nil {
+			if n, err := p.FilterNode(body); err == nil && n != nil && n.GetToken() != nil {
+				return start(n)
+			}
+		}
+		at = at[:max(0, strings.LastIndexAny(at, ".["))]
+	}
+	return start(body)
+}
+
+// start is where a node begins: the token of a mapping is its first colon.
+func start(n ast.Node) (line, column int) {
+	switch m := n.(type) {
+	case *ast.MappingNode:
+		if len(m.Values) > 0 {
+			n = m.Values[0].Key
+		}
+	case *ast.MappingValueNode:
+		n = m.Key
+	}
+	p := n.GetToken().Position
+	return p.Line, p.Column
+}
+
+func (k *checker) checkServer() {
+	s := &k.Server
+	host, ok := k.hostPort("$.server.listen", s.Listen)
+	if (s.TLSCert == "") != (s.TLSKey == "") {
+		k.fault("$.server", "tlsCert and tlsKey go together")
+	}
+	if ok && s.TLSCert == "" && !s.PlainHTTP && !isLoopback(host) {
+		k.fault("$.server.listen", "is not a loopback address and there is no TLS; set tlsCert and tlsKey, or plainHTTP: true behind a proxy that has TLS")
+	}
+	switch {
+	case k.derived && ok && host == "":
+		k.fault("$.server.base", "is needed, because listen names no host")
+	case !k.derived && !isWebURL(s.Base, "http", "https"):
+		k.value("$.server.base", s.Base, "is not an absolute http(s) URL without query and fragment")
+	}
+	if k.Telemetry.Listen != "" {
+		k.hostPort("$.telemetry.listen", k.Telemetry.Listen)
+	}
+	if !slices.Contains([]string{"debug", "info", "warn", "error"}, k.Telemetry.Level) {
+		k.value("$.telemetry.level", k.Telemetry.Level, "is none of debug, info, warn, error")
+	}
+}
+
+// hostPort checks an address to listen on.
+func (k *checker) hostPort(at, address string) (host string, ok bool) {
+	host, port, err := net.SplitHostPort(address)
 	if err != nil {
-		return "$.server.listen", "is not host:port: " + err.Error()
+		k.value(at, address, `is not host:port (an IPv6 host stands in brackets, the whole in quotes: "[::1]:8080")`)
+		return "", false
 	}
-	if (c.Server.TLSCert == "") != (c.Server.TLSKey == "") {
-		return "$.server", "tlsCert and tlsKey go together"
+	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
+		k.value(at, address, "has no port from 0 to 65535")
+		return "", false
 	}
-	if c.Server.TLSCert == "" && !c.Server.PlainHTTP && !isLoopback(host) {
-		return "$.server.listen", "is not a loopback address and there is no TLS; set tlsCert and tlsKey, or plainHTTP: true behind a proxy that has TLS"
-	}
-	if u, err := url.Parse(c.Server.Base); err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
-		return "$.server.base", "is not an absolute http(s) URL"
-	}
-	if n := len(c.Site.Key); n < 32 {
-		return "$.site.key", fmt.Sprintf("has %d bytes; at least 32 are needed (openssl rand -hex 32 > site.key; key: ${file:site.key})", n)
-	}
-	if _, err := time.LoadLocation(c.Site.TimeZone); err != nil {
-		return "$.site.timeZone", err.Error()
-	}
-	if c.Issuer.Lifetime < 0 || c.Issuer.Lifetime > 5*time.Minute {
-		return "$.issuer.lifetime", "must be at most 5m (SMART Backend Services)"
-	}
-	return "", ""
+	return host, true
+}
+
+// isWebURL says whether s is an absolute URL of a server and a path.
+func isWebURL(s string, schemes ...string) bool {
+	u, err := url.Parse(s)
+	return err == nil && u.Hostname() != "" && slices.Contains(schemes, u.Scheme) &&
+		u.User == nil && u.RawQuery == "" && !u.ForceQuery && u.Fragment == ""
+}
+
+// isServiceURL is isWebURL for a service that the gateway calls: plain HTTP
+// stays on this machine.
+func isServiceURL(s string) bool {
+	u, err := url.Parse(s)
+	return err == nil && (isWebURL(s, "https") || isWebURL(s, "http") && isLoopback(u.Hostname()))
 }
 
 func isLoopback(host string) bool {
@@ -57,23 +159,63 @@ func isLoopback(host string) bool {
 	return ip != nil && ip.IsLoopback()
 }
 
-func (c *Config) checkOrganizations() (string, string) {
+func (k *checker) checkSite() {
+	if n := len(k.Site.Key); n < 32 {
+		k.fault("$.site.key", fmt.Sprintf("has %d bytes; at least 32 are needed (openssl rand -hex 32 > site.key; key: ${file:site.key})", n))
+	}
+	if _, err := time.LoadLocation(k.Site.TimeZone); err != nil {
+		k.value("$.site.timeZone", k.Site.TimeZone, "is no time zone such as America/Chicago")
+	}
+}
+
+// checkLimits refuses bounds that would let nothing through, or everything.
+func (k *checker) checkLimits() {
+	if l := k.Issuer.Lifetime; l < time.Second || l > 5*time.Minute {
+		k.fault("$.issuer.lifetime", "must be from 1s to 5m (SMART Backend Services)")
+	}
+	for at, d := range map[string]time.Duration{"$.broker.timeout": k.Broker.Timeout, "$.broker.overall": k.Broker.Overall} {
+		if d < 0 {
+			k.fault(at, "is negative")
+		}
+	}
+	if k.Broker.Concurrency < 0 {
+		k.fault("$.broker.concurrency", "is negative")
+	}
+	if k.Server.MaxBody < 0 {
+		k.fault("$.server.maxBody", "is negative")
+	}
+	for i, s := range k.Systems {
+		at := fmt.Sprintf("$.systems[%d]", i)
+		if s.Timeout < 0 && s.Timeout != k.Broker.Timeout {
+			k.fault(at+".timeout", "is negative")
+		}
+		if s.MaxPage < 0 {
+			k.fault(at+".maxPage", "is negative")
+		}
+	}
+}
+
+func (k *checker) checkOrganizations() {
 	seen := map[string]bool{}
-	for i, o := range c.Organizations {
+	for i, o := range k.Organizations {
 		at := fmt.Sprintf("$.organizations[%d]", i)
 		switch {
+		case o.ID == "":
+			k.fault(at+".id", "is missing")
 		case !idForm.MatchString(o.ID):
-			return at + ".id", fmt.Sprintf("%q is not a FHIR id", o.ID)
+			k.value(at+".id", o.ID, "is not a FHIR id")
 		case seen[o.ID]:
-			return at + ".id", fmt.Sprintf("%q stands twice", o.ID)
-		case o.Kind != "police" && o.Kind != "health" && o.Kind != "exchange":
-			return at + ".kind", fmt.Sprintf("%q is none of police, health, exchange", o.Kind)
-		case o.Kind == "police" && o.Part2:
-			return at + ".part2", "a police agency is not a Part 2 program"
+			k.value(at+".id", o.ID, "stands twice")
 		}
+		if o.Kind != "police" && o.Kind != "health" && o.Kind != "exchange" {
+			k.value(at+".kind", o.Kind, "is none of police, health, exchange")
+		}
+		if o.Kind == "police" && o.Part2 {
+			k.fault(at+".part2", "a police agency is not a Part 2 program")
+		}
+		k.known(at+".networks", o.Networks)
 		seen[o.ID] = true
 	}
-	return "", ""
 }
 
 // Organization returns the organisation with this id, or nil.
@@ -86,106 +228,49 @@ func (c *Config) Organization(id string) *Organization {
 	return nil
 }
 
-func (c *Config) checkClients() (string, string) {
+// organization wants an id of the file's organizations.
+func (k *checker) organization(at, id string) {
+	switch {
+	case id == "":
+		k.fault(at, "is missing: the id of one of the organizations")
+	case k.Organization(id) == nil:
+		k.value(at, id, "is not among the organizations")
+	}
+}
+
+func (k *checker) known(at string, ids []string) {
+	for i, id := range ids {
+		k.organization(fmt.Sprintf("%s[%d]", at, i), id)
+	}
+}
+
+func (k *checker) checkAgreements() {
 	seen := map[string]bool{}
-	for i, cl := range c.Clients {
-		at := fmt.Sprintf("$.clients[%d]", i)
-		switch {
-		case cl.ID == "" || len(cl.ID) > 255:
-			return at + ".id", "is empty or too long"
-		case seen[cl.ID]:
-			return at + ".id", fmt.Sprintf("%q stands twice", cl.ID)
-		case c.Organization(cl.Organization) == nil:
-			return at + ".organization", fmt.Sprintf("%q is not among the organizations", cl.Organization)
-		case len(cl.Roles) == 0:
-			return at + ".roles", "a client needs at least one role"
-		case len(cl.Purposes) == 0:
-			return at + ".purposes", "a client needs at least one purpose"
-		case cl.Scopes == "":
-			return at + ".scopes", "a client without scopes can do nothing"
-		case (cl.JWKS == "") == (cl.JWKSURL == ""):
-			return at, "exactly one of jwks and jwksUrl is needed"
-		case cl.TreatingProvider != "never" && cl.TreatingProvider != "linked":
-			return at + ".treatingProvider", fmt.Sprintf("%q is none of never, linked", cl.TreatingProvider)
-		}
-		if at2, why := c.checkCustodians(at+".recordsConsentFor", cl.RecordsConsentFor); why != "" {
-			return at2, why
-		}
-		seen[cl.ID] = true
-	}
-	return "", ""
-}
-
-func (c *Config) checkCustodians(at string, ids []string) (string, string) {
-	for k, id := range ids {
-		if c.Organization(id) == nil {
-			return fmt.Sprintf("%s[%d]", at, k), fmt.Sprintf("%q is not among the organizations", id)
-		}
-	}
-	return "", ""
-}
-
-func (c *Config) checkSystems() (string, string) {
-	keys, slugs := map[string]bool{}, map[string]bool{}
-	for i, s := range c.Systems {
-		at := fmt.Sprintf("$.systems[%d]", i)
-		switch {
-		case !idForm.MatchString(s.Key):
-			return at + ".key", fmt.Sprintf("%q is not a name of letters, digits, - and .", s.Key)
-		case keys[s.Key]:
-			return at + ".key", fmt.Sprintf("%q stands twice", s.Key)
-		case s.Kind != "fhir" && s.Kind != "feed":
-			return at + ".kind", fmt.Sprintf("%q is none of fhir, feed", s.Kind)
-		case c.Organization(s.Organization) == nil:
-			return at + ".organization", fmt.Sprintf("%q is not among the organizations", s.Organization)
-		case s.Consents != "deny" && s.Consents != "registry" && s.Consents != "none":
-			return at + ".consents", fmt.Sprintf("%q is none of deny, registry, none", s.Consents)
-		case s.Kind == "feed" && s.Adapter == "":
-			return at + ".adapter", "a feed needs an adapter"
-		}
-		if s.Kind == "fhir" {
-			if !slugForm.MatchString(s.Slug) || slugs[s.Slug] {
-				return at + ".slug", fmt.Sprintf("%q must be 1 to 8 lower-case letters and unlike every other system's", s.Slug)
-			}
-			slugs[s.Slug] = true
-			u, err := url.Parse(s.Base)
-			if err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || (u.Scheme != "https" && u.Scheme != "http") {
-				return at + ".base", "is not an absolute http(s) URL"
-			}
-			if u.Scheme == "http" && !isLoopback(u.Hostname()) {
-				return at + ".base", "plain HTTP is for loopback only; use https"
-			}
-			if (s.Auth.ClientID == "") != (s.Auth.KeyFile == "") {
-				return at + ".auth", "clientId and keyFile go together"
-			}
-		}
-		if at2, why := c.checkCustodians(at+".recordsConsentFor", s.RecordsConsentFor); why != "" {
-			return at2, why
-		}
-		keys[s.Key] = true
-	}
-	return "", ""
-}
-
-func (c *Config) checkAgreements() (string, string) {
-	for i, a := range c.Agreements {
+	for i, a := range k.Agreements {
 		at := fmt.Sprintf("$.agreements[%d]", i)
 		switch {
 		case a.ID == "":
-			return at + ".id", "is missing"
-		case c.Organization(a.From) == nil:
-			return at + ".from", fmt.Sprintf("%q is not among the organizations", a.From)
-		case c.Organization(a.To) == nil:
-			return at + ".to", fmt.Sprintf("%q is not among the organizations", a.To)
+			k.fault(at+".id", "is missing")
+		case seen[a.ID]:
+			k.value(at+".id", a.ID, "stands twice")
 		}
-		if _, err := time.Parse(time.DateOnly, a.Ends); err != nil {
-			return at + ".ends", "is not a date (agreements expire): " + err.Error()
+		seen[a.ID] = true
+		k.organization(at+".from", a.From)
+		k.organization(at+".to", a.To)
+		k.purposes(at+".purposes", a.Purposes)
+		ends, err := time.Parse(time.DateOnly, a.Ends)
+		if err != nil {
+			k.value(at+".ends", a.Ends, "is not a date, YYYY-MM-DD (agreements expire)")
 		}
-		if a.Starts != "" {
-			if _, err := time.Parse(time.DateOnly, a.Starts); err != nil {
-				return at + ".starts", "is not a date: " + err.Error()
-			}
+		if a.Starts == "" {
+			continue
+		}
+		starts, err2 := time.Parse(time.DateOnly, a.Starts)
+		switch {
+		case err2 != nil:
+			k.value(at+".starts", a.Starts, "is not a date, YYYY-MM-DD")
+		case err == nil && ends.Before(starts):
+			k.fault(at+".ends", "comes before starts")
 		}
 	}
-	return "", ""
 }

@@ -1,6 +1,9 @@
 package config
 
-import "time"
+import (
+	"strconv"
+	"time"
+)
 
 // Config is the whole file. Every key is documented at its field.
 type Config struct {
@@ -16,7 +19,8 @@ type Config struct {
 	Audit         Audit          `yaml:"audit"`
 	Telemetry     Telemetry      `yaml:"telemetry"`
 
-	dir string // of the file; relative paths start there
+	dir     string // of the file; relative paths start there
+	derived bool   // server.base was made of server.listen
 }
 
 // Server is where and how the gateway listens.
@@ -164,8 +168,14 @@ func (s Secret) String() string {
 	return "<hidden>"
 }
 
+// GoString keeps the secret out of %#v.
+func (s Secret) GoString() string { return strconv.Quote(s.String()) }
+
 // MarshalYAML keeps the secret out of `config print`.
 func (s Secret) MarshalYAML() (any, error) { return s.String(), nil }
+
+// MarshalJSON keeps the secret out of structured logs.
+func (s Secret) MarshalJSON() ([]byte, error) { return []byte(strconv.Quote(s.String())), nil }
 
 // Reveal returns the secret itself, for the one place that needs it.
 func (s Secret) Reveal() string { return string(s) }

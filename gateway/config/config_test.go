@@ -1,6 +1,8 @@
 package config
 
 import (
+	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -72,6 +74,106 @@ func TestFaultsNameTheirPlace(t *testing.T) {
 			if !strings.Contains(err.Error(), w) {
 				t.Errorf("%s: %q is missing in: %v", c.name, w, err)
 			}
+		}
+	}
+}
+
+func TestWhatFailsLaterIsAFaultNow(t *testing.T) {
+	for _, c := range []struct {
+		name, old, new string
+		want           []string
+	}{
+		{"scope of an unknown type", "system/*.rs", "system/Nope.rs", []string{"[11:13] $.clients[0].scopes", "Nope"}},
+		{"scope of a user", "system/*.rs", "user/*.rs", []string{"[11:13] $.clients[0].scopes", "system/ scopes only"}},
+		{"scope that is none", "system/*.rs", "everything", []string{"[11:13] $.clients[0].scopes"}},
+		{"role with a typo", "[law-enforcement-officer]", "[law-enforcment-officer]", []string{"[9:13] $.clients[0].roles[0]", "dispatcher"}},
+		{"second role with a typo", "[law-enforcement-officer]", "[dispatcher, Officer]", []string{"[9:25] $.clients[0].roles[1]"}},
+		{"role of our system by URL", "[law-enforcement-officer]", `["https://handoff-health.github.io/fhir/CodeSystem/actor-role|boss"]`, []string{"$.clients[0].roles[0]"}},
+		{"purpose with a typo", "[CRISIS]", "[CRISES]", []string{"[10:16] $.clients[0].purposes[0]"}},
+		{"purpose of another system", "[CRISIS]", `["http://snomed.info/sct|CRISIS"]`, []string{"$.clients[0].purposes[0]"}},
+		{"purpose of an agreement", "ends: 2030-01-01", "purposes: [TREET], ends: 2030-01-01", []string{"$.agreements[0].purposes[0]"}},
+		{"agreement that ends first", "ends: 2030-01-01", "starts: 2031-01-01, ends: 2030-01-01", []string{"$.agreements[0].ends"}},
+		{"level", "site:", "telemetry: {level: loud}\nsite:", []string{"[1:20] $.telemetry.level", "loud"}},
+		{"telemetry address", "site:", "telemetry: {listen: metrics}\nsite:", []string{"[1:21] $.telemetry.listen"}},
+		{"negative timeout", "site:", "broker: {timeout: -2s}\nsite:", []string{"[1:19] $.broker.timeout"}},
+		{"negative overall", "site:", "broker: {overall: -2s}\nsite:", []string{"[1:19] $.broker.overall"}},
+		{"negative concurrency", "site:", "broker: {concurrency: -1}\nsite:", []string{"$.broker.concurrency"}},
+		{"negative body", "site:", "server: {maxBody: -1}\nsite:", []string{"$.server.maxBody"}},
+		{"negative timeout of a system", "slug: a", "slug: a, timeout: -1s", []string{"[14:46] $.systems[0].timeout"}},
+		{"no duration", "site:", "broker: {timeout: soon}\nsite:", []string{"[1:19]", "duration"}},
+		{"lifetime under a second", "site:", "issuer: {lifetime: 1ms}\nsite:", []string{"$.issuer.lifetime"}},
+		{"port", "site:", "server: {listen: \"127.0.0.1:x\"}\nsite:", []string{"[1:18] $.server.listen", "port"}},
+		{"port too large", "site:", "server: {listen: \"127.0.0.1:70000\"}\nsite:", []string{"$.server.listen", "port"}},
+		{"no host and no base", "site:", "server: {listen: \":8080\", plainHTTP: true}\nsite:", []string{"[1:10] $.server.base"}},
+		{"base with a query", "site:", "server: {base: \"https://h/fhir?x\"}\nsite:", []string{"[1:16] $.server.base"}},
+		{"network", "{id: clinic,", "{id: clinic, networks: [hie],", []string{"$.organizations[1].networks[0]", "hie"}},
+		{"type", "slug: a", "slug: a, types: [Patient, Condision]", []string{"$.systems[0].types[1]", "Condision"}},
+		{"key set URL", `jwks: '{"keys":[]}'`, "jwksUrl: http://ehr.example/jwks", []string{"$.clients[0].jwksUrl", "https"}},
+		{"token URL", "slug: a", "slug: a, auth: {tokenUrl: ftp://x/y}", []string{"$.systems[0].auth.tokenUrl"}},
+		{"second document", "agreements:", "---\nagreements:", []string{"[16:1]", "second YAML document"}},
+		{"time zone", "organizations:", "  timeZone: Chicago\norganizations:", []string{"[3:13] $.site.timeZone"}},
+	} {
+		text := strings.Replace(minimal, c.old, c.new, 1)
+		if text == minimal {
+			t.Fatalf("%s: nothing was replaced", c.name)
+		}
+		_, err := Parse("handoff.yaml", []byte(text))
+		if err == nil {
+			t.Errorf("%s: accepted", c.name)
+			continue
+		}
+		for _, w := range c.want {
+			if !strings.Contains(err.Error(), w) {
+				t.Errorf("%s: %q is missing in: %v", c.name, w, err)
+			}
+		}
+	}
+	for text, want := range map[string]string{"": "empty", "# nothing\n": "empty", "---\n": "empty", "~": "empty", "- a\n": "not a mapping", "text": "not a mapping"} {
+		if _, err := Parse("handoff.yaml", []byte(text)); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: got %v", text, err)
+		}
+	}
+}
+
+func TestCodesOfOtherSystemsPass(t *testing.T) {
+	text := strings.NewReplacer("[law-enforcement-officer]", `["http://nucc.org/provider-taxonomy|101Y00000X", "http://example.org/pmhc/CodeSystem/actor-role|dispatcher"]`,
+		"[CRISIS]", `[LAWENF, ETREAT, "http://terminology.hl7.org/CodeSystem/v3-ActReason|TREAT"]`).Replace(minimal)
+	if _, err := Parse("handoff.yaml", []byte(text)); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestAllFaultsAreTold(t *testing.T) {
+	text := strings.NewReplacer("slug: a", "slug: 9", "[CRISIS]", "[CRISES]", "organization: pd", "organization: dp").Replace(minimal)
+	_, err := Parse("handoff.yaml", []byte(text))
+	var e *Error
+	if !errors.As(err, &e) || len(e.Faults) != 3 || !strings.Contains(err.Error(), "3 faults") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestChecksLookAtWhatTheFileNames(t *testing.T) {
+	text := strings.Replace(minimal, "slug: a", "slug: a, auth: {clientId: c, keyFile: no.jwk}", 1) +
+		"server: {tlsCert: no.pem, tlsKey: no.pem}\n"
+	text = strings.Replace(text, "agreements:", "  - {key: rms, kind: feed, organization: pd, adapter: rms/nope}\n  - {key: adt, kind: feed, organization: pd, adapter: ehr/hl7v2, profile: no.yaml}\n"+
+		"  - {key: csv, kind: feed, organization: pd, adapter: rms/csv}\nagreements:", 1)
+	if _, err := Parse("handoff.yaml", []byte(text)); err != nil {
+		t.Fatalf("without checks: %v", err)
+	}
+	_, err := ParseWith(filepath.Join(t.TempDir(), "handoff.yaml"), []byte(text), Checks{
+		Adapters: []string{"ehr/hl7v2", "rms/csv"}, Files: true,
+		KeySet:     func(b []byte) error { return fmt.Errorf("%d bytes are no key", len(b)) },
+		PrivateKey: func(path string) error { _, err := os.Stat(path); return err },
+		Profile:    func(adapter, path string) error { return fmt.Errorf("%s does not map %q", adapter, path) },
+	})
+	for _, want := range []string{
+		"[12:11] $.clients[0].jwks: is not a usable JSON Web Key Set of public keys: 11 bytes are no key",
+		"[14:66] $.systems[0].auth.keyFile: the private key cannot be used", "$.server.tlsCert", "$.server.tlsKey",
+		`$.systems[1].adapter: "rms/nope" is no adapter; known are ehr/hl7v2, rms/csv`,
+		"$.systems[2].profile: cannot be read", `$.systems[3].profile: the feed cannot be mapped: rms/csv does not map ""`,
+	} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q is missing in: %v", want, err)
 		}
 	}
 }

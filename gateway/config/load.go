@@ -1,119 +1,98 @@
 package config
 
 import (
-	"bytes"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"time"
 
 	"github.com/goccy/go-yaml"
+	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/parser"
 )
 
-// An Error says where in the file something is wrong and why.
-type Error struct {
-	File string
-	Text string // "[line:column] reason" with the source lines
-}
+// Load reads, fills in and checks a configuration file by itself: nothing that
+// it names is opened, except what is filled in.
+func Load(path string) (*Config, error) { return LoadWith(path, Checks{}) }
 
-func (e *Error) Error() string { return e.File + ": " + e.Text }
-
-// Load reads, fills in and checks a configuration file.
-func Load(path string) (*Config, error) {
+// LoadWith is Load with checks of what the file names. An error of the file's
+// contents is an *Error that holds all faults found.
+func LoadWith(path string, with Checks) (*Config, error) {
 	raw, err := os.ReadFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("configuration: %w", err)
 	}
-	return Parse(path, raw)
+	return ParseWith(path, raw, with)
 }
 
 // Parse is Load for bytes already read; path names them in errors and is where
 // relative paths start.
-func Parse(path string, raw []byte) (*Config, error) {
+func Parse(path string, raw []byte) (*Config, error) { return ParseWith(path, raw, Checks{}) }
+
+// ParseWith is LoadWith for bytes already read.
+func ParseWith(path string, raw []byte, with Checks) (*Config, error) {
 	dir, err := filepath.Abs(filepath.Dir(path))
 	if err != nil {
 		return nil, fmt.Errorf("configuration: %w", err)
 	}
-	filled, err := fill(raw, dir)
-	if err != nil {
-		return nil, &Error{path, err.Error()}
-	}
 	c := &Config{dir: dir}
-	dec := yaml.NewDecoder(bytes.NewReader(filled), yaml.Strict(), yaml.DisallowUnknownField())
-	if err := dec.Decode(c); err != nil {
-		var ye yaml.Error
-		if errors.As(err, &ye) {
-			return nil, &Error{path, strings.TrimSpace(yaml.FormatError(err, false, true))}
-		}
-		return nil, &Error{path, err.Error()}
+	from := &outside{dir: dir}
+	body, faults := read(raw, from, c)
+	if len(faults) == 0 {
+		c.defaults()
+		faults = check(c, with, from, body)
 	}
-	c.defaults()
-	if at, reason := c.check(); reason != "" {
-		return nil, &Error{path, locate(raw, at, reason)}
+	if len(faults) > 0 {
+		return nil, &Error{path, faults}
 	}
 	return c, nil
 }
 
-// locate puts line and column before a reason.
-func locate(raw []byte, at, reason string) string {
-	p, err := yaml.PathString(at)
+// read parses the text, fills it in and decodes it strictly.
+func read(raw []byte, from *outside, c *Config) (ast.Node, []*Fault) {
+	text, err := from.hide(raw)
 	if err != nil {
-		return at + ": " + reason
+		return nil, []*Fault{{Reason: err.Error()}}
 	}
-	source, err := p.AnnotateSource(raw, false)
-	if err != nil { // the key is absent: name its path
-		return at + ": " + reason
+	file, err := parser.ParseBytes([]byte(text), 0)
+	if err != nil {
+		return nil, []*Fault{fault(err, nil)}
 	}
-	return at + ": " + reason + "\n" + strings.TrimRight(string(source), "\n")
+	body, wrong := document(file)
+	if wrong != nil {
+		return nil, []*Fault{wrong}
+	}
+	if faults := from.fill(body); len(faults) > 0 {
+		return nil, faults
+	}
+	if err := yaml.NodeToValue(body, c, yaml.Strict(), yaml.DisallowUnknownField()); err != nil {
+		return nil, []*Fault{fault(err, body)}
+	}
+	return body, nil
 }
 
-var placeholder = regexp.MustCompile(`\$\{(env|file):([^}]+)\}`)
-
-// fill replaces ${env:NAME} and ${file:PATH} in values; a missing one is an
-// error, not an empty secret. The replacement becomes a quoted YAML string, so
-// nothing in it can change the file's structure.
-func fill(raw []byte, dir string) ([]byte, error) {
-	var failed error
-	lines := bytes.Split(raw, []byte("\n"))
-	for i, line := range lines {
-		if t := bytes.TrimSpace(line); bytes.HasPrefix(t, []byte("#")) {
+// document returns the one document of the file, which must be a mapping.
+func document(file *ast.File) (ast.Node, *Fault) {
+	var body ast.Node
+	for _, d := range file.Docs {
+		switch d.Body.(type) {
+		case nil, *ast.NullNode, *ast.CommentGroupNode:
 			continue
 		}
-		lines[i] = placeholder.ReplaceAllFunc(line, func(m []byte) []byte {
-			g := placeholder.FindSubmatch(m)
-			value, err := lookup(string(g[1]), string(g[2]), dir)
-			if err != nil && failed == nil {
-				failed = fmt.Errorf("[%d:%d] %w", i+1, bytes.Index(line, m)+1, err)
-			}
-			quoted, err := yaml.MarshalWithOptions(value, yaml.JSON())
-			if err != nil && failed == nil {
-				failed = fmt.Errorf("[%d:%d] %w", i+1, bytes.Index(line, m)+1, err)
-			}
-			return bytes.TrimSpace(quoted)
-		})
-	}
-	return bytes.Join(lines, []byte("\n")), failed
-}
-
-func lookup(kind, name, dir string) (string, error) {
-	if kind == "env" {
-		v, ok := os.LookupEnv(name)
-		if !ok {
-			return "", fmt.Errorf("environment variable %s is not set", name)
+		if body != nil {
+			line, column := start(d.Body)
+			return nil, &Fault{Line: line, Column: column, Reason: "a second YAML document; a configuration is one"}
 		}
-		return v, nil
+		body = d.Body
 	}
-	if !filepath.IsAbs(name) {
-		name = filepath.Join(dir, name)
+	switch body.(type) {
+	case nil:
+		return nil, &Fault{Reason: "the file is empty; 'handoff demo' writes a complete one"}
+	case *ast.MappingNode, *ast.MappingValueNode:
+		return body, nil
 	}
-	b, err := os.ReadFile(name)
-	if err != nil {
-		return "", err
-	}
-	return strings.TrimRight(string(b), "\r\n"), nil
+	return nil, faultAt(body.GetToken(), "the file is not a mapping of settings")
 }
 
 func (c *Config) defaults() {
@@ -127,6 +106,7 @@ func (c *Config) defaults() {
 	if c.Server.TLSCert != "" {
 		scheme = "https"
 	}
+	c.derived = c.Server.Base == ""
 	set(&c.Server.Base, scheme+"://"+c.Server.Listen+"/fhir")
 	c.Server.Base = strings.TrimRight(c.Server.Base, "/")
 	if c.Server.MaxBody == 0 {

@@ -1,0 +1,97 @@
+package config
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"slices"
+)
+
+// Checks says how to check what the file alone does not tell. What is nil is
+// not checked. The functions are given rather than imported, because the
+// packages that have them lie beyond this one.
+type Checks struct {
+	// Adapters are the names of the source formats that a feed may have.
+	Adapters []string
+	// KeySet says why a JSON Web Key Set cannot be used.
+	KeySet func(jwks []byte) error
+	// PrivateKey says why the private key in a file cannot be used.
+	PrivateKey func(path string) error
+	// Profile says why a feed cannot be read with its adapter and the mapping
+	// profile in a file ("": the adapter's own).
+	Profile func(adapter, path string) error
+	// Files makes sure that the files which are named, and not made by the
+	// gateway itself, can be read.
+	Files bool
+}
+
+// checkFiles looks at keys, certificates and profiles.
+func (k *checker) checkFiles() {
+	if k.Server.TLSCert != "" && k.Server.TLSKey != "" && k.with.Files {
+		k.certificate()
+	}
+	if k.with.PrivateKey != nil {
+		// The issuer's key is made if it is absent.
+		if _, err := os.Stat(k.Path(k.Issuer.KeyFile)); !errors.Is(err, fs.ErrNotExist) {
+			k.privateKey("$.issuer.keyFile", k.Issuer.KeyFile)
+		}
+	}
+	for i, s := range k.Systems {
+		at := fmt.Sprintf("$.systems[%d]", i)
+		if s.Auth.KeyFile != "" && s.Kind == "fhir" {
+			k.privateKey(at+".auth.keyFile", s.Auth.KeyFile)
+		}
+		if s.Kind == "feed" {
+			k.profile(at, s)
+		}
+	}
+}
+
+func (k *checker) certificate() {
+	before := len(k.faults)
+	k.readable("$.server.tlsCert", k.Server.TLSCert)
+	k.readable("$.server.tlsKey", k.Server.TLSKey)
+	if len(k.faults) > before {
+		return
+	}
+	if _, err := tls.LoadX509KeyPair(k.Path(k.Server.TLSCert), k.Path(k.Server.TLSKey)); err != nil {
+		k.because("$.server.tlsCert", k.Server.TLSCert, "certificate and key cannot be used", err)
+	}
+}
+
+func (k *checker) profile(at string, s System) {
+	before := len(k.faults)
+	if s.Profile != "" && k.with.Files {
+		k.readable(at+".profile", s.Profile)
+	}
+	if k.with.Profile == nil || len(k.faults) > before || !slices.Contains(k.with.Adapters, s.Adapter) {
+		return
+	}
+	if err := k.with.Profile(s.Adapter, k.Path(s.Profile)); err != nil {
+		k.because(at+".profile", s.Profile, "the feed cannot be mapped", err)
+	}
+}
+
+func (k *checker) privateKey(at, path string) {
+	if k.with.PrivateKey == nil {
+		if k.with.Files {
+			k.readable(at, path)
+		}
+		return
+	}
+	if err := k.with.PrivateKey(k.Path(path)); err != nil {
+		k.because(at, path, "the private key cannot be used", err)
+	}
+}
+
+func (k *checker) readable(at, path string) {
+	f, err := os.Open(k.Path(path))
+	if err == nil {
+		err = f.Close()
+	}
+	if err != nil {
+		k.because(at, path, "cannot be read", err)
+	}
+}

@@ -1,0 +1,183 @@
+package config
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/handoff-health/handoff/fhir/terminology"
+	"github.com/handoff-health/handoff/gateway/smart"
+)
+
+func (k *checker) checkClients() {
+	seen := map[string]bool{}
+	for i, cl := range k.Clients {
+		at := fmt.Sprintf("$.clients[%d]", i)
+		switch {
+		case cl.ID == "" || len(cl.ID) > 255 || strings.ContainsFunc(cl.ID, func(r rune) bool { return r <= ' ' || r > '~' }):
+			k.fault(at+".id", "is not 1 to 255 visible ASCII characters")
+		case seen[cl.ID]:
+			k.value(at+".id", cl.ID, "stands twice")
+		}
+		seen[cl.ID] = true
+		k.organization(at+".organization", cl.Organization)
+		if len(cl.Roles) == 0 {
+			k.fault(at+".roles", "a client needs at least one role")
+		}
+		k.roles(at+".roles", cl.Roles)
+		if len(cl.Purposes) == 0 {
+			k.fault(at+".purposes", "a client needs at least one purpose")
+		}
+		k.purposes(at+".purposes", cl.Purposes)
+		k.scopes(at+".scopes", cl.Scopes)
+		k.keys(at, cl)
+		if cl.TreatingProvider != "never" && cl.TreatingProvider != "linked" {
+			k.value(at+".treatingProvider", cl.TreatingProvider, "is none of never, linked")
+		}
+		k.known(at+".recordsConsentFor", cl.RecordsConsentFor)
+	}
+}
+
+// scopes wants at least one scope that a backend service can be granted.
+func (k *checker) scopes(at, list string) {
+	if strings.TrimSpace(list) == "" {
+		k.fault(at, "a client without scopes can do nothing")
+	}
+	for text := range strings.FieldsSeq(list) {
+		s, err := smart.ParseScope(text)
+		switch {
+		case err != nil:
+			k.because(at, text, "has a scope that cannot be granted", err)
+		case s.Context != smart.ContextSystem:
+			k.value(at, text, "cannot be granted: a backend service gets system/ scopes only")
+		}
+	}
+}
+
+func (k *checker) keys(at string, cl Client) {
+	if (cl.JWKS == "") == (cl.JWKSURL == "") {
+		k.fault(at, "exactly one of jwks and jwksUrl is needed")
+		return
+	}
+	switch {
+	case cl.JWKSURL != "" && !isKeySetURL(cl.JWKSURL):
+		k.value(at+".jwksUrl", cl.JWKSURL, "is not an absolute https URL (http only to this machine)")
+	case cl.JWKS != "" && k.with.KeySet != nil:
+		if err := k.with.KeySet([]byte(cl.JWKS)); err != nil {
+			k.because(at+".jwks", cl.JWKS, "is not a usable JSON Web Key Set of public keys", err)
+		}
+	}
+}
+
+// isKeySetURL leaves a query alone: some servers have one.
+func isKeySetURL(s string) bool {
+	path, _, _ := strings.Cut(s, "?")
+	return isServiceURL(path) && !strings.Contains(s, "#")
+}
+
+// actorRoles are the codes of the project's actor-role system.
+var actorRoles = []string{
+	"law-enforcement-officer", "custody-officer", "dispatcher", "co-responder-clinician", "treating-clinician",
+	"emergency-physician", "case-manager", "prosecutor", "attorney", "researcher", "marketer",
+}
+
+// roles wants codes of the actor-role system, or system|code of another system:
+// which roles there are elsewhere is not known here.
+func (k *checker) roles(at string, roles []string) {
+	for i, r := range roles {
+		at := fmt.Sprintf("%s[%d]", at, i)
+		system, code, ok := strings.Cut(r, "|")
+		if !ok {
+			system, code = terminology.ActorRole.URI(), r
+		}
+		switch s := terminology.SystemOf(system); {
+		case code == "" || s == terminology.Unknown && !strings.Contains(system, ":"):
+			k.value(at, r, "is neither a code of the actor-role system nor system|code")
+		case s == terminology.ActorRole && !slices.Contains(actorRoles, code):
+			k.value(at, r, "is no role; known are "+strings.Join(actorRoles, ", "))
+		}
+	}
+}
+
+// purposes wants codes of the two systems that purposes of use have.
+func (k *checker) purposes(at string, purposes []string) {
+	for i, p := range purposes {
+		system, code, ok := strings.Cut(p, "|")
+		if !ok {
+			code = p
+		}
+		local := code == "LAWENF" || code == "CRISIS"
+		reason := terminology.Subsumes(terminology.ActReason.URI(), "PurposeOfUse", code)
+		switch s := terminology.SystemOf(system); {
+		case !ok && (local || reason), s == terminology.PurposeOfUse && local, s == terminology.ActReason && reason:
+		default:
+			k.value(fmt.Sprintf("%s[%d]", at, i), p, "is no purpose of use: neither LAWENF nor CRISIS nor one of v3-ActReason, such as TREAT, ETREAT, HRESCH")
+		}
+	}
+}
+
+func (k *checker) checkSystems() {
+	keys, slugs := map[string]bool{}, map[string]bool{}
+	for i, s := range k.Systems {
+		at := fmt.Sprintf("$.systems[%d]", i)
+		switch {
+		case !idForm.MatchString(s.Key):
+			k.value(at+".key", s.Key, "is not a name of letters, digits, - and .")
+		case keys[s.Key]:
+			k.value(at+".key", s.Key, "stands twice")
+		}
+		keys[s.Key] = true
+		k.organization(at+".organization", s.Organization)
+		if s.Consents != "deny" && s.Consents != "registry" && s.Consents != "none" {
+			k.value(at+".consents", s.Consents, "is none of deny, registry, none")
+		}
+		for n, t := range s.Types {
+			if !smart.ResourceType(t) {
+				k.value(fmt.Sprintf("%s.types[%d]", at, n), t, "is no resource type of R4")
+			}
+		}
+		k.known(at+".recordsConsentFor", s.RecordsConsentFor)
+		switch s.Kind {
+		case "feed":
+			k.feed(at, s)
+		case "fhir":
+			k.upstream(at, s, slugs)
+		default:
+			k.value(at+".kind", s.Kind, "is none of fhir, feed")
+		}
+	}
+}
+
+func (k *checker) feed(at string, s System) {
+	switch {
+	case s.Adapter == "":
+		k.fault(at+".adapter", "a feed needs an adapter")
+	case k.with.Adapters != nil && !slices.Contains(k.with.Adapters, s.Adapter):
+		k.value(at+".adapter", s.Adapter, "is no adapter; known are "+strings.Join(k.with.Adapters, ", "))
+	}
+}
+
+func (k *checker) upstream(at string, s System, slugs map[string]bool) {
+	if !slugForm.MatchString(s.Slug) || slugs[s.Slug] {
+		k.value(at+".slug", s.Slug, "must be 1 to 8 lower-case letters and unlike every other system's")
+	}
+	slugs[s.Slug] = true
+	switch {
+	case isServiceURL(s.Base):
+	case isWebURL(s.Base, "http"):
+		k.fault(at+".base", "plain HTTP is for loopback only; use https")
+	default:
+		k.value(at+".base", s.Base, "is not an absolute http(s) URL without query and fragment")
+	}
+	if (s.Auth.ClientID == "") != (s.Auth.KeyFile == "") {
+		k.fault(at+".auth", "clientId and keyFile go together")
+	}
+	if s.Auth.TokenURL != "" && !isKeySetURL(s.Auth.TokenURL) {
+		k.value(at+".auth.tokenUrl", s.Auth.TokenURL, "is not an absolute https URL (http only to this machine)")
+	}
+	for text := range strings.FieldsSeq(s.Auth.Scope) {
+		if strings.ContainsAny(text, `"\`) { // RFC 6749 3.3; which scopes there are is the system's own affair
+			k.value(at+".auth.scope", text, "is no scope")
+		}
+	}
+}
