@@ -463,3 +463,10 @@ func FuzzParseKeySet(f *testing.F) {
 		}
 	})
 }
+
+func TestAnEmptyKeySetIsAnErrorThatSaysSo(t *testing.T) {
+	_, err := auth.ParseKeySet([]byte(`{"keys":[]}`))
+	if err == nil || !strings.Contains(err.Error(), "is empty") || strings.Contains(err.Error(), "%!") {
+		t.Errorf("got %v", err)
+	}
+}
