@@ -22,7 +22,7 @@ func kindOf(resourceType string) kind {
 var known = [...]string{
 	"Condition", "Observation", "Procedure", "AllergyIntolerance", "ServiceRequest", "DiagnosticReport", "Flag",
 	"Medication", "MedicationRequest", "MedicationStatement", "MedicationAdministration", "MedicationDispense", "MedicationKnowledge",
-	"DocumentReference", "DocumentManifest", "Composition", "Immunization", "Bundle", "Parameters",
+	"DocumentReference", "DocumentManifest", "Composition", "Immunization", "Bundle", "Parameters", "Consent",
 	"Organization", "Practitioner", "PractitionerRole", "Patient", "RelatedPerson", "Location", "Device",
 }
 
@@ -33,6 +33,17 @@ func kindOfNode(t resource.Node) kind {
 		}
 	}
 	return kindOf(t.Text())
+}
+
+// coded says whether the type has a principal element, whose absence leaves open
+// what a resource is about.
+func (k kind) coded() bool {
+	switch k.name {
+	case "Condition", "Observation", "Procedure", "AllergyIntolerance", "ServiceRequest", "DiagnosticReport", "Flag",
+		"DocumentReference", "DocumentManifest", "Composition", "Immunization", "Basic", "RiskAssessment", "ClinicalImpression", "DetectedIssue":
+		return true
+	}
+	return k.medication()
 }
 
 // medication says whether drug names count.

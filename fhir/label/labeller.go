@@ -36,6 +36,7 @@ func New(o Options) *Labeller {
 func (l *Labeller) Label(r *resource.Resource, o resource.Origin, into *Labels) {
 	into.Reset()
 	into.Version = LabelSetVersion
+	into.texts = l.mentions(r.Raw())
 	root := r.Root()
 	l.resource(root, kindOf(r.Type()), root, into, into)
 	if o.Part2 {
@@ -54,8 +55,11 @@ func (l *Labeller) Label(r *resource.Resource, o resource.Origin, into *Labels) 
 // what is an element's to top.Elements. root is the resource whose
 // contained resources n may point at.
 func (l *Labeller) resource(n resource.Node, k kind, root resource.Node, own, top *Labels) {
-	meta, text := n.Get("meta"), n.Get("text")
+	meta := n.Get("meta")
 	own.state(meta.Get("security"), Reason{Basis: "stated"})
+	for c := range meta.Get("security").Elements() {
+		l.coding(c, own)
+	}
 	own.stateTags(meta.Get("tag"))
 	inline := own.Inline || top.Inline
 	if inline {
@@ -67,7 +71,10 @@ func (l *Labeller) resource(n resource.Node, k kind, root resource.Node, own, to
 	principal, count := k.principal(n)
 	for m := range n.Members() {
 		switch {
-		case m == meta || m == text || m.Kind() != resource.Object && m.Kind() != resource.Array:
+		case m.Kind() != resource.Object && m.Kind() != resource.Array:
+		case m == meta:
+			l.secondary(meta.Get("tag"), false, inline, top)
+			l.secondary(meta.Get("extension"), false, inline, top)
 		case isPrincipal(principal[:count], m):
 			l.own(m, k, own)
 			if inline {
@@ -79,6 +86,12 @@ func (l *Labeller) resource(n resource.Node, k kind, root resource.Node, own, to
 	}
 	if k.medication() {
 		l.medicationReference(n, root, own)
+	}
+	if k.name == "Consent" {
+		own.consent(n)
+	}
+	if top.texts {
+		l.texts(n, k, principal[:count], own, top)
 	}
 }
 
@@ -119,7 +132,9 @@ func (l *Labeller) secondary(m resource.Node, holds, inline bool, top *Labels) {
 			}
 		}
 		var sub Labels
-		if l.coding(n, &sub); sub.Sensitive() {
+		l.coding(n, &sub)
+		referenceName(n, &sub)
+		if sub.Sensitive() {
 			top.Elements = append(top.Elements, Element{n, sub})
 		}
 		if inline {

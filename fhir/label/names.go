@@ -2,6 +2,7 @@ package label
 
 import (
 	"bytes"
+	"slices"
 
 	"github.com/handoff-health/handoff/fhir/resource"
 )
@@ -31,6 +32,43 @@ func medicationName(m resource.Node, into *Labels) {
 		}
 		return true
 	})
+}
+
+// serviceNames are words in the name of a place, an organisation or a stay that
+// say that it treats substance use, beside drugNames; in lower case.
+var serviceNames = [...]string{
+	"detox", "detoxification", "addiction", "addictions", "opioid", "opiate", "narcotic", "sobering", "sober living",
+	"substance use", "substance abuse", "substance misuse", "chemical dependency", "alcoholism", "drug treatment", "drug rehab", "sud treatment",
+}
+
+// byLetter is drugNames and serviceNames by their first letter.
+var byLetter = func() (m [26][]string) {
+	for _, name := range slices.Concat(drugNames[:], serviceNames[:]) {
+		m[name[0]-'a'] = append(m[name[0]-'a'], name)
+	}
+	return m
+}()
+
+// referenceName adds SUD if n is a Reference whose display names a drug or a
+// service for substance use: "Methadone clinic", "detox stay".
+func referenceName(n resource.Node, into *Labels) {
+	d := n.Get("display")
+	if d.Kind() != resource.String || n.Get("code").Exists() {
+		return
+	}
+	raw := d.Raw()
+	for i := 1; i < len(raw); i++ {
+		c := raw[i] | 0x20
+		if c < 'a' || c > 'z' || isLetter(raw[i-1]) {
+			continue
+		}
+		for _, name := range byLetter[c-'a'] {
+			if end := i + len(name); end <= len(raw) && bytes.EqualFold(raw[i:end], []byte(name)) && (end == len(raw) || !isLetter(raw[end])) {
+				into.compute("SUD", Reason{Basis: "name", Code: Code{Code: name}, Set: "handoff:sud-service-names"})
+				return
+			}
+		}
+	}
 }
 
 // medicationReference adds what a contained Medication implies to the resource

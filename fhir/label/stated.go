@@ -92,10 +92,10 @@ func (l *Labels) stateConfidentiality(code []byte, why Reason) {
 	l.Because = append(l.Because, why)
 }
 
-// impliesPart2 are the marks that accompany Part 2 records: the redisclosure
-// prohibition in its current and its retired spelling, the mark that displays
-// the notice, and a Part 2 consent directive.
-var impliesPart2 = [...]string{"NORDSCLCD", "NORDSLCD", "RedisclosureProhibitionMark", "42CFRPart2CD"}
+// impliesPart2 are the marks that say the record is a Part 2 record: the one
+// that displays the notice of 2.32, and a Part 2 consent directive. A refrain
+// code such as NORDSCLCD stands on other records as well.
+var impliesPart2 = [...]string{"RedisclosureProhibitionMark", "42CFRPart2CD"}
 
 func (l *Labels) stateActCode(code []byte, why Reason) {
 	if s, ok := terminology.Sensitivity(code); ok {
@@ -110,15 +110,16 @@ func (l *Labels) stateActCode(code []byte, why Reason) {
 		if string(code) == mark {
 			why.Code = Code{ActCode, mark}
 			l.computeLaw(Part2, why)
-			if mark == "NORDSLCD" {
-				mark = "NORDSCLCD"
-			}
 			l.addOther(Code{ActCode, mark})
 			return
 		}
 	}
-	if string(code) == "PROCESSINLINELABEL" {
+	switch string(code) {
+	case "PROCESSINLINELABEL":
 		l.Inline = true
+	case "NORDSLCD": // retired
+		l.addOther(Code{ActCode, "NORDSCLCD"})
+		return
 	}
 	l.addOther(Code{ActCode, string(code)})
 }

@@ -28,7 +28,7 @@ const Part2 = "42CFRPart2"
 
 // LabelSetVersion names the rules and value sets that labels are computed by.
 // Labels kept with another version are stale: compute them anew.
-const LabelSetVersion = "rules1/" + terminology.Version
+const LabelSetVersion = "rules2/" + terminology.Version
 
 // A Level is a v3-Confidentiality level. They are ordered; the zero value is
 // the level that an unlabelled resource has.
@@ -61,12 +61,14 @@ type Labels struct {
 	Because     []Reason // why each computed label is there
 	Elements    []Element
 	Version     string // of the label set
+
+	texts bool // a text may name a sensitive code
 }
 
 // A Reason says where a label comes from.
 type Reason struct {
 	Label string // "SUD", "42CFRPart2", "R"
-	Basis string // "stated", "code", "name", "origin", "notice", "inline"
+	Basis string // "stated", "code", "name", "text", "consent", "origin", "notice", "inline"
 	Code  Code   // the code that implies it, for basis "code" and "stated"
 	Set   string // the value set that holds the code
 }
