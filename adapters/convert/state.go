@@ -100,6 +100,10 @@ func (s *state) judge(m *flow.Mapped) (flow.Outcome, error) {
 		if s.records[key].expunged {
 			return flow.Duplicate, nil
 		}
+		if _, known := s.records[key]; !known {
+			res.Issues = append(res.Issues, mappings.Issue{Severity: mappings.Warning, Code: "expunge-unknown", Pos: m.Item.Pos,
+				Message: "nothing before this row has its key; if the key is misspelt, the record that is meant stays"})
+		}
 		s.records[key] = seen{version: unique.Make(""), expunged: true}
 		return flow.Updated, nil
 	case mappings.Upsert, mappings.Seal:

@@ -28,10 +28,18 @@ func (p *Pipeline) expunge(ctx context.Context, m *flow.Mapped) (flow.Outcome, e
 		return 0, err
 	}
 	if st == nil {
-		st = new(recordState)
+		st = &recordState{Unknown: true}
 	}
-	if st.Expunged != "" {
+	if st.Expunged != "" && !st.Unknown {
 		return flow.Duplicate, nil
+	}
+	if st.Unknown {
+		m.Result.Reason = "expunge-unknown"
+		m.Result.Issues = append([]mappings.Issue{{Severity: mappings.Error, Code: "expunge-unknown", Pos: m.Item.Pos,
+			Message: "nothing is stored under this record's key: it will be kept out, but if the key is misspelt the record that is meant is still there"}}, m.Result.Issues...)
+	}
+	if st.Unknown && st.Expunged != "" {
+		return flow.Rejected, nil
 	}
 	record := p.hash("record", key)
 	if err := p.audit(ctx, Event{Kind: "expunge", Source: m.Item.Pos.Source, Record: record}); err != nil {
@@ -42,16 +50,46 @@ func (p *Pipeline) expunge(ctx context.Context, m *flow.Mapped) (flow.Outcome, e
 			return 0, err
 		}
 	}
-	for _, person := range st.Persons {
-		if err := p.expungePerson(ctx, person, record, m); err != nil {
+	for _, shared := range st.Shared {
+		if strings.HasPrefix(shared, "Patient/") {
+			err = p.expungePerson(ctx, shared, record, m)
+		} else {
+			err = p.expungeShared(ctx, shared, record)
+		}
+		if err != nil {
 			return 0, err
 		}
 	}
-	gone := &recordState{Expunged: p.now().UTC().Format(time.RFC3339), fact: st.fact}
+	gone := &recordState{Expunged: p.now().UTC().Format(time.RFC3339), Unknown: st.Unknown, fact: st.fact}
 	if err := p.save(ctx, key, gone); err != nil {
 		return 0, fmt.Errorf("keeping the expunge: %w", err)
 	}
+	if st.Unknown {
+		return flow.Rejected, nil
+	}
 	return flow.Updated, nil
+}
+
+// expungeShared removes a resource other than a Patient, a Practitioner say, if
+// no other record names it.
+func (p *Pipeline) expungeShared(ctx context.Context, shared, record string) error {
+	p.guards.forget(shared)
+	g, known, err := p.guard(ctx, shared)
+	if err != nil || !known {
+		return err
+	}
+	mine := func(u use) bool { return u.Record == record }
+	if !slices.ContainsFunc(g.Uses, mine) {
+		return nil
+	}
+	if g.Many || len(g.Uses) > 1 {
+		return p.setGuard(ctx, shared, func(g *guard) { g.Uses = slices.DeleteFunc(g.Uses, mine) })
+	}
+	if err := p.remove(ctx, shared); err != nil {
+		return err
+	}
+	p.guards.forget(shared)
+	return p.Facts.Delete(ctx, p.factKey("res", shared))
 }
 
 // remove takes a resource out of the store with everything about it.
@@ -119,7 +157,8 @@ func (p *Pipeline) expungePerson(ctx context.Context, person, record string, m *
 		}
 	}
 	return p.setGuard(ctx, person, func(g *guard) {
-		g.Version, g.Digest, g.Stored, g.Uses = next.Version, next.Digest, next.Stored, others
+		next.fact, next.Uses = g.fact, others
+		*g = next
 	})
 }
 
@@ -139,5 +178,6 @@ func (p *Pipeline) putBack(ctx context.Context, keep *store.Record, from *use, o
 			others[i].Stored = w.Version
 		}
 	}
-	return guard{Version: from.Version, Digest: from.Digest, Stored: w.Version}, nil
+	r := flow.Of(&mappings.Resource{Type: keep.Type, Raw: keep.Raw})
+	return guard{Version: from.Version, Digest: from.Digest, Stored: w.Version, Restrictions: r, By: from.Record}, nil
 }

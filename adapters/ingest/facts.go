@@ -25,8 +25,9 @@ type recordState struct {
 	Digest  string   `json:"d,omitempty"` // "": nothing stored yet
 	Ties    []string `json:"t,omitempty"`
 	Owned   []owned  `json:"o,omitempty"`
-	// Persons are the Patients that the record names.
-	Persons  []string `json:"p,omitempty"`
+	// Shared are the Patients and other shared resources that the record has
+	// ever named.
+	Shared   []string `json:"p,omitempty"`
 	Expunged string   `json:"x,omitempty"` // when
 	Unknown  bool     `json:"n,omitempty"` // expunged, but there was nothing of it
 	// Restrictions and what belongs to them: see flow.Known.
@@ -59,8 +60,11 @@ type owned struct {
 type guard struct {
 	Version string `json:"v,omitempty"`
 	Digest  string `json:"d"`
-	Stored  int64  `json:"s"`           // its version in the store
-	Uses    []use  `json:"u,omitempty"` // of a Patient: the records that name it
+	Stored  int64  `json:"s"` // its version in the store
+	// Uses are the records that name it: of a Patient all, of another resource
+	// the first maxUses, and then Many.
+	Uses []use `json:"u,omitempty"`
+	Many bool  `json:"w,omitempty"`
 	// Restrictions of this version, and the record that told it (keyed hash).
 	Restrictions flow.Restrictions `json:"q,omitempty"`
 	By           string            `json:"b,omitempty"`
@@ -68,11 +72,14 @@ type guard struct {
 	fact store.Fact
 }
 
-// A use says what one record contributed to a Patient.
+const maxUses = 8
+
+// A use says what one record contributed to a Patient; of another resource, that
+// the record names it.
 type use struct {
 	Record  string `json:"r"` // keyed hash of the record's key
 	Version string `json:"v,omitempty"`
-	Digest  string `json:"d"`
+	Digest  string `json:"d,omitempty"`
 	Stored  int64  `json:"s,omitempty"` // store version with this content; 0: none
 }
 

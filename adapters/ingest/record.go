@@ -52,7 +52,12 @@ func (p *Pipeline) process(ctx context.Context, m *flow.Mapped) (flow.Outcome, e
 // reject queues a rejected record with its text, once for each place and text.
 func (p *Pipeline) reject(ctx context.Context, m *flow.Mapped) error {
 	key := "reject " + p.hash(m.Item.Pos.Source, fmt.Sprint(m.Item.Pos.Line), string(m.Item.Raw))
-	if m.Result != nil && m.Result.Key != "" {
+	if m.Result != nil && m.Result.Action == mappings.Expunge {
+		// What is to be forgotten is not kept: the reject alone.
+		bare := *m
+		bare.Item.Raw = nil
+		m = &bare
+	} else if m.Result != nil && m.Result.Key != "" {
 		// Under the record's own key, so that an expunge reaches it.
 		st, err := p.ensure(ctx, m.Result.Key)
 		if err != nil || st.Expunged != "" {
@@ -197,8 +202,8 @@ func (p *Pipeline) noteStored(ctx context.Context, u *unit) error {
 	st.learn(&u.next)
 	st.Owned = u.owned
 	for i := range res.Resources {
-		if x := &res.Resources[i]; x.Type == "Patient" && !slices.Contains(st.Persons, ref(x)) {
-			st.Persons = append(st.Persons, ref(x))
+		if x := &res.Resources[i]; !x.Owned && !slices.Contains(st.Shared, ref(x)) {
+			st.Shared = append(st.Shared, ref(x))
 		}
 	}
 	// Guards first: a record's state says that all is done.

@@ -214,8 +214,8 @@ func (u *unit) lastTold(ctx context.Context) ([]owned, error) {
 	if u.res.Action != mappings.Seal {
 		return nil, nil
 	}
-	for _, person := range u.st.Persons {
-		if u.names(person) {
+	for _, person := range u.st.Shared {
+		if u.names(person) || !strings.HasPrefix(person, "Patient/") {
 			continue
 		}
 		g, known, err := u.p.guard(ctx, person)
@@ -282,7 +282,7 @@ func (u *unit) noteGuards(ctx context.Context) error {
 	for i := range u.res.Resources {
 		x := &u.res.Resources[i]
 		v, wrote := u.versions[ref(x)]
-		if x.Owned || !wrote && x.Type != "Patient" {
+		if x.Owned {
 			continue
 		}
 		g.Go(func() error {
@@ -301,6 +301,17 @@ func (g *guard) told(x *mappings.Resource, record string, stored int64) {
 	g.Restrictions = flow.Of(x)
 }
 
+// use notes that a record names a resource that is no Patient.
+func (g *guard) use(record string) {
+	switch {
+	case g.Many || slices.ContainsFunc(g.Uses, func(o use) bool { return o.Record == record }):
+	case len(g.Uses) >= maxUses:
+		g.Many = true
+	default:
+		g.Uses = append(g.Uses, use{Record: record})
+	}
+}
+
 // guarded notes a shared resource's version; for a Patient also who names it.
 func (u *unit) guarded(ctx context.Context, x *mappings.Resource, stored int64, wrote bool) error {
 	return u.p.setGuard(ctx, ref(x), func(g *guard) {
@@ -312,6 +323,7 @@ func (u *unit) guarded(ctx context.Context, x *mappings.Resource, stored int64, 
 			g.Version, g.By = k.Version, k.By
 		}
 		if x.Type != "Patient" {
+			g.use(u.record)
 			return
 		}
 		mine := use{Record: u.record, Version: x.SourceVersion, Digest: x.Digest}
