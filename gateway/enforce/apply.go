@@ -15,6 +15,13 @@ import (
 // ("#x") are not asked for.
 type Visibility interface{ Visible(reference string) bool }
 
+// A Partial is a Visibility that also knows of what the caller sees a part only:
+// the display of a reference to it was written by somebody who saw the whole.
+type Partial interface {
+	Visibility
+	Partial(reference string) bool
+}
+
 // VisibleFunc is a Visibility as a function.
 type VisibleFunc func(reference string) bool
 
@@ -108,16 +115,30 @@ func Apply(s *policy.Subject, d policy.Decision, v Visibility) (Result, error) {
 
 // seen takes for visible, beside what v says, the resource itself and the person
 // it is about: whoever may have the resource knows of both.
-func seen(s *policy.Subject, v Visibility) Visibility {
-	self := s.Resource.Reference()
-	return VisibleFunc(func(ref string) bool {
-		return ref == self || s.Patient != "" && ref == s.Patient || v.Visible(ref)
-	})
+func seen(s *policy.Subject, v Visibility) sight {
+	out := sight{self: s.Resource.Reference(), person: s.Patient, others: v}
+	out.parts, _ = v.(Partial)
+	return out
 }
+
+// A sight is what the caller may see.
+type sight struct {
+	self, person string
+	others       Visibility
+	parts        Partial // nil: it is not known
+}
+
+// Visible implements Visibility.
+func (s sight) Visible(ref string) bool {
+	return ref == s.self || s.person != "" && ref == s.person || s.others.Visible(ref)
+}
+
+// Partial implements Partial.
+func (s sight) Partial(ref string) bool { return s.parts != nil && s.parts.Partial(ref) }
 
 // redact returns s.Resource itself if nothing is to be removed, else the
 // redacted one, with the labels of the labelled elements that stay.
-func redact(s *policy.Subject, d policy.Decision, v Visibility) (*resource.Resource, []label.Code, error) {
+func redact(s *policy.Subject, d policy.Decision, v sight) (*resource.Resource, []label.Code, error) {
 	r := s.Resource
 	if len(d.Remove) == 0 && !pointsAtInvisible(r, v) {
 		return r, keptCodes(s.Labels, nil), nil

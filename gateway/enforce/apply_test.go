@@ -42,6 +42,14 @@ func except(hidden ...string) Visibility {
 	return VisibleFunc(func(ref string) bool { return !slices.Contains(hidden, ref) })
 }
 
+// partly sees everything and a part only of some.
+type partly []string
+
+func (p partly) Visible(string) bool     { return true }
+func (p partly) Partial(ref string) bool { return slices.Contains(p, ref) }
+
+func inPart(refs ...string) Visibility { return partly(refs) }
+
 // decoded drops meta, which has tests of its own.
 func withoutMeta(t testing.TB, raw []byte) string {
 	t.Helper()
@@ -87,6 +95,12 @@ func TestRedaction(t *testing.T) {
 		{"the only medication denies", `{"resourceType":"MedicationStatement","id":"m","status":"active","subject":{"reference":"Patient/p1"},"contained":[{"resourceType":"Medication","id":"c","code":{"coding":[` + sud + `]}}],"medicationReference":{"reference":"#c"}}`, nil, ``},
 		{"an invisible reference and what requires it", `{` + enc + `,"subject":{"reference":"Patient/p1"},"diagnosis":[{"condition":{"reference":"Condition/oud","display":"Opioid use disorder"},"rank":1}]}`, except("Condition/oud"), `{` + enc + `,"subject":{"reference":"Patient/p1"}}`},
 		{"an invisible reference's display elsewhere", `{` + enc + `,"diagnosis":[{"condition":{"reference":"Condition/oud","display":"Opioid use disorder"}}],"reasonCode":[{"text":"opioid use disorder"},{"text":"known Opioid use disorder."},{"text":"fall"}]}`, except("Condition/oud"), `{` + enc + `,"reasonCode":[{"text":"fall"}]}`},
+		{"the name of what is seen in part", `{` + enc + `,"partOf":{"reference":"Encounter/stay","display":"detoxing stay"},"type":[{"text":"after the detoxing stay"},{"text":"visit"}]}`, inPart("Encounter/stay"), `{` + enc + `,"partOf":{"reference":"Encounter/stay"},"type":[{"text":"visit"}]}`},
+		{"the name of a place seen in part stays", `{` + enc + `,"serviceProvider":{"reference":"Organization/o","display":"Lakeside"}}`, inPart("Organization/o"), `{` + enc + `,"serviceProvider":{"reference":"Organization/o","display":"Lakeside"}}`},
+		{"a service's name goes with the reference", `{` + enc + `,"serviceProvider":{"reference":"Organization/o","display":"Methadone clinic"},"type":[{"text":"at Methadone clinic"}]}`, nil, `{` + enc + `}`},
+		{"a text beside a withheld code", `{"resourceType":"CarePlan","id":"p","status":"active","intent":"plan","subject":{"reference":"Patient/p1"},"title":"Plan","activity":[{"detail":{"code":{"coding":[` + sud + `]},"status":"scheduled","description":"weekly dosing"}}]}`, nil, `{"resourceType":"CarePlan","id":"p","status":"active","intent":"plan","subject":{"reference":"Patient/p1"},"title":"Plan","activity":[{"detail":{"status":"scheduled"}}]}`},
+		{"a code in a note", `{"resourceType":"CarePlan","id":"p","status":"active","intent":"plan","subject":{"reference":"Patient/p1"},"title":"Plan","note":[{"text":"Dx F11.20"},{"text":"calm"}]}`, nil, `{"resourceType":"CarePlan","id":"p","status":"active","intent":"plan","subject":{"reference":"Patient/p1"},"title":"Plan","note":[{"text":"calm"}]}`},
+		{"a code in the narrative", `{` + enc + `,"text":{"status":"generated","div":"<div>ICD F11.20</div>"}}`, nil, `{` + enc + `}`},
 		{"the person and the resource itself are known", `{` + enc + `,"subject":{"reference":"Patient/p1"},"partOf":{"reference":"Encounter/e1"}}`, VisibleFunc(func(string) bool { return false }), `{` + enc + `,"subject":{"reference":"Patient/p1"},"partOf":{"reference":"Encounter/e1"}}`},
 		{"an attachment's invisible Binary", `{"resourceType":"Communication","id":"c","status":"completed","sent":"2026","payload":[{"contentAttachment":{"contentType":"text/plain","url":"Binary/7"}}]}`, except("Binary/7"), `{"resourceType":"Communication","id":"c","status":"completed","sent":"2026"}`},
 		{"a narrative's link to what is invisible", `{` + enc + `,"text":{"status":"generated","div":"<div><a href='Condition/oud'>x</a></div>"}}`, except("Condition/oud"), `{` + enc + `}`},

@@ -3,6 +3,7 @@ package enforce
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/handoff-health/handoff/fhir/label"
 	"github.com/handoff-health/handoff/fhir/resource"
@@ -12,7 +13,7 @@ import (
 type cutter struct {
 	*tree
 	labels  *label.Labels
-	visible Visibility
+	visible sight
 	vault            // of what no copy may stay
 	lowered []string // texts in lower case, by element
 }
@@ -34,9 +35,15 @@ func (c *cutter) run(remove []resource.Node) error {
 		if err := c.cut(at); err != nil {
 			return err
 		}
+		if err := c.cutBeside(at); err != nil {
+			return err
+		}
 	}
 	pointed := c.pointers()
 	if err := c.cutInvisible(); err != nil {
+		return err
+	}
+	if err := c.cutDisplays(); err != nil {
 		return err
 	}
 	for {
@@ -63,6 +70,30 @@ func (c *cutter) run(remove []resource.Node) error {
 	}
 	if !c.useful() {
 		return errNothingLeft
+	}
+	return nil
+}
+
+// cutBeside cuts the texts that stand beside a withheld concept in a part of
+// the resource: they say in words what it says in a code. Beside one at the
+// resource's top stand texts about everything; there only copies go.
+func (c *cutter) cutBeside(at int) error {
+	concept := c.elems[at].node
+	if !concept.Get("coding").Exists() && concept.Get("code").Kind() != resource.String {
+		return nil
+	}
+	member, _ := c.named(at)
+	owner := c.elems[member].parent
+	if owner < 0 || c.elems[owner].resource || c.elems[owner].node.Kind() != resource.Object {
+		return nil
+	}
+	for i := owner + 1; i < c.elems[owner].end; i = c.elems[i].end {
+		switch strings.TrimPrefix(c.elems[i].name, "_") {
+		case "description", "text", "note", "comment", "title", "display", "summary", "progress", "conclusion":
+			if err := c.cut(i); err != nil {
+				return err
+			}
+		}
 	}
 	return nil
 }

@@ -8,9 +8,9 @@ import (
 )
 
 // pointsAtInvisible says whether anything in r, its narrative included, points
-// at what the caller may not see. It builds nothing, so that the usual resource
+// at what the caller may not see, or calls by name what the caller sees in part. It builds nothing, so that the usual resource
 // costs one pass.
-func pointsAtInvisible(r *resource.Resource, v Visibility) bool {
+func pointsAtInvisible(r *resource.Resource, v sight) bool {
 	found := false
 	source := r.Root().Path("meta", "source") // the gateway's own
 	r.Root().Descend(func(n resource.Node) bool {
@@ -20,7 +20,7 @@ func pointsAtInvisible(r *resource.Resource, v Visibility) bool {
 		switch n.Kind() {
 		case resource.Object:
 			ref := n.Get("reference")
-			if ref.Kind() == resource.String && !isVisible(ref.Text(), v) {
+			if ref.Kind() == resource.String && (!isVisible(ref.Text(), v) || n.Get("display").Exists() && partial(ref.Text(), v)) {
 				found = true
 			}
 			if div := n.Get("div"); div.Kind() == resource.String && narrativeReveals(div, v) {
@@ -116,7 +116,7 @@ func (c *cutter) inMeta(i int) bool {
 // its display, which often says what the target is.
 func (c *cutter) cutInvisible() error {
 	for i := range c.elems {
-		if c.elems[i].gone || !c.invisible(i) {
+		if !c.invisible(i) {
 			continue
 		}
 		e := c.elems[i]
@@ -125,11 +125,37 @@ func (c *cutter) cutInvisible() error {
 				c.hide(secret{text: d.Text(), hard: isClinical(e.node.Text())})
 			}
 		}
+		if e.gone {
+			continue
+		}
 		at := c.element(i)
 		if e.name == "url" && c.elems[e.parent].typ != "Extension" { // an Attachment
 			at = e.parent
 		}
 		if err := c.cut(at); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// partial says whether the caller sees only a part of the clinical resource that
+// ref points at. What of a person or a place is left out is not in its name.
+func partial(ref string, v sight) bool { return isClinical(ref) && v.Partial(ref) }
+
+// cutDisplays cuts the names of what the caller sees in part.
+func (c *cutter) cutDisplays() error {
+	for i := range c.elems {
+		e := c.elems[i]
+		if e.gone || e.name != "reference" || e.node.Kind() != resource.String || e.parent < 0 || !partial(e.node.Text(), c.visible) {
+			continue
+		}
+		d := c.child(e.parent, "display")
+		if d < 0 || c.elems[d].gone {
+			continue
+		}
+		c.hide(secret{text: c.elems[d].node.Text()})
+		if err := c.cut(d); err != nil {
 			return err
 		}
 	}

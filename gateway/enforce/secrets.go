@@ -50,6 +50,9 @@ func (c *cutter) gather() {
 			continue
 		}
 		inline := isInline(&e.Labels)
+		if d := e.Node.Get("display"); e.Node.Get("reference").Exists() && d.Kind() == resource.String {
+			c.hide(secret{text: d.Text(), hard: isClinical(e.Node.Get("reference").Text())})
+		}
 		from := c.labelled(i)
 		for at := from; at < c.elems[from].end; at++ {
 			c.noteCode(at)

@@ -104,12 +104,11 @@ func (o *Outcome) enforce() {
 	for i := range o.Resources {
 		hidden[o.Resources[i].Reference] = !lets(o.Resources[i].decision.Effect)
 	}
-	visible := enforce.VisibleFunc(func(ref string) bool {
-		if _, typ, id, ok := resource.SplitReference(ref); ok {
-			ref = typ + "/" + id
-		}
-		return !hidden[ref]
-	})
+	partial := map[string]bool{}
+	for i := range o.Resources {
+		partial[o.Resources[i].Reference] = o.Resources[i].decision.Effect == policy.Redact
+	}
+	visible := view{hidden: hidden, partial: partial}
 	for changed := true; changed; {
 		changed = false
 		for i := range o.Resources {
@@ -126,6 +125,23 @@ func (o *Outcome) enforce() {
 			}
 		}
 	}
+}
+
+// A view is what the requester sees of the case's resources.
+type view struct{ hidden, partial map[string]bool }
+
+// Visible implements enforce.Visibility.
+func (v view) Visible(ref string) bool { return !v.hidden[local(ref)] }
+
+// Partial implements enforce.Partial.
+func (v view) Partial(ref string) bool { return v.partial[local(ref)] }
+
+// local strips server and version.
+func local(ref string) string {
+	if _, typ, id, ok := resource.SplitReference(ref); ok {
+		return typ + "/" + id
+	}
+	return ref
 }
 
 func lets(e policy.Effect) bool { return e == policy.Permit || e == policy.Redact }
