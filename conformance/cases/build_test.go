@@ -206,6 +206,9 @@ func condition(id, icd string, parts ...part) doc {
 		"code": concept(icd10, icd), "subject": reference(person), "recordedDate": "2026-03-12",
 	}, parts...)
 }
+func narrative(text string) part {
+	return set("text", doc{"status": "generated", "div": `<div xmlns="http://www.w3.org/1999/xhtml">` + text + `</div>`})
+}
 func encounter(id, start, end string, parts ...part) doc {
 	return with(doc{
 		"resourceType": "Encounter", "id": id, "status": "finished", "class": coding(tho+"v3-ActCode", "AMB"),

@@ -38,6 +38,23 @@ func labelRows() []row {
 		p("a permitted code in a secondary element stays", r4, open("HIV"),
 			[]doc{encounter("e", "2026-03-12T09:00:00-05:00", "2026-03-12T10:00:00-05:00", set("reasonCode", []any{concept(icd10, "F11.20")}))},
 			doc{"Encounter/e": "permit"}),
+		p("a code in the narrative costs the narrative", safe, open("SUD"), []doc{condition("bp", "I10", narrative("also ICD-10: F11.20 opioid dependence"))},
+			doc{"Condition/bp": redacted([]string{"Condition.text"}, []string{"Condition.code"})}),
+		p("a code in the narrative says what a resource without a code is", safe, open("SUD"), []doc{condition("x", "", set("code", doc{"text": "see narrative"}), narrative("F11.20"))},
+			doc{"Condition/x": "deny"}),
+		p("a code in a note costs the note", safe, open("SUD"), []doc{condition("bp", "I10", set("note", []any{doc{"text": "Dx F11.20"}, doc{"text": "salt"}}))},
+			doc{"Condition/bp": redacted([]string{"Condition.note.where(text = 'Dx F11.20')"}, []string{"Condition.note"})}),
+		p("a code in the text of the code is the code", safe, open("SUD"), []doc{condition("x", "", set("code", doc{"text": "F11.20 opioid dependence"}))}, doc{"Condition/x": "deny"}),
+		p("another code in the narrative costs nothing", safe, open("SUD"), []doc{condition("bp", "I10", narrative("I10 and E11.9"))}, doc{"Condition/bp": "permit"}),
+		p("a code among the tags costs the tag", safe, open("SUD"),
+			[]doc{encounter("e", "2026-03-12T09:00:00-05:00", "2026-03-12T10:00:00-05:00", set("meta", doc{"tag": []any{coding(icd10, "F11.20")}}))},
+			doc{"Encounter/e": redacted([]string{"Encounter.meta.tag.where(code = 'F11.20')"}, []string{"Encounter.period"})}),
+		p("a service named for substance use costs the reference", safe, open("SUD"),
+			[]doc{encounter("e", "2026-03-12T09:00:00-05:00", "2026-03-12T10:00:00-05:00", set("serviceProvider", doc{"display": "Harbor Methadone Clinic"}))},
+			doc{"Encounter/e": redacted([]string{"Encounter.serviceProvider"}, []string{"Encounter.period"})}),
+		p("a refrain code is no Part 2", safe, permit(recipient(agency)), obs("R", "NORDSCLCD"), is("permit")),
+		p("a Consent about Part 2 records is one", reg, permit(recipient(agency)),
+			[]doc{consent("about", permit(recipient(clinic)), part2Form())}, doc{"Consent/about": "deny"}),
 	}
 }
 
@@ -75,6 +92,8 @@ func dataRows() []row {
 		p("all elements of a rule must match", r4, to(class("Condition"), code(icd10, "I10")), []doc{condition("bp", "I10"), plan("plan")}, doc{"Condition/bp": "permit", "CarePlan/plan": "deny"}),
 		p("a date in the period is inside", r4, to(may), obs("2026-05-31T23:00:00-05:00"), is("permit")),
 		p("a date after it is outside", r4, to(may), obs("2026-06-01T00:00:00-05:00"), is("deny")),
+		p("an end to the second includes that second", r4, to(dataPeriod("2026-05-01T00:00:00-05:00", "2026-05-31T23:59:59-05:00")), obs("2026-05-31"), is("permit")),
+		p("an end to the minute before does not include it", r4, to(dataPeriod("2026-05-01T00:00:00-05:00", "2026-05-31T23:58:59-05:00")), obs("2026-05-31"), is("deny")),
 		p("a permit reaches only what is wholly inside", safe, to(may), visit("2026-05-31T20:00:00-05:00", "2026-06-02T08:00:00-05:00"), at("deny")),
 		p("a deny reaches what is partly inside", safe, but(may), visit("2026-05-31T20:00:00-05:00", "2026-06-02T08:00:00-05:00"), at("deny")),
 		p("an open end is not inside", safe, to(may), visit("2026-05-31T20:00:00-05:00", ""), at("deny")),
@@ -105,6 +124,7 @@ func leakRows() []row {
 	visit := encounter("e", "2026-03-12T09:00:00-05:00", "2026-03-12T10:00:00-05:00", set("diagnosis", []any{doc{"condition": reference("Condition/oud")}}))
 	rs := []doc{visit, condition("oud", "F11.20"), plan("plan")}
 	find := func(q string) doc { return officer("CRISIS", search(q)) }
+	stay := encounter("stay", "2026-03-12T09:00:00-05:00", "2026-03-14T10:00:00-05:00", set("reasonCode", []any{concept(icd10, "F11.20")}))
 	gone := redacted([]string{"Encounter.diagnosis", "Encounter.text"}, []string{"Encounter.status"})
 	return []row{
 		{says: "a reference to a denied resource does not survive", semantics: safe, source: source, consents: hide, resources: rs, request: officerAsks(),
@@ -125,6 +145,12 @@ func leakRows() []row {
 			want: doc{"CarePlan/plan": "permit", "Condition/oud": "deny"}, bundle: doc{"total": 1, "metaSecurityMustNotContain": []any{"SUD", "R", "REDACT", "MASK", "NODSCLCD"}}},
 		{says: "a person of whom all is withheld looks like a stranger", semantics: reg, source: "42 CFR 2.13(c)", resources: []doc{condition("oud", "F11.20", labelled("R", "42CFRPart2"), from(sudorg))}, request: find("Condition?patient=ida"),
 			want: doc{"Condition/oud": "deny"}, bundle: doc{"total": 0, "entry": 0, "issueRevealingWithholding": false}, nobody: true},
+		{says: "the name of a redacted resource does not survive in a reference", semantics: safe, source: source, consents: hide,
+			resources: []doc{stay, glucose("o", "2026-03-12T09:30:00-05:00", set("encounter", doc{"reference": "Encounter/stay", "display": "withdrawal stay"}))}, request: officerAsks(),
+			want: doc{"Encounter/stay": redacted([]string{"Encounter.reasonCode"}, []string{"Encounter.period"}), "Observation/o": redacted([]string{"Observation.encounter.display"}, []string{"Observation.encounter.reference"})}},
+		{says: "a text beside a removed code does not survive", semantics: safe, source: source, consents: hide,
+			resources: []doc{plan("plan", set("activity", []any{doc{"detail": doc{"code": concept(icd10, "F11.20"), "status": "scheduled", "description": "weekly dosing"}}}))}, request: officerAsks(),
+			want: doc{"CarePlan/plan": redacted([]string{"CarePlan.activity.detail.code", "CarePlan.activity.detail.description"}, []string{"CarePlan.title"})}},
 		{says: "a contained resource goes with what points at it", semantics: safe, source: source, consents: hide,
 			resources: []doc{plan("plan", set("contained", []any{doc{"resourceType": "Condition", "id": "x", "subject": reference(person), "code": concept(icd10, "F11.20")}}), set("addresses", []any{reference("#x")}))},
 			request:   officerAsks(), want: doc{"CarePlan/plan": redacted([]string{"CarePlan.contained", "CarePlan.addresses"}, []string{"CarePlan.title"})}},
