@@ -12,7 +12,7 @@ import (
 // A Comparator is the prefix of an ordered value.
 type Comparator uint8
 
-// The comparators of R4, without ap for dates, which would need a clock.
+// The comparators of R4.
 const (
 	EQ Comparator = iota
 	NE
@@ -50,7 +50,10 @@ type interval struct{ from, to time.Time }
 
 // readTime reads a FHIR date, dateTime or instant as the interval that its
 // precision leaves open. Without a zone it is in UTC.
-func readTime(s string) (interval, bool) {
+func readTime(s string) (interval, bool) { return readTimeIn(s, time.UTC) }
+
+// readTimeIn is readTime where what has no zone is in this one.
+func readTimeIn(s string, zone *time.Location) (interval, bool) {
 	day, clock, timed := strings.Cut(s, "T")
 	var v [3]int
 	parts := strings.Split(day, "-")
@@ -74,8 +77,9 @@ func readTime(s string) (interval, bool) {
 		return interval{}, false
 	}
 	if timed {
-		return readClock(from, clock)
+		return readClock(v, clock, zone)
 	}
+	from = time.Date(v[0], time.Month(v[1]), v[2], 0, 0, 0, 0, zone)
 	switch len(parts) {
 	case 1:
 		return interval{from, from.AddDate(1, 0, 0)}, true
@@ -85,15 +89,16 @@ func readTime(s string) (interval, bool) {
 	return interval{from, from.AddDate(0, 0, 1)}, true
 }
 
-// readClock reads hh:mm, hh:mm:ss or hh:mm:ss.fff with or without a zone.
-func readClock(day time.Time, s string) (interval, bool) {
-	zone := time.Duration(0)
+// readClock reads hh:mm, hh:mm:ss or hh:mm:ss.fff of a day, with a zone or in
+// the one given.
+func readClock(day [3]int, s string, zone *time.Location) (interval, bool) {
+	offset := time.Duration(0)
 	if i := strings.IndexAny(s, "Z+-"); i >= 0 {
-		offset, ok := readZone(s[i:])
+		d, ok := readZone(s[i:])
 		if !ok {
 			return interval{}, false
 		}
-		zone, s = offset, s[:i]
+		offset, zone, s = d, time.UTC, s[:i]
 	}
 	s, fraction, fractioned := strings.Cut(s, ".")
 	parts := strings.Split(s, ":")
@@ -102,14 +107,15 @@ func readClock(day time.Time, s string) (interval, bool) {
 	}
 	limits := [3]int{23, 59, 60} // 60: a leap second
 	unit := time.Minute
-	at := day.Add(-zone)
+	var v [3]int
 	for i, p := range parts {
 		n, ok := digits(p, 2)
 		if !ok || n > limits[i] {
 			return interval{}, false
 		}
-		at = at.Add(time.Duration(n) * [3]time.Duration{time.Hour, time.Minute, time.Second}[i])
+		v[i] = n
 	}
+	at := time.Date(day[0], time.Month(day[1]), day[2], v[0], v[1], v[2], 0, zone).Add(-offset)
 	if len(parts) == 3 {
 		unit = time.Second
 	}
@@ -161,33 +167,50 @@ func digits(s string, width int) (int, bool) {
 
 // timeOf reads a date, Period or Timing of a resource. What cannot be read has
 // no extent and is found by nothing.
-func timeOf(n resource.Node) (interval, bool) {
+func timeOf(n resource.Node, zone *time.Location) (interval, bool) {
 	if n.Kind() == resource.String {
-		return readTime(n.Text())
+		return readTimeIn(n.Text(), zone)
 	}
 	if events := n.Get("event"); events.Exists() {
-		return hull(events)
+		return hull(events, zone)
 	}
 	if b := n.Path("repeat", "boundsPeriod"); b.Exists() {
 		n = b
 	}
-	start, ok1 := readTime(n.Get("start").Text())
-	end, ok2 := readTime(n.Get("end").Text())
+	start, ok1 := readTimeIn(n.Get("start").Text(), zone)
+	end, ok2 := readTimeIn(n.Get("end").Text(), zone)
 	switch {
 	case !ok1 && !ok2:
 		return interval{}, false
-	case ok1 && ok2 && end.to.Before(start.from): // the ends are swapped
-		return interval{end.from, start.to}, true
+	case !ok1 || !ok2:
+		return interval{start.from, end.to}, true
 	}
-	return interval{start.from, end.to}, true
+	v := interval{start.from, end.to}
+	if swapped(n, start, end, zone) {
+		v = interval{end.from, start.to}
+	}
+	if v.to.Before(v.from) { // as the zone has it
+		v.from, v.to = v.to, v.from
+	}
+	return v, true
+}
+
+// swapped says whether the ends of a Period stand in each other's place. In every
+// zone the answer is that of UTC, so that entries hold for all zones.
+func swapped(period resource.Node, start, end interval, zone *time.Location) bool {
+	if zone != time.UTC {
+		start, _ = readTime(period.Get("start").Text())
+		end, _ = readTime(period.Get("end").Text())
+	}
+	return end.to.Before(start.from)
 }
 
 // hull is the outer limits of several dates.
-func hull(dates resource.Node) (interval, bool) {
+func hull(dates resource.Node, zone *time.Location) (interval, bool) {
 	var all interval
 	some := false
 	for d := range dates.Elements() {
-		v, ok := readTime(d.Text())
+		v, ok := readTimeIn(d.Text(), zone)
 		if !ok {
 			continue
 		}
@@ -207,17 +230,16 @@ type date struct {
 	op    Comparator
 	value interval // both ends set
 	raw   string   // without the prefix
+	near  interval // for ap: value, widened
+	local bool     // dates without a zone are not in UTC
 }
 
-func readDate(s string) (date, string) {
+func readDate(s string, zone *time.Location, now func() time.Time) (date, string) {
 	op, rest, reason := readComparator(s)
 	if reason != "" {
 		return date{}, reason
 	}
-	if op == AP {
-		return date{}, "the prefix ap is not supported for dates; ask for a range with ge and le"
-	}
-	v, ok := readTime(rest)
+	v, ok := readTimeIn(rest, zone)
 	if !ok {
 		reason = "not a date: expected YYYY, YYYY-MM, YYYY-MM-DD or YYYY-MM-DDThh:mm[:ss[.fff]][Z|+hh:mm]"
 		if strings.Contains(rest, " ") {
@@ -225,11 +247,28 @@ func readDate(s string) (date, string) {
 		}
 		return date{}, reason
 	}
-	return date{op, v, rest}, ""
+	d := date{op: op, value: v, raw: rest, local: zone != time.UTC}
+	if op == AP {
+		d.near = near(v, now())
+	}
+	return d, ""
 }
 
-func (d date) match(n resource.Node, _ *path, _ *Query) bool {
-	r, ok := timeOf(n)
+// near widens an interval on both sides by a tenth of the gap between it and
+// now, as R4 recommends for ap. Today's date is itself.
+func near(v interval, now time.Time) interval {
+	var tenth int64 // in seconds: a Duration holds 292 years only
+	switch {
+	case now.Before(v.from):
+		tenth = (v.from.Unix() - now.Unix()) / 10
+	case now.After(v.to):
+		tenth = (now.Unix() - v.to.Unix()) / 10
+	}
+	return interval{time.Unix(v.from.Unix()-tenth, int64(v.from.Nanosecond())), time.Unix(v.to.Unix()+tenth, int64(v.to.Nanosecond()))}
+}
+
+func (d date) match(n resource.Node, _ *path, q *Query) bool {
+	r, ok := timeOf(n, q.zone)
 	return ok && d.covers(r)
 }
 
@@ -255,12 +294,17 @@ func (d date) covers(r interval) bool {
 		return !r.from.IsZero() && !r.from.Before(d.value.to)
 	case EB:
 		return !r.to.IsZero() && !r.to.After(d.value.from)
+	case AP:
+		return (r.from.IsZero() || r.from.Before(d.near.to)) && (r.to.IsZero() || r.to.After(d.near.from))
 	}
 	return false
 }
 
 // Entries of a date are its start, rounded down to a millisecond, and under a
 // name of their own its end, rounded up. Open ends sort before and after all.
+// A date without a zone is entered as if it were in UTC, so that entries do not
+// depend on a setting; plans for another zone are as much wider as zones can
+// differ from UTC.
 const (
 	endSuffix = ":end"
 	openStart = "0000-00-00T00:00:00.000Z"
@@ -305,28 +349,52 @@ func (d date) plan(p *Parameter, name string, _ *Query) store.Expr {
 	if p.Name == store.ParamLastUpdated {
 		return d.planLastUpdated()
 	}
-	from, to := startEntry(d.value), endEntry(d.value)
+	v := interval{d.least(d.value.from), d.most(d.value.to)}
+	from, to := startEntry(v), endEntry(v)
 	end := name + endSuffix
-	within := store.Expr{Op: store.And, Args: []store.Expr{span(name, from, to), span(end, from, to)}}
 	switch d.op {
 	case EQ:
-		return within
-	case NE:
+		return store.Expr{Op: store.And, Args: []store.Expr{span(name, from, to), span(end, from, to)}}
+	case NE, AP:
+		// What ap reaches moves with the clock, but the plan of a search must be
+		// the same for all its pages.
 		return store.Expr{Op: store.Exists, Param: name}
 	case GT:
-		return span(end, floorMS(d.value.to), "")
+		return span(end, startEntry(interval{from: d.least(d.value.to)}), "")
 	case GE:
 		return span(end, from, "")
 	case LT:
-		return span(name, "", ceilMS(d.value.from))
+		return span(name, "", ceilMS(d.most(d.value.from)))
 	case LE:
 		return span(name, "", to)
 	case SA:
-		return span(name, floorMS(d.value.to), "")
+		return span(name, startEntry(interval{from: d.least(d.value.to)}), "")
 	case EB:
-		return span(end, "", ceilMS(d.value.from))
+		return span(end, "", ceilMS(d.most(d.value.from)))
 	}
 	return store.Expr{}
+}
+
+// zoneSpread is more than local time is ahead of UTC or behind it, anywhere and
+// at any time: Manila was 15:56 behind until 1844.
+const zoneSpread = 16 * time.Hour
+
+// least and most are the bounds of the entries of a time.
+func (d date) least(t time.Time) time.Time {
+	if !d.local {
+		return t
+	}
+	if t = t.Add(-zoneSpread); t.UTC().Year() < 2 {
+		return time.Time{} // the entry of the first instant is that of an open start
+	}
+	return t
+}
+
+func (d date) most(t time.Time) time.Time {
+	if d.local {
+		return t.Add(zoneSpread)
+	}
+	return t
 }
 
 // planLastUpdated uses the store's own column: one instant of a millisecond.
@@ -349,7 +417,7 @@ func (d date) planLastUpdated() store.Expr {
 		e.High = ms(d.value.from.Add(time.Millisecond))
 	case LE:
 		e.High = ms(d.value.to.Add(time.Millisecond))
-	case NE:
+	case NE, AP:
 		return store.Expr{Op: store.All}
 	}
 	return e
@@ -363,7 +431,7 @@ func (d date) text() string {
 }
 
 func dateEntries(n resource.Node, add, addEnd func(string)) {
-	if r, ok := timeOf(n); ok {
+	if r, ok := timeOf(n, time.UTC); ok {
 		add(startEntry(r))
 		addEnd(endEntry(r))
 	}

@@ -27,7 +27,9 @@
 //     apostrophes and full stops dropped, other punctuation a space.
 //     `obrien` finds O'Brien, `munoz` Muñoz, `smith jo` Smith-Jones.
 //   - date: intervals, as https://hl7.org/fhir/R4/search.html#prefix defines.
-//     What has no time zone is read as UTC.
+//     What has no time zone is read in Options.Location, in the query as in the
+//     resource. ap reaches a tenth of the gap between now and the date further,
+//     to both sides.
 //   - reference: `Patient/1`, `1`, or an absolute URL, which on the server's
 //     own base is the same as the relative form. Versions do not count.
 //   - quantity: the unit compares as system and code (or as unit, if no system

@@ -1,6 +1,9 @@
 package search
 
-import "testing"
+import (
+	"testing"
+	"time"
+)
 
 const patient = `{"resourceType":"Patient","id":"p1","meta":{"lastUpdated":"2024-03-01T10:00:00.000Z","profile":["http://p/x|1.0"],"security":[{"system":"http://terminology.hl7.org/CodeSystem/v3-Confidentiality","code":"R"}]},
 "active":true,"gender":"male","birthDate":"1980-01-02","deceasedBoolean":false,
@@ -128,6 +131,73 @@ func TestFold(t *testing.T) {
 	} {
 		if got := fold(in); got != want {
 			t.Errorf("%q: got %q, want %q", in, got, want)
+		}
+	}
+}
+
+// A date without a zone is a day of the site, in queries and in records.
+func TestDatesWithoutAZoneAreLocal(t *testing.T) {
+	chicago, err := time.LoadLocation("America/Chicago")
+	if err != nil {
+		t.Skip("no time zone database: local dates were not tried")
+	}
+	evening := `{"resourceType":"Encounter","id":"e","period":{"start":"2026-01-09T22:41:00-06:00","end":"2026-01-09T23:10:00-06:00"}}`
+	daily := `{"resourceType":"Observation","id":"o","effectiveDateTime":"2026-01-09"}`
+	born := `{"resourceType":"Patient","id":"p","birthDate":"1990-07-01"}`
+	for _, c := range []struct {
+		raw, query string
+		want       bool
+	}{
+		{evening, "date=2026-01-09", true}, {evening, "date=2026-01-10", false}, {evening, "date=lt2026-01-10", true},
+		{evening, "date=sa2026-01-09T22:00", true}, {evening, "date=sa2026-01-09T23:00", false}, {evening, "date=2026-01-10T00:00:00Z", false},
+		{evening, "date=ge2026-01-10T04:41:00Z", true},
+		{daily, "date=2026-01-09", true}, {daily, "date=ge2026-01-09&date=lt2026-01-10", true}, {daily, "date=2026-01-10", false},
+		{daily, "date=ge2026-01-10T06:00:00Z", false}, {daily, "date=lt2026-01-09T06:00:00Z", false}, {daily, "date=lt2026-01-09T07:00:00Z", true},
+		{born, "birthdate=1990-07-01", true}, {born, "birthdate=1990-07", true}, {born, "birthdate=lt1990-07-01", false}, {born, "birthdate=gt1990-07-01", false},
+	} {
+		r := read(t, c.raw)
+		params, err := ParseQuery(c.query)
+		if err != nil {
+			t.Fatal(err)
+		}
+		q, err := Parse(r.Type(), params, Options{Location: chicago})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := q.Match(r); got != c.want {
+			t.Errorf("%s on %s: %v", c.query, c.raw, got)
+		}
+		if c.want && !found(q.Plan().Where, r, Index(r)) {
+			t.Errorf("%s: the plan does not find %s", c.query, c.raw)
+		}
+	}
+}
+
+// R4: ap is about a tenth of the gap between now and the date.
+func TestApproximateDates(t *testing.T) {
+	now := func() time.Time { return time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC) }
+	for _, c := range []struct {
+		born, value string
+		want        bool
+	}{
+		{"1986-05-01", "ap1985", true}, {"1989-06-01", "ap1985", true}, {"1990-06-01", "ap1985", false},
+		{"1981-02-01", "ap1985", true}, {"1980-06-01", "ap1985", false}, {"1985", "ap1985-06-15", true},
+		{"2026-01-01", "ap2026-01-01", true}, {"2026-01-02", "ap2026-01-01", false}, {"2036-01-01", "ap2035-06-01", true}, {"2037-01-01", "ap2035-06-01", false},
+		{"1700", "ap1680", true}, {"9500", "ap9999", true}, {"8000", "ap9999", false}, {"0001", "ap0005", true},
+	} {
+		r := read(t, `{"resourceType":"Patient","id":"p","birthDate":"`+c.born+`"}`)
+		q, err := Parse("Patient", []Param{{"birthdate", c.value}}, Options{Now: now})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := q.Match(r); got != c.want {
+			t.Errorf("born %s, asked %s: %v", c.born, c.value, got)
+		}
+		if c.want && !found(q.Plan().Where, r, Index(r)) {
+			t.Errorf("the plan of %s does not find %s", c.value, c.born)
+		}
+		if q.Self() != "birthdate="+c.value {
+			t.Errorf("self %s", q.Self())
 		}
 	}
 }

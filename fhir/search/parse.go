@@ -1,9 +1,11 @@
 package search
 
 import (
+	"cmp"
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/handoff-health/handoff/fhir/resource"
@@ -23,6 +25,12 @@ type Options struct {
 	DefaultCount int    // page size without _count; 0 is 20
 	MaxCount     int    // largest page; 0 is 200
 	CursorParam  string // name of the server's paging parameter, "" if it has none
+	// Location is the time zone of dates without one, in queries and in resources
+	// alike (R4: "the server's local zone"); nil is UTC. Entries of [Index] do not
+	// depend on it, so it may change.
+	Location *time.Location
+	// Now is what the prefix ap of dates measures from; nil is time.Now.
+	Now func() time.Time
 }
 
 // Parse reads the parameters of a search of type typ. Any error is an *Error.
@@ -33,7 +41,13 @@ func Parse(typ string, params []Param, o Options) (*Query, error) {
 	if o.MaxCount == 0 {
 		o.MaxCount = 200
 	}
-	q := &Query{typ: typ, base: strings.TrimSuffix(o.Base, "/"), count: min(o.DefaultCount, o.MaxCount), cursorKey: o.CursorParam}
+	if o.Location == nil {
+		o.Location = time.UTC
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	q := &Query{typ: typ, base: strings.TrimSuffix(o.Base, "/"), count: min(o.DefaultCount, o.MaxCount), cursorKey: o.CursorParam, zone: o.Location, now: o.Now}
 	if !KnownType(typ) {
 		return nil, refuse("", Unknown, "%s cannot be searched", clip(typ))
 	}
@@ -64,7 +78,30 @@ func Parse(typ string, params []Param, o Options) (*Query, error) {
 		}
 		q.criteria = append(q.criteria, *c)
 	}
+	q.settle()
 	return q, nil
+}
+
+// settle puts criteria and alternatives into the order of the canonical form
+// and drops repetitions, so that queries of one form give one plan: a link to
+// the next page is written in this form, and the store's place holds for one
+// plan alone.
+func (q *Query) settle() {
+	for i := range q.criteria {
+		q.criteria[i].settle()
+	}
+	slices.SortFunc(q.criteria, func(a, b criterion) int {
+		return cmp.Or(strings.Compare(a.name, b.name), strings.Compare(a.value, b.value))
+	})
+	q.criteria = slices.CompactFunc(q.criteria, func(a, b criterion) bool { return a.name == b.name && a.value == b.value })
+}
+
+func (c *criterion) settle() {
+	if len(c.values) > 1 {
+		slices.SortFunc(c.values, func(a, b matcher) int { return strings.Compare(a.text(), b.text()) })
+		c.values = slices.CompactFunc(c.values, func(a, b matcher) bool { return a.text() == b.text() })
+	}
+	c.name, c.value = c.written()
 }
 
 // ParseConditional reads the criteria of a conditional create, update or
@@ -245,7 +282,7 @@ func (q *Query) value(c *criterion, v string) (matcher, string) {
 		if reason != "" {
 			return nil, reason
 		}
-		return readDate(s)
+		return readDate(s, q.zone, q.now)
 	case Number:
 		return readNumber(v, false)
 	case Quantity:

@@ -7,9 +7,11 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/handoff-health/handoff/fhir/resource"
 	"github.com/handoff-health/handoff/fhir/store"
@@ -77,6 +79,9 @@ func (w world) date() string {
 		s += w.pick("T00:00:00Z", "T23:59:59.999Z", "T00:00:00.0005Z", "T12:00", "T00:00:00+14:00", "T23:59:60Z", "T05:00:00-05:00")
 	}
 	return s
+}
+func (w world) zone() *time.Location {
+	return []*time.Location{nil, time.UTC, time.FixedZone("", -12*3600), time.FixedZone("", 14*3600), time.FixedZone("", -6*3600)}[w.IntN(5)]
 }
 func (w world) ref() string {
 	return w.pick("Patient/1", "Patient/2", "Group/1", base+"/Patient/1", "https://o/fhir/Patient/1", "urn:uuid:1", "Patient/1/_history/2", "#c", "")
@@ -206,7 +211,7 @@ func (w world) criterion(p *Parameter) string {
 		case String:
 			return escape(w.words())
 		case Date:
-			return w.pick("", "", "eq", "ne", "gt", "lt", "ge", "le", "sa", "eb") + w.date()
+			return w.pick("", "", "eq", "ne", "gt", "lt", "ge", "le", "sa", "eb", "ap") + w.date()
 		case Reference:
 			return escape(w.pick("1", "2", w.ref(), "http://q/1", "http://q/1|2"))
 		case URI:
@@ -262,7 +267,7 @@ func TestThePlanFindsWhateverMatches(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			q, err := Parse(typ, params, Options{Base: base})
+			q, err := Parse(typ, params, Options{Base: base, Location: w.zone()})
 			if err != nil {
 				continue
 			}
@@ -282,6 +287,75 @@ func TestThePlanFindsWhateverMatches(t *testing.T) {
 		t.Errorf("only %d of %d queries matched: the property was hardly tried", matched, queries)
 	}
 	t.Logf("%d queries, %d matches", queries, matched)
+}
+
+// The link to the next page is the canonical form of the query. The store knows
+// its place by the plan: so whatever order a caller writes parameters and
+// alternatives in, and however it writes values, one form has one plan.
+func TestEqualSelfIsEqualPlan(t *testing.T) {
+	w := world{rand.New(rand.NewPCG(3, 4))}
+	for range 5000 {
+		typ := w.pick("Patient", "Encounter", "Observation", "Consent", "RiskAssessment")
+		ps := Parameters(typ)
+		var params []Param
+		for range 1 + w.IntN(5) {
+			p, err := ParseQuery(w.criterion(ps[w.IntN(len(ps))]))
+			if err != nil {
+				t.Fatal(err)
+			}
+			o := Options{Base: base}
+			if _, err := Parse(typ, p, o); err == nil {
+				params = append(params, p...)
+			}
+		}
+		if w.IntN(3) == 0 && len(params) > 0 {
+			params = append(params, params[w.IntN(len(params))])
+		}
+		o := Options{Base: base, Location: w.zone(), CursorParam: "_cursor"}
+		q, err := Parse(typ, params, o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 4 {
+			again, err := Parse(typ, w.shuffled(params), o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			linked, err := ParseQuery(again.Self() + "&_cursor=x")
+			if err != nil {
+				t.Fatal(err)
+			}
+			next, err := Parse(typ, linked, o)
+			if err != nil {
+				t.Fatalf("%s: %v", again.Self(), err)
+			}
+			for _, other := range []*Query{again, next} {
+				if other.Self() != q.Self() {
+					t.Fatalf("%q and %q ask the same", q.Self(), other.Self())
+				}
+				if a, b := q.Plan(), other.Plan(); !reflect.DeepEqual(a, b) {
+					t.Fatalf("%s: two plans\n%v\n%v", q.Self(), a, b)
+				}
+			}
+		}
+	}
+}
+
+// shuffled puts parameters and the alternatives in them in another order.
+func (w world) shuffled(params []Param) []Param {
+	out := slices.Clone(params)
+	for i, p := range out {
+		values := alternatives(p.Value)
+		if w.IntN(3) == 0 {
+			values = append(values, values[0])
+		}
+		w.Shuffle(len(values), func(i, j int) { values[i], values[j] = values[j], values[i] })
+		if !strings.HasSuffix(p.Name, ":missing") {
+			out[i].Value = strings.Join(values, ",")
+		}
+	}
+	w.Shuffle(len(out), func(i, j int) { out[i], out[j] = out[j], out[i] })
+	return out
 }
 
 // Each entry of an official example, asked as a query, finds the example.

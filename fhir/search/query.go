@@ -1,10 +1,10 @@
 package search
 
 import (
-	"cmp"
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/handoff-health/handoff/fhir/resource"
 	"github.com/handoff-health/handoff/fhir/store"
@@ -48,6 +48,8 @@ type Query struct {
 	format    string
 	cursor    string
 	cursorKey string
+	zone      *time.Location
+	now       func() time.Time
 }
 
 // A criterion is one parameter: its values are alternatives.
@@ -56,6 +58,9 @@ type criterion struct {
 	modifier string // without the colon; a type for :[type]
 	values   []matcher
 	missing  bool // the value of :missing
+	// name and value are the canonical form: with the modifier, and with the
+	// alternatives in order.
+	name, value string
 }
 
 // A matcher is one value of a criterion.
@@ -107,13 +112,9 @@ func (q *Query) Empty() bool { return len(q.criteria) == 0 }
 func (q *Query) Params() []Param {
 	var out []Param
 	for i := range q.criteria {
-		name, value := q.criteria[i].written()
-		out = append(out, Param{name, value})
+		out = append(out, Param{q.criteria[i].name, q.criteria[i].value})
 	}
-	slices.SortFunc(out, func(a, b Param) int {
-		return cmp.Or(strings.Compare(a.Name, b.Name), strings.Compare(a.Value, b.Value))
-	})
-	return slices.Compact(out)
+	return out
 }
 
 // Names lists the parameters used as criteria and sort keys, without
@@ -216,7 +217,7 @@ func (c *criterion) any(f func(matcher) bool) bool {
 
 // Self returns the query in a canonical form, without "?": criteria sorted,
 // values normalised, result parameters last. Two queries of one form ask the
-// same. The paging parameter is left out.
+// same and have the same [Query.Plan]. The paging parameter is left out.
 func (q *Query) Self() string {
 	var parts []string
 	for _, p := range q.Params() {
@@ -264,6 +265,5 @@ func (c *criterion) written() (name, value string) {
 	for _, v := range c.values {
 		values = append(values, v.text())
 	}
-	slices.Sort(values)
-	return name, strings.Join(slices.Compact(values), ",")
+	return name, strings.Join(values, ",")
 }
