@@ -64,7 +64,7 @@ func (g *generated) Read(p []byte) (int, error) {
 		}
 		i := g.at
 		g.at++
-		text := export(fields{"IncidentNo": fmt.Sprintf("25-%06d", i), "MNI": fmt.Sprintf("R%06d", i%max(1, g.n/2)), "OfficerBadge": fmt.Sprint(7000 + i%40),
+		text := export(fields{"IncidentNo": fmt.Sprintf("25-%06d", i), "MNI": fmt.Sprintf("R%06d", 820000+i%max(1, g.n/2)), "OfficerBadge": fmt.Sprint(7000 + i%40),
 			"Behaviors": "Paranoid; Mania", "LastModified": fmt.Sprintf("2025-05-%02d 08:00:00", 1+i%28)})
 		head, row, _ := strings.Cut(text, "\n")
 		if g.rest = row; i == 0 {

@@ -289,7 +289,7 @@ func (d *dying) Apply(ctx context.Context, ws []store.Write) ([]*store.Record, e
 func TestARunGoesOnWhereItStopped(t *testing.T) {
 	var rows []fields
 	for i := range 60 {
-		rows = append(rows, fields{"IncidentNo": fmt.Sprintf("25-%d", i), "MNI": fmt.Sprintf("R%d", i%7)})
+		rows = append(rows, fields{"IncidentNo": fmt.Sprintf("25-%d", i), "MNI": fmt.Sprintf("R82%d", i%7)})
 	}
 	text := export(rows...)
 	for _, after := range []int64{0, 1, 17, 59} {

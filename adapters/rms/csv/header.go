@@ -113,8 +113,9 @@ func looksLikeHeader(cells []cell) bool {
 
 // header is the header row of a file.
 type header struct {
-	names []string // of the columns, as records name them
-	folds []string
+	names   []string // of the columns, as records name them
+	folds   []string
+	lacking string // required columns that are not there: no row can be used
 }
 
 // bind reads the header row: names for the columns, and findings about columns
@@ -159,21 +160,67 @@ func (s *schema) bind(cells []cell, pos tree.Position) (h *header, issues []mapp
 	return h, issues, missing
 }
 
-// repeats says whether the cells are the header once more.
-func (h *header) repeats(cells []cell) bool {
-	if len(cells) < 2 && len(h.names) > 1 {
+// column is the name by which records call a cell of a header.
+func (s *schema) column(text string) string {
+	f := fold(text)
+	if i, ok := s.byName[f]; ok {
+		return fold(s.columns[i].Name)
+	}
+	return f
+}
+
+// repeats says whether the cells are the header once more: the same columns in
+// the same places, perhaps cut at the end.
+func (h *header) repeats(s *schema, cells []cell) bool {
+	if len(cells) < 2 && len(h.names) > 1 || len(cells) > len(h.names) && !isBlank(cells[len(h.names):]) {
 		return false
 	}
-	same, filled := 0, 0
+	same := 0
 	for i, c := range cells {
-		f := fold(c.text)
+		switch f := s.column(c.text); {
+		case f == "":
+		case i < len(h.folds) && f == s.column(h.folds[i]):
+			same++
+		default:
+			return false
+		}
+	}
+	return same > 0 && 2*same >= len(h.folds)
+}
+
+// like says whether the cells are a header, perhaps another one: nearly all of
+// them are names of columns, no two the same, and they are most of the columns
+// or all that are required.
+func (h *header) like(s *schema, cells []cell) bool {
+	mine := map[string]bool{}
+	for _, f := range h.folds {
+		mine[s.column(f)] = true
+	}
+	seen := map[string]bool{}
+	filled, known := 0, 0
+	for _, c := range cells {
+		f := s.column(c.text)
 		if f == "" {
 			continue
 		}
 		filled++
-		if i < len(h.folds) && f == h.folds[i] {
-			same++
+		_, named := s.byName[f]
+		if (named || mine[f]) && !seen[f] {
+			known++
+		}
+		seen[f] = true
+	}
+	if filled < 2 || 5*known < 4*filled {
+		return false
+	}
+	required, found := 0, 0
+	for _, c := range s.columns {
+		if c.Required {
+			required++
+			if seen[fold(c.Name)] {
+				found++
+			}
 		}
 	}
-	return filled > 0 && (same == filled && 2*same >= len(h.folds) || 10*same >= 9*len(h.folds))
+	return 2*known >= len(h.folds) || required > 1 && found == required
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/handoff-health/handoff/adapters"
 	"github.com/handoff-health/handoff/adapters/charset"
+	"github.com/handoff-health/handoff/mappings"
 	"github.com/handoff-health/handoff/mappings/tree"
 )
 
@@ -158,13 +159,7 @@ func (s *Source) findHeader(ctx context.Context, opts adapters.Options) error {
 	}
 	s.parser.delim = best.delim
 	s.pending = head[best.last+1:]
-	for _, l := range head[:best.first] {
-		kind := adapters.Header // a title above the header
-		if strings.TrimSpace(strings.Trim(l.text, string(best.delim))) == "" {
-			kind = adapters.Blank
-		}
-		s.queue = append(s.queue, queued{adapters.Item{Kind: kind, Raw: l.raw, Pos: s.pos(l.no)}, l.line})
-	}
+	s.above(head[:best.first], len(best.cells))
 	row := head[best.first : best.last+1]
 	var missing []string
 	item := adapters.Item{Kind: adapters.Header, Raw: joinRaw(row), Pos: s.pos(row[0].no)}
@@ -173,7 +168,57 @@ func (s *Source) findHeader(ctx context.Context, opts adapters.Options) error {
 		return s.fault(row[0].no, "missing-column", "the header lacks required columns: %s", strings.Join(missing, ", "))
 	}
 	s.queue = append(s.queue, queued{item, row[len(row)-1].line})
+	s.preview()
 	return nil
+}
+
+// above queues the lines above the header: blank lines, titles, which are short,
+// and rows that must be records, whose columns nobody can know for sure.
+func (s *Source) above(head []decoded, columns int) {
+	for i := 0; i < len(head); {
+		p := parser{delim: s.parser.delim}
+		p.feed(head[i].text, head[i].no)
+		j := i + 1
+		for ; p.open() && j < len(head); j++ {
+			p.feed(head[j].text, head[j].no)
+		}
+		if p.open() { // a quote that does not end: the line by itself
+			p, j = *split(head[i].text, s.parser.delim), i+1
+		}
+		item := adapters.Item{Kind: adapters.Header, Raw: joinRaw(head[i:j]), Pos: s.pos(head[i].no)}
+		filled := 0
+		for _, c := range p.cells {
+			if strings.TrimSpace(c.text) != "" {
+				filled++
+			}
+		}
+		switch {
+		case filled == 0:
+			item.Kind = adapters.Blank
+		case filled > 1 && (filled > 3 || 2*filled >= columns):
+			s.records++
+			item.Kind = adapters.Rejected
+			item.Issues = []mappings.Issue{{Severity: mappings.Error, Code: "above-header", Pos: item.Pos,
+				Message: fmt.Sprintf("a row with %d filled cells stands above the header on line %d: which columns they are is not known", filled, head[len(head)-1].no+1)}}
+		}
+		s.queue = append(s.queue, queued{item, head[j-1].line})
+		i = j
+	}
+}
+
+// preview learns how records begin from the lines that are there already, so
+// that a broken quote in the first record does not take its neighbours along.
+func (s *Source) preview() {
+	for i := range s.pending {
+		p := parser{delim: s.parser.delim}
+		p.feed(s.pending[i].text, s.pending[i].no)
+		for j := i + 1; p.open() && p.strict() && j < len(s.pending) && j < i+20; j++ {
+			p.feed(s.pending[j].text, s.pending[j].no)
+		}
+		if !p.open() && p.strict() && len(p.cells) == len(s.header.names) && !s.header.like(s.schema, p.cells) && !isBlank(p.cells) {
+			s.keys.learn(p.cells)
+		}
+	}
 }
 
 // excelHint reads the line "sep=;" that Excel writes and honours.
@@ -188,36 +233,56 @@ func excelHint(head []decoded) (byte, bool) {
 	return 0, false
 }
 
+// bestHeader picks the earliest row that names about as many columns as any. A
+// later one that names as many may be text: a note can quote a header.
 func (s *Source) bestHeader(head []decoded, delims []byte) *candidate {
-	var best *candidate
+	var all []*candidate
+	most := 0
 	for _, d := range delims {
 		for i := range head {
-			if head[i].long || strings.TrimSpace(head[i].text) == "" {
+			c := s.candidate(head, i, d)
+			if c == nil {
 				continue
 			}
-			p := &parser{delim: d}
-			p.feed(head[i].text, head[i].no)
-			j := i
-			for p.open() && j+1 < len(head) && j < i+10 {
-				j++
-				p.feed(head[j].text, head[j].no)
-			}
-			if p.open() || !s.schema.isHeader(p.cells) {
-				continue
-			}
-			c := &candidate{delim: d, first: i, last: j, cells: p.cells, score: s.schema.score(p.cells)}
-			if len(s.schema.columns) == 0 {
-				c.score = len(p.cells)
-			}
-			if best == nil || c.score > best.score {
-				best = c
-			}
+			all = append(all, c)
+			most = max(most, c.score)
 			if len(s.schema.columns) == 0 {
 				break // without known names the first row that fits is the header
 			}
 		}
 	}
+	var best *candidate
+	for _, c := range all {
+		if 2*c.score < most {
+			continue
+		}
+		if best == nil || c.first < best.first || c.first == best.first && c.score > best.score {
+			best = c
+		}
+	}
 	return best
+}
+
+// candidate reads the row that begins on line i; nil if it is no header.
+func (s *Source) candidate(head []decoded, i int, delim byte) *candidate {
+	if head[i].long || strings.TrimSpace(head[i].text) == "" {
+		return nil
+	}
+	p := &parser{delim: delim}
+	p.feed(head[i].text, head[i].no)
+	j := i
+	for p.open() && j+1 < len(head) && j < i+10 {
+		j++
+		p.feed(head[j].text, head[j].no)
+	}
+	if p.open() || !s.schema.isHeader(p.cells) {
+		return nil
+	}
+	c := &candidate{delim: delim, first: i, last: j, cells: p.cells, score: s.schema.score(p.cells)}
+	if len(s.schema.columns) == 0 {
+		c.score = len(p.cells)
+	}
+	return c
 }
 
 func (s *Source) noHeader(head []decoded) error {

@@ -118,7 +118,7 @@ func (k *keys) begins(p *parser, n int) bool {
 	}
 	first, second := shape(c[0].text), shape(c[1].text)
 	if k.seen[0] == nil { // nothing learned yet: the number of columns must do
-		return len(c) == n && n >= 4 && first != ""
+		return first != "" && n >= 4 && (len(c) == n || p.open() && 2*len(c) >= n)
 	}
 	if !k.seen[0][first] || first == "" {
 		return false
@@ -126,9 +126,10 @@ func (k *keys) begins(p *parser, n int) bool {
 	if len(c) == n && n >= 3 {
 		return true
 	}
-	if !k.seen[1][second] || second == "" || len(c) > n {
+	if !k.seen[1][second] || second == "" || len(c) > 2*n {
 		return false
 	}
-	// A record that goes on over the next line, or a short one.
-	return p.open() && 2*len(c) >= n || strings.Contains(first+second, "9") && len(c) >= 3
+	// A record that goes on over the next line, one that is cut, or one with a
+	// column too many.
+	return p.open() && 2*len(c) >= n || strings.Contains(first+second, "9")
 }

@@ -195,7 +195,19 @@ func (s *Source) assemble(ctx context.Context) (row, error) {
 		}
 		rec.code, rec.why = "unterminated-quote", "a quoted field does not end before the next record begins"
 	}
+	if next >= 0 && rec.code == "" && s.closedByAnother(rec) {
+		rec.code, rec.why = "ambiguous-quote", "the line on which a quoted field ends is a record by itself"
+	}
 	return rec, nil
+}
+
+// closedByAnother says that the line that ends the quoted text looks like a
+// record by itself, with as many columns as it must have or with a quote where
+// one opens a field: two records may have been read as one.
+func (s *Source) closedByAnother(rec row) bool {
+	last := rec.lines[len(rec.lines)-1]
+	p := split(last.text, s.parser.delim)
+	return (len(p.cells) == len(s.header.names) || p.open() || !p.strict()) && s.keys.begins(p, len(s.header.names))
 }
 
 // begins says whether a line looks like the beginning of another record, or of
@@ -205,7 +217,7 @@ func (s *Source) begins(text string) bool {
 		return false
 	}
 	p := split(text, s.parser.delim)
-	if s.keys.begins(p, len(s.header.names)) || s.header.repeats(p.cells) {
+	if s.keys.begins(p, len(s.header.names)) || s.header.repeats(s.schema, p.cells) || s.header.like(s.schema, p.cells) {
 		return true
 	}
 	return !p.open() && !rules.MatchString(text) && isTrailer(p.cells, len(s.header.names))
@@ -220,9 +232,11 @@ func (s *Source) classify(rec row) adapters.Item {
 		case isBlank(cells) || strings.Trim(rec.lines[0].text, " \x1A\x00") == "" && len(rec.lines) == 1:
 			item.Kind = adapters.Blank
 			return item
-		case s.header.repeats(cells):
+		case s.header.repeats(s.schema, cells):
 			item.Kind = adapters.Header
 			return item
+		case s.header.like(s.schema, cells):
+			return s.rebind(cells, item)
 		case isTrailer(cells, len(s.header.names)):
 			item.Kind = adapters.Trailer
 			item.Issues = s.checkCount(cells, item.Pos)
@@ -230,17 +244,35 @@ func (s *Source) classify(rec row) adapters.Item {
 		}
 	}
 	s.records++
+	if rec.code == "" && s.header.lacking != "" {
+		rec.code, rec.why = "missing-column", "the last header before this row lacks required columns: "+s.header.lacking
+	}
 	if rec.code == "" && len(cells) != len(s.header.names) {
 		rec.code, rec.why = s.miscount(cells, rec)
 	}
 	if rec.code != "" {
 		item.Kind = adapters.Rejected
+		if n := len(rec.lines); n > 1 {
+			rec.why += fmt.Sprintf("; lines %d to %d could not be told apart", rec.lines[0].no, rec.lines[n-1].no)
+		}
 		item.Issues = []mappings.Issue{{Severity: mappings.Error, Code: rec.code, Field: s.brokenField(rec), Message: rec.why, Pos: item.Pos}}
 		return item
 	}
 	item.Kind = adapters.Data
 	item.Record, item.Issues = s.record(cells, item, rec)
 	s.keys.learn(cells)
+	return item
+}
+
+// rebind takes a header that differs from the one before for what follows: the
+// columns of another export that was appended, say.
+func (s *Source) rebind(cells []cell, item adapters.Item) adapters.Item {
+	h, issues, missing := s.schema.bind(cells, item.Pos)
+	h.lacking = strings.Join(missing, ", ")
+	s.header, s.keys = h, keys{}
+	item.Kind = adapters.Header
+	item.Issues = append([]mappings.Issue{{Severity: mappings.Warning, Code: "header-changed", Pos: item.Pos,
+		Message: "a header with other columns than the one before: the rows that follow are read by it"}}, issues...)
 	return item
 }
 
