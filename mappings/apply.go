@@ -92,10 +92,20 @@ func (r *run) record() error {
 	if r.result.Version, err = r.evalText(r.m.version); err != nil {
 		return err
 	}
-	if err := r.decide(); err != nil {
+	if err := r.group(); err != nil {
 		return err
 	}
-	if r.result.Action != Upsert && r.result.Action != Seal {
+	bare, err := r.decide()
+	if err != nil {
+		return err
+	}
+	if r.result.Action != Expunge && r.result.Action != Seal {
+		r.result.Scope = ""
+	}
+	if bare || r.result.Scope != "" || r.result.Action != Upsert && r.result.Action != Seal {
+		if r.result.Action == Seal {
+			r.digest()
+		}
 		return nil
 	}
 	if err := r.check(); err != nil {
@@ -131,21 +141,40 @@ func (r *run) lets() error {
 	return nil
 }
 
-// decide runs the outcomes.
-func (r *run) decide() error {
+// group names the wider keys of the record.
+func (r *run) group() error {
+	for _, g := range r.m.groups {
+		key, err := r.evalText(g)
+		if err != nil {
+			return err
+		}
+		if key != "" {
+			r.result.Groups = append(r.result.Groups, key)
+		}
+	}
+	if r.m.reach == nil {
+		return nil
+	}
+	var err error
+	r.result.Scope, err = r.evalText(r.m.reach)
+	return err
+}
+
+// decide runs the outcomes. bare says that no resources are to be made.
+func (r *run) decide() (bare bool, err error) {
 	r.result.Action = Upsert
 	for _, o := range r.m.outcomes {
 		holds, err := r.evalBool(o.when)
 		if err != nil {
-			return err
+			return false, err
 		}
 		if holds {
 			r.result.Action, r.result.Reason = o.action, o.code
 			r.issue(o.issueSeverity, o.code, o.field, o.message)
-			break
+			return o.bare, nil
 		}
 	}
-	return nil
+	return false, nil
 }
 
 // check raises the issues of a record that is kept.

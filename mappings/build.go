@@ -47,7 +47,14 @@ func (r *run) build() error {
 	return r.encode()
 }
 
+// reject refuses the record. A seal stays one, without resources: it acts by the
+// record's key.
 func (r *run) reject(code, message string) {
+	if r.result.Action == Seal {
+		r.result.Resources, r.result.Trace = nil, nil
+		r.issue(Warning, code, "", message+": the record is sealed by its key")
+		return
+	}
 	r.result.Action, r.result.Reason, r.result.Resources, r.result.Trace = Reject, code, nil, nil
 	r.issue(Error, code, "", message)
 }

@@ -18,6 +18,8 @@
 //	datatypes, rowsets  rows that are used again
 //	let                 named values, computed once for a record, in order
 //	key, record-version what the record is at its source, and which state of it
+//	record-groups       wider keys: the incident
+//	record-scope        the group that an expunge or seal without a key means
 //	outcomes            the first that holds: reject, seal, expunge, test
 //	checks              issues
 //	ignore              fields left out on purpose, with the reason

@@ -1,7 +1,10 @@
 package mappings
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -52,6 +55,15 @@ func functions(p *Profile) []function {
 		{"either", "the first text that says something",
 			func(a ...any) (any, error) { return either(a...), nil },
 			[]any{new(func(...string) string)}},
+		{"placeholder", "whether a number or key stands for none: 0, R000000, 999999, PENDING, NEW",
+			func(a ...any) (any, error) { return field.PlaceholderKey(text(a[0])), nil },
+			[]any{new(func(string) bool)}},
+		{"digest", "a short digest of texts, without regard to case and spaces, for use in keys",
+			func(a ...any) (any, error) { return digestOf(a), nil },
+			[]any{new(func(...string) string)}},
+		{"organization", "the id that the profile gives for an organization's name; empty if none",
+			func(a ...any) (any, error) { return p.organization(text(a[0])), nil },
+			[]any{new(func(string) string)}},
 		{"codesOf", "the codes of targets",
 			func(a ...any) (any, error) {
 				targets, _ := a[0].([]Target)
@@ -62,6 +74,17 @@ func functions(p *Profile) []function {
 				return out, nil
 			},
 			[]any{new(func([]Target) []string)}},
+		{"list", "the texts of a list, each once: list(filter(parties, # != \"\"))",
+			func(a ...any) (any, error) {
+				var out []string
+				for _, s := range textsOf(a[0]) {
+					if !slices.Contains(out, s) {
+						out = append(out, s)
+					}
+				}
+				return out, nil
+			},
+			[]any{new(func(any) []string)}},
 		{"orElse", "the first list, or the second if the first is empty",
 			func(a ...any) (any, error) {
 				if first := textsOf(a[0]); len(first) > 0 {
@@ -194,6 +217,16 @@ func slug(s string) string {
 		}
 	}
 	return b.String()
+}
+
+// digestOf is a digest of texts in order: 20 hexadecimal digits.
+func digestOf(texts []any) string {
+	h := sha256.New()
+	for _, t := range texts {
+		h.Write([]byte(fold(text(t))))
+		h.Write([]byte{0})
+	}
+	return hex.EncodeToString(h.Sum(nil))[:20]
 }
 
 func items(s, separators string) []string {

@@ -29,6 +29,8 @@ type Map struct {
 	lets         []*let
 	key          *program
 	version      *program
+	groups       []*program
+	reach        *program // nil: every record is named by its key
 	outcomes     []*outcome
 	checks       []*check
 	rules        []*rule
@@ -79,7 +81,7 @@ type compiler struct {
 	locals    map[string]*schema.Type
 }
 
-var mapKeys = []string{"mapping", "version", "note", "profile", "kinds", "columns", "segments", "vocabularies", "datatypes", "rowsets", "let", "key", "record-version", "outcomes", "checks", "ignore", "resources"}
+var mapKeys = []string{"mapping", "version", "note", "profile", "kinds", "columns", "segments", "vocabularies", "datatypes", "rowsets", "let", "key", "record-version", "record-groups", "record-scope", "outcomes", "checks", "ignore", "resources"}
 
 func (c *compiler) load(root *node, profile *Profile) {
 	c.m = &Map{paths: map[string]*recordPath{}, vocabularies: map[string]*vocabulary{}, ignored: map[string]string{}, read: map[string]bool{}}
@@ -108,6 +110,14 @@ func (c *compiler) load(root *node, profile *Profile) {
 	c.loadDatatypes(root)
 	c.m.key = c.requiredExpr(root, "key")
 	c.m.version = c.requiredExpr(root, "record-version")
+	for _, g := range root.list("record-groups") {
+		if p := c.compileExpr(g, c.scope, reflect.String); p != nil {
+			c.m.groups = append(c.m.groups, p)
+		}
+	}
+	if root.get("record-scope") != nil {
+		c.m.reach = c.requiredExpr(root, "record-scope")
+	}
 	c.loadRowsets(root.get("rowsets"))
 	c.loadOutcomes(root)
 	c.loadChecks(root)
@@ -290,7 +300,7 @@ var codeForm = regexp.MustCompile(`^[a-z][a-z0-9-]*$`)
 
 func (c *compiler) loadOutcomes(root *node) {
 	for _, n := range root.list("outcomes") {
-		if !n.strict("an outcome", "when", "action", "code", "message", "field", "note") {
+		if !n.strict("an outcome", "when", "action", "code", "message", "field", "resources", "note") {
 			continue
 		}
 		o := &outcome{code: n.string("code", true), message: n.string("message", true), field: n.string("field", false), at: n.at()}
@@ -307,6 +317,11 @@ func (c *compiler) loadOutcomes(root *node) {
 			o.action, o.issueSeverity = Test, Information
 		default:
 			n.get("action").errorf("unknown action %q: reject, expunge, seal or test", a)
+		}
+		if keep := n.get("resources"); keep != nil {
+			if o.bare = keep.text == "none"; !o.bare || o.action != Seal {
+				keep.errorf("resources can be none, where the action is seal")
+			}
 		}
 		o.when = c.condition(n)
 		c.m.outcomes = append(c.m.outcomes, o)
@@ -377,6 +392,10 @@ func (c *compiler) noteReads() {
 	}
 	use(c.m.key)
 	use(c.m.version)
+	use(c.m.reach)
+	for _, g := range c.m.groups {
+		use(g)
+	}
 	for _, l := range c.m.lets {
 		use(l.expr)
 		use(l.when)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -33,6 +34,7 @@ type Profile struct {
 	RaceList       string            // "nibrs" (A = Asian) or "ncic" (A = Asian or Pacific Islander)
 	ConsentHours   int               // how long a consent without expiry lasts
 	ConsentParties []string          // who a consent without named recipient is for; empty: nobody
+	Organizations  map[string]string // name as written in exports, case folded → id of the organization in the gateway's configuration
 	TestNames      []string          // family names that mark test records, besides the usual ones
 	Systems        map[string]string // HL7 v2 assigning authority → identifier system
 	SenderBase     string            // URI under which this sender's own identifier systems stand
@@ -40,7 +42,7 @@ type Profile struct {
 	zone *time.Location
 }
 
-var profileKeys = []string{"profile", "mapping", "adapter", "charset", "delimiter", "aliases", "timezone", "dates", "agencies", "default-ori", "licence-state", "race-list", "consent", "test-names", "systems", "sender-base"}
+var profileKeys = []string{"profile", "mapping", "adapter", "charset", "delimiter", "aliases", "timezone", "dates", "agencies", "default-ori", "licence-state", "race-list", "consent", "test-names", "systems", "sender-base", "organizations"}
 
 // ParseProfile reads a profile file; name is for error messages, which say
 // file:line:column.
@@ -79,6 +81,7 @@ func (p *Profile) read(root *node) {
 	p.Aliases = root.texts("aliases")
 	p.Agencies = root.texts("agencies")
 	p.Systems = root.texts("systems")
+	p.readOrganizations(root)
 	p.DefaultORI = root.string("default-ori", false)
 	p.LicenceState = strings.ToUpper(root.string("licence-state", false))
 	p.SenderBase = root.string("sender-base", false)
@@ -121,8 +124,63 @@ func (p *Profile) readConsent(c *node) {
 		p.ConsentHours = n
 	}
 	for _, r := range c.list("default-recipients") {
-		p.ConsentParties = append(p.ConsentParties, r.text)
+		p.readRecipient(r)
 	}
+}
+
+// readRecipient reads one default recipient: a name, or {name: …, organization:
+// …} where the gateway's configuration knows it.
+func (p *Profile) readRecipient(r *node) {
+	if r.kind != yamlMap {
+		p.ConsentParties = append(p.ConsentParties, r.text)
+		return
+	}
+	if !r.strict("a recipient", "name", "organization") {
+		return
+	}
+	name := r.string("name", true)
+	p.ConsentParties = append(p.ConsentParties, name)
+	if r.get("organization") != nil {
+		p.addOrganization(r.get("organization"), name, r.string("organization", true))
+	}
+}
+
+func (p *Profile) readOrganizations(root *node) {
+	m := root.get("organizations")
+	for name, id := range root.texts("organizations") {
+		p.addOrganization(m.get(name), name, id)
+	}
+}
+
+var organizationID = regexp.MustCompile(`^[A-Za-z0-9.-]{1,64}$`)
+
+func (p *Profile) addOrganization(at *node, name, id string) {
+	if !organizationID.MatchString(id) {
+		at.errorf("an organization is named by its id in the gateway's configuration: letters, digits, . and -")
+		return
+	}
+	if p.Organizations == nil {
+		p.Organizations = map[string]string{}
+	}
+	if old := p.Organizations[fold(name)]; old != "" && old != id {
+		at.errorf("%q is the organization %q already", name, old)
+		return
+	}
+	p.Organizations[fold(name)] = id
+}
+
+// organization is the configured id of an organization as exports write its
+// name, "" if the profile has none.
+func (p *Profile) organization(name string) string {
+	if id := p.Organizations[fold(name)]; id != "" {
+		return id
+	}
+	for known, id := range p.Organizations { // a profile made in code
+		if fold(known) == fold(name) {
+			return id
+		}
+	}
+	return ""
 }
 
 // texts reads a map of texts.

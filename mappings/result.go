@@ -20,9 +20,11 @@ const (
 	Upsert
 	// Seal: as Upsert; the resources carry meta.security R or V, and whatever
 	// is stored under Result.Key from before must be given the same labels.
+	// Resources may be empty: a sealed or void record whose content cannot be
+	// read, or one that is meant by Result.Scope. What is stored is then given V.
 	Seal
 	// Expunge: delete what is stored under Result.Key, with history, links and
-	// tokens; Resources is empty.
+	// tokens; Resources is empty. See Result.Scope.
 	Expunge
 	// Test: a training or test record: nothing is stored; it is counted.
 	Test
@@ -70,6 +72,15 @@ type Result struct {
 	// Owned set belong to this Key alone: those stored from an earlier version
 	// and not in this one are gone at the source.
 	Key string
+	// Groups are wider keys under which the record can be found again when its
+	// own key has been blanked at the source, the widest first: the incident
+	// ("rms|ZZ0010100|25-100000"), then the unidentified of the incident. Ingest
+	// keeps which records are in a group. Empty: the mapping has none.
+	Groups []string
+	// Scope is not empty on an Expunge or a Seal that does not name its record
+	// by Key: the action is meant for all records whose Groups hold Scope. Key
+	// then names no record, and Resources is empty.
+	Scope string
 	// Version orders results of one Key, compared as text: the source's
 	// modification time in UTC, "" if it has none (then arrival order counts).
 	Version string

@@ -111,6 +111,7 @@ type outcome struct {
 	field         string
 	at            string
 	issueSeverity Severity
+	bare          bool // acts by the key alone: no resources are made
 }
 
 // A check raises an issue.

@@ -271,6 +271,16 @@ func (d date) sentinel() bool {
 	return false
 }
 
+// epoch knows the days on which calendars of systems begin and end: nothing
+// that is recorded electronically happened then.
+func (d date) epoch() bool {
+	switch d.String() {
+	case "1970-01-01", "1969-12-31", "1980-01-01", "1753-01-01", "0001-01-01":
+		return true
+	}
+	return d.year > 0 && d.year < 1950 || d.year >= 2100
+}
+
 // placeholder knows the spellings whose digits are no date at all.
 func placeholder(s string) bool {
 	only := strings.Map(func(r rune) rune {

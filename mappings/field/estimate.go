@@ -12,6 +12,7 @@ import (
 type Estimate struct {
 	Low, High int // equal for one number; both 0 for words only
 	Text      string
+	Minor     bool // may be somebody under 18
 	Findings  []Finding
 }
 
@@ -20,7 +21,15 @@ var (
 	ageOne   = regexp.MustCompile(`^(?:APPROX\.?|ABOUT|AGE|~|CA\.?|EST\.?|C\.)?\s*(\d{1,3})\s*(?:'?S|ISH|\+|\?|YRS?|YEARS?|YO|Y/O)*$`)
 )
 
-// ReadEstimate reads "30-35", "~25", "40ish", "30s", "ADULT".
+var (
+	minorWords = regexp.MustCompile(`(?i)\b(?:juv\w*|minors?|teen\w*|preteen\w*|tween|(?:thir|four|fif|six|seven|eigh|nine)teen\w*|child\w*|kids?|infants?|newborn|bab(?:y|ies)|toddlers?|boys?|girls?|adolescents?|youths?|underage|pediatric|school[\s-]?age)\b`)
+	minorUnder = regexp.MustCompile(`(?i)(?:<=?|under|below|less\s+than|u/?)\s*(?:1[0-8]|[1-9])\b`)
+	minorUnits = regexp.MustCompile(`(?i)\b\d{1,3}\s*-?\s*(?:mos?|months?|wks?|weeks?|days?)\b`)
+	anyAge     = regexp.MustCompile(`\b\d{1,2}\b`)
+)
+
+// ReadEstimate reads "30-35", "~25", "40ish", "30s", "ADULT". Whoever may be
+// under 18 by it ("15-20", "teens") is taken for a minor.
 func ReadEstimate(s string) Estimate {
 	t := Clean(s)
 	e := Estimate{Findings: t.Findings}
@@ -39,15 +48,31 @@ func ReadEstimate(s string) Estimate {
 		}
 	} else {
 		e.Text = t.Value
+		e.Minor = saysMinor(t.Value)
 		return e
 	}
 	if e.Low == 0 || e.High > 120 || e.High < e.Low {
+		e.Minor = e.Low > 0 && e.Low < 18 || e.High > 0 && e.High < 18
 		e.Low, e.High = 0, 0
 		e.Findings = append(e.Findings, Finding{"age-placeholder", "the age estimate is a placeholder or impossible", Note})
 		return e
 	}
 	e.Text = t.Value
+	e.Minor = e.Low < 18
 	return e
+}
+
+// saysMinor reads an age in words: by a word, or by any number under 18.
+func saysMinor(s string) bool {
+	if minorWords.MatchString(s) || minorUnder.MatchString(s) || minorUnits.MatchString(s) {
+		return true
+	}
+	for _, n := range anyAge.FindAllString(s, -1) {
+		if age, _ := strconv.Atoi(n); age > 0 && age < 18 {
+			return true
+		}
+	}
+	return false
 }
 
 // An Expiry says until when something is agreed.

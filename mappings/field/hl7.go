@@ -65,6 +65,7 @@ func (m *Moment) settle(d date, c clock, timed bool, loc *time.Location) {
 		m.Value = m.Time.Format(fhirTime)
 	case loc == nil:
 		m.Value, m.Time = d.String(), day
+		m.wall = time.Date(d.year, time.Month(d.month), d.day, c.hour, c.minute, c.second, 0, time.UTC).Format("2006-01-02T15:04:05")
 		m.note(Warning, "time-zone-missing", "the timestamp has no offset and the source no default zone: only the date was used")
 	default:
 		m.Exact = true

@@ -197,8 +197,9 @@ func aliasUse(note string) string {
 
 var (
 	unknownWords = map[string]bool{"DOE": true, "UNKNOWN": true, "UNK": true, "UNIDENTIFIED": true, "UNNAMED": true, "UNSUB": true, "ANONYMOUS": true, "REFUSED": true, "NFN": true, "NLN": true, "NMN": true, "NONE": true, "UNIDENT": true, "UNKN": true, "SUBJECT": true, "TBD": true, "X": true, "XX": true, "XXX": true}
-	unknownGiven = map[string]bool{"JOHN": true, "JANE": true, "JON": true, "BABY": true, "INFANT": true, "BOY": true, "GIRL": true, "MALE": true, "FEMALE": true, "BABYBOY": true, "BABYGIRL": true, "JUVENILE": true, "ADULT": true}
-	company      = regexp.MustCompile(`(?i)(#\s*\d+\s*$|\b(?:LLC|L\.L\.C|INC|INCORPORATED|CORP|CORPORATION|LTD|LLP|PLLC|CO-OP|COMPANY|STORES?|MARKET|MARKETPLACE|PHARMACY|HOSPITAL|CLINIC|CENTER|CENTRE|HOTEL|MOTEL|RESTAURANT|CAFE|DINER|LIBRARY|SCHOOL|UNIVERSITY|COLLEGE|CHURCH|BANK|CREDIT UNION|DEPT|DEPARTMENT|SHELTER|APARTMENTS?|TRANSIT|POLICE|SHERIFF|ENTERPRISES|SERVICES|ASSOCIATES|FOUNDATION|ASSOCIATION|WALMART|WAL-MART|WALGREENS|TARGET CORP|COSTCO|KROGER|SAFEWAY|7-ELEVEN|MCDONALDS?|STARBUCKS|AGENCY|AUTHORITY|SUPERMARKET|GROCERY|LIQUORS?|GAS STATION|FITNESS|AUTO PARTS)\b|^(?:CITY|COUNTY|STATE|TOWN|VILLAGE|BOROUGH) OF\b|\b(?:CITY|COUNTY) (?:HALL|COURT|JAIL)\b|^SOCIETY\b|^(?:STATE|SOCIETY) ?/|^VS?\.? STATE)`)
+	unknownGiven = map[string]bool{"JOHN": true, "JANE": true, "JON": true, "BABY": true, "INFANT": true, "BOY": true, "GIRL": true, "MALE": true, "FEMALE": true, "BABYBOY": true, "BABYGIRL": true, "JUVENILE": true, "ADULT": true, "MAN": true, "WOMAN": true, "PERSON": true, "PARTY": true, "INDIVIDUAL": true, "VICTIM": true, "SUSPECT": true, "WHITE": true, "BLACK": true, "HISPANIC": true, "ASIAN": true, "ONE": true, "TWO": true, "THREE": true, "FOUR": true, "A": true, "B": true, "C": true}
+	company      = regexp.MustCompile(`(?i)(#\s*\d+\s*$|\b(?:LLC|L\.L\.C|INC|INCORPORATED|CORP|CORPORATION|LTD|LLP|PLLC|CO-OP|COMPANY|STORES?|MARKET|MARKETPLACE|PHARMACY|HOSPITAL|CLINIC|CENTER|CENTRE|HOTEL|MOTEL|RESTAURANT|CAFE|DINER|LIBRARY|SCHOOL|UNIVERSITY|COLLEGE|CHURCH|BANK|CREDIT UNION|DEPT|DEPARTMENT|SHELTER|APARTMENTS?|TRANSIT|POLICE|SHERIFF|ENTERPRISES|SERVICES|ASSOCIATES|FOUNDATION|ASSOCIATION|WALMART|WAL-MART|WALGREENS|TARGET CORP|COSTCO|KROGER|SAFEWAY|7-ELEVEN|MCDONALDS?|STARBUCKS|AGENCY|AUTHORITY|SUPERMARKET|GROCERY|LIQUORS?|GAS STATION|FITNESS|AUTO PARTS|INDUSTRIES|SOLUTIONS|HOLDINGS|PARTNERS|LOGISTICS|TRUCKING|CONSTRUCTION|PLUMBING|MOTORS|HOME DEPOT|GOODWILL|SALVATION ARMY|DOLLAR (?:TREE|GENERAL)|CIRCLE K|SHELL (?:STATION|GAS)|DDS|DMD|DVM|P\.?C|FIRE|EMS|PD|S\.?O|UNITED WAY|YMCA|YWCA|MUSEUM|THEATER|THEATRE|AIRPORT|MALL|INN|SUITES|DEALERSHIP|REALTY|PROPERTIES|MANAGEMENT|INSURANCE|BREWERY|TAVERN|BAR AND GRILL)\b|^(?:CITY|COUNTY|STATE|TOWN|VILLAGE|BOROUGH) OF\b|\b(?:CITY|COUNTY) (?:HALL|COURT|JAIL)\b|^SOCIETY\b|^(?:STATE|SOCIETY) ?/|^VS?\.? STATE)`)
+	testWord     = regexp.MustCompile(`(?i)^(?:Z*TEST\w*|TRAINING|DUMMY|SAMPLE|DEMO|FAKE|DONOTUSE|PATIENT|SUBJECT|RECORD|USER|PERSON|CLIENT|CASE|ACCOUNT|NAME|ENTRY|DATA|ONLY|ONE|TWO|THREE|FOUR|FIVE|SIX|SEVEN|EIGHT|NINE|TEN|[A-Z]?\d*|DO|NOT|USE)$`)
 	fictitious   = regexp.MustCompile(`(?i)^(?:Z{2,}\s*TEST\w*|TEST(?:Y|ER|ING|PERSON|PATIENT|RECORD|SUBJECT)?|TRAINING|DUMMY|SAMPLE|DEMO|DONOTUSE|DO NOT USE|FAKE)\d*$`)
 	notLetters   = regexp.MustCompile(`[^\p{L}\s'’-]`)
 )
@@ -206,7 +207,7 @@ var (
 // kindOf says what the names stand for.
 func kindOf(last, first, middle string) string {
 	whole := strings.TrimSpace(last + " " + first)
-	if fictitious.MatchString(last) && (Blank(first) || fictitious.MatchString(first)) || strings.HasPrefix(strings.ToUpper(last), "ZZTEST") {
+	if testNames(last, first) {
 		return Fictitious
 	}
 	if Blank(last) && Blank(first) {
@@ -219,6 +220,22 @@ func kindOf(last, first, middle string) string {
 		return Unidentified
 	}
 	return KnownPerson
+}
+
+// testNames says that both names are words of test records and one of them means
+// nothing else: TEST/PATIENT, TESTPATIENT/ONE, RECORD/TRAINING.
+func testNames(last, first string) bool {
+	if strings.HasPrefix(strings.ToUpper(last), "ZZTEST") {
+		return true
+	}
+	all := func(s string) bool {
+		words := strings.FieldsFunc(s, func(r rune) bool { return r == ' ' || r == ',' || r == '-' || r == '_' || r == '.' || r == '*' })
+		return !slices.ContainsFunc(words, func(w string) bool { return !testWord.MatchString(w) })
+	}
+	certain := func(s string) bool {
+		return slices.ContainsFunc(strings.FieldsFunc(s, func(r rune) bool { return r == ' ' || r == ',' || r == '*' }), fictitious.MatchString)
+	}
+	return all(last) && all(first) && (certain(last) || fictitious.MatchString(last) || certain(first))
 }
 
 // companyWordIsName keeps people called Bank, Church, Target, Store or Center: a
@@ -251,9 +268,11 @@ func unidentified(last, first, middle string) bool {
 		return true
 	case all(lw, unknownWords) && (len(fw) == 0 || all(fw, placeholders...)): // DOE / UNKNOWN, JOHN DOE
 		return true
-	case all(lw, unknownWords) && l != "DOE" && l != "X": // UNKNOWN, "Mike": a first name only
+	case all(lw, unknownWords) && l != "X": // UNKNOWN, "Mike": a first name only; DOE is no name at all
 		return true
-	case all(lw, placeholders...) && len(lw) > 1 && slices.Contains(lw, "DOE"): // "JOHN DOE" in one column
+	case all(lw, placeholders...) && len(lw) > 1 && slices.ContainsFunc(lw, func(w string) bool { return unknownWords[w] }): // "JOHN DOE", "UNKNOWN MALE" in one column
+		return true
+	case l == "DOE" || len(lw) > 1 && lw[0] == "DOE" && len(fw) == 0:
 		return true
 	case len(fw) > 0 && all(fw, unknownWords): // JOHNSON, UNKNOWN
 		return true

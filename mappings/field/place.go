@@ -20,7 +20,7 @@ func (a *Address) note(level Level, code, message string) {
 }
 
 var (
-	homeless = regexp.MustCompile(`(?i)^\W*(?:transient|homeless|unsheltered|no\s+(?:fixed|permanent)\s+(?:address|abode)|nfa|undomiciled|streets?|at\s+large|unhoused|general\s+delivery)\b`)
+	homeless = regexp.MustCompile(`(?i)^\W*(?:transient|homeless|unsheltered|no\s+(?:fixed|permanent|known)\s+(?:address|abode|residence)|nfa|undomiciled|streets?|at\s+large|unhoused)\s*(?:$|[-–,;:/(.].*$|(?:in|near|at|around|on|by|from|of|person|male|female|man|woman|camp\w*|encampment|shelter|area|staying|living|sleeping|downtown|unknown|person|individual)\b.*$)`)
 	block    = regexp.MustCompile(`(?i)\b\d+\s*(?:-?\s*)(?:blk|block|hundred\s+block)\b|\b(?:blk|block)\s+(?:of|\d)`)
 	postal   = regexp.MustCompile(`^\d{5}(?:-?\d{4})?$`)
 	stamp    = regexp.MustCompile(`^\d{1,2}/\d{1,2}/\d{4}(?:\s|$)|^\d{4}-\d{2}-\d{2}`)

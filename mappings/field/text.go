@@ -140,7 +140,7 @@ var (
 	// probation, parole, felon, sex offender). CJIS Security Policy 4.2;
 	// police.md 2.1. A word too many costs a text, a word too few a leak.
 	criminal = regexp.MustCompile(`(?i)(?:` + strings.Join([]string{
-		`\bS[\s.]{0,2}I[\s.]{0,2}D\b[^;\n]{0,25}?\d{4}`, `\bSID\d{4}`, `\d{4}[A-Z]?\W{0,3}\bS\.?I\.?D\b`, `\b[A-Z]{2}[\s-]?SID\b`,
+		`\bS[\s.]{0,2}I[\s.]{0,2}D\b[^;\n]{0,25}?\d{4}`, `\bSID[A-Z]{0,3}-?\d{4}`, `\d{4}[A-Z]?\W{0,3}\bS\.?I\.?D\b`, `\b[A-Z]{2}[\s-]?SID\b`,
 		`\bstate\s+(?:id\b|ident\w*)`, `\bCII\b\W{0,3}(?:` + numbered + `)?[A-Z]?\d{4}`,
 		`\bF[\s.]{0,2}B[\s.]{0,2}I\b[\s.]*(?:` + numbered + `)?[A-Z0-9-]*\d`, `\bFBI\d`, `\bF\.?B\.?I\.?\s*(?:no\b|num|nbr|#)`, `\d[A-Z0-9]{4,}\W{0,3}\bF\.?B\.?I\b`,
 		`\b(?:UCN|PCN|ATN|OTN|TCN|OBTS|OCA|NIC|DOC|LID|inmate|booking|bkg|arrest)\s*(?:` + numbered + `)?\W{0,3}[A-Z]{0,3}-?\d{3}`,

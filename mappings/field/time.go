@@ -16,6 +16,7 @@ type Moment struct {
 	Exact    bool // Time is an instant: the value has a time and an offset
 	Blank    bool
 	Findings []Finding
+	wall     string    // the clock as written, of a time whose offset is not known
 	late     time.Time // the later reading of a time that occurs twice
 }
 
@@ -43,6 +44,20 @@ func ReadMoment(s string, dayFirst bool, loc *time.Location) Moment {
 	}
 	datePart, timePart := splitTime(s)
 	d, ok := readDate(datePart, dayFirst)
+	if ok && d.short {
+		if d.year += 2000; d.year > 2069 {
+			d.year -= 100
+		}
+		m.note(Note, "time-two-digit-year", "the year had two digits")
+	}
+	if ok && d.valid() && d.epoch() {
+		m.Blank = true
+		m.note(Warning, "time-placeholder", "the date is one that systems put in for none")
+		return m
+	}
+	if d.swapped {
+		m.note(Warning, "time-day-month-swapped", "day and month stood in the other order")
+	}
 	if !ok || d.year == 0 || d.month == 0 || d.day == 0 || !d.valid() || d.year < 1900 || d.year > 2200 {
 		m.note(Warning, "time-unreadable", "the date or time could not be read")
 		return m
@@ -119,13 +134,21 @@ func (m Moment) beforeStart() Moment {
 	return out
 }
 
-// Version is the moment as text that sorts by time: UTC, whole seconds.
+// Version is the moment as text that sorts by time: UTC, whole seconds; the clock
+// as written where its offset is not known, without the Z.
 func (m Moment) Version() string {
 	if !m.OK() {
 		return ""
 	}
+	if m.wall != "" {
+		return m.wall
+	}
 	return m.Time.UTC().Format("2006-01-02T15:04:05Z")
 }
+
+// Timed says that a time of day is known, be it without its offset: two of one
+// source can be put in order.
+func (m Moment) Timed() bool { return m.Exact || m.wall != "" }
 
 // splitTime cuts date from time of day.
 func splitTime(s string) (datePart, timePart string) {
