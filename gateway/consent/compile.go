@@ -40,13 +40,14 @@ type bound struct {
 	person  bool // it is about the person of the question
 	context []truth
 	forms   []form
-	named   []bool // a deny's recipients include the requester by name
 }
 
-// A form says for which gated data a permit of a rule counts.
+// A form says for which gated data a permit of a rule counts, and whether a
+// deny is one of the requester by name.
 type form struct {
 	part2   bool // 42 CFR 2.31, but for the discloser
 	psyNote bool // 45 CFR 164.508(a)(2), but for the discloser
+	named   bool // the requester is among the recipients that the deny states
 }
 
 // Compile takes those Consents that are in force for the question and answers
@@ -101,7 +102,6 @@ func bind(c *Consent, q *Question, a *asker) (b bound, ok bool) {
 	}
 	b.context = make([]truth, len(c.rules))
 	b.forms = make([]form, len(c.rules))
-	b.named = make([]bool, len(c.rules))
 	purpose := codingOf(q.Purpose)
 	anything := false
 	for i := range c.rules {
@@ -116,7 +116,7 @@ func bind(c *Consent, q *Question, a *asker) (b bound, ok bool) {
 			continue
 		}
 		anything = true
-		b.named[i] = p.stance == denies && p.actors.names(a)
+		b.forms[i].named = p.stance == denies && p.actors.names(a)
 		if p.stance == permits && t == yes && b.grants {
 			b.forms[i] = c.form(p, purpose, a, through)
 		}

@@ -122,8 +122,8 @@ func (s *Set) DeniesByName(d *Datum) bool {
 			continue
 		}
 		e := evaluation{set: s, b: &s.bound[i], d: d}
-		for k, named := range s.bound[i].named {
-			if named && e.matches(k) != no {
+		for k := range e.b.forms {
+			if e.b.forms[k].named && e.matches(k) != no {
 				return true
 			}
 		}
