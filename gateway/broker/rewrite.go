@@ -27,8 +27,10 @@ import (
 //	                                cannot be followed; identifier and display
 //	                                stand beside it as they came
 //
-// The same holds for Attachment.url and for links in the narrative. Canonical
-// URLs, identifier systems and the urls of extensions name things and stay.
+// The same holds for Attachment.url and for links in the narrative. Whatever else
+// is on a base of the system (see own) becomes a name that tells neither address
+// nor id; of meta.profile it is dropped. Other canonical URLs, identifier systems
+// and urls of extensions name things and stay.
 //
 // It is for one goroutine.
 type rewriter struct {
@@ -36,7 +38,13 @@ type rewriter struct {
 	bases  []string
 	source []byte // meta.source as JSON
 	ids    *identity.Batch
-	nested bool // a resource stands within the one at hand
+	places []string // the bases as own looks for them
+	hash   func(typ, id string) (string, bool)
+	// systems says that systems of codes and identifiers stay as they are, since
+	// they are compared with what this gateway is set up with: in a Consent, who
+	// and what it speaks of. A deny that is not heard is worse than an address.
+	systems bool
+	nested  bool // a resource stands within the one at hand
 }
 
 func (b *Broker) rewriter(s *system) *rewriter {
@@ -44,6 +52,8 @@ func (b *Broker) rewriter(s *system) *rewriter {
 	if len(w.bases) > 0 {
 		w.source = resource.Quote(b.o.IDs.Source(w.system))
 		w.ids = b.o.IDs.Batch(w.system)
+		w.places = places(w.bases)
+		w.hash = func(typ, id string) (string, bool) { return b.o.IDs.Opaque(w.system, typ, id) }
 	}
 	return w
 }
@@ -103,7 +113,7 @@ func (w *rewriter) rewrite(r *resource.Resource) ([]byte, error) {
 	default: // absent, or nothing that could be a Meta
 		edit.Set(root, "meta", append(append([]byte(`{"source":`), w.source...), '}'))
 	}
-	w.nested = false
+	w.nested, w.systems = false, r.Type() == "Consent"
 	for m := range root.Members() {
 		w.walk(edit, r.Raw(), root, m, place{root: true})
 	}
@@ -138,6 +148,11 @@ func (w *rewriter) walk(edit *resource.Editor, raw []byte, parent, n resource.No
 		}
 		inside.root = inside.contained
 		for el := range n.Elements() {
+			if el.Kind() == resource.String && string(name) == "profile" && w.isOwn(el) {
+				edit.Remove(el)
+				edit.Remove(parent.Get("_profile")) // its places would be others'
+				continue
+			}
 			if el.Kind() != resource.Object {
 				w.walk(edit, raw, n, el, inside)
 				continue
@@ -163,19 +178,34 @@ func (w *rewriter) text(edit *resource.Editor, raw []byte, parent, n resource.No
 	case "url":
 		if !at.root && !at.extension {
 			w.put(edit, parent, n, "url")
+			return
+		}
+		w.rename(edit, n, true)
+	case "system":
+		if !w.systems {
+			w.rename(edit, n, true)
 		}
 	case "fullUrl":
 		w.put(edit, parent, n, "fullUrl")
 	case "valueUrl", "valueUri":
 		if _, own := w.cut(n.Text()); own {
 			w.put(edit, parent, n, string(name))
+			return
 		}
+		w.rename(edit, n, true)
 	case "div":
-		if s := n.Text(); strings.Contains(s, "href") || strings.Contains(s, "src") {
-			if t := w.narrative(s); t != s {
-				edit.Replace(n, resource.Quote(t))
-			}
+		s := n.Text()
+		t := s
+		if strings.Contains(s, "href") || strings.Contains(s, "src") {
+			t = w.narrative(s)
 		}
+		if t, _ = w.own(t, false); t != s {
+			edit.Replace(n, resource.Quote(t))
+		}
+	case "valueString":
+		w.rename(edit, n, false)
+	default:
+		w.rename(edit, n, true)
 	}
 }
 

@@ -3,6 +3,8 @@ package broker
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"os"
 	"path/filepath"
@@ -30,9 +32,11 @@ func testIDs(t testing.TB, slugs map[string]string) *identity.IDMap {
 
 func testRewriter(t testing.TB) (*rewriter, *identity.IDMap) {
 	ids := testIDs(t, map[string]string{"alpha": "qx"})
+	bases := []string{testBase, "http://inner.example:8080/r4"}
 	return &rewriter{
-		system: "alpha", bases: []string{testBase, "http://inner.example:8080/r4"},
+		system: "alpha", bases: bases, places: places(bases),
 		source: resource.Quote(ids.Source("alpha")), ids: ids.Batch("alpha"),
+		hash: func(typ, id string) (string, bool) { return ids.Opaque("alpha", typ, id) },
 	}, ids
 }
 
@@ -45,6 +49,13 @@ func opaque(t testing.TB, ids *identity.IDMap, typ, id string) string {
 	return o
 }
 
+// named is what stands for a URL of the system that names something.
+func named(t testing.TB, ids *identity.IDMap, url string) string {
+	t.Helper()
+	sum := sha256.Sum256([]byte(url))
+	return "urn:handoff:name:" + opaque(t, ids, "Basic", hex.EncodeToString(sum[:]))
+}
+
 func TestRewriteChangesWhatLeadsToTheSystemAndNothingElse(t *testing.T) {
 	w, ids := testRewriter(t)
 	pat, obs, bin := opaque(t, ids, "Patient", "p1"), opaque(t, ids, "Observation", "o1"), opaque(t, ids, "Binary", "b1")
@@ -52,9 +63,9 @@ func TestRewriteChangesWhatLeadsToTheSystemAndNothingElse(t *testing.T) {
 	tests := []struct{ name, in, want string }{
 		{"id and a missing meta", `{"resourceType":"Observation","id":"o1"}`, `{"resourceType":"Observation","id":"` + obs + `",` + meta + `}`},
 		{
-			"meta.source replaced, versionId and profile kept",
-			`{"resourceType":"Observation","id":"o1","meta":{"versionId":"7","source":"https://ehr.example#x","_source":{"id":"s"},"profile":["https://ehr.example/fhir/r4/StructureDefinition/a"]}}`,
-			`{"resourceType":"Observation","id":"` + obs + `","meta":{"versionId":"7","source":"urn:handoff:system:qx","profile":["https://ehr.example/fhir/r4/StructureDefinition/a"]}}`,
+			"meta.source replaced, versionId kept, the system's own profile dropped",
+			`{"resourceType":"Observation","id":"o1","meta":{"versionId":"7","source":"https://ehr.example#x","_source":{"id":"s"},"profile":["https://ehr.example/fhir/r4/StructureDefinition/a","http://hl7.org/fhir/us/core/x","HTTPS://EHR.example:443/fhir/r4/b|1"],"_profile":[null,{"id":"x"}]}}`,
+			`{"resourceType":"Observation","id":"` + obs + `","meta":{"versionId":"7","source":"urn:handoff:system:qx","profile":["http://hl7.org/fhir/us/core/x"]}}`,
 		},
 		{"relative reference", `R"subject":{"reference":"Patient/p1","display":"Ann"}`, `R"subject":{"reference":"Patient/` + pat + `","display":"Ann"}`},
 		{"versioned reference", `R"subject":{"reference":"Patient/p1/_history/3"}`, `R"subject":{"reference":"Patient/` + pat + `/_history/3"}`},
@@ -71,9 +82,9 @@ func TestRewriteChangesWhatLeadsToTheSystemAndNothingElse(t *testing.T) {
 		{"absolute path", `R"x":1,"subject":{"reference":"/fhir/r4/Patient/p1"}`, `R"x":1`},
 		{"reference with an extension", `R"x":1,"subject":{"reference":"urn:x","_reference":{"extension":[{"url":"u"}]}}`, `R"x":1`},
 		{
-			"extension: valueReference changes, url stays",
+			"extension: valueReference changes, a url of the system names it in another way",
 			`R"extension":[{"url":"` + testBase + `/StructureDefinition/e","valueReference":{"reference":"Patient/p1"}},{"url":"https://x/y","valueUri":"` + testBase + `/Patient/p1"}]`,
-			`R"extension":[{"url":"` + testBase + `/StructureDefinition/e","valueReference":{"reference":"Patient/` + pat + `"}},{"url":"https://x/y","valueUri":"Patient/` + pat + `"}]`,
+			`R"extension":[{"url":"` + named(t, ids, testBase+"/StructureDefinition/e") + `","valueReference":{"reference":"Patient/` + pat + `"}},{"url":"https://x/y","valueUri":"Patient/` + pat + `"}]`,
 		},
 		{
 			"extension of a primitive",
@@ -85,7 +96,14 @@ func TestRewriteChangesWhatLeadsToTheSystemAndNothingElse(t *testing.T) {
 			`R"content":[{"attachment":{"url":"` + testBase + `/Binary/b1","title":"a"}},{"attachment":{"url":"Binary/b1","title":"b"}},{"attachment":{"url":"https://cdn.example/x?sig=1","title":"c"}},{"attachment":{"url":"` + testBase + `/files/1","title":"d"}}]`,
 			`R"content":[{"attachment":{"url":"Binary/` + bin + `","title":"a"}},{"attachment":{"url":"Binary/` + bin + `","title":"b"}},{"attachment":{"title":"c"}},{"attachment":{"title":"d"}}]`,
 		},
-		{"canonical url of the resource", `R"url":"` + testBase + `/Questionnaire/1"`, `R"url":"` + testBase + `/Questionnaire/1"`},
+		{"canonical url of the resource", `R"url":"` + testBase + `/Questionnaire/1|2"`, `R"url":"` + named(t, ids, testBase+"/Questionnaire/1") + `|2"`},
+		{"canonical url of somebody else", `R"url":"https://x.example/Questionnaire/1","instantiatesCanonical":["https://x.example/q"]`, `R"url":"https://x.example/Questionnaire/1","instantiatesCanonical":["https://x.example/q"]`},
+		{"canonicals and uris", `R"instantiatesCanonical":["` + testBase + `/Plan/1","https://x.example/q"],"extension":[{"url":"u","valueCanonical":"` + testBase + `/Questionnaire/7"}]`, `R"instantiatesCanonical":["` + named(t, ids, testBase+"/Plan/1") + `","https://x.example/q"],"extension":[{"url":"u","valueCanonical":"` + named(t, ids, testBase+"/Questionnaire/7") + `"}]`},
+		{"valueString that is a URL", `R"valueString":"` + testBase + `/Patient/p1"`, `R"valueString":"Patient/` + pat + `"`},
+		{"valueString with URLs", `R"valueString":"See HTTPS:\/\/EHR.example/fhir/r4/Patient/p1/_history/2?x=y, and (` + testBase + `/files/9). Or ` + testBase + `."`, `R"valueString":"See Patient/` + pat + `/_history/2, and (` + named(t, ids, testBase+"/files/9") + `). Or ` + named(t, ids, testBase) + `."`},
+		{"note with a URL", `R"note":[{"text":"at ` + testBase + `/Patient/p1"}]`, `R"note":[{"text":"at Patient/` + pat + `"}]`},
+		{"a base that begins another", `R"valueString":"` + testBase + `x/Patient/p1 ` + testBase + `-old/1"`, `R"valueString":"` + testBase + `x/Patient/p1 ` + testBase + `-old/1"`},
+		{"narrative text", `R"text":{"div":"<div>` + testBase + `/Patient/p1</div>"}`, `R"text":{"div":"<div>Patient/` + pat + `</div>"}`},
 		{
 			"contained resource",
 			`R"contained":[{"resourceType":"Observation","id":"c","meta":{"source":"secret"},"url":"https://c/1","subject":{"reference":"Patient/p1"}}]`,
@@ -97,7 +115,12 @@ func TestRewriteChangesWhatLeadsToTheSystemAndNothingElse(t *testing.T) {
 			`R"text":{"div":"<div><a href=\"Patient/` + pat + `\">a</a><img src='Binary/` + bin + `'/><a href = \"https://leaflet.example/x\">l</a><a href=\"#\">r</a></div>"}`,
 		},
 		{"a reference in text is text", `R"note":"see Patient/p1 \"reference\":\"Patient/p1\""`, `R"note":"see Patient/p1 \"reference\":\"Patient/p1\""`},
-		{"identifier and coding systems", `R"identifier":[{"system":"` + testBase + `/id","value":"Patient/p1"}],"code":{"coding":[{"system":"` + testBase + `/cs"}]}`, `R"identifier":[{"system":"` + testBase + `/id","value":"Patient/p1"}],"code":{"coding":[{"system":"` + testBase + `/cs"}]}`},
+		{"identifier and coding systems", `R"identifier":[{"system":"` + testBase + `/id","value":"Patient/p1"}],"code":{"coding":[{"system":"` + testBase + `/cs"}]}`, `R"identifier":[{"system":"` + named(t, ids, testBase+"/id") + `","value":"Patient/p1"}],"code":{"coding":[{"system":"` + named(t, ids, testBase+"/cs") + `"}]}`},
+		{
+			"systems in a Consent stay: they are compared",
+			`{"resourceType":"Consent","id":"o1","provision":{"actor":[{"reference":{"identifier":{"system":"` + testBase + `/org","value":"1"}}}]}}`,
+			`{"resourceType":"Consent","id":"` + opaque(t, ids, "Consent", "o1") + `","provision":{"actor":[{"reference":{"identifier":{"system":"` + testBase + `/org","value":"1"}}}]},` + meta + `}`,
+		},
 		{"numbers and odd fields", `R"valueQuantity":{"value":1.00,"x-odd":null},"_birthDate":{"id":"a"}`, `R"valueQuantity":{"value":1.00,"x-odd":null},"_birthDate":{"id":"a"}`},
 	}
 	for _, tt := range tests {
@@ -149,6 +172,10 @@ func strip(t testing.TB, raw []byte) string {
 	edit.Remove(r.Root().Get("id"))
 	edit.RemoveMember(r.Root().Get("meta"), "source")
 	r.Root().Descend(func(n resource.Node) bool {
+		if n.Kind() == resource.String && (strings.Contains(strings.ToLower(n.Text()), testBase) || strings.Contains(n.Text(), "urn:handoff:name:")) {
+			edit.Remove(n)
+			return true
+		}
 		switch n.Name() {
 		case "reference", "url", "fullUrl", "div", "valueUri", "valueUrl":
 			if n.Kind() == resource.String {
@@ -186,6 +213,9 @@ func checkFaithful(t testing.TB, raw []byte) {
 		t.Fatal(err)
 	}
 	again.Root().Descend(func(n resource.Node) bool {
+		if n.Kind() == resource.String && n.Name() != "system" && strings.Contains(strings.ToLower(n.Text()), testBase+"/") {
+			t.Fatalf("%s shows the system's address: %q", n.Name(), n.Text())
+		}
 		if n.Kind() == resource.String && n.Name() == "reference" {
 			if s := n.Text(); !strings.HasPrefix(s, "#") && !strings.Contains(s, "/qx-") {
 				t.Fatalf("reference %q was left", s)
