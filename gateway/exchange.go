@@ -43,6 +43,7 @@ type exchange struct {
 	incomplete bool   // a system that would have been asked did not answer
 	written    *store.Record
 	created    bool
+	partial    map[string]bool // references to what is seen in part
 	seen       map[string]bool // references whose visibility was decided
 	lookups    int
 }
@@ -76,6 +77,7 @@ func (s *Server) begin(r *rest.Request) *exchange {
 		sessions: map[sessionKey]*policy.Session{},
 		people:   map[string]*standing{},
 		seen:     map[string]bool{},
+		partial:  map[string]bool{},
 	}
 }
 

@@ -50,6 +50,7 @@ func (s *Server) decide(ctx context.Context, x *exchange, cs []*candidate) error
 			c.decision = s.session(x, st, c.origin).Decide(&c.subject)
 		}
 		x.seen[c.reference()] = lets(c.decision.Effect)
+		x.partial[c.reference()] = c.decision.Effect == policy.Redact
 		x.note(c.subject.Patient)
 	}
 	if err := s.lookAhead(ctx, x, cs); err != nil {
@@ -164,6 +165,8 @@ type visibility struct {
 	st *standing
 }
 
+var _ enforce.Partial = visibility{}
+
 // Visible is false unless the target is known to be visible.
 func (v visibility) Visible(reference string) bool {
 	base, typ, id, ok := resource.SplitReference(reference)
@@ -187,6 +190,13 @@ func (v visibility) Visible(reference string) bool {
 		return true
 	}
 	return false // what was not looked up is not known to be visible
+}
+
+// Partial implements enforce.Partial: is what the reference points at seen only
+// in part? Its display could tell the rest.
+func (v visibility) Partial(reference string) bool {
+	_, typ, id, ok := resource.SplitReference(reference)
+	return ok && v.x.partial[typ+"/"+id]
 }
 
 // versioned names one version of a record.

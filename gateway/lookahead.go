@@ -11,6 +11,7 @@ import (
 	"github.com/handoff-health/handoff/fhir/resource"
 	"github.com/handoff-health/handoff/fhir/search"
 	"github.com/handoff-health/handoff/fhir/store"
+	"github.com/handoff-health/handoff/gateway/policy"
 	"github.com/handoff-health/handoff/gateway/upstream"
 )
 
@@ -53,7 +54,11 @@ func (s *Server) lookAhead(ctx context.Context, x *exchange, cs []*candidate) er
 		return err
 	}
 	for i, p := range pointers {
-		x.seen[p.typ+"/"+p.id] = found[i] != nil && s.seesTarget(x, p.st, found[i])
+		ref, effect := p.typ+"/"+p.id, policy.Deny
+		if found[i] != nil {
+			effect = s.target(x, p.st, found[i])
+		}
+		x.seen[ref], x.partial[ref] = lets(effect), effect == policy.Redact
 	}
 	return nil
 }
@@ -118,12 +123,12 @@ func openlyNamed(typ string) bool {
 	return false
 }
 
-// seesTarget decides on a target that is not part of the answer.
-func (s *Server) seesTarget(x *exchange, st *standing, c *candidate) bool {
+// target decides on a target that is not part of the answer.
+func (s *Server) target(x *exchange, st *standing, c *candidate) policy.Effect {
 	if c.record == nil && !aboutPerson(c, st.person) || c.subject.Patient != "" && !st.person.Is(c.subject.Patient) {
-		return false
+		return policy.Deny
 	}
-	return lets(s.session(x, st, c.origin).Decide(&c.subject).Effect)
+	return s.session(x, st, c.origin).Decide(&c.subject).Effect
 }
 
 // fetch reads a resource that somebody refers to; nil if it is not there, may

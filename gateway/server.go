@@ -89,7 +89,7 @@ func New(o Options) (*Server, error) {
 	s := &Server{
 		o:            o,
 		search:       search.Options{Base: o.Base, CursorParam: cursorParam},
-		gatherer:     &attribute.Gatherer{Directory: o.Directory, Store: o.Store, Identity: o.Identity},
+		gatherer:     &attribute.Gatherer{Directory: o.Directory, Store: o.Store, Identity: o.Identity, Base: o.Base},
 		interactions: interactions(),
 	}
 	if s.seal, err = newSeal(o.SiteKey); err != nil {

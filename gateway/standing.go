@@ -101,7 +101,7 @@ func (s *Server) session(x *exchange, st *standing, o resource.Origin) *policy.S
 func (s *Server) question(x *exchange, st *standing, o resource.Origin) *policy.Request {
 	p := x.principal
 	q := &policy.Request{
-		At: x.at, Action: "access", Requester: p.Requester, Scopes: effective(x),
+		At: x.at, Action: "access", DenyActions: []string{"use", "disclose"}, Requester: p.Requester, Scopes: effective(x),
 		Purposes: purposes(p.Purposes), OwnRecords: true,
 	}
 	q.Agreements = s.o.Directory.Agreements(o.Custodian, p.Requester.Organization, q.Purposes, x.at)

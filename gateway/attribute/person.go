@@ -35,6 +35,7 @@ type Gatherer struct {
 	Directory *Directory
 	Store     store.Store
 	Identity  Identity
+	Base      string // the gateway's own FHIR base URL
 	filed     filedCache
 }
 
@@ -101,7 +102,7 @@ func (g *Gatherer) Consents(ctx context.Context, references []string) ([]*Filed,
 			return nil, fmt.Errorf("attribute: consents of a person: %w", err)
 		}
 		for _, rec := range page.Records {
-			f, err := g.filed.get(rec)
+			f, err := g.filed.get(rec, g.Base)
 			if err != nil {
 				return nil, err
 			}
@@ -150,7 +151,7 @@ type filedKey struct {
 
 const maxFiled = 10_000
 
-func (c *filedCache) get(rec *store.Record) (*Filed, error) {
+func (c *filedCache) get(rec *store.Record, base string) (*Filed, error) {
 	k := filedKey{rec.ID, rec.Version, rec.LastUpdated}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -164,8 +165,8 @@ func (c *filedCache) get(rec *store.Record) (*Filed, error) {
 	name := fmt.Sprintf("%s/_history/%d", rec.Key, rec.Version)
 	f := &Filed{
 		Key: rec.Key, Version: rec.Version, Origin: rec.Origin, Named: named(r),
-		granting: consent.Parse(r, consent.Source{Entitled: true, Reference: name, Version: rec.Version}),
-		denying:  consent.Parse(r, consent.Source{Reference: name, Version: rec.Version}),
+		granting: consent.Parse(r, consent.Source{Entitled: true, Reference: name, Version: rec.Version, Base: base}),
+		denying:  consent.Parse(r, consent.Source{Reference: name, Version: rec.Version, Base: base}),
 	}
 	if c.known == nil || len(c.known) >= maxFiled {
 		c.known = map[filedKey]*Filed{}
