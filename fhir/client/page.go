@@ -183,6 +183,8 @@ func plain(err error) error {
 	switch {
 	case err == nil:
 		return nil
+	case errors.Is(err, errTooLarge): // also as the reason why a value ended too early
+		return errTooLarge
 	case errors.As(err, &se) && errors.Is(se.Err, io.ErrUnexpectedEOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):
 		return errCut
 	case errors.As(err, &se):
