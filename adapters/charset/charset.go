@@ -38,6 +38,9 @@ func (e Encoding) Decided() bool { return e.name != "" }
 // Wide says that a code unit has two bytes.
 func (e Encoding) Wide() bool { return e.name == UTF16LE.name || e.name == UTF16BE.name }
 
+// SingleByte says that every character is one byte.
+func (e Encoding) SingleByte() bool { return e.table != nil || e.name == Latin1.name }
+
 // hl7Names are the values of HL7 table 0211 that IANA does not know.
 var hl7Names = map[string]string{
 	"ascii": "utf-8", "us-ascii": "utf-8", "unicode": "utf-8", "unicode utf-8": "utf-8", "utf8": "utf-8",

@@ -90,14 +90,23 @@ func (s *Sniffer) Guess(complete bool) Encoding {
 	return Windows1252
 }
 
+// UTF8 says that the bytes seen are valid UTF-8 throughout and not ASCII alone:
+// text in an 8-bit encoding hardly ever looks like that, whatever somebody has
+// configured. complete is as for Guess.
+func (s *Sniffer) UTF8(complete bool) bool {
+	return s.valid > 0 && s.bad == 0 && (!complete || len(s.rest) == 0)
+}
+
 // Binary says that the bytes seen cannot be text of any encoding known here:
-// more than one in twenty is a control character that text does not have, or
-// NULs that are no UTF-16.
+// more than one in twenty is a control character that text does not have, not
+// counting NULs, with which fields of fixed length are filled up; or nearly all
+// are NULs.
 func (s *Sniffer) Binary() bool {
 	if s.Guess(false).Wide() {
 		return s.control*3 > s.at
 	}
-	return (s.control+s.nuls[0]+s.nuls[1])*20 > s.at
+	nuls := s.nuls[0] + s.nuls[1]
+	return s.control*20 > s.at-nuls || nuls*10 > s.at*9
 }
 
 // Seen is the number of bytes that the sniffer was shown.

@@ -161,3 +161,14 @@ func TestConvertNeverWritesOverWhatItReads(t *testing.T) {
 		}
 	}
 }
+
+func TestAnUnknownCharsetIsToldWithItsLine(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "x.profile.yaml")
+	if err := os.WriteFile(file, []byte("profile: x\nadapter: rms/csv\ncharset: windows-1253x\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, errs, code := runLine("", "convert", "--adapter", "rms/csv", "--profile", file, feedFile(t, "good.csv"))
+	if code != exitFailed || !strings.Contains(errs, file+":3: unknown character encoding") {
+		t.Errorf("exit %d: %s", code, errs)
+	}
+}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/handoff-health/handoff/adapters"
 	"github.com/handoff-health/handoff/adapters/all"
+	"github.com/handoff-health/handoff/adapters/charset"
 	"github.com/handoff-health/handoff/adapters/convert"
 	"github.com/handoff-health/handoff/adapters/flow"
 	"github.com/handoff-health/handoff/mappings"
@@ -46,6 +48,11 @@ func loadFeed(adapter, profile string) (*feed, error) {
 		if p, err = mappings.ParseProfile(profile, raw); err != nil {
 			return nil, err
 		}
+		if p.Charset != "" {
+			if _, err := charset.Lookup(p.Charset); err != nil {
+				return nil, fmt.Errorf("%s: %w", lineOf(profile, raw, "charset"), err)
+			}
+		}
 		if p.Adapter != "" && p.Adapter != format.Name {
 			return nil, usageError("the profile %s is for the adapter %s, not %s", profile, p.Adapter, format.Name)
 		}
@@ -59,6 +66,17 @@ func loadFeed(adapter, profile string) (*feed, error) {
 	}
 	return &feed{format: format, mapping: m, options: adapters.Options{
 		Profile: m.Profile(), Fields: all.Fields(name, m.Columns()), Kinds: m.Kinds()}}, nil
+}
+
+// lineOf is file:line of a key of a profile; the file alone if it does not stand
+// at the beginning of a line.
+func lineOf(file string, raw []byte, key string) string {
+	for i, l := range bytes.Split(raw, []byte("\n")) {
+		if name, _, ok := bytes.Cut(l, []byte(":")); ok && strings.Trim(string(bytes.TrimSpace(name)), `"'`) == key {
+			return fmt.Sprintf("%s:%d", file, i+1)
+		}
+	}
+	return file
 }
 
 func adapterNames() string {

@@ -151,7 +151,18 @@ func isDelimiter(c byte) bool {
 // findCharset decides on the encoding: the configured one, else MSH-18, else
 // what the bytes look like.
 func (m *message) findCharset(msh *segment) error {
+	if m.enc.Decided() && !m.enc.SingleByte() {
+		return nil
+	}
 	if m.enc.Decided() {
+		seen := new(charset.Sniffer)
+		for i := range m.segs {
+			_, _ = seen.Write(m.segs[i].body)
+		}
+		if seen.UTF8(true) {
+			m.warn(msh.line, "MSH-18", "charset-overruled", "the configuration says %s, but the message is valid UTF-8 throughout and was read as that", m.enc)
+			m.enc = charset.UTF8
+		}
 		return nil
 	}
 	stated := ""

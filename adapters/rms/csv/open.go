@@ -52,7 +52,9 @@ func (s *Source) fault(line int, code, format string, args ...any) error {
 
 // findEncoding decides on the encoding: a byte order mark, else what
 // configuration says, else what all bytes of the file (of a stream: the first
-// 64 KiB, and then the first line that is not ASCII) look like.
+// 64 KiB, and then the first line that is not ASCII) look like. Text that is
+// UTF-16, or UTF-8 throughout, outvotes a configured 8-bit encoding: the sender
+// has changed what it writes.
 func (s *Source) findEncoding(r io.Reader, opts adapters.Options) error {
 	var whole *charset.Sniffer
 	if seeker, ok := r.(io.ReadSeeker); ok {
@@ -79,15 +81,27 @@ func (s *Source) findEncoding(r io.Reader, opts adapters.Options) error {
 	stated, mark := charset.BOM(head)
 	sample := new(charset.Sniffer)
 	_, _ = sample.Write(head)
+	s.fallback = charset.Windows1252
+	if opts.Profile != nil && opts.Profile.Charset != "" {
+		if s.fallback, err = charset.Lookup(opts.Profile.Charset); err != nil {
+			return fmt.Errorf("%s: the profile's charset: %w", s.name, err)
+		}
+		s.configured = true
+	}
 	switch {
 	case stated.Decided():
 		s.enc = stated
-	case opts.Profile != nil && opts.Profile.Charset != "":
-		if s.enc, err = charset.Lookup(opts.Profile.Charset); err != nil {
-			return fmt.Errorf("%s: the profile's charset: %w", s.name, err)
-		}
 	case sample.Guess(false).Wide():
-		s.enc = sample.Guess(false)
+		if s.enc = sample.Guess(false); s.configured && !s.fallback.Wide() {
+			s.overrule()
+		}
+	case s.configured && !s.fallback.SingleByte():
+		s.enc = s.fallback
+	case whole != nil && s.configured && whole.UTF8(true):
+		s.enc = charset.UTF8
+		s.overrule()
+	case whole != nil && s.configured:
+		s.enc = s.fallback
 	case whole != nil:
 		if s.enc = whole.Guess(true); s.enc.Wide() {
 			s.enc = charset.Encoding{}
@@ -99,6 +113,12 @@ func (s *Source) findEncoding(r io.Reader, opts adapters.Options) error {
 	s.in.enc = s.enc
 	s.in.skip(mark)
 	return nil
+}
+
+// overrule notes that the bytes say another encoding than the profile.
+func (s *Source) overrule() {
+	s.notes = append(s.notes, mappings.Issue{Severity: mappings.Warning, Code: "charset-overruled", Pos: s.pos(s.in.no),
+		Message: fmt.Sprintf("the profile says %s, but the text is valid %s throughout and was read as that", s.fallback, s.enc)})
 }
 
 // magic names formats that people mistake for delimited text.

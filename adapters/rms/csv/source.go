@@ -19,19 +19,23 @@ const cursorForm = "csv1:%d:%d:%x"
 
 // A Source reads one delimited file. See [adapters.Source].
 type Source struct {
-	name    string
-	kind    string
-	limit   int
-	in      *lines
-	enc     charset.Encoding
-	schema  *schema
-	header  *header
-	parser  parser
-	keys    keys
-	pending []decoded // lines read ahead
-	queue   []queued  // items of the lines up to the header
-	at      line      // the last line of the item returned last
-	records int       // rows that are records, good or bad
+	name  string
+	kind  string
+	limit int
+	in    *lines
+	enc   charset.Encoding
+	// fallback reads what is not UTF-8: the configured encoding or Windows-1252.
+	fallback   charset.Encoding
+	configured bool
+	notes      []mappings.Issue // about the file, for the next item
+	schema     *schema
+	header     *header
+	parser     parser
+	keys       keys
+	pending    []decoded // lines read ahead
+	queue      []queued  // items of the lines up to the header
+	at         line      // the last line of the item returned last
+	records    int       // rows that are records, good or bad
 }
 
 // decoded is a physical line as text.
@@ -66,14 +70,23 @@ func (s *Source) Next(ctx context.Context) (adapters.Item, error) {
 		q := s.queue[0]
 		s.queue = s.queue[1:]
 		s.at = q.last
-		return q.item, nil
+		return s.noted(q.item), nil
 	}
 	rec, err := s.assemble(ctx)
 	if err != nil {
 		return adapters.Item{}, err
 	}
 	s.at = rec.lines[len(rec.lines)-1].line
-	return s.classify(rec), nil
+	return s.noted(s.classify(rec)), nil
+}
+
+// noted gives an item the findings about the file that wait for one.
+func (s *Source) noted(item adapters.Item) adapters.Item {
+	if len(s.notes) > 0 {
+		item.Issues = append(item.Issues, s.notes...)
+		s.notes = nil
+	}
+	return item
 }
 
 // read returns the next physical line as text.
@@ -107,14 +120,26 @@ func (s *Source) decode(l line) decoded {
 			if err == nil {
 				_, _ = sniff.Write(ahead)
 			}
-			if s.enc = sniff.Guess(false); s.enc.Wide() || !s.enc.Decided() {
-				s.enc = charset.Windows1252
+			switch {
+			case s.configured && sniff.UTF8(false):
+				s.enc = charset.UTF8
+				s.overrule()
+			case s.configured:
+				s.enc = s.fallback
+			default:
+				if s.enc = sniff.Guess(false); s.enc.Wide() || !s.enc.Decided() {
+					s.enc = s.fallback
+				}
 			}
 		}
 	}
 	var ok bool
 	if d.text, ok = s.enc.Decode(body); !ok && s.enc == charset.UTF8 {
-		d.text, _ = charset.Windows1252.Decode(body)
+		as := charset.Windows1252
+		if s.fallback.SingleByte() {
+			as = s.fallback
+		}
+		d.text, _ = as.Decode(body)
 		d.mixed = true
 	}
 	return d
@@ -330,7 +355,7 @@ func (s *Source) record(cells []cell, item adapters.Item, rec row) (*tree.Record
 		if l.mixed {
 			undefined = true
 			issues = append(issues, mappings.Issue{Severity: mappings.Warning, Code: "mixed-encoding", Pos: s.pos(l.no),
-				Message: "the line is not valid UTF-8 as the rest of the file; it was read as Windows-1252"})
+				Message: "the line is not valid UTF-8 as the rest of the file; it was read as an 8-bit encoding"})
 		}
 	}
 	for i, c := range cells {

@@ -126,6 +126,14 @@ func TestEncodingsAreFound(t *testing.T) {
 		{"utf-16le without mark", utf16(text, false, false), "", "Muñoz €", ""},
 		{"windows-1252", head + "Z1,25-1,Mu\xf1oz \x80,n,1\n", "", "Muñoz €", ""},
 		{"iso-8859-1 configured", head + "Z1,25-1,Mu\xf1oz \x80,n,1\n", "ISO-8859-1", "Muñoz \u0080", "control-character"},
+		{"utf-8 configured as windows-1252", text, "windows-1252", "Muñoz €", ""},
+		{"utf-8 late, configured as windows-1252", head + filler + "Z1,25-1,Muñoz,n,1\n", "windows-1252", "Muñoz", ""},
+		{"utf-16be without mark", utf16(text, true, false), "", "Muñoz €", ""},
+		{"utf-16le configured as windows-1252", utf16(text, false, false), "windows-1252", "Muñoz €", ""},
+		{"utf-16be configured as utf-8", utf16(text, true, false), "utf-8", "Muñoz €", ""},
+		{"windows-1252 configured", head + "Z1,25-1,Mu\xf1oz \x80,n,1\n", "windows-1252", "Muñoz €", ""},
+		{"both, configured as windows-1252", head + "Z1,25-1,\xc3\xb1,n,1\nZ1,25-1,Mu\xf1oz,n,1\n", "windows-1252", "Muñoz", ""},
+		{"padded with NULs", head + "Z1,25-1,Muñoz" + strings.Repeat("\x00", 200) + ",n,1\n", "", "Muñoz", "control-character"},
 		{"undefined byte", head + "Z1,25-1,Mu\x81oz,n,1\n", "", "Mu\u0081oz", "undefined-byte"},
 		{"8-bit byte late in the file", head + filler + "Z1,25-1,Mu\xf1oz,n,1\n", "", "Muñoz", ""},
 		{"one bad line in UTF-8", head + "Z1,25-1,é,é,1\nZ1,25-1,Mu\xf1oz,n,1\n", "", "Muñoz", "mixed-encoding"},
@@ -142,12 +150,24 @@ func TestEncodingsAreFound(t *testing.T) {
 				continue
 			}
 			var last adapters.Item
+			overruled := 0
 			for {
 				it, err := src.Next(context.Background())
 				if err != nil {
 					break
 				}
 				last = it
+				last.Issues = nil
+				for _, is := range it.Issues {
+					if is.Code == "charset-overruled" {
+						overruled++
+						continue
+					}
+					last.Issues = append(last.Issues, is)
+				}
+			}
+			if want := strings.HasPrefix(c.name, "utf-") && strings.Contains(c.name, "configured as"); overruled == 1 != want {
+				t.Errorf("%s (seek %v): %d findings that the configured encoding is not the file's", c.name, seek, overruled)
 			}
 			if last.Record == nil || last.Record.Root.First("Name").Text != c.want {
 				t.Errorf("%s (seek %v): got %v, want name %q", c.name, seek, show([]adapters.Item{last}), c.want)
