@@ -65,6 +65,7 @@ func Functions() []FunctionDoc {
 		{"texts", "texts(path string) []string", "the texts at a path, of all repetitions"},
 		{"has", "has(path string) bool", "whether there is text at a path"},
 		{"count", "count(path string) int", "the number of repetitions at a path"},
+		{"segments", "segments(name string) int", "the number of segments of a name"},
 		{"pick", "pick(path, type string) Picked", "of an identifier field the repetition of a type, else the first that is no SSN"},
 		{"code", "code(vocabulary, value string) string", "the first code that a vocabulary gives; an unknown value is counted"},
 		{"mapped", "mapped(vocabulary, value string) bool", "whether a vocabulary knows a value"},

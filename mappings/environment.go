@@ -62,6 +62,15 @@ func (r *run) environment() {
 	r.env["text"] = r.textOf
 	r.env["has"] = func(p string) bool { return r.textOf(p) != "" }
 	r.env["count"] = func(p string) int { return len(r.find(r.m.paths[p])) }
+	r.env["segments"] = func(name string) int {
+		n := 0
+		for _, c := range r.rec.Root.Children {
+			if c.Name == name {
+				n++
+			}
+		}
+		return n
+	}
 	r.env["code"] = r.codeOf
 	r.env["mapped"] = func(v, code string) bool { _, known := r.m.vocabularies[v].lookup(code); return known }
 	r.env["texts"] = r.textsAt

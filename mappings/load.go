@@ -212,19 +212,20 @@ func (c *compiler) vocabularyNames() []string {
 // record at hand.
 func (c *compiler) baseScope() scope {
 	env := map[string]any{
-		"profile": c.m.profile,
-		"text":    func(string) string { return "" },
-		"has":     func(string) bool { return false },
-		"count":   func(string) int { return 0 },
-		"code":    func(string, string) string { return "" },
-		"mapped":  func(string, string) bool { return false },
-		"targets": func(string, any) []Target { return nil },
-		"known":   func(string, any) []string { return nil },
-		"token":   func(string, string) string { return "" },
-		"texts":   func(string) []string { return nil },
-		"pick":    func(string, string) Picked { return Picked{} },
-		"kind":    "",
-		"source":  facts{},
+		"profile":  c.m.profile,
+		"text":     func(string) string { return "" },
+		"has":      func(string) bool { return false },
+		"count":    func(string) int { return 0 },
+		"segments": func(string) int { return 0 },
+		"code":     func(string, string) string { return "" },
+		"mapped":   func(string, string) bool { return false },
+		"targets":  func(string, any) []Target { return nil },
+		"known":    func(string, any) []string { return nil },
+		"token":    func(string, string) string { return "" },
+		"texts":    func(string) []string { return nil },
+		"pick":     func(string, string) Picked { return Picked{} },
+		"kind":     "",
+		"source":   facts{},
 
 		"reference": func(string, string, string) string { return "" },
 	}
