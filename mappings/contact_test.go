@@ -319,3 +319,58 @@ func TestTimeOfContactMustBeOne(t *testing.T) {
 		}
 	}
 }
+
+func TestRecipientsAreTheOrganizationsOfTheConfiguration(t *testing.T) {
+	profile := func(text string) (*mappings.Profile, error) {
+		return mappings.ParseProfile("p.yaml", []byte("profile: p\ntimezone: America/Chicago\n"+text))
+	}
+	for text, want := range map[string]string{
+		"consent: {default-recipients: [{name: Lakeside, organization: lakeside}]}":                        "Organization/lakeside",
+		"organizations: {lakeside: lakeside}\nconsent: {default-recipients: [Lakeside]}":                   "Organization/lakeside",
+		"organizations: {LAKESIDE: lakeside}\nconsent: {default-recipients: [{name: Lakeside}]}":           "Organization/lakeside",
+		"consent: {default-recipients: [Lakeside]}":                                                        "made",
+		"organizations: {Lakeside: a b}":                                                                   "error p.yaml:3:",
+		"organizations: {Lakeside: a}\nconsent: {default-recipients: [{name: Lakeside, organization: b}]}": "error p.yaml:4:",
+		"consent: {default-recipients: [{organization: lakeside}]}":                                        "error p.yaml:3:",
+		"consent: {default-recipients: [{name: Lakeside, id: lakeside}]}":                                  "error p.yaml:3:",
+	} {
+		p, err := profile(text)
+		if want, failed := strings.CutPrefix(want, "error "); failed {
+			if err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("%s: %v", text, err)
+			}
+			continue
+		}
+		if err != nil {
+			t.Errorf("%s: %v", text, err)
+			continue
+		}
+		m, err := mappings.Load(mappings.Files(), riverton, p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		res := applied(t, m, consented)
+		made := slices.ContainsFunc(res.Resources, func(r mappings.Resource) bool {
+			return r.Type == "Organization" && strings.Contains(string(r.Raw), "Lakeside")
+		})
+		i := slices.IndexFunc(res.Resources, func(r mappings.Resource) bool { return r.Type == "Consent" })
+		if made != (want == "made") || !made && !strings.Contains(string(res.Resources[i].Raw), `"reference":"`+want+`","display":"Lakeside"`) {
+			t.Errorf("%s: %s", text, res.Resources[i].Raw)
+		}
+	}
+	p, err := profile("organizations: {Lakeside Clinic: lakeside, Cedar County BH: ccbh}")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := mappings.Load(mappings.Files(), riverton, p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := consentOf(t, applied(t, m, consented+"ConsentScope=lakeside clinic; case management")); got != "active lakeside clinic" {
+		t.Errorf("a name of the profile is a recipient: %q", got)
+	}
+	res := applied(t, m, "DestFacility=Lakeside Clinic")
+	if i := slices.IndexFunc(res.Resources, func(r mappings.Resource) bool { return r.Type == "Encounter" }); !strings.Contains(string(res.Resources[i].Raw), `"destination":{"reference":"Organization/lakeside"`) {
+		t.Errorf("the destination: %s", res.Resources[i].Raw)
+	}
+}
