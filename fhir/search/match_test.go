@@ -3,6 +3,8 @@ package search
 import (
 	"testing"
 	"time"
+
+	"github.com/handoff-health/handoff/fhir/resource"
 )
 
 const patient = `{"resourceType":"Patient","id":"p1","meta":{"lastUpdated":"2024-03-01T10:00:00.000Z","profile":["http://p/x|1.0"],"security":[{"system":"http://terminology.hl7.org/CodeSystem/v3-Confidentiality","code":"R"}]},
@@ -199,5 +201,27 @@ func TestApproximateDates(t *testing.T) {
 		if q.Self() != "birthdate="+c.value {
 			t.Errorf("self %s", q.Self())
 		}
+	}
+}
+
+func TestLaterSortKeysSettleTies(t *testing.T) {
+	q := parse(t, "Encounter", "_sort=-date,status")
+	if q.Self() != "_sort=-date,status" || len(q.Plan().Sort) != 2 || !q.Plan().Sort[0].Descending || q.Plan().Sort[1].Descending {
+		t.Errorf("%s, %v", q.Self(), q.Plan().Sort)
+	}
+	var rs []*resource.Resource
+	for id, body := range map[string]string{
+		"a": `"period":{"start":"2024-01-01"},"status":"planned"`, "b": `"period":{"start":"2024-01-01"},"status":"finished"`,
+		"c": `"period":{"start":"2024-01-02"},"status":"planned"`, "d": `"status":"finished"`, "e": `"period":{"start":"2024-01-01"},"status":"finished"`, "f": `"period":{"start":"2024-01-01"}`,
+	} {
+		rs = append(rs, read(t, `{"resourceType":"Encounter","id":"`+id+`",`+body+`}`))
+	}
+	q.Sort(rs)
+	var got string
+	for _, r := range rs {
+		got += r.ID()
+	}
+	if got != "cbeafd" {
+		t.Errorf("got %s", got)
 	}
 }

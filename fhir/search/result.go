@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/handoff-health/handoff/fhir/store"
 	"github.com/handoff-health/handoff/fhir/validate"
 )
 
@@ -91,20 +92,24 @@ func (q *Query) readElements(p Param) error {
 
 func (q *Query) readSort(p Param) error {
 	keys := strings.Split(p.Value, ",")
-	if len(keys) > 1 {
-		return refuse(p.Name, Unsupported, "only one sort key is supported")
+	if len(keys) > store.MaxSort {
+		return refuse(p.Name, TooMany, "more than %d sort keys", store.MaxSort)
 	}
-	name, descending := strings.CutPrefix(keys[0], "-")
-	if name == "" {
-		return refuse(p.Name, Malformed, "the value is empty")
+	for _, key := range keys {
+		name, descending := strings.CutPrefix(key, "-")
+		if name == "" {
+			return refuse(p.Name, Malformed, "one of the keys is empty")
+		}
+		param := Lookup(q.typ, name)
+		switch {
+		case param == nil:
+			return refuse(p.Name, Unknown, "%q is not a search parameter of %s", clip(name), q.typ)
+		case param.Kind == NotSupported || param.isDeceased() || slices.Contains(rendered, name):
+			return refuse(p.Name, Unsupported, "sorting by %s is not supported", name)
+		case slices.ContainsFunc(q.sort, func(k sortKey) bool { return k.param == param }):
+			return refuse(p.Name, Malformed, "%s stands twice", name)
+		}
+		q.sort = append(q.sort, sortKey{param, descending})
 	}
-	param := Lookup(q.typ, name)
-	switch {
-	case param == nil:
-		return refuse(p.Name, Unknown, "%q is not a search parameter of %s", clip(name), q.typ)
-	case param.Kind == NotSupported || param.isDeceased() || slices.Contains(rendered, name):
-		return refuse(p.Name, Unsupported, "sorting by %s is not supported", name)
-	}
-	q.sort = []sortKey{{param, descending}}
 	return nil
 }

@@ -10,22 +10,46 @@ import (
 
 // A SortValue is what a resource is ordered by.
 type SortValue struct {
-	Value   string
-	Missing bool   // the form has no value: it comes last
-	ID      string // "Type/id"; settles ties
+	Value   string      // of the first key
+	Missing bool        // the form has no value: it comes last
+	More    []SortEntry `json:",omitempty"` // of the keys after the first
+	ID      string      // "Type/id"; settles ties
 }
 
-// SortKey returns what orders r, in the form given: as the store's SortKey
-// does it, the smallest entry ascending and the largest descending. Without
-// _sort it is meta.lastUpdated.
-func (q *Query) SortKey(r *resource.Resource) SortValue {
-	out := SortValue{ID: r.ID(), Missing: true}
-	name, descending := store.ParamLastUpdated, true
-	var p *Parameter
+// A SortEntry is the value of one key.
+type SortEntry struct {
+	Value   string
+	Missing bool
+}
+
+// newestFirst is the order without _sort.
+var newestFirst = []sortKey{{&Parameter{Name: store.ParamLastUpdated}, true}}
+
+func (q *Query) keys() []sortKey {
 	if len(q.sort) > 0 {
-		p, descending = q.sort[0].param, q.sort[0].descending
-		name = p.Name
+		return q.sort
 	}
+	return newestFirst
+}
+
+// SortKey returns what orders r, in the form given: as the store's sort keys do
+// it, the smallest entry ascending and the largest descending. Without _sort it
+// is meta.lastUpdated.
+func (q *Query) SortKey(r *resource.Resource) SortValue {
+	out := SortValue{ID: r.ID()}
+	for i, k := range q.keys() {
+		e := k.of(r)
+		if i == 0 {
+			out.Value, out.Missing = e.Value, e.Missing
+			continue
+		}
+		out.More = append(out.More, e)
+	}
+	return out
+}
+
+func (k sortKey) of(r *resource.Resource) SortEntry {
+	name := k.param.Name
 	var entries []string
 	switch name {
 	case store.ParamID:
@@ -35,14 +59,15 @@ func (q *Query) SortKey(r *resource.Resource) SortValue {
 			entries = []string{name + "|" + resource.FormatInstant(at.from)}
 		}
 	default:
-		entries = p.entries(r, name, nil)
+		entries = k.param.entries(r, name, nil)
 	}
+	out := SortEntry{Missing: true}
 	for _, e := range entries {
 		value, ok := strings.CutPrefix(e, name+"|")
 		if !ok { // an end or an identifier
 			continue
 		}
-		if out.Missing || (descending && value > out.Value) || (!descending && value < out.Value) {
+		if out.Missing || (k.descending && value > out.Value) || (!k.descending && value < out.Value) {
 			out.Value, out.Missing = value, false
 		}
 	}
@@ -51,20 +76,37 @@ func (q *Query) SortKey(r *resource.Resource) SortValue {
 
 // Compare orders two resources as the query asks: negative if a comes first.
 func (q *Query) Compare(a, b SortValue) int {
-	descending := len(q.sort) == 0 || q.sort[0].descending
-	switch {
-	case a.Missing != b.Missing:
-		if a.Missing {
-			return 1
+	for i, k := range q.keys() {
+		if c := k.compare(a.entry(i), b.entry(i)); c != 0 {
+			return c
 		}
-		return -1
-	case a.Value != b.Value && !a.Missing:
-		if descending {
-			return strings.Compare(b.Value, a.Value)
-		}
-		return strings.Compare(a.Value, b.Value)
 	}
 	return strings.Compare(a.ID, b.ID)
+}
+
+// entry is the value of the key at i; one that is not there is missing.
+func (v SortValue) entry(i int) SortEntry {
+	switch {
+	case i == 0:
+		return SortEntry{v.Value, v.Missing}
+	case i <= len(v.More):
+		return v.More[i-1]
+	}
+	return SortEntry{Missing: true}
+}
+
+func (k sortKey) compare(a, b SortEntry) int {
+	switch {
+	case a.Missing && b.Missing:
+		return 0
+	case a.Missing:
+		return 1
+	case b.Missing:
+		return -1
+	case k.descending:
+		return strings.Compare(b.Value, a.Value)
+	}
+	return strings.Compare(a.Value, b.Value)
 }
 
 // Sort orders resources in place by the forms given.

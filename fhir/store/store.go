@@ -178,8 +178,12 @@ const (
 	ParamLastUpdated = "_lastUpdated" // values as resource.FormatInstant writes them
 )
 
+// MaxSort is how many keys a Plan may sort by.
+const MaxSort = 4
+
 // A SortKey orders by a parameter: ascending by its smallest entry, descending
-// by its largest; resources without an entry come last. Ties go by id.
+// by its largest; resources without an entry come last. Ties go by the next key,
+// in the end by id.
 type SortKey struct {
 	Param      string
 	Descending bool
@@ -189,7 +193,7 @@ type SortKey struct {
 type Plan struct {
 	Type  string
 	Where Expr
-	Sort  []SortKey // at most one key; none: newest LastUpdated first
+	Sort  []SortKey // at most MaxSort; none: newest LastUpdated first
 	After string    // Page.Next of the page before; "" from the start
 	Limit int       // records per page, at least 1
 }

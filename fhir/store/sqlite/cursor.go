@@ -10,26 +10,33 @@ import (
 	"github.com/handoff-health/handoff/fhir/store"
 )
 
-// A cursor is the place of the last record of a page: its sort value and id.
+// A cursor is the place of the last record of a page: its sort values and id.
 type cursor struct {
+	keys []sortValue // one for each key of the order, at least one
+	id   string
+}
+
+// A sortValue is what a record is sorted by.
+type sortValue struct {
 	value []byte
 	null  bool // it has no sort value
-	id    string
 }
 
 const planHashSize = 8
 
-// encode makes the cursor opaque and binds it to the search:
-// hash(8) flag(1) length(uvarint) value id.
+// encode makes the cursor opaque and binds it to the search: hash(8), for each
+// key flag(1) length(uvarint) value, and the id.
 func (c *cursor) encode(p store.Plan) string {
 	out := planHash(p)
-	flag := byte(0)
-	if c.null {
-		flag = 1
+	for _, k := range c.keys {
+		flag := byte(0)
+		if k.null {
+			flag = 1
+		}
+		out = append(out, flag)
+		out = binary.AppendUvarint(out, uint64(len(k.value)))
+		out = append(out, k.value...)
 	}
-	out = append(out, flag)
-	out = binary.AppendUvarint(out, uint64(len(c.value)))
-	out = append(out, c.value...)
 	out = append(out, c.id...)
 	return base64.RawURLEncoding.EncodeToString(out)
 }
@@ -40,24 +47,34 @@ func decodeCursor(p store.Plan) (*cursor, error) {
 		return nil, nil
 	}
 	raw, err := base64.RawURLEncoding.Strict().DecodeString(p.After)
-	if err != nil || len(raw) < planHashSize+2 || string(raw[:planHashSize]) != string(planHash(p)) {
+	if err != nil || len(raw) < planHashSize || string(raw[:planHashSize]) != string(planHash(p)) {
 		return nil, fmt.Errorf("%w", store.ErrCursor)
 	}
-	flag, raw := raw[planHashSize], raw[planHashSize+1:]
-	size, n := binary.Uvarint(raw)
-	if flag > 1 || n <= 0 || size > uint64(len(raw)-n) {
-		return nil, fmt.Errorf("%w", store.ErrCursor)
+	raw = raw[planHashSize:]
+	c := &cursor{}
+	for range max(1, len(p.Sort)) {
+		if len(raw) == 0 || raw[0] > 1 {
+			return nil, fmt.Errorf("%w", store.ErrCursor)
+		}
+		null := raw[0] == 1
+		size, n := binary.Uvarint(raw[1:])
+		if n <= 0 || size > uint64(len(raw)-1-n) {
+			return nil, fmt.Errorf("%w", store.ErrCursor)
+		}
+		raw = raw[1+n:]
+		c.keys = append(c.keys, sortValue{raw[:size], null})
+		raw = raw[size:]
 	}
-	raw = raw[n:]
-	return &cursor{value: raw[:size], null: flag == 1, id: string(raw[size:])}, nil
+	c.id = string(raw)
+	return c, nil
 }
 
 // bind is the sort value as the column compares it.
-func (c *cursor) bind(o order) any {
+func (v sortValue) bind(o order) any {
 	if o.column != "" {
-		return string(c.value)
+		return string(v.value)
 	}
-	return blob(c.value)
+	return blob(v.value)
 }
 
 // planHash stands for what a search asks and its order, not for its page.

@@ -40,6 +40,8 @@ func TestPagesFollowTheCanonicalForm(t *testing.T) {
 		{"Patient", "_count=2&_sort=-birthdate&family=fam,O'BRIEN,FAM&birthdate=lt2000,ge1990"},
 		{"Patient", "name=q&name=q&birthdate=ap1995&_count=4"},
 		{"Patient", "_id=p3,p1,p2,p1&_count=1&name=q"},
+		{"Patient", "name=q&_sort=family,-birthdate&_count=2"},
+		{"Encounter", "_sort=-date,status,class&_count=4"},
 		{"Encounter", "class=IMP,AMB&_count=2"},
 		{"Encounter", "status=finished&class=IMP,AMB&_sort=class&_count=2"},
 	} {

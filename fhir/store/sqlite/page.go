@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"fmt"
 	"slices"
 
 	"github.com/handoff-health/handoff/fhir/store"
@@ -13,11 +14,23 @@ type order struct {
 	descending bool
 }
 
-func (p *planner) order(plan store.Plan) (order, error) {
+// orders are the keys of a plan, at least one.
+func (p *planner) orders(plan store.Plan) ([]order, error) {
 	if len(plan.Sort) == 0 {
-		return order{column: "updated", descending: true}, nil
+		return []order{{column: "updated", descending: true}}, nil
 	}
-	key := plan.Sort[0]
+	var out []order
+	for _, key := range plan.Sort {
+		o, err := p.order(key)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, o)
+	}
+	return out, nil
+}
+
+func (p *planner) order(key store.SortKey) (order, error) {
 	switch key.Param {
 	case store.ParamID:
 		return order{column: "id", descending: key.Descending}, nil
@@ -50,11 +63,14 @@ func (o order) value() clause {
 // A pager reads one page.
 type pager struct {
 	*planner
-	plan  store.Plan
-	where *node
-	order order
-	after *cursor
+	plan   store.Plan
+	where  *node
+	orders []order
+	after  *cursor
 }
+
+// order is the first key: the only one where the records are walked in order.
+func (r *pager) order() order { return r.orders[0] }
 
 // page reads one record more than asked for, to know whether there is a next
 // page.
@@ -64,12 +80,12 @@ func (r *pager) page(d *driver) (store.Page, error) {
 		page    store.Page
 	)
 	switch {
-	case d != nil:
+	case d != nil || len(r.orders) > 1:
 		queries = append(queries, func(limit int) clause { return r.sorted(d, limit) })
-	case r.order.column != "":
+	case r.order().column != "":
 		queries = append(queries, r.walkHeads)
 	default:
-		if r.order.pid != 0 && (r.after == nil || !r.after.null) {
+		if r.order().pid != 0 && (r.after == nil || !r.after.keys[0].null) {
 			queries = append(queries, r.walkValues)
 		}
 		queries = append(queries, r.walkWithout)
@@ -84,9 +100,13 @@ func (r *pager) page(d *driver) (store.Page, error) {
 		err := r.s.each(r.ctx, c.sql, c.args, func(scan func(...any) error) error {
 			var (
 				row versionRow
-				cur cursor
+				cur = cursor{keys: make([]sortValue, len(r.orders))}
+				to  = []any{&cur.id}
 			)
-			if err := scan(append([]any{&cur.id, &cur.value, &cur.null}, row.fields()...)...); err != nil {
+			for i := range cur.keys {
+				to = append(to, &cur.keys[i].value, &cur.keys[i].null)
+			}
+			if err := scan(append(to, row.fields()...)...); err != nil {
 				return err
 			}
 			if len(page.Records) == r.plan.Limit {
@@ -107,64 +127,94 @@ func (r *pager) page(d *driver) (store.Page, error) {
 	return page, nil
 }
 
-// fetch adds the newest versions to a query for (vid, id, k) in order. SQLite
-// keeps the order of the outer loop; sorting again would carry every body
+// fetch adds the newest versions to a query for (vid, id, k0, k1 …) in order.
+// SQLite keeps the order of the outer loop; sorting again would carry every body
 // through the sorter.
-func fetch(with string, inner clause) clause {
+func fetch(with string, keys int, inner clause) clause {
+	columns := "q.id"
+	for i := range keys {
+		columns += fmt.Sprintf(", q.k%d, q.k%d IS NULL", i, i)
+	}
 	return clause{
-		with + "SELECT q.id, q.k, q.k IS NULL, " + versionColumns + " FROM (" + inner.sql + ") q CROSS JOIN version v ON v.vid = q.vid",
+		with + "SELECT " + columns + ", " + versionColumns + " FROM (" + inner.sql + ") q CROSS JOIN version v ON v.vid = q.vid",
 		inner.args,
 	}
 }
 
-// sorted takes the driver's candidates and sorts what satisfies the plan.
+// sorted takes the driver's candidates, or all of the type, and sorts what
+// satisfies the plan.
 func (r *pager) sorted(d *driver, limit int) clause {
-	table, value, cond := d.table(), r.order.value(), d.rest(r.where).condition()
-	word, _, _ := r.order.direction()
-	after := r.beyond("k", "id")
-	inner := clause{
-		"SELECT vid, id, k FROM (SELECT h.vid AS vid, h.id AS id, " + value.sql + " AS k FROM d CROSS JOIN head h ON h.rid = d.rid WHERE h.type = ? AND h.deleted = 0 AND (" + cond.sql +
-			")) WHERE " + after.sql + " ORDER BY k IS NULL, k " + word + ", id LIMIT ?",
-		slices.Concat(table.args, value.args, []any{r.typ}, cond.args, after.args, []any{limit}),
+	var (
+		table clause
+		from  = "head h INDEXED BY head_key"
+		where = r.where
+	)
+	if d != nil {
+		table, from, where = d.table(), "d CROSS JOIN head h ON h.rid = d.rid", d.rest(r.where)
 	}
-	return fetch(table.sql, inner)
+	cond, after := where.condition(), r.beyond()
+	args := slices.Clone(table.args)
+	values, names, by := "", "", ""
+	for i, o := range r.orders {
+		k, v := fmt.Sprintf("k%d", i), o.value()
+		word, _, _ := o.direction()
+		values += ", " + v.sql + " AS " + k
+		names += ", " + k
+		by += k + " IS NULL, " + k + " " + word + ", "
+		args = append(args, v.args...)
+	}
+	inner := clause{
+		"SELECT vid, id" + names + " FROM (SELECT h.vid AS vid, h.id AS id" + values + " FROM " + from + " WHERE h.type = ? AND h.deleted = 0 AND (" + cond.sql +
+			")) WHERE " + after.sql + " ORDER BY " + by + "id LIMIT ?",
+		slices.Concat(args, []any{r.typ}, cond.args, after.args, []any{limit}),
+	}
+	return fetch(table.sql, len(r.orders), inner)
 }
 
-// beyond is the condition of coming after the cursor.
-func (r *pager) beyond(value, id string) clause {
+// beyond is the condition of coming after the cursor: beyond its first value, or
+// equal to it and beyond the next, in the end beyond its id.
+func (r *pager) beyond() clause {
 	if r.after == nil {
 		return clause{sql: "1"}
 	}
-	if r.after.null {
-		return clause{value + " IS NULL AND " + id + " > ?", []any{r.after.id}}
+	out := clause{"id > ?", []any{r.after.id}}
+	for i := len(r.orders) - 1; i >= 0; i-- {
+		o, at := r.orders[i], r.after.keys[i]
+		k := fmt.Sprintf("k%d", i)
+		if at.null {
+			out = clause{k + " IS NULL AND " + out.sql, out.args}
+			continue
+		}
+		_, op, _ := o.direction()
+		v := at.bind(o)
+		out = clause{"(" + k + " " + op + " ? OR " + k + " IS NULL OR (" + k + " = ? AND " + out.sql + "))", append([]any{v, v}, out.args...)}
 	}
-	_, op, _ := r.order.direction()
-	k := r.after.bind(r.order)
-	return clause{"(" + value + " " + op + " ? OR (" + value + " = ? AND " + id + " > ?) OR " + value + " IS NULL)", []any{k, k, r.after.id}}
+	return out
 }
 
 // walkHeads goes through the type in the order of a column's index.
 func (r *pager) walkHeads(limit int) clause {
-	col, index := "h."+r.order.column, "head_newest"
-	if r.order.column == "id" {
+	o := r.order()
+	col, index := "h."+o.column, "head_newest"
+	if o.column == "id" {
 		index = "head_key"
 	}
-	word, op, _ := r.order.direction()
+	word, op, _ := o.direction()
 	after := clause{sql: "1"}
 	if r.after != nil {
-		k := r.after.bind(r.order)
+		k := r.after.keys[0].bind(r.order())
 		after = clause{col + " " + op + "= ? AND (" + col + " " + op + " ? OR h.id > ?)", []any{k, k, r.after.id}}
-		if r.order.column == "id" {
+		if o.column == "id" {
 			after = clause{col + " " + op + " ?", []any{r.after.id}}
 		}
 	}
 	cond := r.where.condition()
 	by := col + " " + word
-	if r.order.column != "id" {
+	if o.column != "id" {
 		by += ", h.id"
 	}
-	return fetch("", clause{
-		"SELECT h.vid AS vid, h.id AS id, " + col + " AS k FROM head h INDEXED BY " + index + " WHERE h.type = ? AND h.deleted = 0 AND " + after.sql +
+	return fetch("", 1, clause{
+		"SELECT h.vid AS vid, h.id AS id, " + col + " AS k0 FROM head h INDEXED BY " + index + " WHERE h.type = ? AND h.deleted = 0 AND " + after.sql +
 			" AND (" + cond.sql + ") ORDER BY " + by + " LIMIT ?",
 		slices.Concat([]any{r.typ}, after.args, cond.args, []any{limit}),
 	})
@@ -173,19 +223,19 @@ func (r *pager) walkHeads(limit int) clause {
 // walkValues goes through a parameter's values in order. A resource counts at
 // its smallest value (or largest, descending), so it comes once.
 func (r *pager) walkValues(limit int) clause {
-	word, op, _ := r.order.direction()
+	word, op, _ := r.order().direction()
 	before := map[string]string{">": "<", "<": ">"}[op]
 	after := clause{sql: "1"}
 	if r.after != nil {
-		k := r.after.bind(r.order)
+		k := r.after.keys[0].bind(r.order())
 		after = clause{"e.value " + op + "= ? AND (e.value " + op + " ? OR h.id > ?)", []any{k, k, r.after.id}}
 	}
 	cond := r.where.condition()
-	return fetch("", clause{
-		"SELECT h.vid AS vid, h.id AS id, e.value AS k FROM entry e CROSS JOIN head h ON h.rid = e.rid WHERE e.pid = ? AND " + after.sql +
+	return fetch("", 1, clause{
+		"SELECT h.vid AS vid, h.id AS id, e.value AS k0 FROM entry e CROSS JOIN head h ON h.rid = e.rid WHERE e.pid = ? AND " + after.sql +
 			" AND NOT EXISTS (SELECT 1 FROM entry o INDEXED BY entry_of WHERE o.rid = e.rid AND o.pid = e.pid AND o.value " + before + " e.value)" +
 			" AND (" + cond.sql + ") ORDER BY e.value " + word + ", h.id LIMIT ?",
-		slices.Concat([]any{r.order.pid}, after.args, cond.args, []any{limit}),
+		slices.Concat([]any{r.order().pid}, after.args, cond.args, []any{limit}),
 	})
 }
 
@@ -193,13 +243,13 @@ func (r *pager) walkValues(limit int) clause {
 // come last, by id.
 func (r *pager) walkWithout(limit int) clause {
 	from := ""
-	if r.after != nil && r.after.null {
+	if r.after != nil && r.after.keys[0].null {
 		from = r.after.id
 	}
 	cond := r.where.condition()
-	return fetch("", clause{
-		"SELECT h.vid AS vid, h.id AS id, NULL AS k FROM head h INDEXED BY head_key WHERE h.type = ? AND h.deleted = 0 AND h.id > ?" +
+	return fetch("", 1, clause{
+		"SELECT h.vid AS vid, h.id AS id, NULL AS k0 FROM head h INDEXED BY head_key WHERE h.type = ? AND h.deleted = 0 AND h.id > ?" +
 			" AND NOT EXISTS (SELECT 1 FROM entry INDEXED BY entry_of WHERE rid = h.rid AND pid = ?) AND (" + cond.sql + ") ORDER BY h.id LIMIT ?",
-		slices.Concat([]any{r.typ, from, r.order.pid}, cond.args, []any{limit}),
+		slices.Concat([]any{r.typ, from, r.order().pid}, cond.args, []any{limit}),
 	})
 }

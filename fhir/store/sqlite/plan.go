@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"slices"
 
 	"github.com/handoff-health/handoff/fhir/store"
 )
@@ -48,9 +49,9 @@ func checkPlan(p store.Plan) error {
 	switch {
 	case p.Type == "":
 		return invalid("a plan without a type")
-	case len(p.Sort) > 1:
-		return invalid("a plan with %d sort keys; at most one is possible", len(p.Sort))
-	case len(p.Sort) == 1 && p.Sort[0].Param == "":
+	case len(p.Sort) > store.MaxSort:
+		return invalid("a plan with %d sort keys; at most %d are possible", len(p.Sort), store.MaxSort)
+	case slices.ContainsFunc(p.Sort, func(k store.SortKey) bool { return k.Param == "" }):
 		return invalid("a sort key without a parameter")
 	case p.Limit < 1:
 		return invalid("limit %d", p.Limit)

@@ -129,18 +129,18 @@ func queriesOf(t *testing.T, db *DB, p store.Plan, driven bool) []clause {
 		if err != nil {
 			return err
 		}
-		o, err := pl.order(p)
+		orders, err := pl.orders(p)
 		if err != nil {
 			return err
 		}
-		r := &pager{planner: pl, plan: p, where: where, order: o}
+		r := &pager{planner: pl, plan: p, where: where, orders: orders}
 		d, err := pl.choose(where)
 		switch {
 		case err != nil:
 			return err
 		case driven && d != nil:
 			out = append(out, r.sorted(d, 20), countQuery("Patient", where, d))
-		case o.column != "":
+		case orders[0].column != "":
 			out = append(out, r.walkHeads(20))
 		default:
 			out = append(out, r.walkValues(20), r.walkWithout(20))
@@ -180,8 +180,8 @@ func explainQuery(t *testing.T, db *DB, q clause) {
 
 func FuzzCursor(f *testing.F) {
 	p := store.Plan{Type: "Patient", Where: eq("a", "b"), Limit: 1}
-	f.Add((&cursor{value: []byte("v"), id: "x"}).encode(p))
-	f.Add((&cursor{null: true, id: "x"}).encode(p))
+	f.Add((&cursor{keys: []sortValue{{value: []byte("v")}}, id: "x"}).encode(p))
+	f.Add((&cursor{keys: []sortValue{{null: true}}, id: "x"}).encode(p))
 	f.Fuzz(func(t *testing.T, after string) {
 		q := p
 		q.After = after

@@ -22,7 +22,7 @@ func (db *DB) Search(ctx context.Context, p store.Plan) (store.Page, error) {
 		if err != nil || where.kind == never {
 			return err
 		}
-		o, err := pl.order(p)
+		orders, err := pl.orders(p)
 		if err != nil {
 			return err
 		}
@@ -30,7 +30,7 @@ func (db *DB) Search(ctx context.Context, p store.Plan) (store.Page, error) {
 		if err != nil {
 			return err
 		}
-		if d != nil {
+		if d != nil && len(orders) == 1 {
 			scan, err := pl.scanIsBetter(d, p.Limit)
 			if err != nil {
 				return err
@@ -39,7 +39,7 @@ func (db *DB) Search(ctx context.Context, p store.Plan) (store.Page, error) {
 				d = nil
 			}
 		}
-		r := &pager{planner: pl, plan: p, where: where, order: o, after: after}
+		r := &pager{planner: pl, plan: p, where: where, orders: orders, after: after}
 		page, err = r.page(d)
 		return err
 	})

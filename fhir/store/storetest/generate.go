@@ -104,11 +104,11 @@ func (g *generator) expr(depth int) store.Expr {
 
 func (g *generator) plan() store.Plan {
 	p := store.Plan{Type: "Patient", Where: g.expr(3), Limit: 1 + g.IntN(30)}
-	if g.IntN(3) > 0 {
-		p.Sort = []store.SortKey{{
+	for range max(0, g.IntN(store.MaxSort+2)-1) {
+		p.Sort = append(p.Sort, store.SortKey{
 			Param:      g.pick(append(generatedParams, store.ParamID, store.ParamLastUpdated)),
 			Descending: g.IntN(2) == 0,
-		}}
+		})
 	}
 	return p
 }

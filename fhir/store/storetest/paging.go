@@ -42,20 +42,24 @@ func sorting(t *testing.T, e *env) {
 	e.write(t, put(patient("d"), store.Absent, 1, "k|1"))
 	e.write(t, put(patient("e"), store.Absent, 1, "other|x"))
 	e.write(t, put(patient("f"), store.Absent, 1, "k|", "k|9"))
+	byK := store.SortKey{Param: "k"}
 	for _, tt := range []struct {
-		key  store.SortKey
+		keys []store.SortKey
 		want []string
 	}{
-		{store.SortKey{Param: "k"}, []string{"f", "b", "d", "a", "c", "e"}},
-		{store.SortKey{Param: "k", Descending: true}, []string{"a", "f", "b", "d", "c", "e"}},
-		{store.SortKey{Param: "nobody has it"}, []string{"a", "b", "c", "d", "e", "f"}},
-		{store.SortKey{Param: store.ParamID, Descending: true}, []string{"f", "e", "d", "c", "b", "a"}},
-		{store.SortKey{Param: store.ParamLastUpdated}, []string{"a", "b", "c", "d", "e", "f"}},
+		{[]store.SortKey{byK, {Param: store.ParamID, Descending: true}}, []string{"f", "d", "b", "a", "e", "c"}},
+		{[]store.SortKey{{Param: "other"}, {Param: "k", Descending: true}}, []string{"e", "a", "f", "b", "d", "c"}},
+		{[]store.SortKey{{Param: "nobody has it"}, byK, {Param: "other"}}, []string{"f", "b", "d", "a", "e", "c"}},
+		{[]store.SortKey{byK}, []string{"f", "b", "d", "a", "c", "e"}},
+		{[]store.SortKey{{Param: "k", Descending: true}}, []string{"a", "f", "b", "d", "c", "e"}},
+		{[]store.SortKey{{Param: "nobody has it"}}, []string{"a", "b", "c", "d", "e", "f"}},
+		{[]store.SortKey{{Param: store.ParamID, Descending: true}}, []string{"f", "e", "d", "c", "b", "a"}},
+		{[]store.SortKey{{Param: store.ParamLastUpdated}}, []string{"a", "b", "c", "d", "e", "f"}},
 	} {
 		for limit := 1; limit < 8; limit++ {
-			got := e.all(t, store.Plan{Type: "Patient", Where: store.Expr{Op: store.All}, Sort: []store.SortKey{tt.key}, Limit: limit})
+			got := e.all(t, store.Plan{Type: "Patient", Where: store.Expr{Op: store.All}, Sort: tt.keys, Limit: limit})
 			if diff := cmp.Diff(tt.want, got); diff != "" {
-				t.Errorf("%+v in pages of %d (-want +got):\n%s", tt.key, limit, diff)
+				t.Errorf("%+v in pages of %d (-want +got):\n%s", tt.keys, limit, diff)
 			}
 		}
 	}

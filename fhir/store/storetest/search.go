@@ -167,7 +167,8 @@ func wrongPlans(t *testing.T, e *env) {
 	for name, p := range map[string]store.Plan{
 		"no type":           {Where: all, Limit: 1},
 		"no limit":          {Type: "Patient", Where: all},
-		"two sort keys":     {Type: "Patient", Where: all, Limit: 1, Sort: []store.SortKey{{Param: "a"}, {Param: "b"}}},
+		"too many keys":     {Type: "Patient", Where: all, Limit: 1, Sort: slices.Repeat([]store.SortKey{{Param: "a"}}, store.MaxSort+1)},
+		"empty second key":  {Type: "Patient", Where: all, Limit: 1, Sort: []store.SortKey{{Param: "a"}, {}}},
 		"empty sort key":    {Type: "Patient", Where: all, Limit: 1, Sort: []store.SortKey{{}}},
 		"unknown operation": {Type: "Patient", Where: store.Expr{Op: 99}, Limit: 1},
 		"not of nothing":    {Type: "Patient", Where: join(store.Not), Limit: 1},
@@ -253,9 +254,9 @@ func (m model) matches(r *modelled, x store.Expr) bool {
 
 // search returns the ids of what satisfies the plan, in its order.
 func (m model) search(p store.Plan) []string {
-	key := store.SortKey{Param: store.ParamLastUpdated, Descending: true}
-	if len(p.Sort) > 0 {
-		key = p.Sort[0]
+	keys := p.Sort
+	if len(keys) == 0 {
+		keys = []store.SortKey{{Param: store.ParamLastUpdated, Descending: true}}
 	}
 	var found []*modelled
 	for _, r := range m {
@@ -264,29 +265,34 @@ func (m model) search(p store.Plan) []string {
 		}
 	}
 	slices.SortFunc(found, func(a, b *modelled) int {
-		va, vb := m.values(a, key.Param), m.values(b, key.Param)
-		switch {
-		case len(va) == 0 && len(vb) == 0:
-			return compare(a.id, b.id)
-		case len(va) == 0:
-			return 1
-		case len(vb) == 0:
-			return -1
+		for _, key := range keys {
+			if c := m.compare(a, b, key); c != 0 {
+				return c
+			}
 		}
-		c := compare(va[0], vb[0])
-		if key.Descending {
-			c = -compare(va[len(va)-1], vb[len(vb)-1])
-		}
-		if c == 0 {
-			c = compare(a.id, b.id)
-		}
-		return c
+		return compare(a.id, b.id)
 	})
 	var ids []string
 	for _, r := range found {
 		ids = append(ids, r.id)
 	}
 	return ids
+}
+
+// compare orders two resources by one key.
+func (m model) compare(a, b *modelled, key store.SortKey) int {
+	va, vb := m.values(a, key.Param), m.values(b, key.Param)
+	switch {
+	case len(va) == 0 && len(vb) == 0:
+		return 0
+	case len(va) == 0:
+		return 1
+	case len(vb) == 0:
+		return -1
+	case key.Descending:
+		return -compare(va[len(va)-1], vb[len(vb)-1])
+	}
+	return compare(va[0], vb[0])
 }
 
 func compare(a, b string) int {
