@@ -63,7 +63,7 @@ var (
 func ReadCapacity(texts ...string) Capacity {
 	var c Capacity
 	for _, s := range texts {
-		if s == "" {
+		if len(s) < 3 { // Y, N: no word that says anything
 			continue
 		}
 		for _, clause := range clauses(minus.ReplaceAllString(s, "${1}no LOC")) {

@@ -143,7 +143,7 @@ var (
 		`\bS[\s.]{0,2}I[\s.]{0,2}D\b[^;\n]{0,25}?\d{4}`, `\bSID[A-Z]{0,3}-?\d{4}`, `\d{4}[A-Z]?\W{0,3}\bS\.?I\.?D\b`, `\b[A-Z]{2}[\s-]?SID\b`,
 		`\bstate\s+(?:id\b|ident\w*)`, `\bCII\b\W{0,3}(?:` + numbered + `)?[A-Z]?\d{4}`,
 		`\bF[\s.]{0,2}B[\s.]{0,2}I\b[\s.]*(?:` + numbered + `)?[A-Z0-9-]*\d`, `\bFBI\d`, `\bF\.?B\.?I\.?\s*(?:no\b|num|nbr|#)`, `\d[A-Z0-9]{4,}\W{0,3}\bF\.?B\.?I\b`,
-		`\b(?:UCN|PCN|ATN|OTN|TCN|OBTS|OCA|NIC|DOC|LID|inmate|booking|bkg|arrest)\s*(?:` + numbered + `)?\W{0,3}[A-Z]{0,3}-?\d{3}`,
+		`\b(?:UCN|PCN|ATN|OTN|TCN|OBTS|OCA|NIC|DOC|inmate|booking|bkg|arrest)\s*(?:` + numbered + `)?\W{0,3}[A-Z]{0,3}-?\d{3}`,
 		`\b(?:PCN|OCA|NIC|DOC|inmate|booking|bkg)\s*(?:[:#]|no\b|num|nbr|id\b)`, `\bNIC\s*/`,
 		`\bN\.?C\.?I\.?C\b`, `\bNLETS\b`, `\bIII\s+(?:hit|check|record|query|shows)`, `\btriple\s+i\b`, `\brap\s*sheets?`, `\bCHRI\b`,
 		`\bcrim(?:inal|\.)?\s+(?:hx|hist\w*|rec\w*|background|past)`, `\b(?:arrest|offen[cs]e|conviction)\s+(?:hx|history|record)`, `\b(?:hx|history)\s+of\s+(?:\w+\s+)?(?:arrest|convict|incarcerat|felon)\w*`,
@@ -186,7 +186,7 @@ func Formula(s string) bool {
 // hints are parts of words, without spaces and marks, without which criminal
 // cannot match: most texts have none, and looking for them is much cheaper than
 // the pattern.
-var hints = [...]string{"sid", "stateid", "cii", "fbi", "ucn", "ncic", "nlet", "iii", "triple", "rap", "chri", "crim", "arrest", "convict", "felon", "booking", "bkg", "warrant", "probation", "parol", "offen", "pcn", "oca", "nic", "atn", "otn", "tcn", "obts", "doc", "lid", "inmate", "priors", "prisoner", "excon", "rso", "releasedfrom", "wanted", "incarcerat"}
+var hints = [...]string{"sid", "stateid", "cii", "fbi", "ucn", "ncic", "nlet", "iii", "triple", "rap", "chri", "crim", "arrest", "convict", "felon", "booking", "bkg", "warrant", "probation", "parol", "offen", "pcn", "oca", "nic", "atn", "otn", "tcn", "obts", "doc", "inmate", "priors", "prisoner", "excon", "releasedfrom", "wanted", "incarcerat"}
 
 func hinted(s string) bool {
 	var buf [128]byte
@@ -198,6 +198,9 @@ func hinted(s string) bool {
 		case c >= 'a' && c <= 'z', c >= utf8.RuneSelf:
 			lower = append(lower, c)
 		}
+	}
+	if strings.Contains(s, "RSO") { // in small letters it is a part of "person"
+		return true
 	}
 	for _, h := range hints {
 		if bytes.Contains(lower, []byte(h)) {
