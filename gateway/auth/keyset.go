@@ -114,7 +114,7 @@ func ParseKeySet(jwks []byte) (*KeySet, error) {
 		i++
 	}
 	if i == 0 {
-		return nil, errors.New("key set: the array \"keys\" is empty")
+		return nil, errors.New("key set: it is empty")
 	}
 	if len(ks.keys) == 0 {
 		return nil, fmt.Errorf("key set: no usable signature key: %w", errors.Join(skipped...))

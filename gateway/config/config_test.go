@@ -110,6 +110,7 @@ func TestWhatFailsLaterIsAFaultNow(t *testing.T) {
 		{"type", "slug: a", "slug: a, types: [Patient, Condision]", []string{"$.systems[0].types[1]", "Condision"}},
 		{"key set URL", `jwks: '{"keys":[]}'`, "jwksUrl: http://ehr.example/jwks", []string{"$.clients[0].jwksUrl", "https"}},
 		{"token URL", "slug: a", "slug: a, auth: {tokenUrl: ftp://x/y}", []string{"$.systems[0].auth.tokenUrl"}},
+		{"a tag on a list", "purposes: [CRISIS]", "purposes: !x", []string{"[10:15]", "tags"}},
 		{"second document", "agreements:", "---\nagreements:", []string{"[16:1]", "second YAML document"}},
 		{"time zone", "organizations:", "  timeZone: Chicago\norganizations:", []string{"[3:13] $.site.timeZone"}},
 	} {
@@ -170,7 +171,7 @@ func TestChecksLookAtWhatTheFileNames(t *testing.T) {
 		"[12:11] $.clients[0].jwks: is not a usable JSON Web Key Set of public keys: 11 bytes are no key",
 		"[14:66] $.systems[0].auth.keyFile: the private key cannot be used", "$.server.tlsCert", "$.server.tlsKey",
 		`$.systems[1].adapter: "rms/nope" is no adapter; known are ehr/hl7v2, rms/csv`,
-		"$.systems[2].profile: cannot be read", `$.systems[3].profile: the feed cannot be mapped: rms/csv does not map ""`,
+		"$.systems[2].profile: cannot be read", `$.systems[3].profile: the feed cannot be mapped: rms/csv does not map "…"`,
 	} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q is missing in: %v", want, err)

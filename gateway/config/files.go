@@ -70,7 +70,7 @@ func (k *checker) profile(at string, s System) {
 		return
 	}
 	if err := k.with.Profile(s.Adapter, k.Path(s.Profile)); err != nil {
-		k.because(at+".profile", s.Profile, "the feed cannot be mapped", err)
+		k.because(at+".profile", s.Profile, "the feed cannot be mapped", unquoted(err))
 	}
 }
 
@@ -82,8 +82,18 @@ func (k *checker) privateKey(at, path string) {
 		return
 	}
 	if err := k.with.PrivateKey(k.Path(path)); err != nil {
-		k.because(at, path, "the private key cannot be used", err)
+		k.because(at, path, "the private key cannot be used", unquoted(err))
 	}
+}
+
+// unquoted keeps of an error what quotes nothing of the file that was read: the
+// file may be another than the one that was meant.
+func unquoted(err error) error {
+	var pe *fs.PathError
+	if errors.As(err, &pe) {
+		return pe
+	}
+	return errors.New(quoted(err.Error()))
 }
 
 func (k *checker) readable(at, path string) {

@@ -68,6 +68,9 @@ func (f *filler) Visit(n ast.Node) ast.Visitor {
 	case *ast.MappingValueNode:
 		ast.Walk(f, n.Value)
 		return nil
+	case *ast.TagNode: // no setting needs one, and the decoder cannot cope with all of them
+		f.faults = append(f.faults, faultAt(n.GetToken(), "YAML tags are not used in a configuration"))
+		return nil
 	case *ast.StringNode:
 		n.Value = f.replace(n.Value, n.GetToken())
 	}
