@@ -323,6 +323,7 @@ func (c *compiler) loadOutcomes(root *node) {
 			if o.bare = keep.text == "none"; !o.bare || o.action != Seal {
 				keep.errorf("resources can be none, where the action is seal")
 			}
+			o.issueSeverity = Warning // somebody should look at such a row
 		}
 		o.when = c.condition(n)
 		c.m.outcomes = append(c.m.outcomes, o)

@@ -241,3 +241,13 @@ func FuzzLoad(f *testing.F) {
 		}
 	})
 }
+
+func TestOutcomeWithoutResourcesIsASeal(t *testing.T) {
+	for action, want := range map[string]string{"seal, resources: none": "", "seal, resources: some": "resources can be none", "test, resources: none": "resources can be none"} {
+		text := "mapping: x\nversion: \"1\"\nkinds: [row]\nsegments: {PID: 40}\nkey: text(\"PID-3\")\nrecord-version: text(\"PID-1\")\nrecord-groups: ['text(\"PID-2\")']\nrecord-scope: text(\"PID-4\")\noutcomes:\n  - {when: 'has(\"PID-5\")', action: " + action + ", code: x, message: x}\nresources:\n  - {id: p, type: Patient, system: text(\"PID-1\"), key: text(\"PID-3\"), rows: [{to: active, value: true}]}\n"
+		_, err := mappings.Load(fstest.MapFS{"x.yaml": {Data: []byte(text)}}, "x.yaml", nil)
+		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "x.yaml:10:")) {
+			t.Errorf("%s: %v", action, err)
+		}
+	}
+}
