@@ -44,6 +44,7 @@ type Options struct {
 	Policy    *policy.Engine
 	Audit     audit.Recorder
 	Other     map[string]http.Handler // what is no FHIR: token endpoint, health; optional
+	Location  *time.Location          // of dates without a zone; optional, UTC
 	Now       func() time.Time        // optional
 	NewID     func() string           // ids of requests and new resources; optional
 	Logger    *slog.Logger            // optional
@@ -88,7 +89,7 @@ func New(o Options) (*Server, error) {
 	}
 	s := &Server{
 		o:            o,
-		search:       search.Options{Base: o.Base, CursorParam: cursorParam},
+		search:       search.Options{Base: o.Base, CursorParam: cursorParam, Location: o.Location, Now: o.Now},
 		gatherer:     &attribute.Gatherer{Directory: o.Directory, Store: o.Store, Identity: o.Identity, Base: o.Base},
 		interactions: interactions(),
 	}

@@ -188,7 +188,7 @@ func (d *demo) prepare(ctx context.Context) (*config.Config, error) {
 	if err := d.file("handoff.yaml", text.String()); err != nil {
 		return nil, err
 	}
-	return config.Load(filepath.Join(d.dir, "handoff.yaml"))
+	return loadConfig(filepath.Join(d.dir, "handoff.yaml"))
 }
 
 func (d *demo) startSystems(ctx context.Context) error {

@@ -64,7 +64,7 @@ func runIngest(cmd *cobra.Command, args []string, f *ingestFlags) (err error) {
 	if err != nil {
 		return err
 	}
-	c, err := config.Load(f.config)
+	c, err := loadConfig(f.config)
 	if err != nil {
 		return err
 	}

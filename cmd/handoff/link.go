@@ -14,7 +14,6 @@ import (
 
 	"github.com/handoff-health/handoff/fhir/store"
 	"github.com/handoff-health/handoff/fhir/store/sqlite"
-	"github.com/handoff-health/handoff/gateway/config"
 	"github.com/handoff-health/handoff/gateway/identity"
 )
 
@@ -54,7 +53,7 @@ func withLinks(ctx context.Context, file string, do func(*sqlite.DB, *identity.L
 	if file == "" {
 		return usageError("--config is required")
 	}
-	c, err := config.Load(file)
+	c, err := loadConfig(file)
 	if err != nil {
 		return err
 	}

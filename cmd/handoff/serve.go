@@ -33,7 +33,7 @@ after the requests under way have been answered.`,
 			if path == "" {
 				return usageError("serve needs --config FILE; see 'handoff config --help' for what is in it")
 			}
-			c, err := config.Load(path)
+			c, err := loadConfig(path)
 			if err != nil {
 				return err
 			}

@@ -71,6 +71,10 @@ func assemble(ctx context.Context, c *config.Config, log *slog.Logger) (_ *runni
 	if err != nil {
 		return nil, err
 	}
+	zone, err := time.LoadLocation(c.Site.TimeZone)
+	if err != nil {
+		return nil, err
+	}
 	g.handler, err = gateway.New(gateway.Options{
 		Base: c.Server.Base, MaxBody: c.Server.MaxBody, SiteKey: []byte(c.Site.Key.Reveal()),
 		Store: g.cache, Facts: g.cache, Verifier: verifier,
@@ -80,8 +84,8 @@ func assemble(ctx context.Context, c *config.Config, log *slog.Logger) (_ *runni
 		},
 		Directory: g.directory, Identity: g.links, IDs: g.ids, Broker: b,
 		Labeller: g.labeller, Policy: policy.New(policy.Options{Directory: []string{"Practitioner", "PractitionerRole", "Organization"}}), Audit: g.trail,
-		Other:  map[string]http.Handler{tokenPath: token, "/healthz": http.HandlerFunc(healthy), "/readyz": ready(g)},
-		Logger: log,
+		Other:    map[string]http.Handler{tokenPath: token, "/healthz": http.HandlerFunc(healthy), "/readyz": ready(g)},
+		Location: zone, Logger: log,
 	})
 	return g, err
 }
