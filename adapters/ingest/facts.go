@@ -169,7 +169,9 @@ type guards struct {
 	m  map[string]guard
 }
 
-const maxGuards = 50_000
+// maxGuards is enough for the staff and the facilities of a source. The Patients
+// of a long run are many, and each comes seldom.
+const maxGuards = 2_000
 
 func (g *guards) get(ref string) (guard, bool) {
 	g.mu.Lock()
@@ -181,8 +183,14 @@ func (g *guards) get(ref string) (guard, bool) {
 func (g *guards) set(ref string, x guard) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.m == nil || len(g.m) >= maxGuards {
+	if g.m == nil {
 		g.m = map[string]guard{}
+	}
+	for k := range g.m { // any: what is needed again comes back
+		if len(g.m) < maxGuards {
+			break
+		}
+		delete(g.m, k)
 	}
 	g.m[ref] = x
 }

@@ -85,6 +85,8 @@ type Pipeline struct {
 	Tick      func(*flow.Report)
 
 	guards guards
+	units  *combiner[store.Write, *store.Record]
+	texts  map[string]*combiner[[]byte, struct{}]
 }
 
 const (
@@ -114,6 +116,7 @@ func (p *Pipeline) Run(ctx context.Context, in adapters.Input) (*flow.Report, er
 		return report, err
 	}
 	defer func() { _ = src.Close() }()
+	p.combine()
 	ids, err := mappings.NewIDs(p.SiteKey)
 	if err != nil {
 		return report, err

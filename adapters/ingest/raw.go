@@ -74,7 +74,7 @@ func (p *Pipeline) keep(ctx context.Context, stream, record string, key []byte, 
 	if err != nil {
 		return err
 	}
-	_, err = p.Log.Append(ctx, stream, raw)
+	_, err = p.texts[stream].write(ctx, [][]byte{raw})
 	return err
 }
 

@@ -141,7 +141,7 @@ func (p *Pipeline) tryUpsert(ctx context.Context, m *flow.Mapped) (flow.Outcome,
 			return 0, err
 		}
 	}
-	records, problem := p.prepare(res)
+	records, problem := p.prepare(res, func(x *mappings.Resource) bool { return p.stored(st, x) })
 	if problem != nil {
 		res.Issues = append([]mappings.Issue{*problem}, res.Issues...)
 		return flow.Rejected, nil
@@ -170,22 +170,13 @@ func (p *Pipeline) tryUpsert(ctx context.Context, m *flow.Mapped) (flow.Outcome,
 	return outcome, nil
 }
 
-// storeWithText makes three things durable side by side, so that they share the
-// store's commits: the record's key, its text, its resources. None of them is
-// acknowledged before all are there: if the run dies between them, the record
-// is read again and the rest follows.
+// storeWithText makes two things durable side by side, so that they share the
+// store's commits: the record's text and its resources. The state that makes the
+// text readable and the resources known follows, and nothing is acknowledged
+// before it: if the run dies between them, the record is read again, its text is
+// kept under another key, and the rest follows.
 func (p *Pipeline) storeWithText(ctx context.Context, m *flow.Mapped, u *unit) error {
 	g, ctx := errgroup.WithContext(ctx)
-	if u.st.fact.Key == "" {
-		st := *u.st
-		g.Go(func() error {
-			if err := p.save(ctx, u.res.Key, &st); err != nil {
-				return fmt.Errorf("keeping the record's key: %w", err)
-			}
-			return nil
-		})
-		defer func() { u.st.fact = st.fact }()
-	}
 	g.Go(func() error {
 		if err := p.keep(ctx, RawStream(p.Origin.System), u.record, u.st.DataKey, m, nil); err != nil {
 			return fmt.Errorf("keeping the raw text: %w", err)
@@ -230,14 +221,27 @@ func (p *Pipeline) remember(ctx context.Context, key string, st *recordState, ne
 
 func ref(x *mappings.Resource) string { return x.Type + "/" + x.ID }
 
-// prepare parses, validates, labels and indexes a result's resources.
-func (p *Pipeline) prepare(res *mappings.Result) ([]store.Record, *mappings.Issue) {
+// stored says that a resource is stored as it is, as far as is remembered.
+func (p *Pipeline) stored(st *recordState, x *mappings.Resource) bool {
+	if !x.Owned {
+		g, ok := p.guards.get(ref(x))
+		return ok && g.Stored > 0 && g.Digest == x.Digest
+	}
+	return st != nil && slices.ContainsFunc(st.Owned, func(o owned) bool { return o.Ref == ref(x) && o.Digest == x.Digest })
+}
+
+// prepare parses, validates, labels and indexes a result's resources, except
+// those that skip names: their records have a key only.
+func (p *Pipeline) prepare(res *mappings.Result, skip func(*mappings.Resource) bool) ([]store.Record, *mappings.Issue) {
 	bad := func(code, format string, args ...any) *mappings.Issue {
 		return &mappings.Issue{Severity: mappings.Error, Code: code, Message: fmt.Sprintf(format, args...)}
 	}
 	out := make([]store.Record, len(res.Resources))
 	for i := range res.Resources {
 		x := &res.Resources[i]
+		if out[i].Key = (store.Key{Type: x.Type, ID: x.ID}); skip != nil && skip(x) {
+			continue
+		}
 		r, err := resource.Parse(x.Raw)
 		if err != nil || r.Type() != x.Type || r.ID() != x.ID {
 			return nil, bad("invalid-resource", "the mapping made a %s that cannot be read", x.Type)

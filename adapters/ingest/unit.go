@@ -56,7 +56,7 @@ func (u *unit) store(ctx context.Context) error {
 		}
 		u.written = nil
 		if len(ws) > 0 {
-			u.written, err = u.p.Store.Apply(ctx, ws)
+			u.written, err = u.p.units.write(ctx, ws)
 		}
 		if err == nil {
 			u.after(plan)
@@ -100,6 +100,14 @@ func (u *unit) plan(ctx context.Context, look bool) ([]planned, error) {
 		}
 		if skip {
 			continue
+		}
+		if u.records[i].Raw == nil { // it was thought to be stored already
+			only := &mappings.Result{Resources: u.res.Resources[i : i+1]}
+			recs, problem := u.p.prepare(only, nil)
+			if problem != nil {
+				return nil, errors.New(problem.Message)
+			}
+			u.records[i] = recs[0]
 		}
 		plan = append(plan, planned{store.Write{Record: u.records[i], Expect: expect}, i})
 	}
@@ -240,7 +248,7 @@ func (u *unit) restrict(k store.Key, raw []byte) (store.Record, error) {
 		return store.Record{}, fmt.Errorf("%w: %s: %w", store.ErrDamaged, k, err)
 	}
 	res := &mappings.Result{Resources: []mappings.Resource{{Type: k.Type, ID: k.ID, Raw: edited}}}
-	recs, problem := u.p.prepare(res)
+	recs, problem := u.p.prepare(res, nil)
 	if problem != nil {
 		return store.Record{}, errors.New(problem.Message)
 	}
