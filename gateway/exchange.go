@@ -45,7 +45,6 @@ type exchange struct {
 	created    bool
 	partial    map[string]bool // references to what is seen in part
 	seen       map[string]bool // references whose visibility was decided
-	lookups    int
 }
 
 // A candidate is a resource that could be in the answer.

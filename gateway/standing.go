@@ -18,13 +18,12 @@ type standing struct {
 	filed  []*attribute.Filed
 	// brought are Consents that a connected system keeps of this person: those
 	// of a registry count for all data, the others for that system's own.
-	brought   map[string][]*consent.Consent
-	shared    []*consent.Consent
-	graph     consent.Graph // what the instances that Consents name refer to
-	asked     []string      // systems that policy let be asked
-	unheard   []string      // systems whose Consents could not be read: nothing of theirs goes out
-	deaf      bool          // a registry's could not be read: nothing goes out at all
-	alongside bool          // linked Patients were asked for
+	brought map[string][]*consent.Consent
+	shared  []*consent.Consent
+	graph   consent.Graph // what the instances that Consents name refer to
+	asked   []string      // systems that policy let be asked
+	unheard []string      // systems whose Consents could not be read: nothing of theirs goes out
+	deaf    bool          // a registry's could not be read: nothing goes out at all
 }
 
 // sessionKey tells apart what a decision depends on besides the resource.

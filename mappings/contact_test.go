@@ -42,16 +42,17 @@ func only(t *testing.T, res *mappings.Result, typ string) []map[string]any {
 // consentOf is the status of the Consent and the names of its recipients.
 func consentOf(t *testing.T, res *mappings.Result) string {
 	t.Helper()
-	for _, c := range only(t, res, "Consent") {
-		out := fmt.Sprint(c["status"])
-		provision, _ := c["provision"].(map[string]any)
-		actors, _ := provision["actor"].([]any)
-		for _, a := range actors {
-			out += " " + fmt.Sprint(a.(map[string]any)["reference"].(map[string]any)["display"])
-		}
-		return out
+	consents := only(t, res, "Consent")
+	if len(consents) == 0 {
+		return "none"
 	}
-	return "none"
+	out := fmt.Sprint(consents[0]["status"])
+	provision, _ := consents[0]["provision"].(map[string]any)
+	actors, _ := provision["actor"].([]any)
+	for _, a := range actors {
+		out += " " + fmt.Sprint(a.(map[string]any)["reference"].(map[string]any)["display"])
+	}
+	return out
 }
 
 func labelsOf(t *testing.T, res *mappings.Result, typ string) string {

@@ -21,9 +21,10 @@ func (l *Labels) consent(n resource.Node) {
 			if c.Kind() != resource.Object || code.Kind() != resource.String {
 				return true
 			}
-			system := terminology.Unknown
 			if s := c.Get("system"); s.Kind() == resource.String {
-				if system = terminology.SystemOf(stringBytes(s)); system != terminology.ActCode && system != terminology.ActUSPrivacyLaw && system != terminology.Confidentiality {
+				switch terminology.SystemOf(stringBytes(s)) {
+				case terminology.ActCode, terminology.ActUSPrivacyLaw, terminology.Confidentiality:
+				default:
 					return true
 				}
 			}
