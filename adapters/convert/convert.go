@@ -147,6 +147,12 @@ func (r *run) item(s *state, report *flow.Report, m *flow.Mapped) error {
 	switch {
 	case res == nil || outcome != flow.Created && outcome != flow.Updated:
 		return nil
+	case res.Scope != "":
+		for _, key := range s.groups[named(res.Scope)] {
+			r.held.drop(s.take(key))
+			r.held.forget(key)
+		}
+		return nil
 	case res.Action == mappings.Expunge, silent(res):
 		r.held.drop(s.take(res.Key))
 		r.held.forget(res.Key)

@@ -105,3 +105,26 @@ func TestRestrictionsWinInOneFile(t *testing.T) {
 		}
 	}
 }
+
+func TestAnOrderWithoutAPersonHidesTheWholeIncident(t *testing.T) {
+	f, opts, m := riverton(t)
+	for _, status := range []string{"X", "S"} {
+		rows := contacts(map[string]string{"MNI": "R821"}, map[string]string{"MNI": "R822"}, map[string]string{"IncidentNo": "25-2", "MNI": "R823", "LastName": "STAYS"},
+			map[string]string{"RecStatus": status, "MNI": "", "LastName": "", "FirstName": "", "DOB": ""},
+			map[string]string{"IncidentNo": "25-9", "RecStatus": status, "MNI": "", "LastName": "", "FirstName": "", "DOB": ""})
+		for _, mode := range []struct{ stream, bundle bool }{{}, {false, true}, {true, true}} {
+			var out bytes.Buffer
+			j := convert.Job{Format: f, Options: opts, Mapper: m, Bundle: mode.bundle, Out: &out}
+			reports, err := j.Run(context.Background(), []convert.Path{path(rows, mode.stream)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if r := reports[0]; r.Created != 3 || r.Updated != 1 || r.Rejects != 1 || !r.AddsUp() {
+				t.Errorf("%s, %+v: %+v", status, mode, *r)
+			}
+			if s := out.String(); strings.Contains(s, "EXAMPLE") || !strings.Contains(s, "STAYS") || strings.Count(s, `"resourceType":"Encounter"`) != 1 {
+				t.Errorf("%s, %+v: %s", status, mode, s)
+			}
+		}
+	}
+}

@@ -74,11 +74,12 @@ type state struct {
 	ties    map[name][]string // digests of the other contents with a record's newest version
 	shared  map[name]seen
 	owned   map[string][]string // key → references, only where resources are held
+	groups  map[name][]string   // group → keys of its records
 	without map[name]seen       // records of an earlier survey: the expunged ones are left out
 }
 
 func newState() *state {
-	return &state{records: map[name]seen{}, ties: map[name][]string{}, shared: map[name]seen{}, owned: map[string][]string{}}
+	return &state{records: map[name]seen{}, ties: map[name][]string{}, shared: map[name]seen{}, owned: map[string][]string{}, groups: map[name][]string{}}
 }
 
 // judge says what becomes of an item, and remembers it.
@@ -94,8 +95,10 @@ func (s *state) judge(m *flow.Mapped) (flow.Outcome, error) {
 	if res == nil {
 		return flow.Rejected, nil
 	}
-	switch res.Action {
-	case mappings.Expunge:
+	switch {
+	case res.Scope != "":
+		return s.group(m), nil
+	case res.Action == mappings.Expunge:
 		key := named(res.Key)
 		if s.records[key].expunged {
 			return flow.Duplicate, nil
@@ -106,10 +109,39 @@ func (s *state) judge(m *flow.Mapped) (flow.Outcome, error) {
 		}
 		s.records[key] = seen{version: unique.Make(""), expunged: true}
 		return flow.Updated, nil
-	case mappings.Upsert, mappings.Seal:
+	case res.Action == mappings.Upsert, res.Action == mappings.Seal:
 		return s.version(res)
 	}
 	return flow.Rejected, nil
+}
+
+// group expunges or mutes all records of a scope that are known so far.
+func (s *state) group(m *flow.Mapped) flow.Outcome {
+	res := m.Result
+	keys := s.groups[named(res.Scope)]
+	if len(keys) == 0 {
+		res.Reason = res.Action.String() + "-unknown"
+		res.Issues = append([]mappings.Issue{{Severity: mappings.Error, Code: res.Reason, Pos: m.Item.Pos,
+			Message: "nothing before this row is of the incident or group that it means"}}, res.Issues...)
+		return flow.Rejected
+	}
+	o := flow.Duplicate
+	for _, key := range keys {
+		x := s.records[named(key)]
+		if x.hidden() {
+			continue
+		}
+		o = flow.Updated
+		if res.Action == mappings.Expunge {
+			x = seen{version: unique.Make(""), expunged: true}
+		} else {
+			x.mute = true
+			x.restrictions |= flow.Sealed
+			x.held = unique.Make(max(x.version.Value(), res.Version))
+		}
+		s.records[named(key)] = x
+	}
+	return o
 }
 
 // version judges a version of a record and adds to its resources what restricts
@@ -122,6 +154,11 @@ func (s *state) version(res *mappings.Result) (flow.Outcome, error) {
 	r := flow.OfResult(res)
 	switch {
 	case !known:
+		for _, g := range res.Groups {
+			if g != "" {
+				s.groups[named(g)] = append(s.groups[named(g)], res.Key)
+			}
+		}
 		first := flow.First(&cut, r, "")
 		x := kept(&first)
 		x.mute = silent(res)

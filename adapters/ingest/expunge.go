@@ -23,25 +23,87 @@ func (p *Pipeline) expunge(ctx context.Context, m *flow.Mapped) (flow.Outcome, e
 		m.Result.Issues = append(m.Result.Issues, mappings.Issue{Severity: mappings.Error, Code: "no-key", Message: "an expunge order that does not name its record"})
 		return flow.Rejected, nil
 	}
-	st, err := p.load(ctx, key)
-	if err != nil {
+	record := p.recordHash(key)
+	st, err := p.load(ctx, record)
+	switch {
+	case err != nil:
 		return 0, err
+	case st == nil:
+		st = &recordState{Unknown: true, Expunged: p.now().UTC().Format(time.RFC3339)}
+		if err := p.audit(ctx, Event{Kind: "expunge", Source: m.Item.Pos.Source, Record: record}); err != nil {
+			return 0, err
+		}
+		if err := p.save(ctx, record, st); err != nil {
+			return 0, fmt.Errorf("keeping the expunge: %w", err)
+		}
+		return p.unknown(m, "expunge-unknown"), nil
+	case st.Unknown:
+		return p.unknown(m, "expunge-unknown"), nil
 	}
-	if st == nil {
-		st = &recordState{Unknown: true}
+	return p.expungeRecord(ctx, m, record, st)
+}
+
+// unknown rejects an order that hits nothing: it may be meant for a record whose
+// key it misspells.
+func (p *Pipeline) unknown(m *flow.Mapped, code string) flow.Outcome {
+	m.Result.Reason = code
+	m.Result.Issues = append([]mappings.Issue{{Severity: mappings.Error, Code: code, Pos: m.Item.Pos,
+		Message: "nothing is stored under the key that this row gives; if the key is misspelt, the record that is meant is still there"}}, m.Result.Issues...)
+	return flow.Rejected
+}
+
+// group does what a result without a record's key asks for with all records of
+// its scope.
+func (p *Pipeline) group(ctx context.Context, m *flow.Mapped) (flow.Outcome, error) {
+	prefix, after := p.groupKey(m.Result.Scope), ""
+	members, changed := 0, false
+	for {
+		facts, err := p.Facts.Scan(ctx, prefix, after, 100)
+		if err != nil {
+			return 0, err
+		}
+		for _, f := range facts {
+			after = f.Key
+			o, err := p.member(ctx, m, strings.TrimPrefix(f.Key, prefix))
+			if err != nil {
+				return 0, err
+			}
+			members++
+			changed = changed || o == flow.Updated || o == flow.Created
+		}
+		if len(facts) < 100 {
+			break
+		}
 	}
-	if st.Expunged != "" && !st.Unknown {
+	switch {
+	case members == 0:
+		return p.unknown(m, m.Result.Action.String()+"-unknown"), nil
+	case changed:
+		return flow.Updated, nil
+	}
+	return flow.Duplicate, nil
+}
+
+// member does it with one record.
+func (p *Pipeline) member(ctx context.Context, m *flow.Mapped, record string) (flow.Outcome, error) {
+	st, err := p.load(ctx, record)
+	if err != nil || st == nil {
+		return flow.Duplicate, err
+	}
+	switch m.Result.Action {
+	case mappings.Expunge:
+		return p.expungeRecord(ctx, m, record, st)
+	case mappings.Seal:
+		return p.upsert(ctx, m, record)
+	}
+	return 0, fmt.Errorf("%s of a group is not known", m.Result.Action)
+}
+
+// expungeRecord expunges a record that is known.
+func (p *Pipeline) expungeRecord(ctx context.Context, m *flow.Mapped, record string, st *recordState) (flow.Outcome, error) {
+	if st.Expunged != "" {
 		return flow.Duplicate, nil
 	}
-	if st.Unknown {
-		m.Result.Reason = "expunge-unknown"
-		m.Result.Issues = append([]mappings.Issue{{Severity: mappings.Error, Code: "expunge-unknown", Pos: m.Item.Pos,
-			Message: "nothing is stored under this record's key: it will be kept out, but if the key is misspelt the record that is meant is still there"}}, m.Result.Issues...)
-	}
-	if st.Unknown && st.Expunged != "" {
-		return flow.Rejected, nil
-	}
-	record := p.hash("record", key)
 	if err := p.audit(ctx, Event{Kind: "expunge", Source: m.Item.Pos.Source, Record: record}); err != nil {
 		return 0, err
 	}
@@ -51,6 +113,7 @@ func (p *Pipeline) expunge(ctx context.Context, m *flow.Mapped) (flow.Outcome, e
 		}
 	}
 	for _, shared := range st.Shared {
+		var err error
 		if strings.HasPrefix(shared, "Patient/") {
 			err = p.expungePerson(ctx, shared, record, m)
 		} else {
@@ -60,12 +123,9 @@ func (p *Pipeline) expunge(ctx context.Context, m *flow.Mapped) (flow.Outcome, e
 			return 0, err
 		}
 	}
-	gone := &recordState{Expunged: p.now().UTC().Format(time.RFC3339), Unknown: st.Unknown, fact: st.fact}
-	if err := p.save(ctx, key, gone); err != nil {
+	gone := &recordState{Expunged: p.now().UTC().Format(time.RFC3339), fact: st.fact}
+	if err := p.save(ctx, record, gone); err != nil {
 		return 0, fmt.Errorf("keeping the expunge: %w", err)
-	}
-	if st.Unknown {
-		return flow.Rejected, nil
 	}
 	return flow.Updated, nil
 }

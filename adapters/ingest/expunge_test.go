@@ -113,3 +113,26 @@ func TestTestDataAreNeverStored(t *testing.T) {
 		}
 	}
 }
+
+func TestAnOrderWithoutAPersonReachesTheWholeIncident(t *testing.T) {
+	for status, want := range map[string]string{"X": "", "S": "V, consent active, consent active"} {
+		p, db := newPipeline(t)
+		run(t, p, export(with(granted, fields{"MNI": "R821"}), with(granted, fields{"MNI": "R822", "LastName": "OTHER"})))
+		blank := fields{"IncidentNo": "25-1", "RecStatus": status, "MNI": "", "LastName": "", "FirstName": "", "DOB": ""}
+		r := run(t, p, export(blank))
+		if r.Updated != 1 || r.Rejects != 0 {
+			t.Errorf("%s: %+v", status, *r)
+		}
+		if got := state(t, db); got != want {
+			t.Errorf("%s: %q, want %q", status, got, want)
+		}
+		run(t, p, export(with(granted, fields{"MNI": "R821"}), blank, with(granted, fields{"MNI": "R822", "LastName": "OTHER"})))
+		if got := state(t, db); got != want {
+			t.Errorf("%s, again: %q, want %q", status, got, want)
+		}
+		blank["IncidentNo"] = "25-9"
+		if r := run(t, p, export(blank)); r.Rejects != 1 {
+			t.Errorf("%s of what is not there: %+v", status, *r)
+		}
+	}
+}

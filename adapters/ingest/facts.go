@@ -97,7 +97,13 @@ func (p *Pipeline) factKey(kind, id string) string {
 	return "ingest/" + p.Origin.System + "/" + kind + "/" + id
 }
 
-func (p *Pipeline) recordKey(key string) string { return p.factKey("rec", p.hash("record", key)) }
+// recordHash names a record by its key without telling it.
+func (p *Pipeline) recordHash(key string) string { return p.hash("record", key) }
+
+// groupKey is the prefix of the facts that say which records are in a group.
+func (p *Pipeline) groupKey(group string) string {
+	return p.factKey("grp", p.hash("group", group)) + "/"
+}
 
 func (p *Pipeline) cursorKey(source string) string {
 	if abs, err := filepath.Abs(source); err == nil {
@@ -113,9 +119,9 @@ func splitCursor(b []byte) (sha, cursor string) {
 	return string(s), string(c)
 }
 
-// load reads a record's state; nil if there is none.
-func (p *Pipeline) load(ctx context.Context, key string) (*recordState, error) {
-	fact, err := p.Facts.Get(ctx, p.recordKey(key))
+// load reads a record's state by its hash; nil if there is none.
+func (p *Pipeline) load(ctx context.Context, record string) (*recordState, error) {
+	fact, err := p.Facts.Get(ctx, p.factKey("rec", record))
 	if errors.Is(err, store.ErrNotFound) {
 		return nil, nil
 	}
@@ -130,13 +136,13 @@ func (p *Pipeline) load(ctx context.Context, key string) (*recordState, error) {
 }
 
 // save writes a record's state back over the one that was loaded.
-func (p *Pipeline) save(ctx context.Context, key string, st *recordState) error {
+func (p *Pipeline) save(ctx context.Context, record string, st *recordState) error {
 	raw, err := json.Marshal(st)
 	if err != nil {
 		return err
 	}
 	if st.fact.Key == "" {
-		st.fact, err = p.Facts.PutIfAbsent(ctx, p.recordKey(key), raw, time.Time{})
+		st.fact, err = p.Facts.PutIfAbsent(ctx, p.factKey("rec", record), raw, time.Time{})
 	} else {
 		st.fact, err = p.Facts.CompareAndSet(ctx, st.fact.Key, st.fact.Version, raw, time.Time{})
 	}

@@ -242,7 +242,7 @@ func (d *dispatcher) dispatch(ctx context.Context, m *flow.Mapped) error {
 	worker := 0
 	if m.Result != nil {
 		worker = d.lane(m.Result)
-		if m.Result.Action == mappings.Expunge {
+		if alone(m.Result) {
 			d.wg.Wait() // alone: it may touch what others are writing
 		}
 		d.mu.Lock()
@@ -268,11 +268,14 @@ func (d *dispatcher) dispatch(ctx context.Context, m *flow.Mapped) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	if m.Result != nil && m.Result.Action == mappings.Expunge {
+	if m.Result != nil && alone(m.Result) {
 		d.wg.Wait()
 	}
 	return nil
 }
+
+// alone says that a result may touch what others are writing.
+func alone(res *mappings.Result) bool { return res.Action == mappings.Expunge || res.Scope != "" }
 
 // lane picks the worker of a person, or of a record without one.
 func (d *dispatcher) lane(res *mappings.Result) int {

@@ -33,10 +33,15 @@ func (p *Pipeline) process(ctx context.Context, m *flow.Mapped) (flow.Outcome, e
 	var o flow.Outcome
 	var err error
 	switch m.Result.Action {
-	case mappings.Upsert, mappings.Seal:
-		o, err = p.upsert(ctx, m)
-	case mappings.Expunge:
-		o, err = p.expunge(ctx, m)
+	case mappings.Upsert, mappings.Seal, mappings.Expunge:
+		switch {
+		case m.Result.Scope != "":
+			o, err = p.group(ctx, m)
+		case m.Result.Action == mappings.Expunge:
+			o, err = p.expunge(ctx, m)
+		default:
+			o, err = p.upsert(ctx, m, p.recordHash(m.Result.Key))
+		}
 	default:
 		return flow.Rejected, p.reject(ctx, m)
 	}
@@ -52,20 +57,20 @@ func (p *Pipeline) process(ctx context.Context, m *flow.Mapped) (flow.Outcome, e
 // reject queues a rejected record with its text, once for each place and text.
 func (p *Pipeline) reject(ctx context.Context, m *flow.Mapped) error {
 	key := "reject " + p.hash(m.Item.Pos.Source, fmt.Sprint(m.Item.Pos.Line), string(m.Item.Raw))
-	if m.Result != nil && m.Result.Action == mappings.Expunge {
+	if m.Result != nil && (m.Result.Action == mappings.Expunge || m.Result.Scope != "") {
 		// What is to be forgotten is not kept: the reject alone.
 		bare := *m
 		bare.Item.Raw = nil
 		m = &bare
 	} else if m.Result != nil && m.Result.Key != "" {
 		// Under the record's own key, so that an expunge reaches it.
-		st, err := p.ensure(ctx, m.Result.Key)
+		st, err := p.ensure(ctx, p.recordHash(m.Result.Key))
 		if err != nil || st.Expunged != "" {
 			return err
 		}
 		return p.queue(ctx, m, m.Result.Key, key, st)
 	}
-	st, err := p.ensure(ctx, key)
+	st, err := p.ensure(ctx, p.recordHash(key))
 	if err != nil {
 		return err
 	}
@@ -80,7 +85,7 @@ func (p *Pipeline) queue(ctx context.Context, m *flow.Mapped, recordKey, once st
 		return err
 	}
 	r := flow.RejectOf(m)
-	if err := p.keep(ctx, RejectStream(p.Origin.System), p.hash("record", recordKey), st.DataKey, m, &r); err != nil {
+	if err := p.keep(ctx, RejectStream(p.Origin.System), p.recordHash(recordKey), st.DataKey, m, &r); err != nil {
 		return fmt.Errorf("ingest %s: queueing a reject: %w", m.Item.Pos, err)
 	}
 	if _, err := p.Facts.PutIfAbsent(ctx, mark, nil, time.Time{}); err != nil && !errors.Is(err, store.ErrExists) {
@@ -90,9 +95,9 @@ func (p *Pipeline) queue(ctx context.Context, m *flow.Mapped, recordKey, once st
 }
 
 // ensure loads a record's state, or makes one that holds nothing but a key.
-func (p *Pipeline) ensure(ctx context.Context, key string) (*recordState, error) {
+func (p *Pipeline) ensure(ctx context.Context, record string) (*recordState, error) {
 	for {
-		st, err := p.load(ctx, key)
+		st, err := p.load(ctx, record)
 		if err != nil || st != nil {
 			return st, err
 		}
@@ -100,7 +105,7 @@ func (p *Pipeline) ensure(ctx context.Context, key string) (*recordState, error)
 		if st.DataKey, err = newDataKey(); err != nil {
 			return nil, err
 		}
-		if err = p.save(ctx, key, st); !errors.Is(err, store.ErrExists) {
+		if err = p.save(ctx, record, st); !errors.Is(err, store.ErrExists) {
 			return st, err
 		}
 	}
@@ -108,10 +113,10 @@ func (p *Pipeline) ensure(ctx context.Context, key string) (*recordState, error)
 
 // upsert stores a record's resources if they are newer than what is known. If
 // another process has written the record's state meanwhile, it looks again.
-func (p *Pipeline) upsert(ctx context.Context, m *flow.Mapped) (flow.Outcome, error) {
+func (p *Pipeline) upsert(ctx context.Context, m *flow.Mapped, record string) (flow.Outcome, error) {
 	issues := m.Result.Issues
 	for attempt := 0; ; attempt++ {
-		o, err := p.tryUpsert(ctx, m)
+		o, err := p.tryUpsert(ctx, m, record)
 		if attempt >= 5 || !errors.Is(err, store.ErrConflict) && !errors.Is(err, store.ErrExists) {
 			return o, err
 		}
@@ -119,9 +124,9 @@ func (p *Pipeline) upsert(ctx context.Context, m *flow.Mapped) (flow.Outcome, er
 	}
 }
 
-func (p *Pipeline) tryUpsert(ctx context.Context, m *flow.Mapped) (flow.Outcome, error) {
+func (p *Pipeline) tryUpsert(ctx context.Context, m *flow.Mapped, record string) (flow.Outcome, error) {
 	res := m.Result
-	st, err := p.load(ctx, res.Key)
+	st, err := p.load(ctx, record)
 	if err != nil {
 		return 0, err
 	}
@@ -135,7 +140,7 @@ func (p *Pipeline) tryUpsert(ctx context.Context, m *flow.Mapped) (flow.Outcome,
 		var impose flow.Restrictions
 		outcome, impose, next = flow.Judge(res, restrictions, st.known(), received)
 		if outcome != flow.Updated {
-			return outcome, p.remember(ctx, res.Key, st, &next)
+			return outcome, p.remember(ctx, record, st, &next)
 		}
 		if err := flow.Impose(res, impose); err != nil {
 			return 0, err
@@ -146,7 +151,6 @@ func (p *Pipeline) tryUpsert(ctx context.Context, m *flow.Mapped) (flow.Outcome,
 		res.Issues = append([]mappings.Issue{*problem}, res.Issues...)
 		return flow.Rejected, nil
 	}
-	record := p.hash("record", res.Key)
 	if res.Action == mappings.Seal {
 		if err := p.audit(ctx, Event{Kind: "seal", Source: m.Item.Pos.Source, Record: record}); err != nil {
 			return 0, err
@@ -201,7 +205,7 @@ func (p *Pipeline) noteStored(ctx context.Context, u *unit) error {
 	if err := u.noteGuards(ctx); err != nil {
 		return err
 	}
-	if err := p.save(ctx, res.Key, st); err != nil {
+	if err := p.save(ctx, u.record, st); err != nil {
 		return fmt.Errorf("keeping the record's state: %w", err)
 	}
 	return nil
@@ -211,12 +215,12 @@ func (p *Pipeline) noteStored(ctx context.Context, u *unit) error {
 const versionForm = "2006-01-02T15:04:05Z"
 
 // remember keeps what a duplicate or an older version tells.
-func (p *Pipeline) remember(ctx context.Context, key string, st *recordState, next *flow.Known) error {
+func (p *Pipeline) remember(ctx context.Context, record string, st *recordState, next *flow.Known) error {
 	if next.Version == st.Version && len(next.Ties) == len(st.Ties) {
 		return nil
 	}
 	st.learn(next)
-	return p.save(ctx, key, st)
+	return p.save(ctx, record, st)
 }
 
 func ref(x *mappings.Resource) string { return x.Type + "/" + x.ID }

@@ -44,7 +44,7 @@ func state(t *testing.T, db store.Store) string {
 	default:
 		out = append([]string{fmt.Sprintf("%d of %d V", sealed, n)}, out...)
 	}
-	if void == n {
+	if void == n && n > 0 {
 		out = append(out, "void")
 	}
 	return strings.Join(out, ", ")

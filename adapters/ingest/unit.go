@@ -277,6 +277,20 @@ func (u *unit) after(plan []planned) {
 // noteGuards brings the guards of shared resources up to date, side by side.
 func (u *unit) noteGuards(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
+	if u.st.fact.Key == "" { // a new record: its groups do not change
+		for _, group := range u.res.Groups {
+			if group == "" {
+				continue
+			}
+			g.Go(func() error {
+				_, err := u.p.Facts.PutIfAbsent(ctx, u.p.groupKey(group)+u.record, nil, time.Time{})
+				if err != nil && !errors.Is(err, store.ErrExists) {
+					return fmt.Errorf("keeping the record's group: %w", err)
+				}
+				return nil
+			})
+		}
+	}
 	for _, w := range u.sealed {
 		g.Go(func() error {
 			return u.p.setGuard(ctx, w.Key.String(), func(g *guard) {
