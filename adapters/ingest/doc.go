@@ -15,6 +15,11 @@
 // expunging destroys the key, and with it every copy of the text and of its
 // rejects. What stays is a keyed hash.
 //
+// Restrictions fail closed ([flow.Judge]): a seal, a void or the revocation of a
+// consent wins against an equal modification time, a seal against any, and only
+// a later record lifts it. An expunge is never undone; one that hits nothing is a
+// reject. An order that names an incident and no record reaches all its records.
+//
 // Custodian and origin come from the configuration alone. The package decides
 // nothing about access. It is called by cmd/handoff and by receivers.
 package ingest

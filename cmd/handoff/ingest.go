@@ -37,6 +37,11 @@ updates what is stored; running a file again changes nothing. A run that was
 interrupted goes on where it stopped. Rejected records are kept with their text
 in the reject queue of the system.
 
+A seal, a void or a revoked consent wins against a record of the same time, a
+seal also against a newer one; only a later record lifts it. What is expunged
+does not come back. An order to expunge what is not there is rejected: its key
+may be misspelt.
+
 Adapters:
 ` + adapterHelp() + `
 Exit status: 0 all records were taken, 3 some were rejected, 1 the input, the
