@@ -140,7 +140,10 @@ func (db *DB) connect(path string, o Options) error {
 		"temp_store(MEMORY)",
 		"secure_delete(ON)", // what is expunged is overwritten, not only unlinked
 		"cell_size_check(ON)",
-		"cache_size(-8192)", // KiB, per connection
+		"cache_size(-4096)", // KiB, per connection
+		// 16 MiB of log between checkpoints: bulk ingest rewrites the same index
+		// pages again and again, and each checkpoint writes them once.
+		"wal_autocheckpoint(4000)",
 	}}
 	u := url.URL{Scheme: "file", Path: filepath.ToSlash(abs), RawQuery: q.Encode()}
 	if db.sql, err = sql.Open("sqlite", u.String()); err != nil {
