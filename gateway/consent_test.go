@@ -1,10 +1,12 @@
 package gateway_test
 
 import (
+	"fmt"
 	"net/http"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 )
 
 const release = `{"resourceType":"Consent","identifier":[{"system":"urn:forms","value":"7"}],"status":"active",
@@ -217,5 +219,53 @@ func TestAConsentOfTheSystemItselfWithholds(t *testing.T) {
 		if a := c.get("officer", ids[0]); a.status != http.StatusNotFound {
 			t.Errorf("%s: read: %s", name, a)
 		}
+	}
+}
+
+// Whoever recorded a Consent can read it whole and revoke it, whatever it
+// refers to and whatever else the person has decided.
+func TestARecorderCanAlwaysRevoke(t *testing.T) {
+	for name, change := range map[string][2]string{
+		"a document":                {`"sourceAttachment":{"title":"signed"}`, `"sourceReference":{"reference":"DocumentReference/x"}`},
+		"a relative who signed":     {`"performer":[{"reference":"Patient/p1"}]`, `"performer":[{"reference":"RelatedPerson/mum"}]`},
+		"an instance":               {`"class":[`, `"data":[{"meaning":"instance","reference":{"reference":"CarePlan/zzz"}}],"class":[`},
+		"a general opt-out":         {`"type":"permit"`, `"type":"deny"`},
+		"an opt-out for everything": {release[strings.Index(release, `"provision"`):], `"provision":{"type":"deny"}}`},
+	} {
+		c := newCounty(t)
+		c.populate()
+		text := strings.Replace(release, change[0], change[1], 1)
+		if text == release {
+			t.Fatalf("%s: nothing was changed", name)
+		}
+		id := created(t, c.do("clinician", http.MethodPost, "Consent", text, asFHIR))
+		if a := c.get("clinician", "Consent/"+id); a.status != http.StatusOK || strings.Contains(a.body, "SUBSETTED") {
+			t.Errorf("%s: read: %s", name, a)
+		}
+		// A further Consent can be recorded beside it.
+		created(t, c.do("clinician", http.MethodPost, "Consent", release, asFHIR))
+		revoked := strings.Replace(strings.Replace(text, `"active"`, `"inactive"`, 1), `"Consent"`, `"Consent","id":"`+id+`"`, 1)
+		if a := c.do("clinician", http.MethodPut, "Consent/"+id, revoked, with("If-Match", `W/"1"`)); a.status != http.StatusOK {
+			t.Errorf("%s: revocation: %s", name, a)
+		}
+	}
+}
+
+// Look-ups that the gateway itself cuts short do not shut a system off.
+func TestCuttingLookUpsShortIsNoFailureOfTheSystem(t *testing.T) {
+	c := newCounty(t)
+	c.populate()
+	many := []string{remote, plan}
+	for i := range 100 {
+		many = append(many, fmt.Sprintf(`{"resourceType":"Condition","id":"c%d","code":{"text":"x"},"encounter":{"reference":"Encounter/none%d"},"subject":{"reference":"Patient/r1"}}`, i, i))
+	}
+	c.ehr.set(false, 0, many...)
+	c.ehr.slow(250 * time.Millisecond) // below the 300 ms that a system has
+	for range 2 {
+		c.get("clinician", "Condition?patient=Patient/p1&_count=100")
+	}
+	c.ehr.slow(0)
+	if a := c.get("clinician", "CarePlan?patient=Patient/p1"); strings.Contains(a.body, "incomplete") || len(a.ids(t)) != 1 {
+		t.Errorf("the system is shut off: %s", a)
 	}
 }

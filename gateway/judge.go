@@ -73,7 +73,7 @@ func (s *Server) carryOut(x *exchange, c *candidate) error {
 		x.judged(c, "deny")
 		return nil
 	}
-	v := visibility{s: s, x: x, st: x.people[c.subject.Patient]}
+	v := visibility{s: s, x: x, st: x.people[c.subject.Patient], own: x.recorded(c)}
 	result, err := enforce.Apply(&c.subject, c.decision, v)
 	if errors.Is(err, enforce.ErrStructure) || errors.Is(err, enforce.ErrResidue) {
 		// This one cannot be cut safely; the rest of the answer stands.
@@ -163,12 +163,24 @@ type visibility struct {
 	s  *Server
 	x  *exchange
 	st *standing
+	// own: a Consent that the caller's organisation recorded. Its references are
+	// the caller's own words; cutting them would keep it from being revoked.
+	own bool
+}
+
+// recorded says whether the candidate is a Consent of this store that the
+// caller's organisation recorded.
+func (x *exchange) recorded(c *candidate) bool {
+	return c.resource.Type() == "Consent" && c.record != nil && c.origin.Custodian == x.principal.Requester.Organization
 }
 
 var _ enforce.Partial = visibility{}
 
 // Visible is false unless the target is known to be visible.
 func (v visibility) Visible(reference string) bool {
+	if v.own {
+		return true
+	}
 	base, typ, id, ok := resource.SplitReference(reference)
 	if !ok {
 		return false

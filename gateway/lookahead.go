@@ -11,6 +11,7 @@ import (
 	"github.com/handoff-health/handoff/fhir/resource"
 	"github.com/handoff-health/handoff/fhir/search"
 	"github.com/handoff-health/handoff/fhir/store"
+	"github.com/handoff-health/handoff/gateway/broker"
 	"github.com/handoff-health/handoff/gateway/policy"
 	"github.com/handoff-health/handoff/gateway/upstream"
 )
@@ -39,7 +40,7 @@ func (s *Server) lookAhead(ctx context.Context, x *exchange, cs []*candidate) er
 	if len(pointers) == 0 {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, lookupTime)
+	ctx, cancel := context.WithTimeoutCause(ctx, lookupTime, broker.ErrImpatient)
 	defer cancel()
 	found := make([]*candidate, len(pointers))
 	g, gctx := errgroup.WithContext(ctx)

@@ -118,7 +118,9 @@ func gatherSubject(ctx context.Context, s *Server, x *exchange) error {
 
 // actCreate writes the new Consent. Policy has judged the Patient by then.
 func actCreate(ctx context.Context, s *Server, x *exchange) error {
-	if len(x.kept) != 1 {
+	// A patient of the recorder's own is known to it whatever the person's
+	// Consents withhold: otherwise nobody could consent again after an opt-out.
+	if len(x.kept) != 1 && !s.gatherer.Linked(x.person, x.principal.Requester.Organization) {
 		return outcome.Unprocessable("Consent.patient is not a Patient known to you",
 			outcome.Issue{Code: outcome.CodeNotFound, Diagnostics: "not found", Expression: "Consent.patient"})
 	}

@@ -166,6 +166,11 @@ type Answer struct {
 	Stopped    bool     // yield ended it: what had not come by then counts as neither
 }
 
+// ErrImpatient is the cause (context.WithTimeoutCause) of a deadline that a
+// caller sets for reasons of its own: a system that is cut off by it has not
+// failed, and its breaker does not count it.
+var ErrImpatient = errors.New("broker: the caller waits no longer")
+
 // ErrUnknownSystem is a target or a read of a system that is not configured.
 var ErrUnknownSystem = errors.New("broker: the system is not configured")
 

@@ -210,7 +210,7 @@ func (r *reader) each(ctx context.Context, yield func(Entry) bool) (all bool, er
 		select {
 		case <-wait:
 		case <-ctx.Done():
-			if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+			if errors.Is(ctx.Err(), context.DeadlineExceeded) && !errors.Is(context.Cause(ctx), ErrImpatient) {
 				why = errSlow
 			}
 			return true, ctx.Err()
