@@ -29,7 +29,7 @@ var (
 		`un[\s-]?` + conscious, `un[\s-]?conc?s?\b`, `uncs?\b`, `unawake`,
 		`(?:semi|barely|partially|hardly|half|minimally|scarcely|non)[\s-]*(?:` + conscious + `|responsive|awake|alert)`,
 		`(?:los[te]|loses|losing|loss\s+of|laps\w+|drift\w*|fad\w*|slip\w*|regain\w*|altered|decreased|reduced|diminished|low|lowered|impaired|in\s+and\s+out(?:\s+of)?|in/out(?:\s+of)?)\s+(?:\w+\s+){0,4}?` + conscious,
-		`A?LOC\b`, `in\s+and\s+out\s+of\s+it`,
+		`A?LOC\b`, `in\s+and\s+out\s+of\s+it`, `(?:slip\w*|drift\w*|go\w*|fad\w*|com\w*)\s+in\s+and\s+out\b`, `avpu\W{0,3}[pu]\b`, `post[\s-]?ictal`, `inconsciente\w*`, `desmayad\w*`, `not\s+(?:\w+\s+){1,3}(?:or|nor)\s+` + conscious,
 		`gcs[^0-9;]{0,12}(?:[3-9]|1[0-4])t?\b`, `gcs\W*e\s*[1-3]`,
 		`un[\s-]?resp\w*`, `non[\s-]*resp\w*`, `un-?(?:a?rousable|wakeable)`, `coma\b`, `comato\w*`, `intubated`, `sedated`, `ketamine`, `obtunded`, `stupor\w*`, `somnolent`, `lethargic`, `lifeless`, `limp\s+(?:and|on|body)`,
 		`pass(?:ed|ing)[\s-]+out`, `black(?:ed|ing)?[\s-]*out`, `(?:was|is|were|completely|totally|seemed|appeared)\s+out\s+of\s+it`, `ko['’]?d`, `(?:drift|doz)(?:ed|ing)\s+off`, `asleep`, `sleeping`, `eyes\s+rolled\s+back`, `turn(?:ed|ing)\s+blue`, `blue\s+lips`, `cyanotic`, `(?:out|knocked)\s+cold`, `knocked\s+out`, `faint(?:ed|ing)\b`, `syncop\w*`, `collapsed`, `slumped\s+over`, `found\s+down`, `nodding\s+(?:off|out)`,
