@@ -95,7 +95,7 @@ func cell(name string, row, rows int) string {
 	case "IncidentNo":
 		return fmt.Sprintf("25-%06d", row)
 	case "MNI":
-		return fmt.Sprintf("R%06d", personOf(row, rows))
+		return fmt.Sprintf("R%06d", 200_001+personOf(row, rows)) // no number that stands for nobody
 	case "DOB":
 		p := personOf(row, rows)
 		return fmt.Sprintf("%02d/%02d/%d", 1+p%12, 13+p%15, 1940+p%60)
