@@ -60,6 +60,7 @@ type convertFlags struct {
 }
 
 func runConvert(cmd *cobra.Command, args []string, f *convertFlags) (err error) {
+	boundMemory(convertLimit)
 	paths, err := inputs(cmd, args)
 	if err != nil {
 		return err

@@ -99,7 +99,18 @@ const (
 	gcPercent = 400
 	// memoryLimit is where the collector works harder, in bytes.
 	memoryLimit = 128 << 20
+	// convertLimit is the same for convert, which remembers each record of its
+	// input by key, version and digest to give it out once.
+	convertLimit = 150 << 20
 )
+
+// boundMemory makes the collector work harder near a limit, unless GOMEMLIMIT
+// says otherwise.
+func boundMemory(limit int64) {
+	if os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(limit)
+	}
+}
 
 // tuneMemory sets the collector for a server, unless GOGC or GOMEMLIMIT say
 // otherwise.
@@ -107,9 +118,7 @@ func tuneMemory() {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(gcPercent)
 	}
-	if os.Getenv("GOMEMLIMIT") == "" {
-		debug.SetMemoryLimit(memoryLimit)
-	}
+	boundMemory(memoryLimit)
 }
 
 // newLogger writes text for people; it never gets a body, a token or a name.
