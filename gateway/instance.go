@@ -231,7 +231,7 @@ func renderInstance(_ *Server, x *exchange) (*rest.Response, error) {
 	c := x.kept[0]
 	h := http.Header{}
 	if c.record != nil {
-		etag := `W/"` + strconv.FormatInt(c.record.Version, 10) + `"`
+		etag := etagOf(c.record)
 		h.Set("ETag", etag)
 		h.Set("Last-Modified", c.record.LastUpdated.UTC().Format(http.TimeFormat))
 		if x.req.HTTP.Header.Get("If-None-Match") == etag {

@@ -11,7 +11,6 @@ import (
 	"strings"
 
 	"github.com/handoff-health/handoff/fhir/compartment"
-	"github.com/handoff-health/handoff/fhir/label"
 	"github.com/handoff-health/handoff/fhir/outcome"
 	"github.com/handoff-health/handoff/fhir/resource"
 	"github.com/handoff-health/handoff/fhir/search"
@@ -268,7 +267,7 @@ func (s *Server) write(ctx context.Context, x *exchange, w store.Write) error {
 		return outcome.Forbidden("the scopes of the token do not cover this Consent")
 	}
 	w.Raw, w.Origin = raw, origin
-	w.Labels, w.LabelSet = labelTexts(c.subject.Labels), c.subject.Labels.Version
+	w.Labels, w.LabelSet = c.subject.Labels.Texts(), c.subject.Labels.Version
 	w.Index = search.Index(r)
 	rec, err := s.o.Store.Write(ctx, w)
 	switch {
@@ -295,15 +294,6 @@ func references(r *resource.Resource) []string {
 		}
 		return true
 	})
-	return out
-}
-
-func labelTexts(l *label.Labels) []string {
-	codes := l.Codes()
-	out := make([]string, len(codes))
-	for i, c := range codes {
-		out[i] = c.String()
-	}
 	return out
 }
 
@@ -352,7 +342,7 @@ func renderWritten(s *Server, x *exchange) (*rest.Response, error) {
 		return nil, errors.New("nothing was written and no error was given")
 	}
 	h := http.Header{}
-	h.Set("ETag", `W/"`+formatVersion(rec.Version)+`"`)
+	h.Set("ETag", etagOf(rec))
 	h.Set("Last-Modified", rec.LastUpdated.UTC().Format(http.TimeFormat))
 	status := http.StatusOK
 	if x.created {
@@ -365,5 +355,8 @@ func renderWritten(s *Server, x *exchange) (*rest.Response, error) {
 	}
 	return answer, nil
 }
+
+// etagOf is the weak ETag of one version.
+func etagOf(rec *store.Record) string { return `W/"` + formatVersion(rec.Version) + `"` }
 
 func formatVersion(v int64) string { return strconv.FormatInt(v, 10) }

@@ -29,12 +29,7 @@ type Labels struct{ Labeller *label.Labeller }
 func (l Labels) Label(r *resource.Resource, o resource.Origin) ([]string, string, error) {
 	var labels label.Labels
 	l.Labeller.Label(r, o, &labels)
-	codes := labels.Codes()
-	out := make([]string, len(codes))
-	for i, c := range codes {
-		out[i] = c.String()
-	}
-	return out, labels.Version, nil
+	return labels.Texts(), labels.Version, nil
 }
 
 // Entries computes search entries by the parameters that the gateway serves.

@@ -27,6 +27,16 @@ func (l *Labels) Codes() []Code {
 	return append(codes, l.Other...)
 }
 
+// Texts returns Codes as "system|code", as a store keeps them.
+func (l *Labels) Texts() []string {
+	codes := l.Codes()
+	out := make([]string, len(codes))
+	for i, c := range codes {
+		out[i] = c.String()
+	}
+	return out
+}
+
 // MetaSecurity renders l as the JSON array of meta.security; nil if it is empty.
 func MetaSecurity(l *Labels) []byte { return RenderCodes(l.Codes()) }
 
