@@ -22,4 +22,22 @@ type Principal struct {
 	Scopes     smart.Scopes
 	Patient    string // launch context, "" if none
 	Expires    time.Time
+	// User is the person for whom the client asks; the zero User where the token
+	// names none.
+	User User
+	// Operations are the granted scopes that open an operation of their own, as
+	// canonical URLs: [ScopeExplainAccess] …
+	Operations []string
 }
+
+// A User is a person behind a client, as the token names them.
+type User struct {
+	ID   string // of the person at the client's organisation: an NPI, a badge number …
+	Name string
+	MFA  bool // signed in with more than one factor
+}
+
+// Scopes of operations that no resource scope covers.
+const (
+	ScopeExplainAccess = "https://handoff-health.github.io/fhir/scope/explain-access"
+)

@@ -20,19 +20,20 @@ type Route struct {
 	Method      string
 	Pattern     string // below the FHIR base, gin's syntax
 	Open        bool   // answered without a token
+	Type        string // resource type, where the pattern has it as a word: of an operation
 }
 
 // Routes is the table of all FHIR routes. Tests that go over every path of the
 // gateway enumerate it; there is no other place that adds one.
 func Routes() []Route {
 	return []Route{
-		{Capabilities, http.MethodGet, "/metadata", true},
-		{Discovery, http.MethodGet, "/.well-known/smart-configuration", true},
-		{SearchType, http.MethodGet, "/:type", false},
-		{SearchType, http.MethodPost, "/:type/_search", false},
-		{Read, http.MethodGet, "/:type/:id", false},
-		{VRead, http.MethodGet, "/:type/:id/_history/:vid", false},
-		{Create, http.MethodPost, "/:type", false},
-		{Update, http.MethodPut, "/:type/:id", false},
+		{Interaction: Capabilities, Method: http.MethodGet, Pattern: "/metadata", Open: true},
+		{Interaction: Discovery, Method: http.MethodGet, Pattern: "/.well-known/smart-configuration", Open: true},
+		{Interaction: SearchType, Method: http.MethodGet, Pattern: "/:type"},
+		{Interaction: SearchType, Method: http.MethodPost, Pattern: "/:type/_search"},
+		{Interaction: Read, Method: http.MethodGet, Pattern: "/:type/:id"},
+		{Interaction: VRead, Method: http.MethodGet, Pattern: "/:type/:id/_history/:vid"},
+		{Interaction: Create, Method: http.MethodPost, Pattern: "/:type"},
+		{Interaction: Update, Method: http.MethodPut, Pattern: "/:type/:id"},
 	}
 }

@@ -1,6 +1,7 @@
 package rest
 
 import (
+	"cmp"
 	"context"
 	"maps"
 	"net/http"
@@ -50,7 +51,7 @@ func New(o Options, h Handler) http.Handler {
 		e.Handle(route.Method, base+route.Pattern, func(c *gin.Context) {
 			serve(c, h, &Request{
 				HTTP: c.Request, Interaction: route.Interaction, Open: route.Open,
-				Type: c.Param("type"), ID: c.Param("id"), VersionID: c.Param("vid"),
+				Type: cmp.Or(route.Type, c.Param("type")), ID: c.Param("id"), VersionID: c.Param("vid"),
 				Path: strings.TrimPrefix(c.Request.URL.Path, base),
 			})
 		})
