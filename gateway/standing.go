@@ -104,6 +104,7 @@ func (s *Server) question(x *exchange, st *standing, o resource.Origin) *policy.
 		Purposes: purposes(p.Purposes), OwnRecords: true,
 	}
 	q.Agreements = s.o.Directory.Agreements(o.Custodian, p.Requester.Organization, q.Purposes, x.at)
+	q.Jurisdiction = s.o.Directory.Jurisdiction(o.Custodian)
 	if o.Police && !p.Police {
 		q.Direction = policy.PoliceToHealth
 	}

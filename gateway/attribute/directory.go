@@ -113,6 +113,15 @@ func (d *Directory) Police(organization string) bool {
 // Part2 says whether the reference is an organisation's that is a Part 2 program.
 func (d *Directory) Part2(reference string) bool { return d.organizations[reference].Part2 }
 
+// Jurisdiction is the jurisdiction of a custodian, "US-TX"; "" if its state is
+// not known.
+func (d *Directory) Jurisdiction(custodian string) string {
+	if o := d.organizations[custodian]; o.State != "" {
+		return "US-" + o.State
+	}
+	return ""
+}
+
 // Origin says what the configuration tells of every resource that comes
 // through a system.
 func (d *Directory) Origin(key string) (resource.Origin, bool) {

@@ -195,6 +195,11 @@ func (k *checker) checkLimits() {
 	}
 }
 
+// states are the USPS codes of states, the District of Columbia and territories
+// (USPS Publication 28, appendix B).
+var states = strings.Fields(`AL AK AZ AR CA CO CT DE DC FL GA HI ID IL IN IA KS KY LA ME MD MA MI MN MS MO MT
+	NE NV NH NJ NM NY NC ND OH OK OR PA RI SC SD TN TX UT VT VA WA WV WI WY AS GU MP PR VI`)
+
 func (k *checker) checkOrganizations() {
 	seen := map[string]bool{}
 	for i, o := range k.Organizations {
@@ -212,6 +217,9 @@ func (k *checker) checkOrganizations() {
 		}
 		if o.Kind == "police" && o.Part2 {
 			k.fault(at+".part2", "a police agency is not a Part 2 program")
+		}
+		if o.State != "" && !slices.Contains(states, o.State) {
+			k.value(at+".state", o.State, "is no USPS code of a state such as TX")
 		}
 		k.known(at+".networks", o.Networks)
 		seen[o.ID] = true

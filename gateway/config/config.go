@@ -60,6 +60,7 @@ type Organization struct {
 	ID          string       `yaml:"id"`          // the id in Organization/<id>
 	Name        string       `yaml:"name"`        // as people know it
 	Kind        string       `yaml:"kind"`        // police, health or exchange
+	State       string       `yaml:"state"`       // USPS code ("TX") of the state whose law binds it as custodian
 	Part2       bool         `yaml:"part2"`       // a 42 CFR Part 2 program
 	Networks    []string     `yaml:"networks"`    // ids of exchanges in which it takes part
 	Identifiers []Identifier `yaml:"identifiers"` // ORI, NPI …

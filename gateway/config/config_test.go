@@ -106,6 +106,7 @@ func TestWhatFailsLaterIsAFaultNow(t *testing.T) {
 		{"port too large", "site:", "server: {listen: \"127.0.0.1:70000\"}\nsite:", []string{"$.server.listen", "port"}},
 		{"no host and no base", "site:", "server: {listen: \":8080\", plainHTTP: true}\nsite:", []string{"[1:10] $.server.base"}},
 		{"base with a query", "site:", "server: {base: \"https://h/fhir?x\"}\nsite:", []string{"[1:16] $.server.base"}},
+		{"state", "{id: clinic,", "{id: clinic, state: Texas,", []string{"[5:25] $.organizations[1].state", "Texas"}},
 		{"network", "{id: clinic,", "{id: clinic, networks: [hie],", []string{"$.organizations[1].networks[0]", "hie"}},
 		{"type", "slug: a", "slug: a, types: [Patient, Condision]", []string{"$.systems[0].types[1]", "Condision"}},
 		{"key set URL", `jwks: '{"keys":[]}'`, "jwksUrl: http://ehr.example/jwks", []string{"$.clients[0].jwksUrl", "https"}},

@@ -96,40 +96,60 @@ func local(ref string) string {
 	return ref
 }
 
-// onBasis says whether the declared basis reaches the resource, behind which
-// gates it stands, and what of it.
+// declareAll checks every accepted basis; those that are void leave a reason.
+func (s *Session) declareAll() {
+	for _, b := range s.req.LegalBases {
+		d, why := s.declare(b)
+		if d != nil {
+			s.bases = append(s.bases, d)
+		} else if b != nil {
+			s.void = append(s.void, Reason{Rule: "basis/void", Effect: "deny", Basis: b.ID, Detail: why})
+		}
+	}
+}
+
+// onBasis says whether declared bases reach the resource, behind which gates
+// they stand, and what of it. Where one reaches all of it, those count that do;
+// else each opens its elements.
 func (s *Session) onBasis(c *matter, g consent.Need) (v verdict, ok bool) {
-	if s.basis == nil {
+	if len(c.datum.Labels.CJI) > 0 {
 		return v, false
 	}
-	row, r := s.basis.row, c.subject.Resource
-	if g&consent.Part2 != 0 && !row.Part2 || g&consent.PsychotherapyNote != 0 && !row.PsychotherapyNotes || len(c.datum.Labels.CJI) > 0 {
-		return v, false
+	whole := false
+	for _, d := range s.bases {
+		kept, reached := s.reach(c, d, g)
+		if !reached || whole && kept != nil {
+			continue
+		}
+		if kept == nil && !whole {
+			whole, v = true, verdict{}
+		}
+		v.permitted = true
+		v.bases = append(v.bases, d)
+		r := Reason{Rule: "basis/" + d.row.Type, Effect: "permit", Basis: d.from.ID, Citation: d.row.Citation}
+		if kept != nil {
+			v.kept = append(v.kept, kept)
+			r.Detail = "limited to elements"
+		}
+		v.citation = d.row.Citation
+		v.reasons = append(v.reasons, r)
 	}
-	kept, reached := s.reach(c, r)
-	if !reached {
-		return v, false
-	}
-	v = verdict{permitted: true, kept: kept, citation: row.Citation, duties: onBasis}
-	if s.basis.judgment {
-		v.duties |= onJudgement
-	}
-	v.reasons = []Reason{{Rule: "basis/" + row.Type, Effect: "permit", Citation: row.Citation}}
-	if kept != nil {
-		v.reasons[0].Detail = "limited to elements"
-	}
-	return v, true
+	return v, v.permitted
 }
 
 // reach says whether the basis reaches the resource; kept is nil if it reaches
 // all of it.
-func (s *Session) reach(c *matter, r *resource.Resource) (kept *Kept, ok bool) {
-	x := &s.basis.row.Extent
-	if len(s.basis.from.Covers) > 0 && !slices.ContainsFunc(s.basis.from.Covers, func(ref string) bool { return sameLocal(ref, r) }) {
+func (s *Session) reach(c *matter, d *declared, g consent.Need) (kept *Kept, ok bool) {
+	row, r := d.row, c.subject.Resource
+	if g&consent.Part2 != 0 && !row.Part2 || g&consent.PsychotherapyNote != 0 && !row.PsychotherapyNotes {
+		return nil, false
+	}
+	x := &row.Extent
+	if len(d.from.Covers) > 0 && !slices.ContainsFunc(d.from.Covers, func(ref string) bool { return sameLocal(ref, r) }) {
 		return nil, false
 	}
 	if x.Custodian {
-		program, _ := s.basis.from.Attributes["initiatedBy"].(string)
+		program, _ := d.from.Attributes["initiatedBy"].(string)
 		if c.subject.Origin.Custodian == "" || local(program) != local(c.subject.Origin.Custodian) {
 			return nil, false
 		}

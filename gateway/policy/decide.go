@@ -22,16 +22,18 @@ func (s *Session) Decide(subject *Subject) Decision {
 	}
 	d := Decision{Effect: Permit, Reasons: v.reasons}
 	if v.kept != nil {
-		remove, ok := v.kept.cut(r)
+		remove, ok := cutAll(v.kept, r)
 		if !ok {
 			d.Reasons = append(d.Reasons, Reason{Rule: "extent/nothing", Effect: "deny", Citation: v.citation, Detail: "nothing of it is within the extent"})
 			return Decision{Effect: Deny, Reasons: d.Reasons}
 		}
 		d.Remove = remove
 	}
-	duties := v.duties
+	duties, bases := v.duties, v.bases
 	for i := range l.Elements {
-		duties |= s.element(&c, l, &l.Elements[i], &d)
+		e := s.element(&c, l, &l.Elements[i], &d)
+		duties |= e.duties
+		bases = append(bases[:len(bases):len(bases)], e.bases...)
 	}
 	if len(d.Remove) > 0 {
 		d.Effect = Redact
@@ -39,7 +41,7 @@ func (s *Session) Decide(subject *Subject) Decision {
 	if !s.inScope(subject, &d) {
 		return Decision{Effect: Deny, Reasons: append(d.Reasons, Reason{Rule: "gate/scope", Effect: "deny", Detail: "no scope of the token covers it"})}
 	}
-	d.Obligations = s.obligations(duties)
+	d.Obligations = s.obligations(duties, bases)
 	return d
 }
 
@@ -61,9 +63,9 @@ func (s *Session) matterOf(subject *Subject) matter {
 
 // element judges a labelled part of the resource like a resource of these
 // labels; what is not permitted is cut.
-func (s *Session) element(c *matter, whole *label.Labels, e *label.Element, d *Decision) duty {
+func (s *Session) element(c *matter, whole *label.Labels, e *label.Element, d *Decision) verdict {
 	if !e.Labels.Sensitive() || slices.ContainsFunc(d.Remove, func(n resource.Node) bool { return encloses(n, e.Node) }) {
-		return 0
+		return verdict{}
 	}
 	l := e.Labels
 	if len(whole.Law) > 0 { // what the law says of the record holds for its parts
@@ -71,7 +73,7 @@ func (s *Session) element(c *matter, whole *label.Labels, e *label.Element, d *D
 	}
 	v := s.judge(c, &l)
 	if v.permitted {
-		return v.duties
+		return v
 	}
 	d.Remove = append(d.Remove, e.Node)
 	for _, r := range v.reasons {
@@ -80,7 +82,7 @@ func (s *Session) element(c *matter, whole *label.Labels, e *label.Element, d *D
 			d.Reasons = append(d.Reasons[:len(d.Reasons):len(d.Reasons)], r)
 		}
 	}
-	return 0
+	return verdict{}
 }
 
 func encloses(outer, inner resource.Node) bool {
@@ -116,7 +118,8 @@ func (s *Session) inScope(subject *Subject, d *Decision) bool {
 type verdict struct {
 	permitted bool
 	reasons   []Reason
-	kept      *Kept // the ground is limited to these elements
+	kept      []*Kept // the ground is limited to what one of these keeps
+	bases     []*declared
 	citation  string
 	duties    duty
 }
@@ -140,10 +143,7 @@ func (s *Session) judge(c *matter, l *label.Labels) verdict {
 		v.reasons = append(first.reasons, v.reasons...)
 		return v
 	}
-	if s.basisVoid != "" {
-		first.reasons = append(first.reasons, Reason{Rule: "basis/void", Effect: "deny", Detail: s.basisVoid})
-	}
-	return verdict{reasons: first.reasons}
+	return verdict{reasons: append(first.reasons, s.void...)}
 }
 
 // gates are what data of these labels needs of a Consent.

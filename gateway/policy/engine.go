@@ -50,10 +50,10 @@ type Session struct {
 	directory map[string]bool
 	req       *Request
 	asked     []asked
-	police    bool // the requester is law enforcement
-	basis     *declared
-	basisVoid string // why a declared basis is void
-	glass     bool   // the break-glass declaration counts, by 3.6
+	police    bool        // the requester is law enforcement
+	bases     []*declared // those that are valid
+	void      []Reason    // why the others are not
+	glass     bool        // the break-glass declaration counts, by 3.6
 	scopes    smart.Scopes
 	launched  smart.Scopes // patient/ scopes: for the patient in context only
 	granular  bool         // some scope has criteria
@@ -82,7 +82,7 @@ func (e *Engine) Begin(req *Request) *Session {
 	s.readScopes()
 	s.readPurposes()
 	s.glass = s.glassCounts()
-	s.basis, s.basisVoid = s.declare(req.LegalBasis)
+	s.declareAll()
 	return s
 }
 

@@ -73,6 +73,37 @@ func names(n resource.Node, words []string) bool {
 // always are the members that any resource keeps.
 func always(name string) bool { return name == "resourceType" || name == "id" || name == "meta" }
 
+// cutAll lists what goes if what any of the rows keeps may stay; ok is false if
+// nothing of substance is left.
+func cutAll(rows []*Kept, r *resource.Resource) (remove []resource.Node, ok bool) {
+	for _, k := range rows {
+		goes, some := k.cut(r)
+		switch {
+		case !some:
+		case !ok:
+			remove, ok = goes, true
+		default:
+			remove = inBoth(remove, goes)
+		}
+	}
+	return remove, ok
+}
+
+// inBoth lists what two cuts both remove.
+func inBoth(a, b []resource.Node) (both []resource.Node) {
+	for _, n := range a {
+		for _, m := range b {
+			switch {
+			case encloses(n, m):
+				both = append(both, m)
+			case encloses(m, n):
+				both = append(both, n)
+			}
+		}
+	}
+	return both
+}
+
 // cut lists what goes; ok is false if nothing of substance is left.
 func (k *Kept) cut(r *resource.Resource) (remove []resource.Node, ok bool) {
 	for m := range r.Root().Members() {

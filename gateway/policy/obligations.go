@@ -8,14 +8,12 @@ type duty uint8
 const (
 	onConsent      duty = 1 << iota // a Consent is a ground
 	onPart2Consent                  // Part 2 data goes on a Consent
-	onBasis                         // the declared legal basis is a ground
-	onJudgement                     // and it rests on a person's judgement
 	onOverride                      // a patient's deny is overridden
 	onEmergency                     // Part 2 data goes under 42 CFR 2.51
 )
 
 // obligations are what goes with a disclosure on these grounds.
-func (s *Session) obligations(d duty) []Obligation {
+func (s *Session) obligations(d duty, bases []*declared) []Obligation {
 	out := append(make([]Obligation, 0, 4), Audit)
 	add := func(when bool, os ...Obligation) {
 		for _, o := range os {
@@ -28,11 +26,11 @@ func (s *Session) obligations(d duty) []Obligation {
 	add(d&onPart2Consent != 0 && !s.req.Requester.TreatingProvider, NoRedisclosure)
 	add(d&onEmergency != 0, Part2Emergency)
 	add(d&onOverride != 0, NoReuse)
-	if d&onBasis != 0 {
-		add(true, s.basis.row.Obligations...)
-		add(s.police, s.basis.row.ToPolice...)
-		add(d&onJudgement != 0, HumanApproval)
+	for _, b := range bases {
+		add(true, b.row.Obligations...)
+		add(s.police, b.row.ToPolice...)
+		add(b.judgment, HumanApproval)
 	}
-	add(s.police && d&onBasis == 0 && d&onConsent != 0, MinimumNeeded)
+	add(s.police && len(bases) == 0 && d&onConsent != 0, MinimumNeeded)
 	return out
 }

@@ -14,8 +14,10 @@ func (s *Session) Possible(o resource.Origin) bool {
 	if len(s.scopes)+len(s.launched) == 0 || len(s.asked) == 0 {
 		return false
 	}
-	if s.basisCould(o) {
-		return true
+	for _, d := range s.bases {
+		if d.could(o) {
+			return true
+		}
 	}
 	for i := range s.asked {
 		if !s.purposeCould(&s.asked[i], o) {
@@ -25,15 +27,15 @@ func (s *Session) Possible(o resource.Origin) bool {
 	return true
 }
 
-// basisCould says whether the declared basis could reach data of the origin.
-func (s *Session) basisCould(o resource.Origin) bool {
-	if s.basis == nil || o.Part2 && !s.basis.row.Part2 {
+// could says whether the declared basis could reach data of the origin.
+func (d *declared) could(o resource.Origin) bool {
+	if o.Part2 && !d.row.Part2 {
 		return false
 	}
-	if !s.basis.row.Extent.Custodian {
+	if !d.row.Extent.Custodian {
 		return true
 	}
-	program, _ := s.basis.from.Attributes["initiatedBy"].(string)
+	program, _ := d.from.Attributes["initiatedBy"].(string)
 	return o.Custodian == "" || local(program) == local(o.Custodian)
 }
 

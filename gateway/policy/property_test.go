@@ -247,8 +247,8 @@ func TestPossibleIsAnUpperBound(t *testing.T) {
 			req.Purposes = []label.Code{{System: tho + "v3-ActReason", Code: pick(w, "TREAT", "BTG", "HLEGAL")}}
 			req.BreakGlass = pick(w, nil, &BreakGlass{Declared: true, Reason: "r", ConsentCannotBeObtained: true})
 		case 1:
-			req.LegalBasis = &LegalBasis{Type: pick(w, "warrant", "part2-court-order", "crime-on-part2-premises"), Covers: []string{"CarePlan/x", "Condition/x"},
-				Attributes: map[string]any{"section": "2.65", "compulsoryProcess": true, "initiatedBy": "Organization/clinic"}}
+			req.LegalBases = []*LegalBasis{{Type: pick(w, "warrant", "part2-court-order", "crime-on-part2-premises"), Covers: []string{"CarePlan/x", "Condition/x"},
+				Attributes: map[string]any{"section": "2.65", "compulsoryProcess": true, "initiatedBy": "Organization/clinic"}}}
 		}
 		for range w.IntN(3) {
 			req.Consents = append(req.Consents, consentOf(w.rule(2), w.policyRule()))

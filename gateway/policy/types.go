@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"regexp"
 	"time"
 
 	"github.com/handoff-health/handoff/fhir/label"
@@ -65,8 +66,13 @@ type Request struct {
 	Scopes      smart.Scopes
 	Direction   Direction
 	Agreements  []string // ids of sharing agreements in force between the two organisations
-	LegalBasis  *LegalBasis
-	BreakGlass  *BreakGlass
+	// Jurisdiction is of the custodian whose data are judged: a country, or a
+	// country and a state ("US-TX"). "" is unknown.
+	Jurisdiction string
+	// LegalBases are the accepted legal bases. Each is valid or void by itself; a
+	// resource is reached if any valid one reaches it.
+	LegalBases []*LegalBasis
+	BreakGlass *BreakGlass
 	// Person lists the references that denote the person asked about, one per
 	// linked Patient ("Patient/p1"). Empty: each resource's own subject.
 	Person   []string
@@ -83,6 +89,12 @@ type Request struct {
 	OwnRecords bool
 }
 
+var jurisdictionForm = regexp.MustCompile(`^[A-Z]{2}(-[A-Z0-9]{1,3})?$`)
+
+// ValidJurisdiction says whether s has the form of a country (ISO 3166-1
+// alpha-2), or of a country and a part of it (ISO 3166-2).
+func ValidJurisdiction(s string) bool { return jurisdictionForm.MatchString(s) }
+
 // A BreakGlass is a declaration of an emergency: design consent.md 3.6.
 type BreakGlass struct {
 	Declared                bool
@@ -93,6 +105,7 @@ type BreakGlass struct {
 // A LegalBasis is an accepted legal basis: design consent.md 3.5. Attributes
 // holds what its type requires, decoded from JSON.
 type LegalBasis struct {
+	ID         string // for reasons: the record of its acceptance ("Task/…/_history/2"), "" if there is none
 	Type       string
 	Covers     []string
 	Attributes map[string]any
@@ -124,6 +137,8 @@ type Reason struct {
 	Effect   string `json:"effect"`             // "permit", "deny", "redact"
 	Consent  string `json:"consent,omitempty"`  // "Consent/c1/_history/3"
 	Path     string `json:"path,omitempty"`     // "provision.provision[0]"
+	Basis    string `json:"basis,omitempty"`    // LegalBasis.ID
+	Pack     string `json:"pack,omitempty"`     // the rule's pack and its version: "us-federal@2026.11"
 	Citation string `json:"citation,omitempty"` // "45 CFR 164.506(c)"
 	Detail   string `json:"detail,omitempty"`
 }

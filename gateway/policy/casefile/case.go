@@ -229,7 +229,11 @@ func (r *reader) request(c *Case, n resource.Node) {
 		r.fail(n.Get("direction"), "request.direction", "%q is no direction", d)
 	}
 	q.BreakGlass = r.breakGlass(r.object(n.Get("breakGlass"), "request.breakGlass"))
-	q.LegalBasis = r.legalBasis(r.object(n.Get("legalBasis"), "request.legalBasis"))
+	q.Jurisdiction = r.text(n.Get("jurisdiction"), "request.jurisdiction")
+	if q.Jurisdiction != "" && !policy.ValidJurisdiction(q.Jurisdiction) {
+		r.fail(n.Get("jurisdiction"), "request.jurisdiction", "%q is no jurisdiction such as US or US-TX", q.Jurisdiction)
+	}
+	r.legalBases(q, n)
 	r.interaction(c, r.object(n.Get("interaction"), "request.interaction"))
 	r.cache(r.object(n.Get("cache"), "request.cache"))
 }
@@ -270,22 +274,41 @@ func (r *reader) breakGlass(n resource.Node) *policy.BreakGlass {
 	}
 }
 
+// legalBases reads "legalBasis", which is one, and "legalBases", which are any
+// number.
+func (r *reader) legalBases(q *policy.Request, n resource.Node) {
+	if b := r.legalBasis(r.object(n.Get("legalBasis"), "request.legalBasis"), "request.legalBasis"); b != nil {
+		q.LegalBases = append(q.LegalBases, b)
+	}
+	i := 0
+	for e := range r.list(n.Get("legalBases"), "request.legalBases").Elements() {
+		place := fmt.Sprintf("request.legalBases[%d]", i)
+		if e.Kind() != resource.Object {
+			r.fail(e, place, "a legal basis is an object")
+		}
+		if b := r.legalBasis(e, place); b != nil {
+			q.LegalBases = append(q.LegalBases, b)
+		}
+		i++
+	}
+}
+
 // legalBasis takes the basis as it is: what is missing or wrong in it makes it
 // void, which is policy's to say.
-func (r *reader) legalBasis(n resource.Node) *policy.LegalBasis {
+func (r *reader) legalBasis(n resource.Node, place string) *policy.LegalBasis {
 	if n.Kind() != resource.Object {
 		return nil
 	}
-	b := &policy.LegalBasis{Type: n.Get("type").Text(), Attributes: map[string]any{}}
+	b := &policy.LegalBasis{ID: n.Get("id").Text(), Type: n.Get("type").Text(), Attributes: map[string]any{}}
 	for m := range n.Members() {
 		name := m.Name()
 		switch name {
-		case "type", "covers":
+		case "id", "type", "covers":
 			continue
 		}
 		var v any
 		if err := json.Unmarshal(m.Raw(), &v); err != nil {
-			r.fail(m, "request.legalBasis."+name, "%w", err)
+			r.fail(m, place+"."+name, "%w", err)
 		}
 		if ref, ok := v.(map[string]any); ok { // a Reference stands for its text
 			v = ref["reference"]
