@@ -27,10 +27,17 @@ type Datum struct {
 // resource is about, "" if none is known; custodian the organisation that
 // answers for it, "" if unknown.
 func NewDatum(r *resource.Resource, l *label.Labels, patient, custodian string, g Graph) Datum {
-	d := Datum{Resource: r, Labels: l, Graph: g}
+	var d Datum
+	d.Reset(r, l, patient, custodian, g)
+	return d
+}
+
+// Reset makes d the Datum of another resource, as [NewDatum] does, in d's own
+// memory: nothing is allocated once d has seen a resource of about the size.
+func (d *Datum) Reset(r *resource.Resource, l *label.Labels, patient, custodian string, g Graph) {
+	*d = Datum{Resource: r, Labels: l, Graph: g, codes: d.codes[:0]}
 	d.custodian, d.patient = parseReference(custodian), parseReference(patient)
 	d.personal = patient == "" && !impersonal[r.Type()]
-	return d
 }
 
 // PersonUnknown says whether the resource is about a person of whom it is not
@@ -84,9 +91,6 @@ func (s Statement) Consent() string { return s.consent.name }
 
 // Path returns the rule that spoke: "provision.provision[0]".
 func (s Statement) Path() string { return s.consent.rules[s.rule].path }
-
-// RulesBreakGlass says whether the Consent itself rules on breaking the glass.
-func (s Statement) RulesBreakGlass() bool { return s.consent.breakGlass }
 
 // Len returns the number of Consents that may state something.
 func (s *Set) Len() int { return len(s.bound) }

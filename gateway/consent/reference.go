@@ -17,7 +17,12 @@ type reference struct {
 func parseReference(s string) reference {
 	r := reference{raw: s}
 	if base, typ, id, ok := resource.SplitReference(s); ok {
-		r.base, r.local = base, typ+"/"+id
+		// "Type/id" stands in s as it is: nothing is allocated.
+		at := 0
+		if base != "" {
+			at = len(base) + 1
+		}
+		r.base, r.local = base, s[at:at+len(typ)+1+len(id)]
 	}
 	return r
 }

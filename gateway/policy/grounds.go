@@ -31,7 +31,7 @@ type finding struct {
 // forPurpose combines what the Consents state, deny overrides, and falls back
 // to the baseline.
 func (s *Session) forPurpose(c *matter, a *asked, g consent.Need) finding {
-	st := strictest(a.consents, &c.datum)
+	st := a.consents.Strictest(&c.datum)
 	f := finding{effect: st.Effect}
 	switch st.Effect {
 	case consent.Deny:
@@ -55,33 +55,6 @@ func (s *Session) forPurpose(c *matter, a *asked, g consent.Need) finding {
 	return f
 }
 
-// strictest is deny-overrides over the Consents of a Set: deny, else permit,
-// else a residual deny.
-func strictest(set *consent.Set, d *consent.Datum) consent.Statement {
-	var out consent.Statement
-	for i := range set.Len() {
-		st := set.Judge(i, d, 0)
-		switch {
-		case st.Effect == consent.Deny:
-			return st
-		case st.Effect == consent.Permit && out.Effect != consent.Permit,
-			st.Effect == consent.Residual && out.Effect == consent.None:
-			out = st
-		}
-	}
-	return out
-}
-
-// qualified finds a permit that counts for gated data. Denies were looked at before.
-func qualified(set *consent.Set, d *consent.Datum, need consent.Need) (consent.Statement, bool) {
-	for i := range set.Len() {
-		if st := set.Judge(i, d, need); st.Effect == consent.Permit {
-			return st, true
-		}
-	}
-	return consent.Statement{}, false
-}
-
 func stated(rule, effect string, st consent.Statement) Reason {
 	return Reason{Rule: rule, Effect: effect, Consent: st.Consent(), Path: st.Path()}
 }
@@ -89,7 +62,7 @@ func stated(rule, effect string, st consent.Statement) Reason {
 // passGates asks for a Consent that is valid in the form that the gate wants.
 func (s *Session) passGates(c *matter, a *asked, g consent.Need, f *finding) {
 	if g&consent.Part2 != 0 && !(c.own && f.permitted) {
-		st, ok := qualified(a.consents, &c.datum, consent.Part2)
+		st, ok := a.consents.Qualified(&c.datum, consent.Part2)
 		if !ok {
 			*f = finding{effect: f.effect, reason: gatePart2}
 			return
@@ -99,7 +72,7 @@ func (s *Session) passGates(c *matter, a *asked, g consent.Need, f *finding) {
 		f.duties |= onPart2Consent
 	}
 	if g&consent.PsychotherapyNote != 0 {
-		st, ok := qualified(a.consents, &c.datum, consent.PsychotherapyNote)
+		st, ok := a.consents.Qualified(&c.datum, consent.PsychotherapyNote)
 		if !ok {
 			*f = finding{effect: f.effect, reason: gatePsychotherapy}
 			return
@@ -181,7 +154,7 @@ func (s *Session) breakGlass(c *matter, g consent.Need) (v verdict, ok bool) {
 		case f.permitted:
 			v.duties |= f.duties
 			continue
-		case !a.override, denied && rulesBreakGlass(a.consents, &c.datum),
+		case !a.override, denied && a.consents.RulesBreakGlass(&c.datum),
 			part2 && !s.req.BreakGlass.ConsentCannotBeObtained, !part2 && !denied:
 			return verdict{}, false
 		}
@@ -199,16 +172,4 @@ func (s *Session) breakGlass(c *matter, g consent.Need) (v verdict, ok bool) {
 	}
 	v.reasons = []Reason{r}
 	return v, true
-}
-
-// rulesBreakGlass says whether a Consent that withholds the resource has itself
-// ruled on breaking the glass: then it is followed as written.
-func rulesBreakGlass(set *consent.Set, d *consent.Datum) bool {
-	for i := range set.Len() {
-		st := set.Judge(i, d, 0)
-		if (st.Effect == consent.Deny || st.Effect == consent.Residual) && st.RulesBreakGlass() {
-			return true
-		}
-	}
-	return false
 }
