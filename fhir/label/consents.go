@@ -36,7 +36,7 @@ func (l *Labels) consent(n resource.Node) {
 			return true
 		})
 	}
-	why := Reason{Basis: "consent"}
+	why := Reason{Basis: "consent", at: n}
 	if part2 {
 		l.computeLaw(Part2, why)
 	}

@@ -88,7 +88,7 @@ func (l *Labeller) sensitive(code []byte) bool {
 }
 
 // textCodes adds what the codes named in a text imply.
-func (l *Labeller) textCodes(text string, into *Labels) {
+func (l *Labeller) textCodes(text string, at resource.Node, into *Labels) {
 	b := []byte(text)
 	for i := 0; ; i++ {
 		k := bytes.IndexByte(b[i:], '.')
@@ -102,7 +102,7 @@ func (l *Labeller) textCodes(text string, into *Labels) {
 		}
 		var buf [8]terminology.Hit
 		for _, h := range l.table.Lookup(buf[:0], terminology.ICD10CM, b[start:end]) {
-			into.compute(h.Set.Sensitivity, Reason{Basis: "text", Code: Code{terminology.ICD10CM.URI(), string(b[start:end])}, Set: h.Set.ID})
+			into.compute(h.Set.Sensitivity, Reason{Basis: "text", Code: Code{terminology.ICD10CM.URI(), string(b[start:end])}, Set: h.Set.ID, at: at})
 		}
 	}
 }
@@ -118,7 +118,7 @@ func (l *Labeller) texts(n resource.Node, k kind, principal []resource.Node, own
 		before := len(top.Elements)
 		switch {
 		case isPrincipal(principal, m):
-			l.textsBelow(m, n, m.Name(), k.holdsResources, func(text string, _ resource.Node) { l.textCodes(text, own) })
+			l.textsBelow(m, n, m.Name(), k.holdsResources, func(text string, holder resource.Node) { l.textCodes(text, holder, own) })
 			continue
 		case m == meta:
 			for _, part := range [...]string{"tag", "extension"} {
@@ -130,7 +130,7 @@ func (l *Labeller) texts(n resource.Node, k kind, principal []resource.Node, own
 		if opaque && (m == meta || m == narrative) {
 			for i := before; i < len(top.Elements); i++ {
 				for _, s := range top.Elements[i].Labels.Sensitivity {
-					own.compute(s, Reason{Basis: "text"})
+					own.compute(s, Reason{Basis: "text", at: top.Elements[i].Node})
 				}
 			}
 		}
@@ -140,8 +140,8 @@ func (l *Labeller) texts(n resource.Node, k kind, principal []resource.Node, own
 // toElements labels the element that holds a text.
 func (l *Labeller) toElements(top *Labels) func(string, resource.Node) {
 	return func(text string, holder resource.Node) {
-		var sub Labels
-		if l.textCodes(text, &sub); sub.Sensitive() {
+		sub := top.part()
+		if l.textCodes(text, holder, &sub); sub.Sensitive() {
 			top.Elements = append(top.Elements, Element{holder, sub})
 		}
 	}

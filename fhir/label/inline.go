@@ -26,7 +26,7 @@ func (l *Labeller) inlineAt(n resource.Node, top *Labels) {
 		if !isInlineURL(x.Get("url")) {
 			continue
 		}
-		var sub Labels
+		sub := top.part()
 		sub.stateInline(x)
 		top.Elements = append(top.Elements, Element{n, sub})
 	}
@@ -38,14 +38,16 @@ func (l *Labels) stateInline(x resource.Node) {
 	if !isInlineURL(x.Get("url")) {
 		return
 	}
-	why := Reason{Basis: "inline"}
+	why := Reason{Basis: "inline", at: x}
 	l.state(x.Get("valueCoding"), why)
 	l.state(x.Path("valueCodeableConcept", "coding"), why)
 	for nested := range x.All("extension") {
 		l.state(nested.Get("valueCoding"), why)
 	}
-	why.Label = l.Level.String()
-	l.Because = append(l.Because, why)
+	if !l.all { // else each code is noted
+		why.Label = l.Level.String()
+		l.Because = append(l.Because, why)
+	}
 }
 
 // isInlineURL accepts the published URL and spellings of its last part, since

@@ -266,6 +266,7 @@ func FuzzLabel(f *testing.F) {
 		}
 		var a, b Labels
 		l.Label(r, resource.Origin{}, &a)
+		checkExplained(t, l, r, resource.Origin{})
 		sec := MetaSecurity(&a)
 		if sec == nil {
 			return

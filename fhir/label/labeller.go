@@ -14,7 +14,10 @@ type Options struct {
 }
 
 // A Labeller computes labels. It is safe for concurrent use.
-type Labeller struct{ table *terminology.Table }
+type Labeller struct {
+	table   *terminology.Table
+	version string
+}
 
 // New makes a Labeller. It panics if the embedded value sets are damaged, which
 // a test of the build excludes.
@@ -26,8 +29,12 @@ func New(o Options) *Labeller {
 		}
 		o.Table = t
 	}
-	return &Labeller{table: o.Table}
+	return &Labeller{table: o.Table, version: rules + o.Table.Version()}
 }
+
+// Version names the label set: the rules and value sets in use. Labels kept
+// with another version are stale.
+func (l *Labeller) Version() string { return l.version }
 
 // Label writes the labels of r into into, whose memory it reuses: those r
 // states, those its content implies, and those its origin brings. What r states
@@ -35,7 +42,7 @@ func New(o Options) *Labeller {
 // allocate. Element nodes belong to r and live as long as its content.
 func (l *Labeller) Label(r *resource.Resource, o resource.Origin, into *Labels) {
 	into.Reset()
-	into.Version = LabelSetVersion
+	into.Version = l.version
 	into.texts = l.mentions(r.Raw())
 	root := r.Root()
 	l.resource(root, kindOf(r.Type()), root, into, into)
@@ -47,7 +54,7 @@ func (l *Labeller) Label(r *resource.Resource, o resource.Origin, into *Labels) 
 		into.Computed = true
 	}
 	if r.Type() != "Consent" && hasNotice(r.Raw()) {
-		into.computeLaw(Part2, Reason{Basis: "notice"})
+		into.computeLaw(Part2, Reason{Basis: "notice", at: root})
 	}
 }
 
@@ -131,7 +138,7 @@ func (l *Labeller) secondary(m resource.Node, holds, inline bool, top *Labels) {
 				return false
 			}
 		}
-		var sub Labels
+		sub := top.part()
 		l.coding(n, &sub)
 		referenceName(n, &sub)
 		if sub.Sensitive() {
@@ -146,10 +153,10 @@ func (l *Labeller) secondary(m resource.Node, holds, inline bool, top *Labels) {
 
 // nested labels a resource within a resource as one element.
 func (l *Labeller) nested(n resource.Node, k kind, top *Labels) {
-	var sub Labels
+	sub := top.part()
 	l.resource(n, k, n, &sub, top)
 	if hasNotice(n.Get("text").Raw()) {
-		sub.computeLaw(Part2, Reason{Basis: "notice"})
+		sub.computeLaw(Part2, Reason{Basis: "notice", at: n.Get("text")})
 	}
 	if sub.Sensitive() {
 		top.Elements = append(top.Elements, Element{n, sub})
@@ -174,7 +181,7 @@ func (l *Labeller) coding(n resource.Node, into *Labels) {
 	}
 	var buf [8]terminology.Hit
 	for _, h := range l.table.Lookup(buf[:0], system, c) {
-		into.compute(h.Set.Sensitivity, Reason{Basis: "code", Code: Code{system.URI(), string(c)}, Set: h.Set.ID})
+		into.compute(h.Set.Sensitivity, Reason{Basis: "code", Code: Code{system.URI(), string(c)}, Set: h.Set.ID, at: n})
 	}
 }
 

@@ -27,7 +27,7 @@ func medicationName(m resource.Node, into *Labels) {
 		raw := n.Raw()
 		for _, name := range drugNames {
 			if containsWord(raw, name) {
-				into.compute("SUD", Reason{Basis: "name", Code: Code{Code: name}, Set: "handoff:sud-drug-names"})
+				into.compute("SUD", Reason{Basis: "name", Code: Code{Code: name}, Set: "handoff:sud-drug-names", at: n})
 			}
 		}
 		return true
@@ -64,7 +64,7 @@ func referenceName(n resource.Node, into *Labels) {
 		}
 		for _, name := range byLetter[c-'a'] {
 			if end := i + len(name); end <= len(raw) && bytes.EqualFold(raw[i:end], []byte(name)) && (end == len(raw) || !isLetter(raw[end])) {
-				into.compute("SUD", Reason{Basis: "name", Code: Code{Code: name}, Set: "handoff:sud-service-names"})
+				into.compute("SUD", Reason{Basis: "name", Code: Code{Code: name}, Set: "handoff:sud-service-names", at: n})
 				return
 			}
 		}

@@ -13,8 +13,8 @@ func (l *Labels) state(security resource.Node, why Reason) {
 		if code.Kind() != resource.String {
 			continue
 		}
-		system := c.Get("system")
-		l.stateCode(system, stringBytes(code), why)
+		why.at = c
+		l.stateCode(c.Get("system"), stringBytes(code), why)
 	}
 }
 
@@ -28,7 +28,7 @@ func (l *Labels) stateTags(tag resource.Node) {
 		}
 		switch terminology.SystemOf(stringBytes(system)) {
 		case terminology.Confidentiality, terminology.ActCode, terminology.ActUSPrivacyLaw, terminology.CJILabel:
-			l.stateCode(system, stringBytes(code), Reason{Basis: "stated"})
+			l.stateCode(system, stringBytes(code), Reason{Basis: "stated", at: c})
 			l.Computed = true
 		}
 	}
@@ -48,6 +48,7 @@ func (l *Labels) stateCode(system resource.Node, code []byte, why Reason) {
 		l.stateActCode(code, why)
 	case terminology.CJILabel:
 		l.CJI, _ = insert(l.CJI, cjiCode(code))
+		l.note(cjiCode(code), Code{CJI, string(code)}, why)
 	default:
 		if system.Kind() == resource.String {
 			l.addOther(Code{canonical(system, known), string(code)})
@@ -74,15 +75,18 @@ func canonical(system resource.Node, known terminology.System) string {
 func (l *Labels) stateConfidentiality(code []byte, why Reason) {
 	if rank, ok := terminology.Rank(code); ok {
 		l.raise(Level(rank))
+		l.note(Level(rank).String(), Code{Confidentiality, string(code)}, why)
 		return
 	}
 	if s, ok := terminology.Retired(code); ok && s != "" {
 		l.Sensitivity, _ = insert(l.Sensitivity, s)
+		l.note(s, Code{Confidentiality, string(code)}, why)
 		l.Computed = true
 		return
 	}
 	if s, ok := terminology.Sensitivity(code); ok { // SUD, say, in the wrong system
 		l.Sensitivity, _ = insert(l.Sensitivity, s)
+		l.note(s, Code{Confidentiality, string(code)}, why)
 		l.Computed = true
 		return
 	}
@@ -90,6 +94,14 @@ func (l *Labels) stateConfidentiality(code []byte, why Reason) {
 	l.raise(R)
 	l.Computed = true
 	l.Because = append(l.Because, why)
+}
+
+// note keeps why a stated label is there, where every reason is asked for.
+func (l *Labels) note(label string, code Code, why Reason) {
+	if l.all {
+		why.Label, why.Code = label, code
+		l.Because = append(l.Because, why)
+	}
 }
 
 // impliesPart2 are the marks that say the record is a Part 2 record: the one
@@ -100,10 +112,12 @@ var impliesPart2 = [...]string{"RedisclosureProhibitionMark", "42CFRPart2CD"}
 func (l *Labels) stateActCode(code []byte, why Reason) {
 	if s, ok := terminology.Sensitivity(code); ok {
 		l.Sensitivity, _ = insert(l.Sensitivity, s)
+		l.note(s, Code{ActCode, string(code)}, why)
 		return
 	}
 	if s, ok := terminology.Law(code); ok {
 		l.Law, _ = insert(l.Law, s)
+		l.note(s, Code{ActCode, string(code)}, why)
 		return
 	}
 	for _, mark := range impliesPart2 {

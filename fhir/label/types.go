@@ -28,7 +28,10 @@ const Part2 = "42CFRPart2"
 
 // LabelSetVersion names the rules and value sets that labels are computed by.
 // Labels kept with another version are stale: compute them anew.
-const LabelSetVersion = "rules2/" + terminology.Version
+const LabelSetVersion = rules + terminology.Version
+
+// rules names the rules of this package; change it with them.
+const rules = "rules3/"
 
 // A Level is a v3-Confidentiality level. They are ordered; the zero value is
 // the level that an unlabelled resource has.
@@ -63,6 +66,7 @@ type Labels struct {
 	Version     string // of the label set
 
 	texts bool // a text may name a sensitive code
+	all   bool // Because lists every reason, not only what is new
 }
 
 // A Reason says where a label comes from.
@@ -71,6 +75,8 @@ type Reason struct {
 	Basis string // "stated", "code", "name", "text", "consent", "origin", "notice", "inline"
 	Code  Code   // the code that implies it, for basis "code" and "stated"
 	Set   string // the value set that holds the code
+
+	at resource.Node // the value that says so; absent for an origin
 }
 
 // An Element is a part of a resource that has labels of its own: a code in a
@@ -84,9 +90,12 @@ type Element struct {
 func (l *Labels) Reset() {
 	*l = Labels{
 		Sensitivity: l.Sensitivity[:0], Law: l.Law[:0], CJI: l.CJI[:0], Other: l.Other[:0],
-		Because: l.Because[:0], Elements: l.Elements[:0],
+		Because: l.Because[:0], Elements: l.Elements[:0], all: l.all,
 	}
 }
+
+// part returns empty labels for a part of what l is for.
+func (l *Labels) part() Labels { return Labels{all: l.all} }
 
 // Sensitive says whether l holds anything beyond the level normal: a level
 // above it, a sensitivity, a law tag or a criminal-justice label.
@@ -123,8 +132,8 @@ func (l *Labels) addOther(c Code) {
 // compute adds a sensitivity that content implies, with the level restricted.
 func (l *Labels) compute(sensitivity string, why Reason) {
 	var added bool
-	if l.Sensitivity, added = insert(l.Sensitivity, sensitivity); added {
-		l.Computed = true
+	if l.Sensitivity, added = insert(l.Sensitivity, sensitivity); added || l.all {
+		l.Computed = l.Computed || added
 		why.Label = sensitivity
 		l.Because = append(l.Because, why)
 	}
@@ -139,8 +148,8 @@ func (l *Labels) compute(sensitivity string, why Reason) {
 // computeLaw adds a law tag that something other than the tag itself implies.
 func (l *Labels) computeLaw(tag string, why Reason) {
 	var added bool
-	if l.Law, added = insert(l.Law, tag); added {
-		l.Computed = true
+	if l.Law, added = insert(l.Law, tag); added || l.all {
+		l.Computed = l.Computed || added
 		why.Label = tag
 		l.Because = append(l.Because, why)
 	}
