@@ -138,7 +138,9 @@ func (s *Server) authenticate(ctx context.Context, x *exchange) error {
 	}
 	x.principal = p
 	x.event.Client, x.event.TokenID = p.Client, p.TokenID
-	x.event.User = p.Requester.Reference
+	if x.event.User, x.event.UserName = p.Requester.Reference, p.User.Name; x.event.User == "" {
+		x.event.User = p.User.ID
+	}
 	x.event.Organization = p.Requester.Organization
 	x.event.Purposes = p.Purposes
 	for _, role := range p.Requester.Roles {

@@ -138,9 +138,42 @@ func (s *signing) signer() (*auth.Signer, error) {
 	return auth.NewSigner(s.client, key, s.life, time.Now)
 }
 
+// asserting are the flags that say for whom and for what the client asks.
+type asserting struct{ a auth.Asserted }
+
+func (x *asserting) flags(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.StringVar(&x.a.UserID, "user-id", "", "the person the client asks for: Practitioner/..., or a URI such as urn:oid:2.16.840.1.113883.4.6#NPI")
+	f.StringVar(&x.a.UserName, "user-name", "", "that person's name")
+	f.StringVar(&x.a.Role, "role", "", "that person's role, one of the client's: a code, or system#code")
+	f.StringArrayVar(&x.a.Purposes, "purpose", nil, "purpose of use, one of the client's: a code, or system#code; may be repeated")
+	f.StringSliceVar(&x.a.Methods, "amr", nil, "how that person signed in (RFC 8176): pwd,otp or mfa ...")
+	f.StringVar(&x.a.Organization, "organization", "", "the client's organisation: Organization/..., its URL, or system#value of an identifier")
+}
+
+// asserted is nil if none of the flags was given.
+func (x *asserting) asserted(cmd *cobra.Command) (*auth.Asserted, error) {
+	given := false
+	for _, name := range []string{"user-id", "user-name", "role", "purpose", "amr", "organization"} {
+		given = given || cmd.Flags().Changed(name)
+	}
+	switch {
+	case !given:
+		return nil, nil
+	case x.a.Organization == "" || len(x.a.Purposes) == 0:
+		return nil, usageError("who asserts a user or a purpose must give --organization and --purpose too (UDAP hl7-b2b)")
+	case (x.a.UserID == "") != (x.a.UserName == ""):
+		return nil, usageError("--user-id and --user-name go together")
+	case x.a.UserID == "" && (x.a.Role != "" || len(x.a.Methods) > 0):
+		return nil, usageError("--role and --amr are a person's: give --user-id and --user-name")
+	}
+	return &x.a, nil
+}
+
 func newTokenAssertionCommand() *cobra.Command {
 	var (
 		s   signing
+		who asserting
 		aud string
 	)
 	cmd := &cobra.Command{
@@ -161,7 +194,11 @@ func newTokenAssertionCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			assertion, err := signer.Assertion(aud)
+			asserted, err := who.asserted(cmd)
+			if err != nil {
+				return err
+			}
+			assertion, err := signer.AssertionFor(aud, asserted)
 			if err != nil {
 				return err
 			}
@@ -170,6 +207,7 @@ func newTokenAssertionCommand() *cobra.Command {
 		},
 	}
 	s.flags(cmd)
+	who.flags(cmd)
 	cmd.Flags().StringVar(&aud, "aud", "", "URL of the token endpoint (required)")
 	return cmd
 }
@@ -177,6 +215,7 @@ func newTokenAssertionCommand() *cobra.Command {
 func newTokenGetCommand() *cobra.Command {
 	var (
 		s      signing
+		who    asserting
 		r      tokenRequest
 		asJSON bool
 	)
@@ -185,9 +224,14 @@ func newTokenGetCommand() *cobra.Command {
 		Short: "Get an access token",
 		Long: `Get finds the token endpoint in the SMART configuration of a FHIR server, proves
 the client there and prints the access token. Plain http is used to this machine
-only.`,
+only.
+
+A client that is registered with users: asserted names the person for whom it
+asks; one with several purposes asks for one of them at a time. Both narrow what
+the token may be used for, and are of no use where they are not registered.`,
 		Example: `  TOKEN=$(handoff token get --base http://127.0.0.1:8080/fhir --client rms --key client.jwk --scope system/Patient.rs)
-  curl -H "Authorization: Bearer $TOKEN" http://127.0.0.1:8080/fhir/Patient?identifier=...`,
+  curl -H "Authorization: Bearer $TOKEN" http://127.0.0.1:8080/fhir/Patient?identifier=...
+  handoff token get --base http://127.0.0.1:8080/fhir --client ehr --key client.jwk --scope system/*.rs --organization Organization/clinic --purpose ETREAT --user-id Practitioner/ortiz --user-name "Ana Ortiz, MD" --amr pwd,otp`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := needFlags(cmd, "client", "key", "scope"); err != nil {
@@ -200,6 +244,9 @@ only.`,
 			}
 			var err error
 			if r.signer, err = s.signer(); err != nil {
+				return err
+			}
+			if r.asserted, err = who.asserted(cmd); err != nil {
 				return err
 			}
 			answer, err := r.do(cmd.Context())
@@ -216,6 +263,7 @@ only.`,
 		},
 	}
 	s.flags(cmd)
+	who.flags(cmd)
 	cmd.Flags().StringVar(&r.base, "base", "", "FHIR base URL (required without --token-url)")
 	cmd.Flags().StringVar(&r.endpoint, "token-url", "", "token endpoint, if it is not to be looked up")
 	cmd.Flags().StringVar(&r.scope, "scope", "", "scopes, with spaces between (required)")

@@ -20,6 +20,7 @@ import (
 type tokenRequest struct {
 	base, endpoint, scope string
 	signer                *auth.Signer
+	asserted              *auth.Asserted
 }
 
 type tokenAnswer struct {
@@ -44,7 +45,7 @@ func (r *tokenRequest) do(ctx context.Context) (*tokenAnswer, error) {
 	if err := checkURL("token endpoint", r.endpoint); err != nil {
 		return nil, err
 	}
-	assertion, err := r.signer.Assertion(r.endpoint)
+	assertion, err := r.signer.AssertionFor(r.endpoint, r.asserted)
 	if err != nil {
 		return nil, err
 	}

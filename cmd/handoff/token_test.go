@@ -55,7 +55,7 @@ func authorizationServer(t *testing.T, jwks []byte) (base string) {
 	srv := httptest.NewServer(mux)
 	t.Cleanup(srv.Close)
 	registry, err := auth.NewRegistry([]auth.Client{{
-		ID: "rms", JWKS: jwks, Organization: "Organization/x", OrganizationKind: auth.Health,
+		ID: "rms", JWKS: jwks, Organization: "Organization/x", OrganizationKind: auth.Health, AssertsUsers: true, BelievesMFA: true,
 		Purposes: []string{"s|TREAT"}, Scopes: smart.ParseGranted("system/Patient.rs"),
 	}}, nil, nil)
 	if err != nil {
@@ -123,6 +123,11 @@ func TestFromAKeyPairToAToken(t *testing.T) {
 		if err != nil || json.Unmarshal([]byte(stdout), &whole) != nil || whole.Scope != "system/Patient.rs" || whole.ExpiresIn != 300 {
 			t.Fatalf("get --json: %q, %v", stdout, err)
 		}
+		stdout, _, err = runToken("get", "--base", url+"/fhir", "--client", "rms", "--key", key, "--scope", "system/Patient.rs",
+			"--organization", "Organization/x", "--purpose", "TREAT", "--user-id", "badge#7", "--user-name", "Ana Ortiz", "--amr", "pwd,otp")
+		if err != nil || strings.Count(stdout, ".") != 2 {
+			t.Fatalf("get for a person: %q, %v", stdout, err)
+		}
 		stdout, _, err = runToken("assertion", "--client", "rms", "--key", key, "--aud", url+"/oauth/token")
 		if err != nil || strings.Count(stdout, ".") != 2 {
 			t.Fatalf("assertion: %q, %v", stdout, err)
@@ -184,6 +189,11 @@ func TestTokenSaysWhatIsWrong(t *testing.T) {
 		{"no token in the answer", get("", "--token-url", url+"/notoken"), exitFailed, "no access_token"},
 		{"gateway error", get("", "--token-url", url+"/down"), exitFailed, "status 502"},
 		{"scope refused", get(url+"/fhir", "--scope", "system/Consent.rs"), exitFailed, "invalid_scope: none of the requested"},
+		{"a person without purpose", get(url+"/fhir", "--user-id", "x", "--user-name", "y"), exitUsage, "--purpose"},
+		{"a person without name", get(url+"/fhir", "--user-id", "x", "--organization", "Organization/x", "--purpose", "TREAT"), exitUsage, "--user-name"},
+		{"amr of nobody", get(url+"/fhir", "--amr", "mfa", "--organization", "Organization/x", "--purpose", "TREAT"), exitUsage, "--user-id"},
+		{"purpose refused", get(url+"/fhir", "--organization", "Organization/x", "--purpose", "HMARKT"), exitFailed, "invalid_grant: a purpose_of_use"},
+		{"organisation refused", get(url+"/fhir", "--organization", "Organization/y", "--purpose", "TREAT"), exitFailed, "invalid_grant: organization_id"},
 		{"key refused", get(url+"/fhir", "--key", other), exitFailed, "invalid_client"},
 	} {
 		t.Run(tt.note, func(t *testing.T) {

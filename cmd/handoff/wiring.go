@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -80,7 +82,7 @@ func assemble(ctx context.Context, c *config.Config, log *slog.Logger) (_ *runni
 		Store: g.cache, Facts: g.cache, Verifier: verifier,
 		Discovery: smart.Discovery{
 			TokenEndpoint: tokenURL(c), Algorithms: []string{auth.RS384, auth.ES384},
-			Scopes: append(smart.SupportedScopes(smart.Read|smart.Search, gateway.Served()...), "system/Consent.cruds"),
+			Scopes: slices.Concat(smart.SupportedScopes(smart.Read|smart.Search, gateway.Served()...), []string{"system/Consent.cruds"}, smart.OperationScopes()),
 		},
 		Directory: g.directory, Identity: g.links, IDs: g.ids, Broker: b,
 		Labeller: g.labeller, Policy: policy.New(policy.Options{Directory: []string{"Practitioner", "PractitionerRole", "Organization"}}), Audit: g.trail,
@@ -226,19 +228,25 @@ func registration(c *config.Config, cl config.Client) (auth.Client, error) {
 		ID: cl.ID, Name: cl.Name, JWKSURL: cl.JWKSURL, AcceptIssuerAudience: cl.AcceptIssuerAud,
 		Organization: attribute.Reference(org.ID), OrganizationKind: auth.Kind(org.Kind),
 		MedicalPersonnel: cl.MedicalPersonnel, Disabled: cl.Disabled,
+		AssertsUsers: cl.Users == "asserted", BelievesMFA: cl.MFA == "asserted",
 	}
 	if cl.JWKS != "" {
 		out.JWKS = []byte(cl.JWKS)
 	}
 	for text := range strings.FieldsSeq(cl.Scopes) {
+		if operation, _ := smart.OperationScope(text); operation {
+			out.Operations = append(out.Operations, text)
+			continue
+		}
 		s, err := smart.ParseScope(text)
 		if err != nil {
 			return out, err
 		}
 		out.Scopes = append(out.Scopes, s)
 	}
-	for _, id := range org.Identifiers {
-		out.Identifiers = append(out.Identifiers, policy.Identifier{System: id.System, Value: id.Value})
+	out.Identifiers = identifiers(org.Identifiers)
+	for _, p := range org.Practitioners {
+		out.Practitioners = append(out.Practitioners, auth.Practitioner{Reference: "Practitioner/" + p.ID, Identifiers: identifiers(p.Identifiers)})
 	}
 	for _, n := range org.Networks {
 		out.Networks = append(out.Networks, attribute.Reference(n))
@@ -252,6 +260,14 @@ func registration(c *config.Config, cl config.Client) (auth.Client, error) {
 	return out, nil
 }
 
+func identifiers(list []config.Identifier) []policy.Identifier {
+	var out []policy.Identifier
+	for _, id := range list {
+		out = append(out, policy.Identifier{System: id.System, Value: id.Value})
+	}
+	return out
+}
+
 // tokenAuditor puts token requests into the same trail as everything else.
 type tokenAuditor struct{ trail audit.Recorder }
 
@@ -262,6 +278,14 @@ func (t tokenAuditor) TokenRequested(ctx context.Context, a *auth.Attempt) error
 	e := &audit.Event{
 		ID: newRequestID(), At: a.At, Duration: a.Duration, Interaction: "token", Operation: a.Method, Path: tokenPath,
 		Status: a.Status, Reason: a.Reason, Organization: a.Organization, TokenID: a.TokenID, Source: a.Source,
+		User: a.Reference, UserName: a.User.Name, Roles: a.Roles, Purposes: a.Purposes,
+	}
+	if e.User == "" {
+		e.User = a.User.ID
+	}
+	if len(a.User.Methods) > 0 {
+		about["amr"] = a.User.Methods
+		about.Set("mfa", strconv.FormatBool(a.User.MFA))
 	}
 	if a.Authenticated {
 		e.Client = a.Client

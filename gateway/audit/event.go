@@ -23,7 +23,8 @@ type Event struct {
 	Status       int           `json:"status"`           // HTTP
 	Reason       string        `json:"reason,omitempty"` // stable code of a refusal
 	Client       string        `json:"client,omitempty"`
-	User         string        `json:"user,omitempty"`
+	User         string        `json:"user,omitempty"`     // "Practitioner/…", or the id that the client asserted
+	UserName     string        `json:"userName,omitempty"` // as asserted
 	Organization string        `json:"organization,omitempty"`
 	Roles        []string      `json:"roles,omitempty"`
 	Purposes     []string      `json:"purposes,omitempty"`

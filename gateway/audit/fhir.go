@@ -52,6 +52,7 @@ type (
 		Type         *concept   `json:"type,omitempty"`
 		Role         []concept  `json:"role,omitempty"`
 		Who          *reference `json:"who,omitempty"`
+		Name         string     `json:"name,omitempty"`
 		Requestor    bool       `json:"requestor"`
 		Policy       []string   `json:"policy,omitempty"`
 		Network      *network   `json:"network,omitempty"`
@@ -204,7 +205,7 @@ func agents(e *Event) []agent {
 	if e.User != "" {
 		out = append(out, agent{
 			Type: typed("http://terminology.hl7.org/CodeSystem/v3-ParticipationType", "IRCP", "information recipient"),
-			Who:  who(e.User), Requestor: true, Role: concepts(e.Roles, "actor-role"), PurposeOfUse: purposes, Policy: jti(e),
+			Who:  who(e.User), Name: e.UserName, Requestor: true, Role: concepts(e.Roles, "actor-role"), PurposeOfUse: purposes, Policy: jti(e),
 		})
 	}
 	if e.Organization != "" {

@@ -23,38 +23,38 @@ var assertionTypes = []string{"jwt", "", "client-authentication+jwt"}
 // before the signature is verified read the same to the caller: nobody learns
 // which clients exist. Afterwards the client has proven itself and is told what
 // is wrong.
-func (e *TokenEndpoint) authenticate(ctx context.Context, form map[string]string, a *Attempt) (*registered, error) {
+func (e *TokenEndpoint) authenticate(ctx context.Context, form map[string]string, a *Attempt) (*registered, *claims, error) {
 	raw := form["client_assertion"]
 	if len(raw) > maxAssertionBytes {
-		return nil, unknownClient(faultf("size", "assertion of %d bytes", len(raw)))
+		return nil, nil, unknownClient(faultf("size", "assertion of %d bytes", len(raw)))
 	}
 	s, err := parseSigned(raw)
 	if err != nil {
-		return nil, unknownClient(err)
+		return nil, nil, unknownClient(err)
 	}
 	id := s.claims.issuer
 	if checkClientID(id) != nil || s.claims.subject != id {
-		return nil, unknownClient(faultf("subject", "iss and sub are not one client id"))
+		return nil, nil, unknownClient(faultf("subject", "iss and sub are not one client id"))
 	}
 	a.Client = id
 	if given := form["client_id"]; given != "" && given != id {
-		return nil, unknownClient(faultf("client-id", "client_id is not the assertion's iss"))
+		return nil, nil, unknownClient(faultf("client-id", "client_id is not the assertion's iss"))
 	}
 	client := e.o.Registry.current().clients[id]
 	if client == nil || client.Disabled || client.keys == nil {
 		e.decoy.verify(ctx, s)
-		return nil, unknownClient(whyNot(client))
+		return nil, nil, unknownClient(whyNot(client))
 	}
 	if _, _, err := verifySignature(ctx, s, expectation{
 		keys: client.keys, algorithms: client.algorithms(), types: assertionTypes, jku: client.JWKSURL,
 	}); err != nil {
-		return nil, unknownClient(err)
+		return nil, nil, unknownClient(err)
 	}
 	if err := e.checkAssertion(ctx, &s.claims, client); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	a.Authenticated, a.Organization = true, client.Organization
-	return client, nil
+	return client, &s.claims, nil
 }
 
 func whyNot(c *registered) error {

@@ -20,10 +20,14 @@ func (v *Verifier) principal(t *verified) (*Principal, error) {
 	if want := t.issuer.clientIssuer(); c.Issuer != want {
 		return nil, faultf("client-issuer", "client %q belongs to issuer %q", c.ID, c.Issuer)
 	}
-	b := &built{from: state, principal: c.principal(t.scopes)}
+	p, err := c.principal(t.scopes, t.operations, t.asserted, t.issuer.Audience)
+	if err != nil {
+		return nil, err
+	}
+	b := &built{from: state, principal: p}
 	b.principal.TokenID, b.principal.Issuer, b.principal.Expires = t.claims.id, t.issuer.ID, t.claims.expires
 	t.cached.Store(b)
-	p := b.principal
+	p = b.principal
 	return &p, nil
 }
 

@@ -40,19 +40,24 @@ type Client struct {
 	// gateway's own token endpoint. It cannot use both.
 	Issuer string
 
-	Scopes smart.Scopes // the most it is granted
+	Scopes     smart.Scopes // the most it is granted
+	Operations []string     // scopes of operations, the same
 
 	Organization     string // "Organization/…"
 	OrganizationKind Kind
 	Identifiers      []policy.Identifier // ORI, NPI
 	Networks         []string            // exchanges in which the organisation takes part
 	Roles            []label.Code
-	// Purposes of use, "system|code". A token carries all of them: a client
-	// that works for several purposes apart is registered once for each.
-	Purposes         []string
-	TreatingProvider bool     // states a treatment relation with everybody it asks about
-	MedicalPersonnel bool     // in the sense of 42 CFR 2.51
-	Agreements       []string // ids of sharing agreements
+	// Purposes of use, "system|code". A token carries all of them, unless the
+	// client asserts which of them it asks for.
+	Purposes []string
+	// AssertsUsers lets the client name the person for whom it asks;
+	// BelievesMFA believes it how that person signed in.
+	AssertsUsers, BelievesMFA bool
+	Practitioners             []Practitioner // of its organisation, whom the directory knows
+	TreatingProvider          bool           // states a treatment relation with everybody it asks about
+	MedicalPersonnel          bool           // in the sense of 42 CFR 2.51
+	Agreements                []string       // ids of sharing agreements
 
 	Disabled bool // refuses new tokens and those already issued, at once
 }
@@ -73,8 +78,19 @@ func (c *Client) check() error {
 	default:
 		return fmt.Errorf("organization kind %q is not police, health or exchange", c.OrganizationKind)
 	}
-	if len(c.Scopes) == 0 {
+	if len(c.Scopes)+len(c.Operations) == 0 {
 		return errors.New("no scopes")
+	}
+	for _, s := range c.Operations {
+		switch known, police := smart.OperationScope(s); {
+		case !known:
+			return fmt.Errorf("scope %q is no operation's", s)
+		case !police && c.lawEnforcement():
+			return fmt.Errorf("scope %q is never open to law enforcement", s)
+		}
+	}
+	if c.BelievesMFA && !c.AssertsUsers {
+		return errors.New("a client that names no users cannot say how they signed in")
 	}
 	if c.Issuer != "" {
 		if len(c.JWKS) > 0 || c.JWKSURL != "" {
@@ -108,9 +124,10 @@ func (c *Client) algorithms() []string {
 	return c.Algorithms
 }
 
-// principal says who speaks with these scopes, by the registration alone.
-func (c *Client) principal(granted smart.Scopes) Principal {
-	return Principal{
+// principal says who speaks with these scopes: by the registration, narrowed by
+// what was asserted.
+func (c *Client) principal(granted smart.Scopes, operations []string, a *Asserted, base string) (Principal, error) {
+	p := Principal{
 		Client: c.ID,
 		Requester: policy.Requester{
 			Client:           c.ID,
@@ -125,9 +142,11 @@ func (c *Client) principal(granted smart.Scopes) Principal {
 		Police:     c.OrganizationKind == Police,
 		Purposes:   c.Purposes,
 		Agreements: c.Agreements,
-		// There are no users and no launches yet, so only system scopes count.
-		Scopes: smart.Restrict(granted, c.Scopes).In(smart.ContextSystem),
+		// There are no launches, so only system scopes count.
+		Scopes:     smart.Restrict(granted, c.Scopes).In(smart.ContextSystem),
+		Operations: c.operations(operations),
 	}
+	return p, c.narrow(&p, a, base)
 }
 
 // clone keeps later changes of the caller's slices out of the registry.
@@ -140,6 +159,8 @@ func (c Client) clone() Client {
 	c.Roles = slices.Clone(c.Roles)
 	c.Purposes = slices.Clone(c.Purposes)
 	c.Agreements = slices.Clone(c.Agreements)
+	c.Operations = slices.Clone(c.Operations)
+	c.Practitioners = slices.Clone(c.Practitioners)
 	return c
 }
 

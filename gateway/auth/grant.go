@@ -2,6 +2,7 @@ package auth
 
 import (
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -22,7 +23,7 @@ func (e *TokenEndpoint) answer(r *http.Request, a *Attempt) (*grant, error) {
 	if err != nil {
 		return nil, err
 	}
-	client, err := e.authenticate(r.Context(), form, a)
+	client, claims, err := e.authenticate(r.Context(), form, a)
 	if err != nil {
 		return nil, err
 	}
@@ -30,11 +31,32 @@ func (e *TokenEndpoint) answer(r *http.Request, a *Attempt) (*grant, error) {
 		return nil, &Refusal{Status: http.StatusBadRequest, Code: codeInvalidTarget, Description: "resource is not this server's FHIR base URL", Reason: "resource"}
 	}
 	a.Requested = form["scope"]
-	scopes, err := restrict(form["scope"], client.Scopes)
+	asserted, err := e.asserted(claims, client, a)
 	if err != nil {
 		return nil, err
 	}
-	return e.issue(client, scopes, a)
+	granted, err := grantable(form["scope"], client)
+	if err != nil {
+		return nil, err
+	}
+	return e.issue(client, granted, asserted, a)
+}
+
+// asserted reads for whom and what the client asks, and whether it may.
+func (e *TokenEndpoint) asserted(claims *claims, client *registered, a *Attempt) (*Asserted, error) {
+	said, err := readAsserted(claims.node)
+	if err != nil {
+		return nil, badRequest("asserted", err.Error())
+	}
+	p, err := client.principal(nil, nil, said, e.o.Audience)
+	if err != nil {
+		return nil, &Refusal{Status: http.StatusBadRequest, Code: codeInvalidGrant, Description: errors.Unwrap(err).Error(), Reason: reasonOf(err), Err: err}
+	}
+	a.User, a.Purposes, a.Reference = p.User, p.Purposes, p.Requester.Reference
+	for _, r := range p.Requester.Roles {
+		a.Roles = append(a.Roles, r.String())
+	}
+	return said, nil
 }
 
 // read checks what can be judged without knowing who asks.
@@ -68,35 +90,51 @@ func badRequest(reason, description string) error {
 	return &Refusal{Status: http.StatusBadRequest, Code: codeInvalidRequest, Description: description, Reason: reason}
 }
 
-// restrict reads the requested scopes and cuts them down to the registered ones.
-func restrict(requested string, registered smart.Scopes) (smart.Scopes, error) {
-	refuse := func(reason, description string, err error) error {
-		return &Refusal{Status: http.StatusBadRequest, Code: codeInvalidScope, Description: description, Reason: reason, Err: err}
-	}
+// grantable reads the requested scopes and cuts them down to the registered
+// ones: resource scopes, then operations.
+func grantable(requested string, client *registered) (string, error) {
 	if strings.TrimSpace(requested) == "" {
-		return nil, refuse("scope-missing", "scope is missing", nil)
+		return "", badScope("scope-missing", "scope is missing", nil)
 	}
+	asked, rest := splitScopes(requested)
+	granted := client.operations(asked)
+	if rest != "" {
+		scopes, err := restrict(rest, client.Scopes)
+		if err != nil {
+			return "", err
+		}
+		granted = append(strings.Fields(scopes.String()), granted...)
+	}
+	if len(granted) == 0 {
+		return "", badScope("scope-not-registered", "none of the requested scopes is registered for this client", nil)
+	}
+	scope := strings.Join(granted, " ")
+	if n := len(scope); n > maxGrantedBytes {
+		return "", badScope("scope-size", "ask for fewer scopes at once", fmt.Errorf("%d bytes of scope", n))
+	}
+	return scope, nil
+}
+
+func badScope(reason, description string, err error) error {
+	return &Refusal{Status: http.StatusBadRequest, Code: codeInvalidScope, Description: description, Reason: reason, Err: err}
+}
+
+// restrict reads resource scopes.
+func restrict(requested string, registered smart.Scopes) (smart.Scopes, error) {
 	asked, err := smart.ParseRequested(requested)
 	if err != nil {
-		return nil, refuse("scope-syntax", "a requested scope is malformed, unknown or not supported", err)
+		return nil, badScope("scope-syntax", "a requested scope is malformed, unknown or not supported", err)
 	}
 	for _, s := range asked {
 		if s.Context != smart.ContextSystem {
-			return nil, refuse("scope-context", "only system/ scopes are granted to a backend service", nil)
+			return nil, badScope("scope-context", "only system/ scopes are granted to a backend service", nil)
 		}
 	}
-	granted := smart.Restrict(asked, registered)
-	if len(granted) == 0 {
-		return nil, refuse("scope-not-registered", "none of the requested scopes is registered for this client", nil)
-	}
-	if n := len(granted.String()); n > maxGrantedBytes {
-		return nil, refuse("scope-size", "ask for fewer scopes at once", fmt.Errorf("%d bytes of scope", n))
-	}
-	return granted, nil
+	return smart.Restrict(asked, registered), nil
 }
 
-// accessClaims are the claims of an access token: RFC 9068 2.2, nothing about
-// the organisation, which the verifier takes from the registration of the day.
+// accessClaims are the claims of an access token: RFC 9068 2.2. What it may is
+// not among them: the verifier takes that from the registration of the day.
 type accessClaims struct {
 	Issuer   string `json:"iss"`
 	Subject  string `json:"sub"`
@@ -106,16 +144,20 @@ type accessClaims struct {
 	Expires  int64  `json:"exp"`
 	IssuedAt int64  `json:"iat"`
 	ID       string `json:"jti"`
+	// For whom and what, as the client asserted it (UDAP hl7-b2b, RFC 8176).
+	Extensions *extensions `json:"extensions,omitempty"`
+	Methods    []string    `json:"amr,omitempty"`
 }
 
 // accessType is the typ of access tokens (RFC 9068 2.1).
 const accessType = "at+jwt"
 
-func (e *TokenEndpoint) issue(client *registered, scopes smart.Scopes, a *Attempt) (*grant, error) {
+func (e *TokenEndpoint) issue(client *registered, scope string, said *Asserted, a *Attempt) (*grant, error) {
 	now := e.o.Now().Truncate(time.Second)
 	c := accessClaims{
 		Issuer: e.o.Issuer, Subject: client.ID, Audience: e.o.Audience, ClientID: client.ID,
-		Scope: scopes.String(), Expires: now.Add(e.o.Life).Unix(), IssuedAt: now.Unix(), ID: rand.Text(),
+		Scope: scope, Expires: now.Add(e.o.Life).Unix(), IssuedAt: now.Unix(), ID: rand.Text(),
+		Extensions: said.claim(), Methods: said.methods(),
 	}
 	token, err := e.o.Key.sign(c, accessType)
 	if err != nil {

@@ -8,9 +8,9 @@ import (
 )
 
 // A Principal is who a verified access token speaks for. Organisation, roles
-// and purposes come from the client's registration as it stands now (and,
-// later, the user's), never from a header or a body. Its slices are shared and
-// must not be changed.
+// and purposes come from the client's registration as it stands now, narrowed
+// by what the client asserted when it asked for the token, never from a header
+// or a body. Its slices are shared and must not be changed.
 type Principal struct {
 	TokenID    string // jti
 	Issuer     string
@@ -34,10 +34,7 @@ type Principal struct {
 type User struct {
 	ID   string // of the person at the client's organisation: an NPI, a badge number …
 	Name string
-	MFA  bool // signed in with more than one factor
+	// Methods are the values of amr as asserted; MFA says what is believed.
+	Methods []string
+	MFA     bool // signed in with more than one factor
 }
-
-// Scopes of operations that no resource scope covers.
-const (
-	ScopeExplainAccess = "https://handoff-health.github.io/fhir/scope/explain-access"
-)

@@ -10,6 +10,7 @@ import (
 const (
 	codeInvalidRequest   = "invalid_request"
 	codeInvalidClient    = "invalid_client"
+	codeInvalidGrant     = "invalid_grant"
 	codeInvalidScope     = "invalid_scope"
 	codeInvalidTarget    = "invalid_target"
 	codeUnsupportedGrant = "unsupported_grant_type"

@@ -40,17 +40,23 @@ func NewSigner(client string, key *PrivateKey, life time.Duration, now func() ti
 }
 
 // Assertion makes a fresh assertion for the token endpoint aud (its URL).
-func (s *Signer) Assertion(aud string) (string, error) {
+func (s *Signer) Assertion(aud string) (string, error) { return s.AssertionFor(aud, nil) }
+
+// AssertionFor is Assertion with the person and the purposes that the client
+// asks for; nil names none.
+func (s *Signer) AssertionFor(aud string, a *Asserted) (string, error) {
 	if aud == "" {
 		return "", errors.New("signer: the audience is missing")
 	}
 	now := s.now()
 	return s.key.sign(struct {
-		Issuer   string `json:"iss"`
-		Subject  string `json:"sub"`
-		Audience string `json:"aud"`
-		Expires  int64  `json:"exp"`
-		IssuedAt int64  `json:"iat"`
-		ID       string `json:"jti"`
-	}{s.client, s.client, aud, now.Add(s.life).Unix(), now.Unix(), rand.Text()}, "JWT")
+		Issuer     string      `json:"iss"`
+		Subject    string      `json:"sub"`
+		Audience   string      `json:"aud"`
+		Expires    int64       `json:"exp"`
+		IssuedAt   int64       `json:"iat"`
+		ID         string      `json:"jti"`
+		Extensions *extensions `json:"extensions,omitempty"`
+		Methods    []string    `json:"amr,omitempty"`
+	}{s.client, s.client, aud, now.Add(s.life).Unix(), now.Unix(), rand.Text(), a.claim(), a.methods()}, "JWT")
 }

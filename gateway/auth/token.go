@@ -32,6 +32,10 @@ type Attempt struct {
 	Client        string // as claimed; "" if none was
 	Authenticated bool   // the claim was proven
 	Organization  string // of an authenticated client
+	User          User   // for whom an authenticated client asks; zero: for nobody
+	Reference     string // of the user, where the directory knows it
+	Roles         []string
+	Purposes      []string
 	Requested     string // scope, of an authenticated client
 	Granted       string // scope
 	TokenID       string // jti of the token; "" if refused

@@ -36,7 +36,7 @@ func TestAClientGetsAToken(t *testing.T) {
 		{"aud in an array", "rms", "es", nil, map[string]any{"aud": []string{tokenURL}}, nil},
 		{"issuer as aud, where allowed", "ehr", "other", nil, map[string]any{"aud": issuerID}, nil},
 		{"token URL and issuer as aud, where allowed", "ehr", "other", nil, map[string]any{"aud": []string{issuerID, tokenURL}}, nil},
-		{"unknown claims", "rms", "es", nil, map[string]any{"extensions": map[string]any{"hl7-b2b": 1}}, nil},
+		{"unknown claims", "rms", "es", nil, map[string]any{"custom": map[string]any{"x": 1}, "amr": 7}, nil},
 		{"x5c is not looked at", "rms", "es", map[string]any{"x5c": []string{"AAAA"}}, nil, nil},
 		{"client_id that agrees", "rms", "es", nil, nil, map[string]string{"client_id": "rms"}},
 		{"unknown parameter", "rms", "es", nil, nil, map[string]string{"udap": "1"}},

@@ -146,8 +146,12 @@ type verified struct {
 	claims claims
 	client string
 	scopes smart.Scopes
-	kid    string
-	keys   *KeySet // the set in which the key was found
+	// operations and asserted are as they stand in the token; what they are worth
+	// is the registration's to say.
+	operations []string
+	asserted   *Asserted
+	kid        string
+	keys       *KeySet // the set in which the key was found
 
 	cached atomic.Pointer[built]
 }
@@ -211,7 +215,12 @@ func (t *verified) readGrant() error {
 	if !t.issuer.Outside && t.claims.subject != t.client {
 		return faultf("claims", "sub is not the client")
 	}
-	t.scopes = smart.ParseGranted(n.Get("scope").Text())
+	operations, rest := splitScopes(n.Get("scope").Text())
+	t.operations, t.scopes = operations, smart.ParseGranted(rest)
+	var err error
+	if t.asserted, err = readAsserted(n); err != nil {
+		return faultf("asserted", "%w", err)
+	}
 	return nil
 }
 

@@ -224,6 +224,34 @@ func (k *checker) checkOrganizations() {
 		k.known(at+".networks", o.Networks)
 		seen[o.ID] = true
 	}
+	k.checkPractitioners()
+}
+
+// checkPractitioners wants every person once: whom an id or identifier denotes
+// must not depend on the order of the file.
+func (k *checker) checkPractitioners() {
+	ids, identifiers := map[string]bool{}, map[Identifier]bool{}
+	for i, o := range k.Organizations {
+		for n, p := range o.Practitioners {
+			at := fmt.Sprintf("$.organizations[%d].practitioners[%d]", i, n)
+			switch {
+			case !idForm.MatchString(p.ID):
+				k.value(at+".id", p.ID, "is not a FHIR id")
+			case ids[p.ID]:
+				k.value(at+".id", p.ID, "stands twice")
+			}
+			ids[p.ID] = true
+			for j, id := range p.Identifiers {
+				at := fmt.Sprintf("%s.identifiers[%d]", at, j)
+				if id.System == "" || id.Value == "" {
+					k.fault(at, "needs system and value")
+				} else if identifiers[id] {
+					k.value(at, id.Value, "is somebody else's too")
+				}
+				identifiers[id] = true
+			}
+		}
+	}
 }
 
 // Organization returns the organisation with this id, or nil.

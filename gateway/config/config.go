@@ -64,6 +64,16 @@ type Organization struct {
 	Part2       bool         `yaml:"part2"`       // a 42 CFR Part 2 program
 	Networks    []string     `yaml:"networks"`    // ids of exchanges in which it takes part
 	Identifiers []Identifier `yaml:"identifiers"` // ORI, NPI …
+	// Practitioners are people of this organisation by whom a Consent may name a
+	// recipient. A user whom one of its clients asserts under such an id or
+	// identifier is that Practitioner.
+	Practitioners []Practitioner `yaml:"practitioners"`
+}
+
+// Practitioner is a person who works for an organisation.
+type Practitioner struct {
+	ID          string       `yaml:"id"`          // the id in Practitioner/<id>
+	Identifiers []Identifier `yaml:"identifiers"` // NPI, badge number …
 }
 
 // Identifier is a business identifier.
@@ -80,9 +90,11 @@ type Client struct {
 	Organization string   `yaml:"organization"` // id of an organisation above
 	Roles        []string `yaml:"roles"`        // codes of the project's actor-role system, or system|code
 	Purposes     []string `yaml:"purposes"`     // v3-ActReason codes, LAWENF, CRISIS, or system|code
-	Scopes       string   `yaml:"scopes"`       // the most it may be granted
-	JWKS         string   `yaml:"jwks"`         // JSON Web Key Set of its public keys: inline, ${file:…}
-	JWKSURL      string   `yaml:"jwksUrl"`      // or where to fetch it
+	// Scopes are the most it may be granted: system/ scopes, and canonical URLs of
+	// operations that no such scope covers. A token has those that were asked for.
+	Scopes  string `yaml:"scopes"`
+	JWKS    string `yaml:"jwks"`    // JSON Web Key Set of its public keys: inline, ${file:…}
+	JWKSURL string `yaml:"jwksUrl"` // or where to fetch it
 	// TreatingProvider says when its organisation counts as treating the person
 	// asked about: "never" (default) or "linked": when the person is linked to a
 	// patient of one of that organisation's systems.
@@ -92,7 +104,13 @@ type Client struct {
 	// that this client writes may grant. Without it a Consent can only deny.
 	RecordsConsentFor []string `yaml:"recordsConsentFor"`
 	AcceptIssuerAud   bool     `yaml:"acceptIssuerAud"` // assertions may name the issuer as audience
-	Disabled          bool     `yaml:"disabled"`
+	// Users says whether it may name the person for whom it asks (UDAP hl7-b2b
+	// in the client assertion): "none" (default) or "asserted".
+	Users string `yaml:"users"`
+	// MFA says whether it is believed how that person signed in (amr):
+	// "asserted" or "never" (default).
+	MFA      string `yaml:"mfa"`
+	Disabled bool   `yaml:"disabled"`
 }
 
 // System is a connected system: a source of records, or an upstream to ask.

@@ -133,6 +133,8 @@ func (c *Config) defaults() {
 	set(&c.Telemetry.Level, "info")
 	for i := range c.Clients {
 		set(&c.Clients[i].TreatingProvider, "never")
+		set(&c.Clients[i].Users, "none")
+		set(&c.Clients[i].MFA, "never")
 	}
 	for i := range c.Systems {
 		s := &c.Systems[i]

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -29,7 +30,8 @@ func (k *checker) checkClients() {
 			k.fault(at+".purposes", "a client needs at least one purpose")
 		}
 		k.purposes(at+".purposes", cl.Purposes)
-		k.scopes(at+".scopes", cl.Scopes)
+		k.scopes(at+".scopes", cl)
+		k.users(at, cl)
 		k.keys(at, cl)
 		if cl.TreatingProvider != "never" && cl.TreatingProvider != "linked" {
 			k.value(at+".treatingProvider", cl.TreatingProvider, "is none of never, linked")
@@ -38,14 +40,36 @@ func (k *checker) checkClients() {
 	}
 }
 
+// users wants what may be asserted of people to make sense together.
+func (k *checker) users(at string, cl Client) {
+	if cl.Users != "none" && cl.Users != "asserted" {
+		k.value(at+".users", cl.Users, "is none of none, asserted")
+	}
+	switch {
+	case cl.MFA != "never" && cl.MFA != "asserted":
+		k.value(at+".mfa", cl.MFA, "is none of asserted, never")
+	case cl.MFA == "asserted" && cl.Users != "asserted":
+		k.fault(at+".mfa", "how a user signed in can be asserted only together with the user: users: asserted")
+	}
+}
+
 // scopes wants at least one scope that a backend service can be granted.
-func (k *checker) scopes(at, list string) {
-	if strings.TrimSpace(list) == "" {
+func (k *checker) scopes(at string, cl Client) {
+	if strings.TrimSpace(cl.Scopes) == "" {
 		k.fault(at, "a client without scopes can do nothing")
 	}
-	for text := range strings.FieldsSeq(list) {
+	org := k.Organization(cl.Organization)
+	for text := range strings.FieldsSeq(cl.Scopes) {
+		if known, police := smart.OperationScope(text); known {
+			if !police && org != nil && org.Kind == "police" {
+				k.value(at, text, "is never granted to a police agency")
+			}
+			continue
+		}
 		s, err := smart.ParseScope(text)
 		switch {
+		case errors.Is(err, smart.ErrNotResourceScope):
+			k.because(at, text, "has a scope that is neither a system/ scope nor one of "+strings.Join(smart.OperationScopes(), ", "), err)
 		case err != nil:
 			k.because(at, text, "has a scope that cannot be granted", err)
 		case s.Context != smart.ContextSystem:
