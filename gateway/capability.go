@@ -6,6 +6,7 @@ import (
 	"net/http"
 
 	"github.com/handoff-health/handoff/fhir/search"
+	"github.com/handoff-health/handoff/fhir/terminology"
 	"github.com/handoff-health/handoff/gateway/rest"
 )
 
@@ -30,7 +31,10 @@ func capabilities(base, tokenURL string) []byte {
 	var resources []object
 	for _, typ := range Served() {
 		interactions := []object{{"code": "read"}, {"code": "vread"}, {"code": "search-type"}}
-		res := object{"type": typ, "interaction": interactions, "versioning": "versioned", "searchParam": parameters(typ)}
+		res := object{"type": typ, "interaction": interactions, "versioning": "versioned", "searchParam": searchParams(typ)}
+		if typ == "Patient" {
+			res["operation"] = []object{{"name": "crisis-summary", "definition": terminology.Base + "/OperationDefinition/crisis-summary"}}
+		}
 		if typ == "Consent" {
 			res["interaction"] = append(interactions, object{"code": "create"}, object{"code": "update"})
 			res["conditionalCreate"] = true
@@ -65,7 +69,7 @@ func capabilities(base, tokenURL string) []byte {
 	return bytes.TrimSpace(out.Bytes())
 }
 
-func parameters(typ string) []object {
+func searchParams(typ string) []object {
 	var out []object
 	for _, p := range search.Parameters(typ) {
 		if p.Kind == search.NotSupported {

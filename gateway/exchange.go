@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/handoff-health/handoff/fhir/resource"
@@ -19,6 +20,7 @@ import (
 // An exchange is one request on its way through the pipeline.
 type exchange struct {
 	req       *rest.Request
+	started   time.Time // by this machine's clock
 	at        time.Time // the instant every decision of this request is made for
 	event     *audit.Event
 	principal *auth.Principal
@@ -40,7 +42,8 @@ type exchange struct {
 	whole      bool   // candidates are all there are: the page is cut from them
 	from       place  // where the page starts
 	next       *place // where the one after it starts; nil at the end
-	incomplete bool   // a system that would have been asked did not answer
+	mu         sync.Mutex
+	incomplete bool // a system that would have been asked did not answer
 	written    *store.Record
 	created    bool
 	partial    map[string]bool // references to what is seen in part
@@ -68,7 +71,7 @@ func (c *candidate) reference() string { return c.resource.Reference() }
 func (s *Server) begin(r *rest.Request) *exchange {
 	now := s.o.Now()
 	return &exchange{
-		req: r, at: now,
+		req: r, at: now, started: time.Now(),
 		event: &audit.Event{
 			ID: s.o.NewID(), At: now.UTC(), Interaction: r.Interaction,
 			Operation: r.HTTP.Method, Path: r.Path, Query: r.HTTP.URL.RawQuery, Source: r.Source(),
@@ -78,6 +81,14 @@ func (s *Server) begin(r *rest.Request) *exchange {
 		seen:     map[string]bool{},
 		partial:  map[string]bool{},
 	}
+}
+
+// lacks notes that a system that would have been asked did not answer in full.
+// Systems are asked side by side.
+func (x *exchange) lacks() {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.incomplete = true
 }
 
 // asks notes that a system was asked.

@@ -200,13 +200,14 @@ func gatherMatches(ctx context.Context, s *Server, x *exchange) error {
 	}
 	x.event.Systems = keys
 	var mine, theirs []*candidate
+	a := asking{x.req.Type, x.query, x.params}
 	g, gctx := errgroup.WithContext(ctx)
 	g.Go(func() (err error) {
-		mine, err = s.ownMatches(gctx, x)
+		mine, err = s.ownMatches(gctx, a)
 		return err
 	})
 	g.Go(func() (err error) {
-		theirs, err = s.askedMatches(gctx, x, targets)
+		theirs, err = s.askedMatches(gctx, x, a, targets)
 		return err
 	})
 	g.Go(func() error { return s.bring(gctx, x, st, keys) })
@@ -224,9 +225,16 @@ func (s *Server) serves(key, typ string) bool {
 	return ok && (len(sys.Types) == 0 || slices.Contains(sys.Types, typ))
 }
 
+// An asking is one search within a type, as part of what a request needs.
+type asking struct {
+	typ    string
+	query  *search.Query  // as it is matched
+	params []search.Param // as they go to connected systems
+}
+
 // ownMatches reads all of a person's matches from the own store.
-func (s *Server) ownMatches(ctx context.Context, x *exchange) ([]*candidate, error) {
-	plan := x.query.Plan()
+func (s *Server) ownMatches(ctx context.Context, a asking) ([]*candidate, error) {
+	plan := a.query.Plan()
 	plan.Limit = 500
 	var out []*candidate
 	for {
@@ -253,22 +261,23 @@ func (s *Server) ownMatches(ctx context.Context, x *exchange) ([]*candidate, err
 
 // askedMatches asks the connected systems. What failed makes the answer
 // incomplete; it is noted per system in the audit event alone.
-func (s *Server) askedMatches(ctx context.Context, x *exchange, targets []identity.Target) ([]*candidate, error) {
+func (s *Server) askedMatches(ctx context.Context, x *exchange, a asking, targets []identity.Target) ([]*candidate, error) {
 	if len(targets) == 0 {
 		return nil, nil
 	}
 	values := map[string][]string{}
-	for _, p := range x.params {
+	for _, p := range a.params {
 		values[p.Name] = append(values[p.Name], p.Value)
 	}
 	var out []*candidate
+	incomplete := false
 	from := map[string]int{}
-	answer, err := s.o.Broker.Search(ctx, broker.Query{Type: x.req.Type, Params: values, Targets: targets, Share: x.share()}, func(e broker.Entry) bool {
-		if !x.query.Match(e.Resource) { // a cheap first look; the returned form is matched again
+	answer, err := s.o.Broker.Search(ctx, broker.Query{Type: a.typ, Params: values, Targets: targets, Share: x.share()}, func(e broker.Entry) bool {
+		if !a.query.Match(e.Resource) { // a cheap first look; the returned form is matched again
 			return true
 		}
 		if from[e.System]++; from[e.System] > maxFromSystem {
-			x.incomplete = true
+			incomplete = true
 			return true
 		}
 		out = append(out, s.candidate(e.Resource, e.Origin, nil))
@@ -277,7 +286,9 @@ func (s *Server) askedMatches(ctx context.Context, x *exchange, targets []identi
 	if err != nil {
 		return nil, err
 	}
-	x.incomplete = x.incomplete || answer.Incomplete
+	if incomplete || answer.Incomplete {
+		x.lacks()
+	}
 	for _, r := range answer.Reports {
 		if r.Err != nil {
 			s.o.Logger.Warn("a connected system did not answer in full", "request", x.event.ID, "system", r.System, "error", r.Err)

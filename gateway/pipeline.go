@@ -46,8 +46,11 @@ func interactions() map[string]interaction {
 		rest.Read:         {needs: smart.Read, read: readNothing, locate: locateInstance, gather: gatherInstance, render: renderInstance},
 		rest.VRead:        {needs: smart.Read, read: readVersion, locate: locateInstance, gather: gatherInstance, render: renderInstance},
 		rest.SearchType:   {needs: smart.Search, read: readQuery, locate: locatePerson, gather: gatherMatches, render: renderSearchset},
-		rest.Create:       {needs: smart.Create, read: readBody, locate: locateSubject, gather: gatherSubject, act: actCreate, render: renderWritten},
-		rest.Update:       {needs: smart.Update, read: readBody, locate: locateStanding, gather: gatherStanding, act: actUpdate, render: renderWritten},
+		rest.CrisisSummary: {
+			needs: smart.Read, read: readCrisis, locate: locateCrisis, gather: gatherCrisis, render: renderCrisis,
+		},
+		rest.Create: {needs: smart.Create, read: readBody, locate: locateSubject, gather: gatherSubject, act: actCreate, render: renderWritten},
+		rest.Update: {needs: smart.Update, read: readBody, locate: locateStanding, gather: gatherStanding, act: actUpdate, render: renderWritten},
 	}
 }
 

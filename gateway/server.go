@@ -44,6 +44,7 @@ type Options struct {
 	Policy    *policy.Engine
 	Audit     audit.Recorder
 	Other     map[string]http.Handler // what is no FHIR: token endpoint, health; optional
+	Crisis    Crisis                  // what Patient/$crisis-summary offers to everybody; optional
 	Location  *time.Location          // of dates without a zone; optional, UTC
 	Now       func() time.Time        // optional
 	NewID     func() string           // ids of requests and new resources; optional

@@ -101,7 +101,7 @@ func (s *Server) question(x *exchange, st *standing, o resource.Origin) *policy.
 	p := x.principal
 	q := &policy.Request{
 		At: x.at, Action: "access", DenyActions: []string{"use", "disclose"}, Requester: p.Requester, Scopes: effective(x),
-		Purposes: purposes(p.Purposes), OwnRecords: true,
+		Purposes: purposes(p.Purposes), OwnRecords: true, MinimumNecessary: x.req.Interaction == rest.CrisisSummary,
 	}
 	q.Agreements = s.o.Directory.Agreements(o.Custodian, p.Requester.Organization, q.Purposes, x.at)
 	q.Jurisdiction = s.o.Directory.Jurisdiction(o.Custodian)

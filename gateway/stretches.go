@@ -80,7 +80,7 @@ func (s *Server) linkedPatients(ctx context.Context, x *exchange, own []*candida
 	}
 	var out []*candidate
 	g.Go(func() (err error) {
-		out, err = s.askedMatches(gctx, x, targets)
+		out, err = s.askedMatches(gctx, x, asking{x.req.Type, x.query, x.params}, targets)
 		return err
 	})
 	if err := g.Wait(); err != nil {

@@ -22,6 +22,7 @@ import (
 	"github.com/handoff-health/handoff/gateway/auth"
 	"github.com/handoff-health/handoff/gateway/broker"
 	"github.com/handoff-health/handoff/gateway/config"
+	"github.com/handoff-health/handoff/gateway/crisis"
 	"github.com/handoff-health/handoff/gateway/identity"
 	"github.com/handoff-health/handoff/gateway/policy"
 	"github.com/handoff-health/handoff/gateway/smart"
@@ -87,6 +88,7 @@ func assemble(ctx context.Context, c *config.Config, log *slog.Logger) (_ *runni
 		Directory: g.directory, Identity: g.links, IDs: g.ids, Broker: b,
 		Labeller: g.labeller, Policy: policy.New(policy.Options{Directory: []string{"Practitioner", "PractitionerRole", "Organization"}}), Audit: g.trail,
 		Other:    map[string]http.Handler{tokenPath: token, "/healthz": http.HandlerFunc(healthy), "/readyz": ready(g)},
+		Crisis:   offered(c.Crisis),
 		Location: zone, Logger: log,
 	})
 	return g, err
@@ -102,6 +104,18 @@ func (g *running) Close() error {
 		errs = append(errs, g.store.Close())
 	}
 	return errors.Join(errs...)
+}
+
+// offered is what the site offers whoever is asked about.
+func offered(c config.Crisis) gateway.Crisis {
+	out := gateway.Crisis{Pace: c.Pace, Site: crisis.Site{Guidance: c.Guidance}}
+	for _, x := range c.Contacts {
+		out.Site.Contacts = append(out.Site.Contacts, crisis.Contact{Name: x.Name, Role: x.Role, Phone: x.Phone, Hours: x.Hours, Address: x.Address})
+	}
+	for _, x := range c.Places {
+		out.Site.Places = append(out.Site.Places, crisis.Contact{Name: x.Name, Role: x.Role, Phone: x.Phone, Hours: x.Hours, Address: x.Address})
+	}
+	return out
 }
 
 const tokenPath = "/oauth/token"

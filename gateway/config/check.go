@@ -38,6 +38,7 @@ func check(c *Config, with Checks, from *outside, body ast.Node) []*Fault {
 	k.checkSystems()
 	k.checkAgreements()
 	k.checkLimits()
+	k.checkCrisis()
 	k.checkFiles()
 	return k.faults
 }

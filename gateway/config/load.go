@@ -96,6 +96,12 @@ func document(file *ast.File) (ast.Node, *Fault) {
 }
 
 func (c *Config) defaults() {
+	if c.Crisis.Contacts == nil {
+		c.Crisis.Contacts = []CrisisContact{{Name: "988 Suicide & Crisis Lifeline", Phone: "988", Hours: "24 hours, call or text"}}
+	}
+	if c.Crisis.Pace == 0 {
+		c.Crisis.Pace = 250 * time.Millisecond
+	}
 	set := func(p *string, v string) {
 		if *p == "" {
 			*p = v

@@ -155,12 +155,8 @@ func (s *Session) reach(c *matter, d *declared, g consent.Need) (kept *Kept, ok 
 		}
 	}
 	if x.Profile {
-		for _, sens := range c.datum.Labels.Sensitivity {
-			if slices.ContainsFunc(s.law.Profile.Never, func(n string) bool {
-				return terminology.Subsumes(terminology.ActCode.URI(), n, sens) || n == "SUD" && consent.SubstanceUse(sens)
-			}) {
-				return nil, false
-			}
+		if s.never(c.datum.Labels.Sensitivity) {
+			return nil, false
 		}
 		return keptOf(s.law.Profile.Types, r)
 	}

@@ -16,7 +16,7 @@ func (s *Session) Decide(subject *Subject) Decision {
 	}
 	r, l := subject.Resource, subject.Labels
 	c := s.matterOf(subject)
-	v := s.judge(&c, l)
+	v := s.withinMinimum(&c, s.judge(&c, l))
 	if !v.permitted {
 		return Decision{Effect: Deny, Reasons: v.reasons}
 	}

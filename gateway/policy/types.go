@@ -83,6 +83,9 @@ type Request struct {
 	// LaunchPatient is the patient in context of the token, who is all that
 	// patient/ scopes cover; "" if there is none.
 	LaunchPatient string
+	// MinimumNecessary holds every answer to the minimum-necessary profile,
+	// whatever the ground: for an operation that shows no more than the call needs.
+	MinimumNecessary bool
 	// OwnRecords lets an organisation see the records it is custodian of: that
 	// is no disclosure, so only a deny that names it as recipient is followed.
 	// Its own Consents it sees even then, or it could not end one.

@@ -11,7 +11,9 @@ const (
 	SearchType   = "search-type"
 	Create       = "create"
 	Update       = "update"
-	Unknown      = "" // no route fits
+	// CrisisSummary is the officer's one question, of a Patient or of a name.
+	CrisisSummary = "$crisis-summary"
+	Unknown       = "" // no route fits
 )
 
 // A Route is one row of the table.
@@ -33,6 +35,9 @@ func Routes() []Route {
 		{Interaction: SearchType, Method: http.MethodPost, Pattern: "/:type/_search"},
 		{Interaction: Read, Method: http.MethodGet, Pattern: "/:type/:id"},
 		{Interaction: VRead, Method: http.MethodGet, Pattern: "/:type/:id/_history/:vid"},
+		{Interaction: CrisisSummary, Method: http.MethodGet, Pattern: "/Patient/:id/$crisis-summary", Type: "Patient"},
+		{Interaction: CrisisSummary, Method: http.MethodPost, Pattern: "/Patient/:id/$crisis-summary", Type: "Patient"},
+		{Interaction: CrisisSummary, Method: http.MethodPost, Pattern: "/Patient/$crisis-summary", Type: "Patient"},
 		{Interaction: Create, Method: http.MethodPost, Pattern: "/:type"},
 		{Interaction: Update, Method: http.MethodPut, Pattern: "/:type/:id"},
 	}

@@ -1,7 +1,6 @@
 package rest
 
 import (
-	"cmp"
 	"context"
 	"maps"
 	"net/http"
@@ -47,11 +46,20 @@ func New(o Options, h Handler) http.Handler {
 	if base == "/" {
 		base = ""
 	}
-	for _, route := range Routes() {
-		e.Handle(route.Method, base+route.Pattern, func(c *gin.Context) {
+	unknown := func(c *gin.Context) {
+		serve(c, h, &Request{HTTP: c.Request, Interaction: Unknown, Path: strings.TrimPrefix(c.Request.URL.Path, base)})
+	}
+	for m, routes := range mounted(Routes()) {
+		e.Handle(m.method, base+m.pattern, func(c *gin.Context) {
+			typ := c.Param("type")
+			i := slices.IndexFunc(routes, func(r Route) bool { return r.Type == "" || r.Type == typ })
+			if i < 0 {
+				unknown(c)
+				return
+			}
 			serve(c, h, &Request{
-				HTTP: c.Request, Interaction: route.Interaction, Open: route.Open,
-				Type: cmp.Or(route.Type, c.Param("type")), ID: c.Param("id"), VersionID: c.Param("vid"),
+				HTTP: c.Request, Interaction: routes[i].Interaction, Open: routes[i].Open,
+				Type: typ, ID: c.Param("id"), VersionID: c.Param("vid"),
 				Path: strings.TrimPrefix(c.Request.URL.Path, base),
 			})
 		})
@@ -59,10 +67,39 @@ func New(o Options, h Handler) http.Handler {
 	for _, path := range slices.Sorted(maps.Keys(o.Other)) {
 		e.Any(path, gin.WrapH(o.Other[path]))
 	}
-	e.NoRoute(func(c *gin.Context) {
-		serve(c, h, &Request{HTTP: c.Request, Interaction: Unknown, Path: strings.TrimPrefix(c.Request.URL.Path, base)})
+	e.NoRoute(unknown)
+	return dollars(e)
+}
+
+// dollars reads %24 in a path as the $ of an operation: some clients escape it.
+func dollars(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.Contains(r.URL.RawPath, "%24") {
+			again := *r.URL
+			again.RawPath = strings.ReplaceAll(again.RawPath, "%24", "$")
+			r = r.WithContext(r.Context())
+			r.URL = &again
+		}
+		next.ServeHTTP(w, r)
 	})
-	return e
+}
+
+// A mount is where gin answers.
+type mount struct{ method, pattern string }
+
+// mounted groups the routes by where gin answers them. A type that a pattern has
+// as a word is mounted as a parameter: gin would not come back from
+// /Patient/:id/$op to /:type/:id.
+func mounted(routes []Route) map[mount][]Route {
+	out := map[mount][]Route{}
+	for _, r := range routes {
+		m := mount{r.Method, r.Pattern}
+		if r.Type != "" {
+			m.pattern = strings.Replace(r.Pattern, "/"+r.Type+"/", "/:type/", 1)
+		}
+		out[m] = append(out[m], r)
+	}
+	return out
 }
 
 func serve(c *gin.Context, h Handler, r *Request) {
