@@ -28,7 +28,7 @@ func (s *Session) declare(b *LegalBasis) (d *declared, why string) {
 		if row.Type != b.Type {
 			continue
 		}
-		if row.Extent.Covers && len(b.Covers) == 0 {
+		if row.Extent.Covers && len(b.Covers)+len(b.Types) == 0 {
 			return nil, "it names no resource"
 		}
 		for k, all := range row.Any {
@@ -146,6 +146,9 @@ func (s *Session) reach(c *matter, d *declared, g consent.Need) (kept *Kept, ok 
 	}
 	x := &row.Extent
 	if len(d.from.Covers) > 0 && !slices.ContainsFunc(d.from.Covers, func(ref string) bool { return sameLocal(ref, r) }) {
+		return nil, false
+	}
+	if len(d.from.Types) > 0 && !slices.Contains(d.from.Types, r.Type()) {
 		return nil, false
 	}
 	if x.Custodian {

@@ -16,6 +16,9 @@ func (s *Session) Decide(subject *Subject) Decision {
 	}
 	r, l := subject.Resource, subject.Labels
 	c := s.matterOf(subject)
+	if subject.Internal {
+		return s.internal(&c)
+	}
 	v := s.withinMinimum(&c, s.judge(&c, l))
 	if !v.permitted {
 		return Decision{Effect: Deny, Reasons: v.reasons}

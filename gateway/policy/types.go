@@ -108,9 +108,13 @@ type BreakGlass struct {
 // A LegalBasis is an accepted legal basis: design consent.md 3.5. Attributes
 // holds what its type requires, decoded from JSON.
 type LegalBasis struct {
-	ID         string // for reasons: the record of its acceptance ("Task/…/_history/2"), "" if there is none
-	Type       string
-	Covers     []string
+	ID     string // for reasons: the record of its acceptance ("Task/…/_history/2"), "" if there is none
+	Type   string
+	Covers []string
+	// Types limits it to these resource types. It stands in place of Covers, or
+	// beside it, where a sharing agreement has accepted the basis in advance and
+	// nobody has named resources.
+	Types      []string
 	Attributes map[string]any
 }
 
@@ -121,6 +125,10 @@ type Subject struct {
 	Origin   resource.Origin
 	// Patient is the reference of the person the resource is about, "" if none.
 	Patient string
+	// Internal marks a record that the gateway keeps for its custodian: a
+	// declaration, an acceptance, a notice. It goes to the custodian's
+	// organisation alone, whatever Consents, agreements and bases say.
+	Internal bool
 }
 
 // A Decision is an Effect with what it depends on.
