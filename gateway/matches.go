@@ -311,7 +311,7 @@ func (s *Server) bring(ctx context.Context, x *exchange, st *standing, keys []st
 		g.Go(func() error {
 			var found []*consent.Consent
 			answer, err := s.o.Broker.Search(ctx, broker.Query{Type: "Consent", Targets: []identity.Target{t}, Share: x.share()}, func(e broker.Entry) bool {
-				found = append(found, consent.Parse(e.Resource, consent.Source{Entitled: sys.Consents == "registry", Foreign: true}))
+				found = append(found, consent.Parse(e.Resource, consent.Source{Entitled: sys.Consents == "registry", Foreign: true, Recorder: "system " + e.Origin.System}))
 				return true
 			})
 			if err != nil {

@@ -121,4 +121,20 @@ type Origin struct {
 	Custodian string `json:"custodian,omitempty"` // reference of the responsible organisation, "Organization/riverton-pd"
 	Police    bool   `json:"police,omitempty"`    // a law-enforcement agency's record
 	Part2     bool   `json:"part2,omitempty"`     // a 42 CFR Part 2 program's record
+	// Capture is of a Consent that was captured on the scene.
+	Capture Capture `json:"capture,omitzero"`
 }
+
+// A Capture says how a Consent was captured on the scene, and until when what
+// it permits may be relied on at most. The zero value: it was not. It comes
+// from the gateway that captured it, never from the Consent.
+type Capture struct {
+	How   string `json:"how,omitempty"`   // CapturedVerbal or CapturedWritten
+	Until int64  `json:"until,omitempty"` // Unix seconds; permits end with it
+}
+
+// How a Consent was captured.
+const (
+	CapturedVerbal  = "verbal"  // said, and noted down by somebody else
+	CapturedWritten = "written" // signed by the person, on paper or on a screen
+)

@@ -176,7 +176,7 @@ func (a *agreement) serves(p label.Code) bool {
 func (d *Directory) MayGrantFor(o resource.Origin) []string {
 	var ids []string
 	if client, ok := strings.CutPrefix(o.System, clientPrefix); ok {
-		if cl, ok := d.clients[client]; ok && !cl.Disabled {
+		if cl, ok := d.clients[client]; ok && !cl.Disabled && (o.Capture.How == "" || captures(cl, o.Capture.How)) {
 			ids = cl.RecordsConsentFor
 		}
 	} else if s, ok := d.systems[o.System]; ok && (s.Kind == "feed" || s.Consents == "registry") {
@@ -188,6 +188,42 @@ func (d *Directory) MayGrantFor(o resource.Origin) []string {
 	}
 	return refs
 }
+
+// captures says whether the client may capture Consents in this way: whoever may
+// take a signature may also note what was said.
+func captures(cl config.Client, how string) bool {
+	return cl.Captures != "" && (how == cl.Captures || how == resource.CapturedVerbal)
+}
+
+// Captures says whether the client may capture Consents on the scene in this way.
+func (d *Directory) Captures(client, how string) bool {
+	cl, ok := d.clients[client]
+	return ok && !cl.Disabled && captures(cl, how)
+}
+
+// RecordsConsentFor lists the custodians for whose data a Consent that the
+// client writes may grant.
+func (d *Directory) RecordsConsentFor(client string) []string {
+	o, ok := d.ClientOrigin(client)
+	if !ok {
+		return nil
+	}
+	return d.MayGrantFor(o)
+}
+
+// PassesOnRevocations says whether the client passes on what patients revoke
+// themselves.
+func (d *Directory) PassesOnRevocations(client string) bool {
+	cl, ok := d.clients[client]
+	return ok && !cl.Disabled && cl.PassesOnRevocations
+}
+
+// Kind returns an organisation's kind (police, health, exchange), "" if it is
+// not known.
+func (d *Directory) Kind(organization string) string { return d.organizations[organization].Kind }
+
+// Name returns an organisation's name, "" if it is not known.
+func (d *Directory) Name(organization string) string { return d.organizations[organization].Name }
 
 // TreatsLinked says whether the client's organisation counts as treating a
 // person who is linked to a patient of one of its systems.

@@ -120,13 +120,14 @@ func (g *Gatherer) Consents(ctx context.Context, references []string) ([]*Filed,
 
 // For parses the filed Consents as they count for the data of one custodian
 // and one requesting organisation: a Consent grants only if its recorder is
-// registered for that custodian, and never in favour of the recorder's own
-// organisation (that needs the ceilings of a capture on the scene).
+// registered for that custodian, and in favour of the recorder's own
+// organisation only if it was captured, within the ceiling of its capture.
 func (g *Gatherer) For(filed []*Filed, custodian, requester string) []*consent.Consent {
 	out := make([]*consent.Consent, 0, len(filed))
 	for _, f := range filed {
 		o := f.Origin
-		if slices.Contains(g.Directory.MayGrantFor(o), custodian) && (o.Custodian != requester || o.Custodian == custodian) {
+		others := o.Custodian != requester || o.Custodian == custodian
+		if slices.Contains(g.Directory.MayGrantFor(o), custodian) && (others || o.Capture.How != "") {
 			out = append(out, f.granting)
 		} else {
 			out = append(out, f.denying)
@@ -163,16 +164,24 @@ func (c *filedCache) get(rec *store.Record, base string) (*Filed, error) {
 		return nil, fmt.Errorf("attribute: %s in the store: %w", rec.Key, err)
 	}
 	name := fmt.Sprintf("%s/_history/%d", rec.Key, rec.Version)
-	f := &Filed{
-		Key: rec.Key, Version: rec.Version, Origin: rec.Origin, Named: named(r),
-		granting: consent.Parse(r, consent.Source{Entitled: true, Reference: name, Version: rec.Version, Base: base}),
-		denying:  consent.Parse(r, consent.Source{Reference: name, Version: rec.Version, Base: base}),
-	}
+	from := consent.Source{Reference: name, Version: rec.Version, Base: base, Recorder: rec.Origin.Custodian, Ceiling: ceilingOf(rec.Origin)}
+	f := &Filed{Key: rec.Key, Version: rec.Version, Origin: rec.Origin, Named: named(r), denying: consent.Parse(r, from)}
+	from.Entitled = true
+	f.granting = consent.Parse(r, from)
 	if c.known == nil || len(c.known) >= maxFiled {
 		c.known = map[filedKey]*Filed{}
 	}
 	c.known[k] = f
 	return f, nil
+}
+
+// ceilingOf is the most that a Consent of this origin may open.
+func ceilingOf(o resource.Origin) consent.Ceiling {
+	if o.Capture.How == "" {
+		return consent.Ceiling{}
+	}
+	// What is not known to be written counts as said.
+	return consent.Ceiling{Verbal: o.Capture.How != resource.CapturedWritten, Until: time.Unix(o.Capture.Until, 0)}
 }
 
 // named lists the references in provision.data, nested provisions included.

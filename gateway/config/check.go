@@ -179,6 +179,15 @@ func (k *checker) checkLimits() {
 			k.fault(at, "is negative")
 		}
 	}
+	if v := k.Capture.Verbal; v <= 0 || v > 72*time.Hour {
+		k.fault("$.capture.verbal", "must be more than 0 and at most 72h: what was only said does not count longer")
+	}
+	if k.Capture.Written <= 0 {
+		k.fault("$.capture.written", "must be more than 0")
+	}
+	if b := k.Capture.Backlog; b <= 0 || b > 30*24*time.Hour {
+		k.fault("$.capture.backlog", "must be more than 0 and at most 720h")
+	}
 	if k.Broker.Concurrency < 0 {
 		k.fault("$.broker.concurrency", "is negative")
 	}

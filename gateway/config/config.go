@@ -15,6 +15,7 @@ type Config struct {
 	Clients       []Client       `yaml:"clients"`
 	Systems       []System       `yaml:"systems"`
 	Agreements    []Agreement    `yaml:"agreements"`
+	Capture       Capture        `yaml:"capture"`
 	Broker        Broker         `yaml:"broker"`
 	Crisis        Crisis         `yaml:"crisis"`
 	Audit         Audit          `yaml:"audit"`
@@ -104,7 +105,14 @@ type Client struct {
 	// RecordsConsentFor lists organisations (custodians) for which a Consent
 	// that this client writes may grant. Without it a Consent can only deny.
 	RecordsConsentFor []string `yaml:"recordsConsentFor"`
-	AcceptIssuerAud   bool     `yaml:"acceptIssuerAud"` // assertions may name the issuer as audience
+	// Captures says whether it may capture a person's Consent on the scene
+	// (Consent/$capture): "verbal", or "written", which includes verbal. Only a
+	// captured Consent counts in favour of the organisation that recorded it.
+	Captures string `yaml:"captures"`
+	// PassesOnRevocations lets it end Consents for the persons themselves: a
+	// portal, or a line that takes a person's text message.
+	PassesOnRevocations bool `yaml:"passesOnRevocations"`
+	AcceptIssuerAud     bool `yaml:"acceptIssuerAud"` // assertions may name the issuer as audience
 	// Users says whether it may name the person for whom it asks (UDAP hl7-b2b
 	// in the client assertion): "none" (default) or "asserted".
 	Users string `yaml:"users"`
@@ -174,6 +182,14 @@ type CrisisContact struct {
 	Phone   string `yaml:"phone"`   // as it is dialled
 	Hours   string `yaml:"hours"`   // "24 hours"
 	Address string `yaml:"address"` // of a place
+}
+
+// Capture bounds Consents that are captured on the scene, from the moment when
+// the person was asked.
+type Capture struct {
+	Verbal  time.Duration `yaml:"verbal"`  // how long a spoken one counts, at most and where it says nothing; default and most 72h
+	Written time.Duration `yaml:"written"` // how long a signed one counts at most; default 8760h (a year)
+	Backlog time.Duration `yaml:"backlog"` // how long ago the person may have been asked: a device without network; default 72h
 }
 
 // Broker bounds what asking other systems may take.

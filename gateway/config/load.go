@@ -133,6 +133,15 @@ func (c *Config) defaults() {
 	if c.Broker.Concurrency == 0 {
 		c.Broker.Concurrency = 32
 	}
+	if c.Capture.Verbal == 0 {
+		c.Capture.Verbal = 72 * time.Hour
+	}
+	if c.Capture.Written == 0 {
+		c.Capture.Written = 365 * 24 * time.Hour
+	}
+	if c.Capture.Backlog == 0 {
+		c.Capture.Backlog = 72 * time.Hour
+	}
 	set(&c.Audit.Dir, "audit")
 	set(&c.Audit.Anchor, "audit.anchor")
 	set(&c.Audit.KeyFile, "audit.pem")

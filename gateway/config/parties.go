@@ -37,6 +37,12 @@ func (k *checker) checkClients() {
 			k.value(at+".treatingProvider", cl.TreatingProvider, "is none of never, linked")
 		}
 		k.known(at+".recordsConsentFor", cl.RecordsConsentFor)
+		if cl.Captures != "" && cl.Captures != "verbal" && cl.Captures != "written" {
+			k.value(at+".captures", cl.Captures, "is neither verbal nor written")
+		}
+		if cl.Captures != "" && len(cl.RecordsConsentFor) == 0 {
+			k.fault(at+".captures", "needs recordsConsentFor: the organisations whose data a captured Consent may open")
+		}
 	}
 }
 

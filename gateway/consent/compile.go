@@ -90,7 +90,7 @@ func about(patient reference, person []reference) bool {
 // bind answers the context elements of a Consent's rules. ok is false if the
 // Consent cannot state anything.
 func bind(c *Consent, q *Question, a *asker) (b bound, ok bool) {
-	b = bound{c: c, grants: c.canGrant()}
+	b = bound{c: c, grants: c.canGrant() && c.ceiling.holds(q.At)}
 	root := &c.rules[0]
 	if root.own.period != nil {
 		switch root.own.period.holds(q.At) {

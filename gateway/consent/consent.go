@@ -3,6 +3,7 @@ package consent
 import (
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/handoff-health/handoff/fhir/resource"
 	"github.com/handoff-health/handoff/fhir/terminology"
@@ -29,9 +30,25 @@ type Source struct {
 	// Base is the own FHIR base URL: an absolute reference below it is read as
 	// the relative one. Empty: absolute references are all of other servers.
 	Base string
+	// Recorder is the organisation that recorded the Consent, "" if all come from
+	// one. A version ends an older deny only if the same one recorded both: a
+	// business identifier is no secret.
+	Recorder string
+	// Ceiling bounds what its permits open, whatever the Consent says. Its denies
+	// are heard in full. The zero value bounds nothing.
+	Ceiling Ceiling
 	// Version is the version under which the Consent is stored; 0: its own
 	// meta.versionId counts.
 	Version int64
+}
+
+// A Ceiling is the most that a Consent captured on the scene may open.
+type Ceiling struct {
+	// Verbal: its permits reach a law-enforcement agency's own records on their
+	// way to somebody who is not law enforcement, and nothing else.
+	Verbal bool
+	// Until is when its permits end at the latest; zero: when the Consent says.
+	Until time.Time
 }
 
 // A Consent is a parsed Consent. It is immutable and safe for concurrent use.
@@ -52,6 +69,8 @@ type Consent struct {
 	breakGlass  bool        // some rule has the purpose BTG
 	verified    bool
 	entitled    bool
+	recorder    string
+	ceiling     Ceiling
 	foreign     bool
 	base        string
 	voids       []string // why it cannot grant
@@ -95,6 +114,15 @@ func (c *Consent) Grants() (ok bool, why []string) {
 	return len(why) == 0, why
 }
 
+// Understood says whether all of it is read as it was meant. One that is not
+// may deny, and neither grants nor ends another.
+func (c *Consent) Understood() bool {
+	return len(c.voids) == 0 && c.status != doubtful && c.privacy == yes
+}
+
+// holds says whether a permit may be relied on at this instant.
+func (l Ceiling) holds(at time.Time) bool { return l.Until.IsZero() || !at.After(l.Until) }
+
 func (c *Consent) void(why string) { c.voids = append(c.voids, why) }
 
 // reference reads a reference that stands in the Consent.
@@ -114,7 +142,7 @@ func (c *Consent) canGrant() bool {
 // Parse reads a Consent. It never fails: what is not understood takes away the
 // Consent's power to grant and leaves its power to deny.
 func Parse(r *resource.Resource, s Source) *Consent {
-	c := &Consent{entitled: s.Entitled, foreign: s.Foreign, base: strings.TrimRight(s.Base, "/"), name: s.Reference, verified: true}
+	c := &Consent{entitled: s.Entitled, recorder: s.Recorder, ceiling: s.Ceiling, foreign: s.Foreign, base: strings.TrimRight(s.Base, "/"), name: s.Reference, verified: true}
 	if r == nil || r.Type() != "Consent" {
 		return c
 	}

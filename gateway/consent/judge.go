@@ -12,6 +12,9 @@ type Datum struct {
 	Labels   *label.Labels
 	// Graph answers the data meaning "related"; nil: nothing is known.
 	Graph Graph
+	// PoliceToHealth says that it is a law-enforcement agency's record on its way
+	// to somebody who is not law enforcement: all that a verbal Consent opens.
+	PoliceToHealth bool
 
 	custodian reference
 	patient   reference
@@ -236,7 +239,7 @@ func stricter(a, b outcome) outcome {
 
 // counts says whether a permit of the rule may be relied on for this need.
 func (e *evaluation) counts(i int) bool {
-	if !e.b.grants {
+	if !e.b.grants || e.b.c.ceiling.Verbal && !e.d.PoliceToHealth {
 		return false
 	}
 	f := e.b.forms[i]

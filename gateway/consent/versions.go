@@ -13,8 +13,8 @@ type candidate struct {
 // version of a Consent but the newest. Versions share a business identifier and
 // the person.
 //
-// Only a version that is understood, and that somebody entitled recorded, ends
-// an older deny. Any other ends only older permits. Versions whose dates do not
+// Only a version that is understood, and that the same entitled organisation
+// recorded, ends an older deny. Any other ends only older permits. Versions whose dates do not
 // tell which is newer stand side by side.
 func current(consents []*Consent, person []reference, loc *time.Location) []candidate {
 	known := make([]*Consent, 0, len(consents))
@@ -40,7 +40,7 @@ func current(consents []*Consent, person []reference, loc *time.Location) []cand
 					continue
 				}
 				switch {
-				case o.newerThan(c, loc) && o.replaces():
+				case o.newerThan(c, loc) && o.replaces() && o.recorder == c.recorder:
 					gone = true
 				case !c.newerThan(o, loc) && (o.newerThan(c, loc) || o.status != inForce || !c.hasDate || !o.hasDate):
 					k.deniesOnly = true
@@ -62,7 +62,7 @@ func (c *Consent) newerThan(o *Consent, loc *time.Location) bool {
 // replaces says whether the Consent is understood well enough, and comes from
 // somebody entitled, to end a deny.
 func (c *Consent) replaces() bool {
-	return c.entitled && len(c.voids) == 0 && c.status != doubtful && c.privacy == yes
+	return c.entitled && c.Understood()
 }
 
 func samePerson(a, b *Consent, person []reference) bool {

@@ -60,6 +60,7 @@ func (s *Session) matterOf(subject *Subject) matter {
 	c := matter{subject: subject}
 	c.datum = consent.NewDatum(subject.Resource, subject.Labels, subject.Patient, subject.Origin.Custodian, s.req.Graph)
 	c.police = subject.Origin.Police || s.req.Direction == PoliceToHealth
+	c.datum.PoliceToHealth = c.police && !s.police
 	c.own = s.req.OwnRecords && subject.Origin.Custodian != "" && subject.Origin.Custodian == s.req.Requester.Organization
 	return c
 }
