@@ -46,10 +46,15 @@ type entry struct {
 	start, end uint32 // the value's bytes
 	key        uint32 // where the member's name starts, if named
 	next       uint32 // index of the entry after this value's subtree
+	nameLen    uint16 // of a name without escapes: its length in bytes
 	kind       Kind
 	named      bool
-	escaped    bool // a string, or its name, that has a backslash
+	escaped    bool // a string that has a backslash
+	escapedKey bool // the name has a backslash, or is longer than maxName
 }
+
+// maxName is the longest name whose length an entry keeps.
+const maxName = 1<<16 - 1
 
 // ParseDocument reads any JSON value strictly.
 func ParseDocument(raw []byte) (*Document, error) {
@@ -79,17 +84,25 @@ func (d *Document) Reset(raw []byte) error {
 	if d.nodes == nil {
 		d.nodes = make([]entry, 0, len(raw)/16+8)
 	}
+	if d.scan() {
+		return nil
+	}
+	if err := d.decode(); err != nil {
+		d.raw, d.nodes = nil, d.nodes[:0]
+		return err
+	}
+	return nil
+}
+
+// decode indexes d.raw by jsontext, which knows why a document cannot be read.
+func (d *Document) decode() error {
 	p, _ := decoders.Get().(*decoder)
 	defer func() {
 		p.buf = bytes.Buffer{}
 		p.dec.Reset(&p.buf)
 		decoders.Put(p)
 	}()
-	if err := d.index(p); err != nil {
-		d.raw, d.nodes = nil, d.nodes[:0]
-		return err
-	}
-	return nil
+	return d.index(p)
 }
 
 // index reads raw token by token and notes each value's place.
@@ -101,6 +114,8 @@ func (d *Document) index(p *decoder) error {
 		pos   int
 		name  uint32
 		named bool
+		plain uint16 // length of the name, if it has no escape
+		odd   bool
 	)
 	for {
 		tok, err := p.dec.ReadToken()
@@ -122,13 +137,19 @@ func (d *Document) index(p *decoder) error {
 		case '"':
 			if !named && len(p.open) > 0 && d.nodes[p.open[len(p.open)-1]].kind == Object {
 				name, named = uint32(start), true
+				n := end - start - 2
+				odd = n > maxName || bytes.IndexByte(d.raw[start:end], '\\') >= 0
+				plain = uint16(min(n, maxName))
 				continue
 			}
 		}
 		if len(p.open) == 0 && len(d.nodes) > 0 {
 			return d.errorAt(int64(start), "", "more than one value in the document")
 		}
-		e := entry{start: uint32(start), end: uint32(end), kind: kindOf(k), named: named, key: name}
+		e := entry{start: uint32(start), end: uint32(end), kind: kindOf(k), named: named}
+		if named {
+			e.key, e.nameLen, e.escapedKey = name, plain, odd
+		}
 		if e.kind == String {
 			e.escaped = bytes.IndexByte(d.raw[start:end], '\\') >= 0
 		}

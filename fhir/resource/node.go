@@ -84,11 +84,22 @@ func (n Node) Name() string {
 	if n.d == nil || !n.at().named {
 		return ""
 	}
+	if e := n.at(); !e.escapedKey {
+		return string(n.d.raw[e.key+1 : int(e.key)+1+int(e.nameLen)])
+	}
 	return unquote(n.rawName())
 }
 
 func (n Node) rawName() []byte {
-	raw := n.d.raw[n.at().key:]
+	e := n.at()
+	if !e.escapedKey {
+		return n.d.raw[e.key : int(e.key)+2+int(e.nameLen)]
+	}
+	return rawName(n.d.raw[e.key:])
+}
+
+// rawName returns the string that raw starts with.
+func rawName(raw []byte) []byte {
 	for i := 1; i < len(raw); i++ {
 		switch raw[i] {
 		case '\\':
@@ -100,28 +111,30 @@ func (n Node) rawName() []byte {
 	return nil
 }
 
-// nameIs compares the member's name without allocating. Nearly all comparisons
-// fail at the first byte; only a name with an escape is looked at whole.
-func (n Node) nameIs(name string) bool {
-	raw := n.d.raw[n.at().key+1:]
-	for i := range len(name) {
-		if i == len(raw) || raw[i] != name[i] {
-			return i < len(raw) && raw[i] == '\\' && unquote(n.rawName()) == name
-		}
+// nameIs compares the member's name without allocating.
+func (e *entry) nameIs(raw []byte, name string) bool {
+	if int(e.nameLen) == len(name) && !e.escapedKey {
+		return string(raw[e.key+1:int(e.key)+1+len(name)]) == name
 	}
-	return len(raw) > len(name) && raw[len(name)] == '"'
+	return e.escapedKey && unquote(rawName(raw[e.key:])) == name
 }
 
 // Get returns the object's member with exactly this name, or an absent Node.
 func (n Node) Get(name string) Node {
-	if n.Kind() != Object {
+	if n.d == nil {
 		return Node{}
 	}
-	e := n.at()
-	for i := n.i + 1; i < e.next; i = n.d.nodes[i].next {
-		if c := (Node{n.d, i}); c.nameIs(name) {
-			return c
+	nodes := n.d.nodes
+	e := &nodes[n.i]
+	if e.kind != Object {
+		return Node{}
+	}
+	for i := n.i + 1; i < e.next; {
+		c := &nodes[i]
+		if c.nameIs(n.d.raw, name) {
+			return Node{n.d, i}
 		}
+		i = c.next
 	}
 	return Node{}
 }

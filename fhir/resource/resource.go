@@ -9,7 +9,9 @@ import (
 // A Resource is a FHIR resource as bytes with a view of its elements.
 type Resource struct {
 	Document
-	typ, id string
+	typ   string
+	id    string   // "" after Reset: then it is read where it stands
+	types []string // that this memory has held, so that they are not made anew
 }
 
 // Parse reads one resource strictly. It checks resourceType before anything
@@ -19,10 +21,15 @@ func Parse(raw []byte) (*Resource, error) {
 	if err := r.Reset(raw); err != nil {
 		return nil, err
 	}
+	r.id = r.Root().Get("id").Text()
 	return r, nil
 }
 
 // Reset is [Parse] into r's memory; nodes of the former content become invalid.
+// r keeps raw, which must not change while r holds it. Whoever judges many
+// resources one after another resets one Resource: once it has held one of the
+// size and type, nothing is allocated. Do not reset a Resource that another
+// goroutine reads or that an answer keeps.
 func (r *Resource) Reset(raw []byte) error {
 	r.typ, r.id = "", ""
 	if err := r.Document.Reset(raw); err != nil {
@@ -36,33 +43,74 @@ func (r *Resource) Reset(raw []byte) error {
 	if t.Kind() != String {
 		return r.errorAt(0, "/resourceType", "resourceType is missing or not a string")
 	}
-	typ := t.Text()
+	typ := r.typeOf(t)
 	if !ValidType(typ) {
 		start, _ := t.Span()
 		return r.errorAt(int64(start), "/resourceType", fmt.Sprintf("%q is not the name of a resource type", typ))
 	}
-	if id := root.Get("id"); id.Exists() {
-		if !ValidID(id.Text()) {
-			start, _ := id.Span()
-			return r.errorAt(int64(start), "/id", "id is not a FHIR id (1-64 of A-Z a-z 0-9 - .)")
-		}
-		r.id = id.Text()
+	if id := root.Get("id"); id.Exists() && !validID(id) {
+		start, _ := id.Span()
+		return r.errorAt(int64(start), "/id", "id is not a FHIR id (1-64 of A-Z a-z 0-9 - .)")
 	}
 	r.typ = typ
 	return nil
+}
+
+// maxTypes is how many type names a Resource remembers.
+const maxTypes = 16
+
+func (r *Resource) typeOf(n Node) string {
+	for _, t := range r.types {
+		if n.Is(t) {
+			return t
+		}
+	}
+	t := n.Text()
+	if len(r.types) == maxTypes {
+		r.types = r.types[:0]
+	}
+	r.types = append(r.types, t)
+	return t
+}
+
+func validID(n Node) bool {
+	if raw := n.Raw(); n.Kind() == String && !n.at().escaped {
+		return isID(raw[1 : len(raw)-1])
+	}
+	return ValidID(n.Text())
 }
 
 // Type returns resourceType.
 func (r *Resource) Type() string { return r.typ }
 
 // ID returns the logical id, "" if the resource has none yet.
-func (r *Resource) ID() string { return r.id }
+func (r *Resource) ID() string {
+	if r.id != "" {
+		return r.id
+	}
+	return r.Root().Get("id").Text()
+}
 
 // Reference returns "Type/id".
-func (r *Resource) Reference() string { return r.typ + "/" + r.id }
+func (r *Resource) Reference() string { return r.typ + "/" + r.ID() }
+
+// Is says whether ref is [Resource.Reference], without allocating.
+func (r *Resource) Is(ref string) bool {
+	n := len(r.typ)
+	if n == 0 || len(ref) <= n || ref[n] != '/' || ref[:n] != r.typ {
+		return false
+	}
+	if r.id != "" {
+		return ref[n+1:] == r.id
+	}
+	id := r.Root().Get("id")
+	return id.Is(ref[n+1:]) || ref == r.typ+"/" && !id.Exists()
+}
 
 // ValidID says whether s is a FHIR id: https://hl7.org/fhir/R4/datatypes.html#id
-func ValidID(s string) bool {
+func ValidID(s string) bool { return isID(s) }
+
+func isID[T string | []byte](s T) bool {
 	if len(s) == 0 || len(s) > 64 {
 		return false
 	}

@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -15,6 +17,9 @@ const patient = `{ "resourceType":"Patient","id":"p.1",
  "name":[{"family":"O\u0027Neill","given":["A",null,"C"]},{"family":"Two"}],
  "extension":[{"url":"http://d","valueDecimal":1.00}],
  "contained":[{"resourceType":"Organization","id":"o","na\u006de":"N\u0000"}] , "x-unknown": {"a":[ ]} }`
+
+// plainPatient has no escaped name, so that the scan takes it.
+var plainPatient = []byte(strings.ReplaceAll(patient, `na\u006de`, "name"))
 
 func TestViewReadsWhatIsThere(t *testing.T) {
 	r, err := Parse([]byte(patient))
@@ -214,8 +219,92 @@ func FuzzParse(f *testing.F) {
 	})
 }
 
+// The scan must not take what jsontext refuses, and what both take they index
+// alike.
+func FuzzScan(f *testing.F) {
+	for _, s := range []string{
+		patient, string(plainPatient), "", "null", " [ ] ", `{}`, `{"a":{}}`, `{"a":[{},[],""]}`, `{"a":1,"a":2}`, `{"a":1,"\u0061":2}`, `{"":0,"":1}`,
+		`[0,-0,1.5e+10,-1E-2,01]`, `[1.]`, `[.5]`, `[-]`, `[1e]`, `[tru]`, `[true,false,null]`, `["\ud83d\ude00"]`, `["\ud83d"]`, `["\ude00"]`, `["\ud83d\u0041"]`,
+		`["\x"]`, "[\"\x1f\"]", "[\"é\xff\"]", "[\"\xed\xa0\x80\"]", `{"a":1,}`, `[1,]`, `[1 2]`, `{"a" : 1 , "b":2}`, `{"a"}`, `{1:2}`, `[}`, `{"a":1]`, `{"a":1}x`, "\ufeff{}", `["12345678\"9"]`,
+		strings.Repeat("[", MaxDepth) + strings.Repeat("]", MaxDepth), strings.Repeat("[", MaxDepth+1) + strings.Repeat("]", MaxDepth+1),
+	} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		quick, slow := Document{raw: raw}, Document{raw: raw}
+		took, err := quick.scan(), slow.decode()
+		switch {
+		case took && err != nil:
+			t.Fatalf("took what jsontext refuses: %v\n%q", err, raw)
+		case took && !slices.Equal(quick.nodes, slow.nodes):
+			t.Fatalf("%q\nscan     %+v\njsontext %+v", raw, quick.nodes, slow.nodes)
+		case !took && len(quick.nodes) > 0:
+			t.Fatalf("nodes are left of what was not taken: %q", raw)
+		}
+		if err != nil || took || bytes.IndexByte(raw, '\\') >= 0 {
+			return
+		}
+		for i := range slow.nodes { // only large objects and names with escapes are left to jsontext
+			if slow.nodes[i].kind == Object && (Node{&slow, uint32(i)}).Len() > maxMembers || slow.nodes[i].escapedKey {
+				return
+			}
+		}
+		t.Fatalf("did not take %q", raw)
+	})
+}
+
+// What is wrong at random places of real documents is refused alike.
+func TestScanOfDamagedDocuments(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(11, 12))
+	for range 30_000 {
+		raw := slices.Clone(plainPatient)
+		for range 1 + rnd.IntN(2) {
+			i := rnd.IntN(len(raw))
+			switch rnd.IntN(4) {
+			case 0:
+				raw[i] = byte(rnd.IntN(256))
+			case 1:
+				raw = slices.Delete(raw, i, min(len(raw), i+1+rnd.IntN(3)))
+			case 2:
+				raw = slices.Insert(raw, i, `{}[]",:0\u-e.t `[rnd.IntN(15)])
+			default:
+				raw = raw[:i+1]
+			}
+		}
+		quick, slow := Document{raw: raw}, Document{raw: raw}
+		if took, err := quick.scan(), slow.decode(); took && (err != nil || !slices.Equal(quick.nodes, slow.nodes)) {
+			t.Fatalf("%v\n%q", err, raw)
+		}
+	}
+}
+
+func TestResetDoesNotAllocate(t *testing.T) {
+	var r Resource
+	other := []byte(`{"resourceType":"Observation","id":"o","status":"final"}`)
+	reset := func() {
+		for _, raw := range [][]byte{plainPatient, other} {
+			if err := r.Reset(raw); err != nil || r.Is("Observation/x") {
+				t.Fatal(err)
+			}
+		}
+		if !r.Is("Observation/o") || r.Is("Observation/") || r.Is("Observation") {
+			t.Fatal("it is not itself")
+		}
+	}
+	reset()
+	if n := testing.AllocsPerRun(100, reset); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+	if r.ID() != "o" || r.Reference() != "Observation/o" || r.Type() != "Observation" {
+		t.Errorf("got %s", r.Reference())
+	}
+	if err := r.Reset([]byte(`{`)); err == nil || r.ID() != "" || r.Type() != "" || r.Is("/") || r.Root().Exists() {
+		t.Errorf("after a failure: %v, %q", err, r.Reference())
+	}
+}
+
 func BenchmarkParse(b *testing.B) {
-	raw := []byte(patient)
+	raw := plainPatient
 	var r Resource
 	b.Run("resource", func(b *testing.B) {
 		b.SetBytes(int64(len(raw)))

@@ -129,7 +129,8 @@ func TestReferencesAcrossServers(t *testing.T) {
 		{"https://a.example/fhir/Patient/1", "Patient/1", unknown},
 		{"https://a.example/fhir/Patient/1", "https://b.example/fhir/Patient/1", no},
 		{"Patient/1", "Patient/2", no}, {"Patient/1", "Practitioner/1", no},
-		{"urn:uuid:1", "urn:uuid:1", yes}, {"", "", no},
+		{"urn:uuid:1", "urn:uuid:1", yes}, {"", "", no}, {"/Patient/1", "Patient/1", yes},
+		{"https://a.example/fhir/Patient/1/_history/2", "https://a.example/fhir/Patient/1", yes},
 	} {
 		if got := parseReference(c.a).same(parseReference(c.b)); got != c.want {
 			t.Errorf("%s and %s: got %d, want %d", c.a, c.b, got, c.want)

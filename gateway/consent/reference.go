@@ -17,12 +17,9 @@ type reference struct {
 func parseReference(s string) reference {
 	r := reference{raw: s}
 	if base, typ, id, ok := resource.SplitReference(s); ok {
-		// "Type/id" stands in s as it is: nothing is allocated.
-		at := 0
-		if base != "" {
-			at = len(base) + 1
-		}
-		r.base, r.local = base, s[at:at+len(typ)+1+len(id)]
+		// "Type/id" ends s, its version apart: nothing is allocated.
+		s, _, _ = strings.Cut(s, "/_history/")
+		r.base, r.local = base, s[len(s)-len(typ)-1-len(id):]
 	}
 	return r
 }
