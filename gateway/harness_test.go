@@ -183,13 +183,16 @@ func (e *ehr) requests() []string {
 	return append([]string(nil), e.asked...)
 }
 
-func newCounty(t testing.TB) *county {
+func newCounty(t testing.TB) *county { return newCountyAt(t, time.Now) }
+
+// newCountyAt is a county with a clock of its own.
+func newCountyAt(t testing.TB, now func() time.Time) *county {
 	t.Helper()
 	c := &county{t: t, trail: &memoryTrail{}, ehr: newEHR(t), program: newEHR(t), tokens: tokens{}}
 	text := strings.NewReplacer("UPSTREAM", c.ehr.URL+"/fhir", "PART2", c.program.URL+"/fhir").Replace(settings)
 	cfg, err := config.Parse("test.yaml", []byte(text))
 	c.must(err)
-	c.store, err = sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "test.db"), sqlite.Options{})
+	c.store, err = sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "test.db"), sqlite.Options{Now: now})
 	c.must(err)
 	t.Cleanup(func() { _ = c.store.Close() })
 	c.memory = epoch.New(c.store, 0, nil)
@@ -214,6 +217,7 @@ func newCounty(t testing.TB) *county {
 		Discovery: smart.Discovery{TokenEndpoint: "http://gateway.test/oauth/token", Algorithms: []string{"ES384"}, Scopes: []string{"system/*.rs"}},
 		Directory: directory, Identity: c.links, IDs: c.ids, Broker: b, Labeller: label.New(label.Options{}),
 		Policy: policy.New(policy.Options{Directory: []string{"Practitioner", "Organization"}}), Audit: c.trail,
+		Now: now,
 	})
 	c.must(err)
 	c.login("officer", "pd", true, "law-enforcement-officer", "https://handoff-health.github.io/fhir/CodeSystem/purpose-of-use|CRISIS", "system/*.rs")
