@@ -105,12 +105,6 @@ func isKeySetURL(s string) bool {
 	return isServiceURL(path) && !strings.Contains(s, "#")
 }
 
-// actorRoles are the codes of the project's actor-role system.
-var actorRoles = []string{
-	"law-enforcement-officer", "custody-officer", "dispatcher", "co-responder-clinician", "treating-clinician",
-	"emergency-physician", "case-manager", "prosecutor", "attorney", "researcher", "marketer",
-}
-
 // roles wants codes of the actor-role system, or system|code of another system:
 // which roles there are elsewhere is not known here.
 func (k *checker) roles(at string, roles []string) {
@@ -123,8 +117,8 @@ func (k *checker) roles(at string, roles []string) {
 		switch s := terminology.SystemOf(system); {
 		case code == "" || s == terminology.Unknown && !strings.Contains(system, ":"):
 			k.value(at, r, "is neither a code of the actor-role system nor system|code")
-		case s == terminology.ActorRole && !slices.Contains(actorRoles, code):
-			k.value(at, r, "is no role; known are "+strings.Join(actorRoles, ", "))
+		case s == terminology.ActorRole && !slices.Contains(terminology.ActorRoles(), code):
+			k.value(at, r, "is no role; known are "+strings.Join(terminology.ActorRoles(), ", "))
 		}
 	}
 }
