@@ -18,6 +18,10 @@ func tables() map[string][]row {
 		"actor": actorRows(), "purpose": purposeRows(), "period": periodRows(), "status": statusRows(),
 		"label": labelRows(), "data": dataRows(), "nesting": nestingRows(), "combining": combiningRows(),
 		"baseline": baselineRows(), "basis": basisRows(), "emergency": emergencyRows(),
+		"corner-consent": consentCorners(), "corner-actor": actorCorners(), "corner-purpose": purposeCorners(),
+		"corner-part2": part2Corners(), "corner-basis": basisCorners(), "corner-emergency": emergencyCorners(),
+		"corner-redact": redactCorners(), "corner-search": searchCorners(), "corner-request": requestCorners(),
+		"corner-label": labelCorners(), "corner-date": dateCorners(), "corner-select": selectCorners(),
 		"part2": part2Rows(), "psychotherapy": psychotherapyRows(), "cji": cjiRows(), "scope": scopeRows(), "leak": leakRows(),
 	}
 }

@@ -102,7 +102,7 @@ func (s *Session) readPurposes() {
 	if len(purposes) == 0 {
 		purposes = []label.Code{{}}
 	}
-	actor := actorOf(&s.req.Requester)
+	actor := s.actor()
 	for i, p := range purposes {
 		if slices.Contains(purposes[:i], p) {
 			continue
@@ -122,10 +122,14 @@ func (s *Session) readPurposes() {
 	}
 }
 
-func actorOf(r *Requester) *consent.Actor {
+// actor is the requester as a Consent sees it. Law enforcement is no treating
+// provider, whatever the directory says: a consent for treatment alone does not
+// reach it (42 CFR 2.31(a)(4), 2.33(a)(2)).
+func (s *Session) actor() *consent.Actor {
+	r := &s.req.Requester
 	a := &consent.Actor{
 		Reference: r.Reference, Organization: r.Organization, CareTeams: r.CareTeams, Groups: r.Groups,
-		Networks: r.Networks, Roles: r.Roles, TreatingProvider: r.TreatingProvider,
+		Networks: r.Networks, Roles: r.Roles, TreatingProvider: r.TreatingProvider && !s.police,
 	}
 	for _, id := range r.Identifiers {
 		a.Identifiers = append(a.Identifiers, consent.Identifier(id))

@@ -23,7 +23,7 @@ func (s *Session) obligations(d duty, bases []*declared) []Obligation {
 		}
 	}
 	add(d&onPart2Consent != 0, Part2Notice, Part2Copy)
-	add(d&onPart2Consent != 0 && !s.req.Requester.TreatingProvider, NoRedisclosure)
+	add(d&onPart2Consent != 0 && (s.police || !s.req.Requester.TreatingProvider), NoRedisclosure)
 	add(d&onEmergency != 0, Part2Emergency)
 	add(d&onOverride != 0, NoReuse)
 	for _, b := range bases {
