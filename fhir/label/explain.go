@@ -35,7 +35,7 @@ func (l *Labeller) Explain(r *resource.Resource, o resource.Origin) []Cause {
 	causes := l.causes(r, "", labels.Because)
 	for i := range labels.Elements {
 		e := &labels.Elements[i]
-		causes = append(causes, l.causes(r, pathTo(r, e.Node), e.Labels.Because)...)
+		causes = append(causes, l.causes(r, PathTo(r, e.Node), e.Labels.Because)...)
 	}
 	return causes
 }
@@ -44,7 +44,7 @@ func (l *Labeller) Explain(r *resource.Resource, o resource.Origin) []Cause {
 func (l *Labeller) causes(r *resource.Resource, element string, reasons []Reason) []Cause {
 	var out []Cause
 	for _, why := range reasons {
-		c := Cause{Label: why.Label, Element: element, Path: pathTo(r, why.at), System: why.Code.System, Code: why.Code.Code, Set: why.Set, Basis: why.Basis}
+		c := Cause{Label: why.Label, Element: element, Path: PathTo(r, why.at), System: why.Code.System, Code: why.Code.Code, Set: why.Set, Basis: why.Basis}
 		if s := l.set(why); s != nil {
 			c.SetName, c.SetVersion, c.Source = s.Name, s.Version+" "+s.Hash, s.Source
 		}

@@ -70,7 +70,7 @@ func checkExplained(t *testing.T, l *Labeller, r *resource.Resource, o resource.
 	}
 	note(&labels, "")
 	for i := range labels.Elements {
-		note(&labels.Elements[i].Labels, pathTo(r, labels.Elements[i].Node))
+		note(&labels.Elements[i].Labels, PathTo(r, labels.Elements[i].Node))
 	}
 	for _, c := range l.Explain(r, o) {
 		got[c.Element+" "+c.Label] = true

@@ -7,9 +7,9 @@ import (
 	"github.com/handoff-health/handoff/fhir/resource"
 )
 
-// pathTo returns the FHIRPath of a value of r: "Condition.code.coding[0]",
+// PathTo returns the FHIRPath of a value of r: "Condition.code.coding[0]",
 // "Observation.value.ofType(CodeableConcept)". "" for an absent value.
-func pathTo(r *resource.Resource, to resource.Node) string {
+func PathTo(r *resource.Resource, to resource.Node) string {
 	if !to.Exists() {
 		return ""
 	}

@@ -87,10 +87,14 @@ func maps(m map[string]string) func(func(string) bool) {
 	}
 }
 
-func consentOf(rule, extra string) *consent.Consent {
-	raw := `{"resourceType":"Consent","id":"c","status":"active","patient":{"reference":"Patient/p"},"dateTime":"2026-01-05","performer":[{"reference":"Patient/p"}],` +
+func consentJSON(rule, extra string) string {
+	return `{"resourceType":"Consent","id":"c","status":"active","patient":{"reference":"Patient/p"},"dateTime":"2026-01-05","performer":[{"reference":"Patient/p"}],` +
 		`"organization":[{"reference":"Organization/clinic"}],"sourceReference":{"reference":"DocumentReference/d"},` +
 		`"scope":{"coding":[{"system":"` + tho + `consentscope","code":"patient-privacy"}]},` + extra + `"provision":{` + rule + `}}`
+}
+
+func consentOf(rule, extra string) *consent.Consent {
+	raw := consentJSON(rule, extra)
 	r, err := resource.Parse([]byte(raw))
 	if err != nil {
 		panic(fmt.Sprintf("%v: %s", err, raw))
