@@ -60,8 +60,8 @@ func (s *Server) unit(ctx context.Context, x *exchange, w store.Write, more ...s
 // organisation recorded. Somebody else's stay: an identifier is no secret.
 func (s *Server) supersede(ctx context.Context, x *exchange, w store.Write) ([]store.Write, error) {
 	r, err := resource.Parse(w.Raw)
-	if err != nil || w.Expect != store.Absent || w.Origin.Capture.How != "" {
-		return nil, err // an identifier of a capture tells a replay
+	if err != nil || w.Expect != store.Absent || len(w.Claims) > 0 {
+		return nil, err // under a claim an equal identifier means a replay
 	}
 	if !consent.Parse(r, consent.Source{Base: s.o.Base}).Understood() || !replacing(r.Root().Get("status").Text()) {
 		return nil, nil
