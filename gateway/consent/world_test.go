@@ -140,7 +140,7 @@ func (w world) consent(t testing.TB) *Consent {
 		pick(w, `"reference":"Patient/p"`, `"reference":"Patient/p"`, `"reference":"Patient/p"`, `"reference":"Patient/q"`, `"reference":"Patient/other"`, `"reference":"https://o.example/fhir/Patient/p"`, `"identifier":{"value":"1"}`),
 		w.date(), pick(w, `"organization":[{"reference":"Organization/clinic"}],`, ""), pick(w, "patient-privacy", "patient-privacy", "patient-privacy", "patient-privacy", "research", "odd"), w.rule(2, tidy))
 	if tidy {
-		return Parse(parse(t, raw), Source{Entitled: true, Foreign: w.IntN(6) == 0})
+		return Parse(parse(t, raw), Source{Entitled: true, Foreign: w.IntN(6) == 0, Ceiling: Ceiling{Verbal: w.IntN(6) == 0}})
 	}
 	return Parse(parse(t, raw), w.source())
 }
