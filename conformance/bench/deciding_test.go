@@ -10,10 +10,7 @@ import (
 // Consents, beside the yardstick.
 func BenchmarkWhole(b *testing.B) {
 	for _, j := range judgedResources() {
-		name := fmt.Sprintf("%s/%d", j.kind, j.consents)
-		if j.shapes {
-			name += "-shapes"
-		}
+		name := fmt.Sprintf("%s/%d", j.name, j.consents)
 		d, err := newJudge(j)
 		if err != nil {
 			b.Fatal(err)

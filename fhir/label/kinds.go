@@ -46,7 +46,20 @@ func (k kind) coded() bool {
 	return k.medication()
 }
 
-// medication says whether drug names count.
+// personal says whether words in texts count: not in the entries of a
+// directory, which are about nobody, nor in a Consent, which speaks of kinds of
+// records rather than of the person (consents.go reads it).
+func (k kind) personal() bool {
+	switch k.name {
+	case "Consent", "Organization", "OrganizationAffiliation", "Location", "HealthcareService", "Practitioner", "PractitionerRole", "Endpoint",
+		"Questionnaire", "PlanDefinition", "ActivityDefinition", "Library", "ValueSet", "CodeSystem", "ConceptMap", "StructureDefinition",
+		"SearchParameter", "OperationDefinition", "CapabilityStatement", "ImplementationGuide", "Measure":
+		return false
+	}
+	return true
+}
+
+// medication says whether the type is about a drug.
 func (k kind) medication() bool { return strings.HasPrefix(k.name, "Medication") }
 
 // principal returns the resource's principal elements: `code` wherever a type

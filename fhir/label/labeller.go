@@ -43,7 +43,9 @@ func (l *Labeller) Version() string { return l.version }
 func (l *Labeller) Label(r *resource.Resource, o resource.Origin, into *Labels) {
 	into.Reset()
 	into.Version = l.version
-	into.texts = l.mentions(r.Raw())
+	if into.mentions = 0; spelledOut(r.Raw()) {
+		into.mentions = terminology.MentionText | terminology.MentionNotice
+	}
 	root := r.Root()
 	l.resource(root, kindOf(r.Type()), root, into, into)
 	if o.Part2 {
@@ -53,7 +55,10 @@ func (l *Labeller) Label(r *resource.Resource, o resource.Origin, into *Labels) 
 		into.addOther(Code{RecordOrigin, "police"})
 		into.Computed = true
 	}
-	if r.Type() != "Consent" && hasNotice(r.Raw()) {
+	if into.attached {
+		l.attachments(root, into)
+	}
+	if r.Type() != "Consent" && into.mentions&terminology.MentionNotice != 0 && hasNotice(r.Raw()) {
 		into.computeLaw(Part2, Reason{Basis: "notice", at: root})
 	}
 }
@@ -64,9 +69,11 @@ func (l *Labeller) Label(r *resource.Resource, o resource.Origin, into *Labels) 
 func (l *Labeller) resource(n resource.Node, k kind, root resource.Node, own, top *Labels) {
 	meta := n.Get("meta")
 	own.state(meta.Get("security"), Reason{Basis: "stated"})
-	for c := range meta.Get("security").Elements() {
+	security := meta.Get("security")
+	for c := range security.Elements() {
 		l.coding(c, own)
 	}
+	l.skim(security, top)
 	own.stateTags(meta.Get("tag"))
 	inline := own.Inline || top.Inline
 	if inline {
@@ -78,12 +85,14 @@ func (l *Labeller) resource(n resource.Node, k kind, root resource.Node, own, to
 	principal, count := k.principal(n)
 	for m := range n.Members() {
 		switch {
+		case m.Kind() == resource.String:
+			l.skimString(m, top)
 		case m.Kind() != resource.Object && m.Kind() != resource.Array:
 		case m == meta:
 			l.secondary(meta.Get("tag"), false, inline, top)
 			l.secondary(meta.Get("extension"), false, inline, top)
 		case isPrincipal(principal[:count], m):
-			l.own(m, k, own)
+			l.own(m, own, top)
 			if inline {
 				l.inline(m, top)
 			}
@@ -92,12 +101,12 @@ func (l *Labeller) resource(n resource.Node, k kind, root resource.Node, own, to
 		}
 	}
 	if k.medication() {
-		l.medicationReference(n, root, own)
+		l.medicationReference(n, root, own, top)
 	}
 	if k.name == "Consent" {
 		own.consent(n)
 	}
-	if top.texts {
+	if top.mentions&terminology.MentionText != 0 {
 		l.texts(n, k, principal[:count], own, top)
 	}
 }
@@ -112,16 +121,16 @@ func isPrincipal(set []resource.Node, m resource.Node) bool {
 }
 
 // own adds what the codes below a principal element imply.
-func (l *Labeller) own(m resource.Node, k kind, into *Labels) {
+func (l *Labeller) own(m resource.Node, into, top *Labels) {
 	m.Descend(func(n resource.Node) bool {
-		if n.Kind() == resource.Object {
+		switch n.Kind() {
+		case resource.Object:
 			l.coding(n, into)
+		case resource.String:
+			l.skimString(n, top)
 		}
 		return true
 	})
-	if k.medication() {
-		medicationName(m, into)
-	}
 }
 
 // secondary looks through an element that is not the resource's subject matter.
@@ -130,6 +139,9 @@ func (l *Labeller) own(m resource.Node, k kind, into *Labels) {
 func (l *Labeller) secondary(m resource.Node, holds, inline bool, top *Labels) {
 	m.Descend(func(n resource.Node) bool {
 		if n.Kind() != resource.Object {
+			if n.Kind() == resource.String {
+				l.skimString(n, top)
+			}
 			return true
 		}
 		if holds {
@@ -140,7 +152,6 @@ func (l *Labeller) secondary(m resource.Node, holds, inline bool, top *Labels) {
 		}
 		sub := top.part()
 		l.coding(n, &sub)
-		referenceName(n, &sub)
 		if sub.Sensitive() {
 			top.Elements = append(top.Elements, Element{n, sub})
 		}
@@ -173,8 +184,8 @@ func (l *Labeller) coding(n resource.Node, into *Labels) {
 	system := terminology.Unknown
 	if s := n.Get("system"); s.Kind() == resource.String {
 		system = terminology.SystemOf(stringBytes(s))
-	} else if looksLikeICD10(c) {
-		system = terminology.ICD10CM
+	} else {
+		system = terminology.Guess(c)
 	}
 	if system == terminology.Unknown {
 		return
@@ -183,12 +194,6 @@ func (l *Labeller) coding(n resource.Node, into *Labels) {
 	for _, h := range l.table.Lookup(buf[:0], system, c) {
 		into.compute(h.Set.Sensitivity, Reason{Basis: "code", Code: Code{system.URI(), string(c)}, Set: h.Set.ID, at: n})
 	}
-}
-
-// looksLikeICD10 says whether a code that comes without a system has the form
-// of a dotted ICD-10 code: reading it as one can only raise.
-func looksLikeICD10(c []byte) bool {
-	return len(c) > 4 && c[3] == '.' && (c[0]|0x20) >= 'a' && (c[0]|0x20) <= 'z' && c[1] >= '0' && c[1] <= '9'
 }
 
 // stringBytes returns a string node's value; it allocates only if it is escaped.

@@ -18,7 +18,7 @@ func hasNotice(raw []byte) bool {
 			continue
 		}
 		window := raw[max(0, i-300):min(len(raw), i+300)]
-		for _, w := range [...]string{"prohibit", "federal confidentiality", "federal rules"} {
+		for _, w := range [...]string{"prohibit", "federal confidentiality", "federal rules", "redisclos", "protected by", "protected under"} {
 			if containsFold(window, w) {
 				return true
 			}
@@ -26,10 +26,10 @@ func hasNotice(raw []byte) bool {
 	}
 }
 
-// indexCFR finds "CFR", "cfr", "Cfr" or "C.F.R" (at its C).
+// indexCFR finds "CFR", "C.F.R" or its long form (at its C).
 func indexCFR(b []byte) int {
 	best := -1
-	for _, s := range [...]string{"CFR", "cfr", "Cfr", "C.F.R", "C. F. R"} {
+	for _, s := range [...]string{"CFR", "cfr", "Cfr", "C.F.R", "C. F. R", "Code of Federal Regulations", "CODE OF FEDERAL REGULATIONS"} {
 		if i := bytes.Index(b, []byte(s)); i >= 0 && (best < 0 || i < best) {
 			best = i
 		}

@@ -65,8 +65,9 @@ type Labels struct {
 	Elements    []Element
 	Version     string // of the label set
 
-	texts bool // a text may name a sensitive code
-	all   bool // Because lists every reason, not only what is new
+	mentions terminology.Mention // what the texts may name
+	attached bool                // there is an attachment with data
+	all      bool                // Because lists every reason, not only what is new
 }
 
 // A Reason says where a label comes from.

@@ -31,9 +31,19 @@ PurposeOfUse (
 // lawCodes are the US law tags of v3-ActCode.
 const lawCodes = `42CFRPart2 HIPAAPsyNotes HIPAAAuth HIPAAConsent HIPAANOPP HIPAAROA HIPAASelfPay Title38Section7332 CommonRule`
 
-// privacyRevealing are labels that tell a recipient that something was held
-// back or is held back from somebody (HL7 DS4P: not in a Bundle's labels).
-const privacyRevealing = `REDACT MASK NODSCLCD NODSCLCDS NOLIST NOCOLLECT NOINTEGRATE NOPAT NOVIP NOORGPOL NOAUTH ANONY DEID PSEUD DOWNGRDLABEL DECLASSIFYLABEL PROCESSINLINELABEL`
+// obligations and refrains are the codes of ObligationPolicy and RefrainPolicy
+// of v3-ActCode 11.0.0.
+const (
+	obligations = `ANONY AOD AUDIT AUDTR CPLYPOL CPLYCC CPLYCD CPLYCUI CPLYJPP CPLYJSP CPLYOPP CPLYOSP DECLASSIFYLABEL DEID DELAU DOWNGRDLABEL
+DRIVLABEL ENCRYPT ENCRYPTR ENCRYPTT ENCRYPTU HUAPRV LABEL MASK MINEC PERSISTLABEL PRIVMARK PSEUD REDACT UPGRDLABEL PROCESSINLINELABEL`
+	refrains = `NOAUTH NOCOLLECT NODSCLCD NODSCLCDS NOINTEGRATE NOLIST NOMOU NOORGPOL NOPAT NOPERSISTP NORDSCLCD NORDSCLCDS NORDSCLW
+NORELINK NOREUSE NOVIP ORCON`
+	// duties are those among them that only tell a recipient what to do with
+	// what it got. All others tell that something was, or is to be, held back
+	// from somebody: they do not stand on a Bundle (HL7 DS4P).
+	duties = `AOD AUDIT AUDTR CPLYPOL CPLYCC CPLYCD CPLYCUI CPLYJPP CPLYJSP CPLYOPP CPLYOSP ENCRYPT ENCRYPTR ENCRYPTT ENCRYPTU HUAPRV MINEC
+PERSISTLABEL PRIVMARK NOPERSISTP NORDSCLCD NORDSCLCDS NORDSCLW NORELINK NOREUSE`
+)
 
 var (
 	// parents holds a node's parent per hierarchy; a top node's parent is "".
@@ -43,7 +53,8 @@ var (
 	}
 	sensitivities = readList(sensitivityTree)
 	laws          = readList(lawCodes)
-	revealing     = readList(privacyRevealing)
+	policies      = readList(obligations + " " + refrains)
+	dutyCodes     = readList(duties)
 )
 
 // readTree reads "A B ( C D ( E ) )" into child → parent.
@@ -113,7 +124,13 @@ func Law[T string | []byte](code T) (string, bool) { return spelled(laws, code) 
 
 // PrivacyRevealing says whether the v3-ActCode label tells that something is
 // withheld from somebody, so that it must not stand on a Bundle.
-func PrivacyRevealing(code string) bool { return revealing[code] != "" }
+func PrivacyRevealing(code string) bool {
+	if _, ok := spelled(policies, code); !ok {
+		return false
+	}
+	_, duty := spelled(dutyCodes, code)
+	return !duty
+}
 
 // spelled finds the code of the list that code spells in any case.
 func spelled[T string | []byte](list map[string]string, code T) (string, bool) {

@@ -14,6 +14,12 @@ var c2sData string
 //go:embed data/gaps.txt
 var gapsData string
 
+//go:embed data/local.txt
+var localData string
+
+//go:embed data/words.txt
+var wordsData string
+
 // The data files are texts of lines:
 //
 //	# a comment
@@ -22,12 +28,14 @@ var gapsData string
 //	@ sensitivity system set-id version name: opens a set
 //	codes of the set, separated by blanks
 //
+// In a set of system "words" or "services" a line is one phrase.
+//
 // A set without a source or a licence is an error. ICD codes stand undotted, an
 // ICD-10 code stands for the codes below it too; "?" in one is any character.
 
 // files are the data files, in the order in which they are read.
 func files() []file {
-	return []file{{"data/c2s.txt", c2sData}, {"data/gaps.txt", gapsData}}
+	return []file{{"data/c2s.txt", c2sData}, {"data/gaps.txt", gapsData}, {"data/local.txt", localData}, {"data/words.txt", wordsData}}
 }
 
 type file struct{ name, text string }
@@ -35,7 +43,13 @@ type file struct{ name, text string }
 // Load builds the table from the embedded value sets. It takes about a
 // millisecond; callers keep the result. An error means that the embedded data
 // are damaged.
-func Load() (*Table, error) { return read(files()) }
+func Load() (*Table, error) {
+	t, err := read(files())
+	if t != nil {
+		t.version = Version
+	}
+	return t, err
+}
 
 // A reader reads data files into a table.
 type reader struct {
@@ -62,6 +76,9 @@ func read(fs []file) (*Table, error) {
 		}
 		base += len(f.text)
 	}
+	t.words.compile(t)
+	sum := sha256.Sum256([]byte(t.blob))
+	t.version = "sha256:" + hex.EncodeToString(sum[:8])
 	return t, nil
 }
 
@@ -122,16 +139,17 @@ func (r *reader) open(row string) error {
 	if !ok {
 		system = SystemOf(f[2])
 	}
+	words := f[2] == "words" || f[2] == "services"
 	if s, ok := Sensitivity(f[1]); !ok || s != f[1] {
 		return fmt.Errorf("heading %q: %q is no sensitivity of v3-ActCode", row, f[1])
 	}
-	if system == Unknown {
+	if system == Unknown && !words {
 		return fmt.Errorf("heading %q: the system %q is not known", row, f[2])
 	}
 	if r.source == "" || r.licence == "" {
 		return fmt.Errorf("heading %q: name a source and a licence first", row)
 	}
-	r.t.sets = append(r.t.sets, Set{Sensitivity: f[1], System: system, ID: f[3], Version: f[4], Name: f[5], Source: r.source, Licence: r.licence})
+	r.t.sets = append(r.t.sets, Set{Sensitivity: f[1], System: system, ID: f[3], Version: f[4], Name: f[5], Source: r.source, Licence: r.licence, Words: words, Services: f[2] == "services"})
 	return nil
 }
 
@@ -151,6 +169,10 @@ func (r *reader) codes(row string, off int) error {
 	}
 	set := len(t.sets) - 1
 	_, _ = r.sum.Write([]byte(row + "\n"))
+	if t.sets[set].Words {
+		t.sets[set].Codes++
+		return t.words.add(row, set)
+	}
 	for i := 0; i < len(row); {
 		j := i
 		for j < len(row) && row[j] != ' ' {

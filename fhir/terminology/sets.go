@@ -5,7 +5,7 @@ import "bytes"
 // Version names the content of the value sets and of the rules that read them.
 // A test compares it with a hash of the embedded data, so that labels computed
 // from other data are recognisable as such.
-const Version = "2017c2s+gaps2.e40751a3"
+const Version = "2017c2s+gaps2.63df855c"
 
 // A Set is one value set: codes of one system that imply one sensitivity.
 type Set struct {
@@ -16,7 +16,9 @@ type Set struct {
 	Name        string
 	Source      string // where the codes come from: repository and commit, or publication
 	Licence     string
-	Codes       int    // how many
+	Codes       int    // how many, or how many phrases
+	Words       bool   // a set of words, not of codes; System is Unknown
+	Services    bool   // words that count in the name of a service only
 	Hash        string // of the codes as they stand, "sha256:" and 16 hex digits
 }
 
@@ -28,8 +30,10 @@ type Hit struct{ Set *Set }
 type Table struct {
 	sets     []Set
 	entries  []entry
-	patterns []entry  // codes with wildcards: few
-	blob     string   // the texts that entries point into
+	patterns []entry // codes with wildcards: few
+	blob     string  // the texts that entries point into
+	words    wordIndex
+	version  string
 	index    []uint16 // open addressing: entry number + 1, 0 is free
 }
 
@@ -181,7 +185,7 @@ func (t *Table) Set(id string) *Set {
 }
 
 // Version names the data and the rules that the table answers by.
-func (t *Table) Version() string { return Version }
+func (t *Table) Version() string { return t.version }
 
 // Len returns the number of codes.
 func (t *Table) Len() int { return len(t.entries) }

@@ -28,6 +28,13 @@ const (
 	ActorRole
 	CJILabel
 	RecordOrigin
+	PoliceObservation
+	PoliceDisposition
+	ObservedBehavior
+	ObservedSubstance
+	SuicideRisk
+	CallType
+	APCOIncident // incident types of APCO ANS 2.103.2
 	systemCount
 )
 
@@ -58,6 +65,13 @@ var uris = [systemCount]string{
 	ActorRole:         Base + "/CodeSystem/actor-role",
 	CJILabel:          Base + "/CodeSystem/cji-label",
 	RecordOrigin:      Base + "/CodeSystem/record-origin",
+	PoliceObservation: Base + "/CodeSystem/police-observation",
+	PoliceDisposition: Base + "/CodeSystem/police-disposition",
+	ObservedBehavior:  Base + "/CodeSystem/observed-behavior",
+	ObservedSubstance: Base + "/CodeSystem/observed-substance",
+	SuicideRisk:       Base + "/CodeSystem/suicide-risk",
+	CallType:          Base + "/CodeSystem/call-type",
+	APCOIncident:      Base + "/CodeSystem/apco-2-103-2",
 }
 
 // aliases are further spellings, folded as fold writes them: lower case, http,
@@ -251,4 +265,48 @@ func Canonical(uri string) string {
 		return uris[s]
 	}
 	return uri
+}
+
+// Clinical says whether the value sets speak of the system: its codes say
+// something about a person.
+func (s System) Clinical() bool {
+	switch s {
+	case ICD10CM, ICD10, ICD9CM, SNOMEDCT, LOINC, RxNorm, HCPCS,
+		PoliceObservation, PoliceDisposition, ObservedBehavior, ObservedSubstance, SuicideRisk, CallType, APCOIncident:
+		return true
+	}
+	return false
+}
+
+// Guess returns the system that a code without one is read by: ICD-10-CM for
+// its form, dotted or of five characters, LOINC for digits and a check digit,
+// SNOMED CT for six digits and more, HCPCS for a letter and four digits.
+// RxNorm's numbers have no form of their own. A guess can only raise a label.
+func Guess[T string | []byte](code T) System {
+	n, dashes, dots := 0, 0, 0
+	for i := range len(code) {
+		switch c := code[i]; {
+		case isDigit(c):
+			n++
+		case c == '-':
+			dashes++
+		case c == '.':
+			dots++
+		}
+	}
+	switch l := len(code); {
+	case l < 5 || l > maxCode:
+		return Unknown
+	case n == l && l >= 6:
+		return SNOMEDCT
+	case dashes == 1 && n == l-1 && code[l-2] == '-':
+		return LOINC
+	case !isLetter(code[0]) || !isDigit(code[1]) || l > 8 || dashes > 0:
+		return Unknown
+	case l == 5 && n == 4 && (code[0]|0x20 == 'g' || code[0]|0x20 == 'h' || code[0]|0x20 == 'j' || code[0]|0x20 == 'q'):
+		return HCPCS
+	case dots <= 1:
+		return ICD10CM
+	}
+	return Unknown
 }

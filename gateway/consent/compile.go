@@ -31,7 +31,6 @@ type Set struct {
 	times  map[string]timeNames
 	loc    *time.Location
 	person []reference
-	index  *index // nil: the Consents are few and are asked one after another
 }
 
 // A bound Consent is one whose context elements have been answered.
@@ -66,9 +65,6 @@ func Compile(consents []*Consent, q Question) *Set {
 			b.grants = b.grants && !k.deniesOnly
 			s.bound = append(s.bound, b)
 		}
-	}
-	if len(s.bound) > walked {
-		s.index = s.build()
 	}
 	return s
 }
