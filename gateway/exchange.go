@@ -32,7 +32,7 @@ type exchange struct {
 	body    *resource.Resource // of a write
 
 	person   *attribute.Person
-	sessions map[sessionKey]*policy.Session
+	sessions map[sessionKey]posed
 	people   map[string]*standing // by Patient reference
 
 	candidates []*candidate
@@ -57,7 +57,11 @@ type candidate struct {
 	record   *store.Record // of the own store; nil for a connected system's
 	subject  policy.Subject
 	decision policy.Decision
-	how      string // permit, redact, deny: how it was carried out
+	question *policy.Request // that decision answers; nil: policy was not asked
+	digest   string          // of the content, for the event
+	labelled string          // digest of the labels, for the event
+	withheld bool            // permitted, and no part of the answer
+	how      string          // permit, redact, deny: how it was carried out
 	result   enforce.Result
 	final    *resource.Resource // the form in which it goes out
 	raw      []byte             // of final, with version and time where they are ours
@@ -69,14 +73,14 @@ func (c *candidate) reference() string { return c.resource.Reference() }
 
 // begin starts an exchange and its event.
 func (s *Server) begin(r *rest.Request) *exchange {
-	now := s.o.Now()
+	now := s.o.Now().In(s.o.Location) // dates without a zone are the site's
 	return &exchange{
 		req: r, at: now, started: time.Now(),
 		event: &audit.Event{
 			ID: s.o.NewID(), At: now.UTC(), Interaction: r.Interaction,
 			Operation: r.HTTP.Method, Path: r.Path, Query: r.HTTP.URL.RawQuery, Source: r.Source(),
 		},
-		sessions: map[sessionKey]*policy.Session{},
+		sessions: map[sessionKey]posed{},
 		people:   map[string]*standing{},
 		seen:     map[string]bool{},
 		partial:  map[string]bool{},
@@ -108,4 +112,4 @@ func (x *exchange) note(references ...string) {
 }
 
 // resetSessions forgets decision points, when what they depend on has changed.
-func (x *exchange) resetSessions() { x.sessions = map[sessionKey]*policy.Session{} }
+func (x *exchange) resetSessions() { x.sessions = map[sessionKey]posed{} }

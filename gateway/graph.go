@@ -8,27 +8,18 @@ import (
 	"github.com/handoff-health/handoff/fhir/store"
 	"github.com/handoff-health/handoff/gateway/attribute"
 	"github.com/handoff-health/handoff/gateway/consent"
+	"github.com/handoff-health/handoff/gateway/replay"
 )
 
 // maxNamed is how many instances that Consents name are read to learn what they
 // refer to; about the rest nothing is known, which permits nothing and denies.
 const maxNamed = 64
 
-// An openGraph knows what some resources refer to and of all others nothing.
-type openGraph struct{ known consent.Resources }
-
-// Refers implements consent.Graph.
-func (g openGraph) Refers(from, to string) (refers, known bool) {
-	if _, ok := g.known[from]; !ok {
-		return false, false
-	}
-	return g.known.Refers(from, to)
-}
-
 // graphOf reads the instances of the own store that a person's Consents name in
 // provision.data, since "related" data are those that an instance refers to.
 func (s *Server) graphOf(ctx context.Context, filed []*attribute.Filed) (consent.Graph, error) {
 	var found []*resource.Resource
+	var versions []string
 	asked := map[string]bool{}
 	for _, f := range filed {
 		for _, ref := range f.Named {
@@ -49,7 +40,8 @@ func (s *Server) graphOf(ctx context.Context, filed []*attribute.Filed) (consent
 				return nil, err
 			}
 			found = append(found, r)
+			versions = append(versions, versioned(rec)+" "+resource.Digest(rec.Raw))
 		}
 	}
-	return openGraph{consent.NewResources(found...)}, nil
+	return replay.NewGraph(found, versions), nil
 }

@@ -229,6 +229,9 @@ func renderInstance(_ *Server, x *exchange) (*rest.Response, error) {
 		return nil, outcome.NotFound(errors.New("not permitted"))
 	}
 	c := x.kept[0]
+	for _, also := range x.kept[1:] {
+		also.withheld = true // it was judged and does not go out
+	}
 	h := http.Header{}
 	if c.record != nil {
 		etag := etagOf(c.record)

@@ -7,7 +7,6 @@ import (
 
 	"github.com/handoff-health/handoff/fhir/resource"
 	"github.com/handoff-health/handoff/fhir/store"
-	"github.com/handoff-health/handoff/gateway/audit"
 	"github.com/handoff-health/handoff/gateway/enforce"
 	"github.com/handoff-health/handoff/gateway/policy"
 	"github.com/handoff-health/handoff/gateway/rest"
@@ -47,7 +46,8 @@ func (s *Server) decide(ctx context.Context, x *exchange, cs []*candidate) error
 			x.incomplete = true
 			c.decision = policy.Decision{Effect: policy.Indeterminate, Reasons: []policy.Reason{{Rule: "consent/unheard", Effect: "deny"}}}
 		} else {
-			c.decision = s.session(x, st, c.origin).Decide(&c.subject)
+			p := s.pose(x, st, c.origin)
+			c.decision, c.question = p.session.Decide(&c.subject), p.question
 		}
 		x.seen[c.reference()] = lets(c.decision.Effect)
 		x.partial[c.reference()] = c.decision.Effect == policy.Redact
@@ -122,39 +122,6 @@ func (x *exchange) judged(c *candidate, how string) {
 	if how == "deny" {
 		x.denied = append(x.denied, c)
 	}
-}
-
-// maxDenied bounds how many refused resources one event names.
-const maxDenied = 500
-
-// account puts into the event what leaves and what was refused. What was
-// permitted and stands on another page does not leave with this answer.
-func (x *exchange) account(leaves bool) {
-	x.event.Incomplete = x.incomplete
-	if leaves {
-		for _, c := range x.kept {
-			x.event.Resources = append(x.event.Resources, c.judgement())
-			for _, o := range c.decision.Obligations {
-				if !slices.Contains(x.event.Obligations, string(o)) {
-					x.event.Obligations = append(x.event.Obligations, string(o))
-				}
-			}
-		}
-	}
-	for _, c := range x.denied[:min(len(x.denied), maxDenied)] {
-		x.event.Resources = append(x.event.Resources, c.judgement())
-	}
-}
-
-func (c *candidate) judgement() audit.Judged {
-	j := audit.Judged{Reference: c.reference(), Decision: c.how, Reasons: c.decision.Reasons}
-	if c.record != nil {
-		j.Reference = versioned(c.record)
-	}
-	if l := c.subject.Labels; l != nil {
-		j.Labels = slices.Concat(l.Sensitivity, l.Law, l.CJI)
-	}
-	return j
 }
 
 // visibility answers enforce: may the caller see what this reference points at?

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"maps"
 	"net/url"
 	"slices"
 	"strings"
@@ -12,6 +13,7 @@ import (
 	"github.com/handoff-health/handoff/fhir/outcome"
 	"github.com/handoff-health/handoff/fhir/resource"
 	"github.com/handoff-health/handoff/fhir/search"
+	"github.com/handoff-health/handoff/gateway/audit"
 	"github.com/handoff-health/handoff/gateway/broker"
 	"github.com/handoff-health/handoff/gateway/consent"
 	"github.com/handoff-health/handoff/gateway/identity"
@@ -310,8 +312,11 @@ func (s *Server) bring(ctx context.Context, x *exchange, st *standing, keys []st
 		}
 		g.Go(func() error {
 			var found []*consent.Consent
+			copies := map[string][]byte{}
 			answer, err := s.o.Broker.Search(ctx, broker.Query{Type: "Consent", Targets: []identity.Target{t}, Share: x.share()}, func(e broker.Entry) bool {
-				found = append(found, consent.Parse(e.Resource, consent.Source{Entitled: sys.Consents == "registry", Foreign: true, Recorder: "system " + e.Origin.System}))
+				digest := audit.ContentDigest(e.Resource.Raw())
+				copies[digest] = e.Resource.Raw()
+				found = append(found, consent.Parse(e.Resource, consent.Source{Entitled: sys.Consents == "registry", Foreign: true, Recorder: "system " + e.Origin.System, Digest: digest}))
 				return true
 			})
 			if err != nil {
@@ -319,6 +324,10 @@ func (s *Server) bring(ctx context.Context, x *exchange, st *standing, keys []st
 			}
 			mu.Lock()
 			defer mu.Unlock()
+			if st.copies == nil {
+				st.copies = map[string][]byte{}
+			}
+			maps.Copy(st.copies, copies)
 			for _, r := range answer.Reports {
 				if r.Err != nil {
 					s.o.Logger.Warn("a connected system's Consents could not be read; nothing of it goes out", "request", x.event.ID, "system", r.System, "error", r.Err)

@@ -9,6 +9,7 @@ import (
 	"github.com/handoff-health/handoff/fhir/label"
 	"github.com/handoff-health/handoff/fhir/resource"
 	"github.com/handoff-health/handoff/fhir/store"
+	"github.com/handoff-health/handoff/gateway/audit"
 )
 
 // A parsed is what is worked out once for one version of a resource of the own
@@ -18,6 +19,8 @@ type parsed struct {
 	resource *resource.Resource
 	labels   *label.Labels
 	patient  string
+	digest   string // of the content
+	labelled string // digest of the labels
 }
 
 // parsedKey names one version. A resource that was expunged and made anew has
@@ -67,33 +70,47 @@ func (s *Server) own(rec *store.Record) (*candidate, error) {
 	k := parsedKey{rec.Key, rec.Version, rec.LastUpdated}
 	p := s.versions.get(k)
 	if p == nil {
-		r, err := resource.Parse(rec.Raw)
+		r, err := StoredForm(rec)
 		if err != nil {
-			return nil, fmt.Errorf("%s in the store: %w", rec.Key, err)
-		}
-		if r, err = resource.Parse(stamp(r, rec.Version, resource.FormatInstant(rec.LastUpdated))); err != nil {
-			return nil, fmt.Errorf("%s in the store: %w", rec.Key, err)
+			return nil, err
 		}
 		p = s.work(r, rec.Origin)
+		p.digest = resource.Digest(rec.Raw) // as it is stored
 		s.versions.put(k, p)
 	}
 	return p.candidate(rec.Origin, rec), nil
+}
+
+// StoredForm reads a record as it is decided on and goes out: with its version
+// and time in meta. `handoff audit replay` decides on the same form.
+func StoredForm(rec *store.Record) (*resource.Resource, error) {
+	r, err := resource.Parse(rec.Raw)
+	if err != nil {
+		return nil, fmt.Errorf("%s in the store: %w", rec.Key, err)
+	}
+	if r, err = resource.Parse(stamp(r, rec.Version, resource.FormatInstant(rec.LastUpdated))); err != nil {
+		return nil, fmt.Errorf("%s in the store: %w", rec.Key, err)
+	}
+	return r, nil
 }
 
 // work labels a resource and finds whom it is about.
 func (s *Server) work(r *resource.Resource, o resource.Origin) *parsed {
 	p := &parsed{resource: r, labels: new(label.Labels), patient: compartment.Subject(r)}
 	s.o.Labeller.Label(r, o, p.labels)
+	p.labelled = audit.LabelDigest(r, p.labels)
 	return p
 }
 
 func (p *parsed) candidate(o resource.Origin, rec *store.Record) *candidate {
-	c := &candidate{resource: p.resource, origin: o, record: rec}
+	c := &candidate{resource: p.resource, origin: o, record: rec, digest: p.digest, labelled: p.labelled}
 	c.subject.Resource, c.subject.Origin, c.subject.Labels, c.subject.Patient = p.resource, o, p.labels, p.patient
 	return c
 }
 
 // candidate makes one of a connected system's resource, or of one just sent.
 func (s *Server) candidate(r *resource.Resource, o resource.Origin, rec *store.Record) *candidate {
-	return s.work(r, o).candidate(o, rec)
+	p := s.work(r, o)
+	p.digest = audit.ContentDigest(r.Raw())
+	return p.candidate(o, rec)
 }

@@ -62,7 +62,12 @@ func (s *Server) handle(ctx context.Context, r *rest.Request) *rest.Response {
 	if err != nil {
 		answer = s.refuse(x, err)
 	}
-	s.close(x, answer, err)
+	if failed := s.close(x, answer, err); failed != nil {
+		s.o.Logger.Error("what was decided cannot be recorded; no answer was given", "request", x.event.ID, "error", failed)
+		err = outcome.Internal(failed)
+		answer = s.refuse(x, err)
+		_ = s.close(x, answer, err) // of a refusal without resources
+	}
 	// The record must not depend on the caller's patience.
 	if err := s.o.Audit.Record(context.WithoutCancel(ctx), x.event); err != nil {
 		s.o.Logger.Error("the audit record could not be written; no answer was given", "request", x.event.ID, "error", err)
@@ -245,9 +250,13 @@ func allowed(r *rest.Request) string {
 	return strings.Join(methods, ", ")
 }
 
-// close completes the event from the answer.
-func (s *Server) close(x *exchange, answer *rest.Response, err error) {
-	x.account(err == nil)
+// close completes the event from the answer. An error means that the decisions
+// could not be put into it.
+func (s *Server) close(x *exchange, answer *rest.Response, err error) error {
+	if err := s.account(x, err == nil); err != nil {
+		x.kept, x.denied, x.event.Resources, x.event.Facts = nil, nil, nil, nil
+		return err
+	}
 	e := x.event
 	e.Duration = s.o.Now().Sub(e.At)
 	e.Status, e.BytesOut = answer.Status, len(answer.Body)
@@ -266,6 +275,7 @@ func (s *Server) close(x *exchange, answer *rest.Response, err error) {
 	if err != nil {
 		e.Reason = reasonOf(err)
 	}
+	return nil
 }
 
 // reasonOf is a stable code of a refusal; the text for people stays in the log.

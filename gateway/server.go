@@ -62,6 +62,7 @@ type Server struct {
 	subjects     subjects
 	versions     versions
 	capabilities []byte
+	decidesBy    audit.Facts // what every event says its decisions depended on
 	discovery    []byte
 	handler      http.Handler
 }
@@ -88,8 +89,12 @@ func New(o Options) (*Server, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
+	if o.Location == nil {
+		o.Location = time.UTC
+	}
 	s := &Server{
 		o:            o,
+		decidesBy:    decidesBy(o.Policy, label.LabelSetVersion),
 		search:       search.Options{Base: o.Base, CursorParam: cursorParam, Location: o.Location, Now: o.Now},
 		gatherer:     &attribute.Gatherer{Directory: o.Directory, Store: o.Store, Identity: o.Identity, Base: o.Base},
 		interactions: interactions(),

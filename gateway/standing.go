@@ -20,10 +20,11 @@ type standing struct {
 	// of a registry count for all data, the others for that system's own.
 	brought map[string][]*consent.Consent
 	shared  []*consent.Consent
-	graph   consent.Graph // what the instances that Consents name refer to
-	asked   []string      // systems that policy let be asked
-	unheard []string      // systems whose Consents could not be read: nothing of theirs goes out
-	deaf    bool          // a registry's could not be read: nothing goes out at all
+	copies  map[string][]byte // brought Consents as they appeared here, by digest
+	graph   consent.Graph     // what the instances that Consents name refer to
+	asked   []string          // systems that policy let be asked
+	unheard []string          // systems whose Consents could not be read: nothing of theirs goes out
+	deaf    bool              // a registry's could not be read: nothing goes out at all
 }
 
 // sessionKey tells apart what a decision depends on besides the resource.
@@ -81,9 +82,20 @@ func (s *Server) standAll(ctx context.Context, x *exchange, cs []*candidate) err
 	return nil
 }
 
+// A posed question is one put to the decision point, with the point itself.
+type posed struct {
+	session  *policy.Session
+	question *policy.Request
+}
+
 // session returns the decision point for one person's data of one origin. st is
 // nil for what is about nobody.
 func (s *Server) session(x *exchange, st *standing, o resource.Origin) *policy.Session {
+	return s.pose(x, st, o).session
+}
+
+// pose asks once for each person and origin.
+func (s *Server) pose(x *exchange, st *standing, o resource.Origin) posed {
 	k := sessionKey{system: o.System, custodian: o.Custodian, police: o.Police}
 	if st != nil {
 		k.person = st.person.References[0]
@@ -91,7 +103,8 @@ func (s *Server) session(x *exchange, st *standing, o resource.Origin) *policy.S
 	if v, ok := x.sessions[k]; ok {
 		return v
 	}
-	v := s.o.Policy.Begin(s.question(x, st, o))
+	q := s.question(x, st, o)
+	v := posed{s.o.Policy.Begin(q), q}
 	x.sessions[k] = v
 	return v
 }

@@ -72,6 +72,9 @@ func (s *Server) subjectsOf(ctx context.Context, typ, id string) ([]string, erro
 // remember stores under whom the kept resources of connected systems, and the
 // resources that they refer to, have gone out.
 func (s *Server) remember(ctx context.Context, x *exchange) error {
+	if err := s.keepHeard(ctx, x); err != nil {
+		return err
+	}
 	var keys []string
 	for _, c := range x.kept {
 		if c.record != nil || c.subject.Patient == "" {

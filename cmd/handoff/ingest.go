@@ -101,7 +101,7 @@ func runIngest(cmd *cobra.Command, args []string, f *ingestFlags) (err error) {
 	links := identity.NewLinks(db, ids, time.Now)
 	bar := newProgress(cmd.ErrOrStderr())
 	target := ingestTarget{Store: db, Facts: db, Log: db, Origin: origin, SiteKey: []byte(c.Site.Key.Reveal()),
-		Adapter: f.adapter, Profile: profile, Linker: feedLinker{identity.NewLinker(links, storedPeople{db}), links}}
+		Adapter: f.adapter, Profile: profile, Linker: feedLinker{identity.NewLinker(links, storedPeople{db}), links, db}}
 	if bar != nil {
 		target.Tick = bar.tick
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/handoff-health/handoff/fhir/resource"
 	"github.com/handoff-health/handoff/fhir/search"
 	"github.com/handoff-health/handoff/fhir/store"
+	"github.com/handoff-health/handoff/gateway"
 	"github.com/handoff-health/handoff/gateway/identity"
 )
 
@@ -73,6 +74,7 @@ func (p storedPeople) references(ctx context.Context, system, value string) ([]s
 type feedLinker struct {
 	linker *identity.Linker
 	links  *identity.Links
+	facts  store.Facts
 }
 
 // Link implements ingest.Linker.
@@ -89,13 +91,16 @@ func (l feedLinker) Forget(ctx context.Context, k store.Key) error {
 	if k.Type != "Patient" {
 		return nil
 	}
+	if err := gateway.ForgetHeard(ctx, l.facts, k.String()); err != nil {
+		return err
+	}
 	return l.links.Expunge(ctx, k.String())
 }
 
 var _ ingest.Forgetter = feedLinker{}
 
 func (g *running) linker() feedLinker {
-	return feedLinker{identity.NewLinker(g.links, storedPeople{g.store}), g.links}
+	return feedLinker{identity.NewLinker(g.links, storedPeople{g.store}), g.links, g.store}
 }
 
 // readRoster links persons as a roster file says.

@@ -164,7 +164,7 @@ func (c *filedCache) get(rec *store.Record, base string) (*Filed, error) {
 		return nil, fmt.Errorf("attribute: %s in the store: %w", rec.Key, err)
 	}
 	name := fmt.Sprintf("%s/_history/%d", rec.Key, rec.Version)
-	from := consent.Source{Reference: name, Version: rec.Version, Base: base, Recorder: rec.Origin.Custodian, Ceiling: ceilingOf(rec.Origin)}
+	from := consent.Source{Reference: name, Version: rec.Version, Base: base, Recorder: rec.Origin.Custodian, Ceiling: ceilingOf(rec.Origin), Digest: resource.Digest(rec.Raw)}
 	f := &Filed{Key: rec.Key, Version: rec.Version, Origin: rec.Origin, Named: named(r), denying: consent.Parse(r, from)}
 	from.Entitled = true
 	f.granting = consent.Parse(r, from)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/handoff-health/handoff/fhir/resource"
 	"github.com/handoff-health/handoff/gateway/policy"
 )
 
@@ -35,16 +36,37 @@ type Event struct {
 	Incomplete   bool          `json:"incomplete,omitempty"`
 	BytesOut     int           `json:"bytesOut,omitempty"`
 	ConsentEpoch int64         `json:"consentEpoch,omitempty"`
-	Resources    []Judged      `json:"resources,omitempty"`
-	Obligations  []string      `json:"obligations,omitempty"`
+	// Facts are what the decisions depended on; nil in events of a release that
+	// did not record them, and where nothing was decided.
+	Facts       *Facts   `json:"facts,omitempty"`
+	Resources   []Judged `json:"resources,omitempty"`
+	Unlisted    int      `json:"unlisted,omitempty"` // refused resources beyond those listed
+	Obligations []string `json:"obligations,omitempty"`
 }
 
 // A Judged is one resource that was decided on.
 type Judged struct {
-	Reference string          `json:"reference"` // with version where known
-	Decision  string          `json:"decision"`  // permit, deny, redact
-	Labels    []string        `json:"labels,omitempty"`
-	Reasons   []policy.Reason `json:"reasons,omitempty"`
+	Reference string `json:"reference,omitempty"` // with version where known
+	// Digest names the content that was decided on (resource.Digest): as stored,
+	// or as it appears here where it is a connected system's.
+	Digest   string `json:"digest,omitempty"`
+	Decision string `json:"decision"` // permit, deny, redact: as it was carried out
+	// Policy is what was decided, where it was carried out otherwise: a redact
+	// that would have left nothing, or nothing that matches, becomes a deny.
+	Policy string `json:"policy,omitempty"`
+	// Unsent is something permitted that was not part of the answer.
+	Unsent   bool            `json:"unsent,omitempty"`
+	Question int             `json:"question,omitempty"` // number in Facts.Questions; 0: policy was not asked
+	Patient  string          `json:"patient,omitempty"`  // whom it is about
+	Origin   resource.Origin `json:"origin,omitzero"`
+	Internal bool            `json:"internal,omitempty"` // kept by the gateway for its custodian
+	Labels   []string        `json:"labels,omitempty"`
+	Labelled string          `json:"labelled,omitempty"` // digest of all its labels, those of elements included
+	Reasons  []policy.Reason `json:"reasons,omitempty"`
+	// Obligations are those of this resource.
+	Obligations []string `json:"obligations,omitempty"`
+	// Cut lists what was cut out of a redact, as spans of bytes "from-to".
+	Cut string `json:"cut,omitempty"`
 }
 
 // An Outcome is an AuditEvent outcome code: 0 success, 4 minor, 8 serious, 12 major failure.

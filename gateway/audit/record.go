@@ -94,15 +94,6 @@ func ParseRecord(line []byte) (Record, error) {
 	return r, nil
 }
 
-// MarshalJSON writes At in UTC with microseconds, also when they are zero.
-func (e Event) MarshalJSON() ([]byte, error) {
-	type plain Event
-	return json.Marshal(struct {
-		plain
-		At string `json:"at"`
-	}{plain(e), e.At.UTC().Format(timeFormat)})
-}
-
 // Administrative says whether the trail itself made the event.
 func (e *Event) Administrative() bool {
 	return e.Interaction == Opened || e.Interaction == Cut || e.Interaction == Closing

@@ -40,6 +40,9 @@ type Source struct {
 	// Version is the version under which the Consent is stored; 0: its own
 	// meta.versionId counts.
 	Version int64
+	// Digest is the [resource.Digest] of its content, for the audit trail; it
+	// decides nothing.
+	Digest string
 }
 
 // A Ceiling is the most that a Consent captured on the scene may open.
@@ -74,6 +77,7 @@ type Consent struct {
 	foreign     bool
 	base        string
 	voids       []string // why it cannot grant
+	source      Source   // as it was given
 }
 
 // A status is what Consent.status means for a decision.
@@ -142,7 +146,7 @@ func (c *Consent) canGrant() bool {
 // Parse reads a Consent. It never fails: what is not understood takes away the
 // Consent's power to grant and leaves its power to deny.
 func Parse(r *resource.Resource, s Source) *Consent {
-	c := &Consent{entitled: s.Entitled, recorder: s.Recorder, ceiling: s.Ceiling, foreign: s.Foreign, base: strings.TrimRight(s.Base, "/"), name: s.Reference, verified: true}
+	c := &Consent{entitled: s.Entitled, recorder: s.Recorder, ceiling: s.Ceiling, foreign: s.Foreign, base: strings.TrimRight(s.Base, "/"), name: s.Reference, verified: true, source: s}
 	if r == nil || r.Type() != "Consent" {
 		return c
 	}

@@ -1,0 +1,38 @@
+package policy
+
+import "slices"
+
+// What the audit trail has to know of an Engine, so that a decision can be made
+// again: the request and the resource it records apart.
+
+// Laws names the rules that the Engine decides by, in their order.
+func (e *Engine) Laws() []string { return []string{e.law.Name} }
+
+// Directory lists the types of [Options.Directory] that count, sorted.
+func (e *Engine) Directory() []string {
+	var out []string
+	for t, open := range e.directory {
+		if open {
+			out = append(out, t)
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+// String names the effect, for the audit trail.
+func (e Effect) String() string {
+	switch e {
+	case Deny:
+		return "deny"
+	case Indeterminate:
+		return "indeterminate"
+	case NotApplicable:
+		return "not-applicable"
+	case Permit:
+		return "permit"
+	case Redact:
+		return "redact"
+	}
+	return "unknown"
+}
