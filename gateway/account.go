@@ -52,7 +52,7 @@ func (c *candidate) judgement(facts *audit.FactsRecorder) (audit.Judged, error) 
 		Patient: c.subject.Patient, Origin: c.subject.Origin, Internal: c.subject.Internal, Labelled: c.labelled,
 		Reasons: c.decision.Reasons, Cut: audit.Removed(c.resource, &c.decision),
 	}
-	if decided := c.decision.Effect.String(); decided != c.how {
+	if decided := audit.Effect(c.decision.Effect); decided != c.how {
 		j.Policy = decided
 	}
 	if c.record != nil {

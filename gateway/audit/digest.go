@@ -82,3 +82,14 @@ func Removed(r *resource.Resource, d *policy.Decision) string {
 	}
 	return string(b)
 }
+
+// Effect names what policy decided, as Judged.Decision and Judged.Policy have it.
+func Effect(e policy.Effect) string {
+	switch e {
+	case policy.Indeterminate:
+		return "indeterminate"
+	case policy.NotApplicable:
+		return "not-applicable"
+	}
+	return e.String()
+}

@@ -19,20 +19,3 @@ func (e *Engine) Directory() []string {
 	slices.Sort(out)
 	return out
 }
-
-// String names the effect, for the audit trail.
-func (e Effect) String() string {
-	switch e {
-	case Deny:
-		return "deny"
-	case Indeterminate:
-		return "indeterminate"
-	case NotApplicable:
-		return "not-applicable"
-	case Permit:
-		return "permit"
-	case Redact:
-		return "redact"
-	}
-	return "unknown"
-}

@@ -188,7 +188,7 @@ func (r *run) decide(ctx context.Context, j *audit.Judged) (*Outcome, error) {
 		return nil, &obstacle{what: "its labels come out otherwise although the label set is " + r.LabelSet + ": another release labelled it"}
 	}
 	d := session.Decide(&s)
-	o := &Outcome{Effect: d.Effect.String(), Reasons: d.Reasons, Cut: audit.Removed(res, &d)}
+	o := &Outcome{Effect: audit.Effect(d.Effect), Reasons: d.Reasons, Cut: audit.Removed(res, &d)}
 	for _, ob := range d.Obligations {
 		o.Obligations = append(o.Obligations, string(ob))
 	}
