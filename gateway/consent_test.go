@@ -243,7 +243,7 @@ func TestARecorderCanAlwaysRevoke(t *testing.T) {
 			t.Errorf("%s: read: %s", name, a)
 		}
 		// A further Consent can be recorded beside it.
-		created(t, c.do("clinician", http.MethodPost, "Consent", release, asFHIR))
+		created(t, c.do("clinician", http.MethodPost, "Consent", strings.Replace(release, `"value":"7"`, `"value":"8"`, 1), asFHIR))
 		revoked := strings.Replace(strings.Replace(text, `"active"`, `"inactive"`, 1), `"Consent"`, `"Consent","id":"`+id+`"`, 1)
 		if a := c.do("clinician", http.MethodPut, "Consent/"+id, revoked, with("If-Match", `W/"1"`)); a.status != http.StatusOK {
 			t.Errorf("%s: revocation: %s", name, a)

@@ -46,6 +46,7 @@ type exchange struct {
 	incomplete bool // a system that would have been asked did not answer
 	written    *store.Record
 	created    bool
+	ending     ending          // of a revocation
 	partial    map[string]bool // references to what is seen in part
 	seen       map[string]bool // references whose visibility was decided
 }

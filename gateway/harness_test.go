@@ -42,13 +42,17 @@ organizations:
   - {id: pd, name: Police, kind: police}
   - {id: so, name: Sheriff, kind: police}
   - {id: clinic, name: Clinic, kind: health}
+  - {id: exchange, name: Exchange, kind: exchange}
   - {id: program, name: Program, kind: health, part2: true}
 clients:
   - {id: officer, organization: pd, roles: [law-enforcement-officer], purposes: [CRISIS], scopes: "system/*.rs", jwks: x}
   - {id: deputy, organization: so, roles: [law-enforcement-officer], purposes: [CRISIS], scopes: "system/*.rs", jwks: x}
   - {id: clinician, organization: clinic, roles: [treating-clinician], purposes: [TREAT], scopes: "system/*.rs", jwks: x, treatingProvider: linked, recordsConsentFor: [clinic]}
+  - {id: portal, organization: exchange, roles: [case-manager], purposes: [TREAT], scopes: "system/Consent.u", jwks: x, passesOnRevocations: true}
+  - {id: registrar, organization: so, roles: [case-manager], purposes: [TREAT], scopes: "system/*.rs system/Consent.cu", jwks: x, recordsConsentFor: [clinic]}
 systems:
   - {key: rms, kind: feed, organization: pd, adapter: rms/csv}
+  - {key: sheriff, kind: feed, organization: so, adapter: rms/csv}
   - {key: ehr, kind: fhir, slug: k, organization: clinic, base: "UPSTREAM"}
   - {key: sud, kind: fhir, slug: w, organization: program, base: "PART2"}
 agreements:

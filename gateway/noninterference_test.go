@@ -184,6 +184,7 @@ func asFor(t *testing.T, route rest.Route, values map[string][]string) []query {
 		rest.Read:          reading,
 		rest.VRead:         reading,
 		rest.CrisisSummary: summarising,
+		rest.Revoke:        revoking,
 		rest.Create:        writing,
 		rest.Update:        writing,
 	}[route.Interaction]
@@ -288,6 +289,15 @@ func summarising(r rest.Route, values map[string][]string) []query {
 	var out []query
 	for _, id := range slices.Concat(values["id"], []string{"p1", "nobody"}) {
 		out = append(out, query{r.Method, "Patient/" + id + "/$crisis-summary", ""})
+	}
+	return out
+}
+
+// revoking tries to end what is out of sight.
+func revoking(r rest.Route, values map[string][]string) []query {
+	var out []query
+	for _, id := range slices.Concat(values["id"], []string{"nobody"}) {
+		out = append(out, query{r.Method, "Consent/" + id + "/$revoke", ""})
 	}
 	return out
 }

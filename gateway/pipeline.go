@@ -49,6 +49,7 @@ func interactions() map[string]interaction {
 		rest.CrisisSummary: {
 			needs: smart.Read, read: readCrisis, locate: locateCrisis, gather: gatherCrisis, render: renderCrisis,
 		},
+		rest.Revoke: {allow: allowRevoke, read: readRevoke, locate: locateRevoked, act: actRevoke, render: renderRevoked},
 		rest.Create: {needs: smart.Create, read: readBody, locate: locateSubject, gather: gatherSubject, act: actCreate, render: renderWritten},
 		rest.Update: {needs: smart.Update, read: readBody, locate: locateStanding, gather: gatherStanding, act: actUpdate, render: renderWritten},
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/handoff-health/handoff/fhir/store"
 	"github.com/handoff-health/handoff/fhir/validate"
 	"github.com/handoff-health/handoff/gateway/rest"
+	"github.com/handoff-health/handoff/gateway/smart"
 )
 
 // Create and update of Consent: https://hl7.org/fhir/R4/http.html#create
@@ -245,13 +246,29 @@ func matchVersion(header string) (int64, error) {
 }
 
 // write stores the body under the write's key and expectation, labelled, and
-// notes it for the answer. It is in force for every request that starts after
-// the answer has left.
+// notes it for the answer. What it supersedes ends in the same unit. It is in
+// force for every request that starts after the answer has left.
 func (s *Server) write(ctx context.Context, x *exchange, w store.Write) error {
 	raw, err := storedForm(x.body, w.ID)
 	if err != nil {
 		return err
 	}
+	needs := s.interactions[x.req.Interaction].needs
+	if err := s.record(x, &w, raw, needs, resource.Capture{}); err != nil {
+		return err
+	}
+	rec, err := s.unit(ctx, x, w)
+	if err != nil {
+		return err
+	}
+	x.written, x.created = rec, w.Expect == store.Absent
+	return s.showWritten(ctx, x, rec)
+}
+
+// record completes a write of what the caller's organisation records. needs is
+// the letter that a scope of the token must have for just this resource; 0: it
+// is the gateway's own record.
+func (s *Server) record(x *exchange, w *store.Write, raw []byte, needs smart.Permission, how resource.Capture) error {
 	r, err := resource.Parse(raw)
 	if err != nil {
 		return err
@@ -260,27 +277,22 @@ func (s *Server) write(ctx context.Context, x *exchange, w store.Write) error {
 	if !ok {
 		return fmt.Errorf("client %q is not in the directory", x.principal.Client)
 	}
-	// A Consent that names a Part 2 program tells that the person is its patient.
+	// What names a Part 2 program tells that the person is its patient.
 	origin.Part2 = origin.Part2 || slices.ContainsFunc(references(r), s.o.Directory.Part2)
-	c := s.candidate(r, origin, nil)
-	if !x.principal.Scopes.CoversAny(r, s.interactions[x.req.Interaction].needs) {
+	origin.Capture = how
+	s.file(w, r, origin)
+	if needs != 0 && !x.principal.Scopes.CoversAny(r, needs) {
 		return outcome.Forbidden("the scopes of the token do not cover this Consent")
 	}
-	w.Raw, w.Origin = raw, origin
+	return nil
+}
+
+// file sets what is kept beside a resource.
+func (s *Server) file(w *store.Write, r *resource.Resource, origin resource.Origin) {
+	c := s.candidate(r, origin, nil)
+	w.Raw, w.Origin = r.Raw(), origin
 	w.Labels, w.LabelSet = c.subject.Labels.Texts(), c.subject.Labels.Version
 	w.Index = search.Index(r)
-	rec, err := s.o.Store.Write(ctx, w)
-	switch {
-	case errors.Is(err, store.ErrExists):
-		return outcome.PreconditionFailed(outcome.CodeDuplicate, "another Consent was created under the same condition at the same time").Because(err)
-	case errors.Is(err, store.ErrConflict):
-		return outcome.PreconditionFailed(outcome.CodeConflict, "the Consent has changed meanwhile; read it again")
-	case err != nil:
-		return err
-	}
-	rec.Raw = raw
-	x.written, x.created = rec, w.Expect == store.Absent
-	return s.showWritten(ctx, x, rec)
 }
 
 // references lists every literal reference of a resource.

@@ -14,10 +14,10 @@ func TestDecidingIsMeasuredOnRightAnswers(t *testing.T) {
 		}
 		c, err := costOf(d, 1, time.Millisecond)
 		if err != nil {
-			t.Fatalf("%s: %v", j.name, err)
+			t.Fatalf("%s: %v", j.name(), err)
 		}
 		if median(c.valid) <= 0 || median(c.decide) <= 0 || median(c.whole) <= 0 {
-			t.Errorf("%s: nothing was measured: %+v", j.name, c)
+			t.Errorf("%s: nothing was measured: %+v", j.name(), c)
 		}
 	}
 }

@@ -10,7 +10,10 @@ import (
 // Consents, beside the yardstick.
 func BenchmarkWhole(b *testing.B) {
 	for _, j := range judgedResources() {
-		name := fmt.Sprintf("%s/%d", j.name, j.consents)
+		name := fmt.Sprintf("%s/%d", j.kind, j.consents)
+		if j.shapes {
+			name += "-shapes"
+		}
 		d, err := newJudge(j)
 		if err != nil {
 			b.Fatal(err)

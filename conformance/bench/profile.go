@@ -59,7 +59,7 @@ func (b *bench) profileDeciding() (err error) {
 	if b.profile == "" {
 		return nil
 	}
-	d, err := newJudge(judged{"Condition", condition("p1"), "Patient/p1", 100})
+	d, err := newJudge(judged{"Condition", condition("p1"), "Patient/p1", 100, false})
 	if err != nil {
 		return err
 	}

@@ -112,6 +112,12 @@ func patient(id string) []byte {
 // consentFor is the n-th Consent of a person: it grants one purpose to one
 // organisation, with a nested deny, as consent desks write them.
 func consentFor(patient, to string, n int) []byte {
+	return consentOf(patient, to, n, `"securityLabel":[{"system":"http://terminology.hl7.org/CodeSystem/v3-Confidentiality","code":"N"}],`+denyOfCode(n))
+}
+
+// consentOf is a signed Consent with a rule for one organisation and purpose;
+// rest are the rule's other members.
+func consentOf(patient, to string, n int, rest string) []byte {
 	return []byte(fmt.Sprintf(`{"resourceType":"Consent","id":"consent-%[1]s-%[3]d","status":"active",`+
 		`"scope":{"coding":[{"system":"http://terminology.hl7.org/CodeSystem/consentscope","code":"patient-privacy"}]},`+
 		`"category":[{"coding":[{"system":"http://loinc.org","code":"59284-0"}]}],"patient":{"reference":"Patient/%[1]s"},`+
@@ -120,10 +126,55 @@ func consentFor(patient, to string, n int) []byte {
 		`"policyRule":{"coding":[{"system":"http://terminology.hl7.org/CodeSystem/v3-ActCode","code":"HIPAAAuthCD"}]},`+
 		`"provision":{"type":"permit","period":{"start":"2026-01-01","end":"2099-12-31"},`+
 		`"actor":[{"role":{"coding":[{"system":"http://terminology.hl7.org/CodeSystem/v3-ParticipationType","code":"IRCP"}]},"reference":{"reference":"Organization/%[2]s"}}],`+
-		`"securityLabel":[{"system":"http://terminology.hl7.org/CodeSystem/v3-Confidentiality","code":"N"}],`+
-		`"purpose":[{"system":"http://terminology.hl7.org/CodeSystem/v3-ActReason","code":"TREAT"}],`+
-		`"provision":[{"type":"deny","code":[{"coding":[{"system":"http://snomed.info/sct","code":"%[5]d"}]}]}]}}`,
-		patient, to, n, 1+n%28, 900_000+n))
+		`"purpose":[{"system":"http://terminology.hl7.org/CodeSystem/v3-ActReason","code":"TREAT"}],%[5]s}}`,
+		patient, to, n, 1+n%28, rest))
+}
+
+func denyOfCode(n int) string {
+	return fmt.Sprintf(`"provision":[{"type":"deny","code":[{"coding":[{"system":"http://snomed.info/sct","code":"%d"}]}]}]`, 900_000+n)
+}
+
+// consentOfShape is the n-th of very many Consents of a person for one
+// organisation, no two alike: the first grants what is normal, the others are
+// about types, codes, instances, labels, years of life and what refers to what,
+// as rules or as exceptions from rules. None of them denies what is judged here.
+func consentOfShape(patient, to string, n int) []byte {
+	types := [...]string{"Observation", "Condition", "Patient", "Encounter", "Procedure", "CarePlan", "MedicationRequest", "DiagnosticReport"}
+	typ := types[n/8%len(types)]
+	if typ == "Patient" && (n%8 == 2 || n%8 == 6) {
+		typ = "Encounter" // a Patient has no date, so a deny with a dataPeriod would reach it
+	}
+	class := `"class":[{"system":"http://hl7.org/fhir/resource-types","code":"` + typ + `"}]`
+	label := func(code string) string {
+		return `"securityLabel":[{"system":"http://terminology.hl7.org/CodeSystem/v3-ActCode","code":"` + code + `"}]`
+	}
+	sensitivities := [...]string{"SUD", "PSY", "HIV", "SDV", "STD", "OPIOIDUD", "ETHUD", "SEX"}
+	day := func(n int) string { return fmt.Sprintf("%d-%02d-%02d", 1930+n/336%80, 1+n/28%12, 1+n%28) }
+	days := `"dataPeriod":{"start":"` + day(n) + `","end":"` + day(n+20) + `"}`
+	instance := func(meaning string) string {
+		return fmt.Sprintf(`"data":[{"meaning":%q,"reference":{"reference":"%s/x-%d"}}]`, meaning, types[n%len(types)], n)
+	}
+	deny := func(of string) string { return `"provision":[{"type":"deny",` + of + `}]` }
+	rest := ""
+	switch n % 8 {
+	case 0:
+		rest = `"securityLabel":[{"system":"http://terminology.hl7.org/CodeSystem/v3-Confidentiality","code":"N"}],` + denyOfCode(n)
+	case 1:
+		rest = class + "," + days
+	case 2:
+		rest = class + "," + deny(label(sensitivities[n/64%8])+","+days)
+	case 3:
+		rest = instance("instance")
+	case 4:
+		rest = label(sensitivities[n/64%8]) + "," + class + "," + denyOfCode(n)
+	case 5:
+		rest = class + "," + deny(instance("dependents"))
+	case 6:
+		rest = class + "," + deny(days)
+	case 7:
+		rest = fmt.Sprintf(`"code":[{"coding":[{"system":"http://snomed.info/sct","code":"%d"}]}],`, 800_000+n) + days
+	}
+	return consentOf(patient, to, n, rest)
 }
 
 // searchset is a page of a person's Observations.

@@ -219,6 +219,16 @@ func (n Node) Text() string {
 	return unquote(n.Raw())
 }
 
+// Bytes returns a string's value as it stands in the document; ok is false for
+// any other kind and for a string with an escape. The caller must not change it.
+func (n Node) Bytes() (text []byte, ok bool) {
+	if n.Kind() != String || n.at().escaped {
+		return nil, false
+	}
+	raw := n.Raw()
+	return raw[1 : len(raw)-1], true
+}
+
 // Is says whether the value is the string s, without allocating.
 func (n Node) Is(s string) bool {
 	if n.Kind() != String {

@@ -31,6 +31,7 @@ type Set struct {
 	times  map[string]timeNames
 	loc    *time.Location
 	person []reference
+	index  *index // nil: the Consents are few and are asked one after another
 }
 
 // A bound Consent is one whose context elements have been answered.
@@ -65,6 +66,9 @@ func Compile(consents []*Consent, q Question) *Set {
 			b.grants = b.grants && !k.deniesOnly
 			s.bound = append(s.bound, b)
 		}
+	}
+	if len(s.bound) > walked {
+		s.index = s.build()
 	}
 	return s
 }

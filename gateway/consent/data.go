@@ -68,9 +68,6 @@ func (e *evaluation) isData(p *provision) truth {
 	if len(p.data) == 0 {
 		return unknown
 	}
-	if e.d.self.empty() {
-		e.d.self = parseReference(e.d.Resource.Reference())
-	}
 	t := no
 	for i := range p.data {
 		if t = max(t, e.isEntry(&p.data[i], p.stance)); t == yes {
@@ -116,7 +113,7 @@ func (e *evaluation) isReferred(d *dataRule, s stance) truth {
 	if d.meaning == "authoredby" {
 		return authoredBy(e.d.Resource, d.ref)
 	}
-	t := d.ref.same(e.d.self)
+	t := d.ref.denotes(e.d.Resource)
 	if t == yes || d.meaning == "instance" {
 		return t
 	}
@@ -139,7 +136,7 @@ func (e *evaluation) referredTo(d *dataRule) truth {
 	if e.d.Graph == nil || d.ref.local == "" || d.ref.base != "" {
 		return unknown
 	}
-	refers, known := e.d.Graph.Refers(d.ref.local, e.d.self.raw)
+	refers, known := e.d.Graph.Refers(d.ref.local, e.d.reference().raw)
 	if !known {
 		return unknown
 	}

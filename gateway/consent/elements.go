@@ -212,6 +212,18 @@ func authoredBy(r *resource.Resource, who reference) truth {
 	return out
 }
 
+// authorUnknown says whether the resource names no author, or one without a
+// literal reference.
+func authorUnknown(r *resource.Resource) bool {
+	named, open := false, false
+	for _, path := range authors[r.Type()] {
+		eachAt(r.Root(), path, func(n resource.Node) {
+			named, open = true, open || !n.Get("reference").Exists()
+		})
+	}
+	return open || !named
+}
+
 // eachAt calls visit for every value that the path leads to.
 func eachAt(n resource.Node, path []string, visit func(resource.Node)) {
 	if len(path) == 0 {

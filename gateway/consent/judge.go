@@ -24,6 +24,7 @@ type Datum struct {
 	when      dating
 	coded     bool // codes were collected
 	codes     []codeNode
+	aspects   aspects
 }
 
 // NewDatum makes a Datum. patient is the reference of the person whom the
@@ -38,7 +39,7 @@ func NewDatum(r *resource.Resource, l *label.Labels, patient, custodian string, 
 // Reset makes d the Datum of another resource, as [NewDatum] does, in d's own
 // memory: nothing is allocated once d has seen a resource of about the size.
 func (d *Datum) Reset(r *resource.Resource, l *label.Labels, patient, custodian string, g Graph) {
-	*d = Datum{Resource: r, Labels: l, Graph: g, codes: d.codes[:0]}
+	*d = Datum{Resource: r, Labels: l, Graph: g, codes: d.codes[:0], aspects: aspects{ids: d.aspects.ids}}
 	d.custodian, d.patient = parseReference(custodian), parseReference(patient)
 	d.personal = patient == "" && !impersonal[r.Type()]
 }
@@ -113,29 +114,18 @@ func (s *Set) Judge(i int, d *Datum, need Need) Statement {
 	case out.effect != None:
 		return Statement{out.effect, b.c, out.rule}
 	}
-	root := &b.c.rules[0]
-	if root.stance == permits && b.grants && need == 0 &&
-		min(e.outer, b.context[0], root.actors.keeps(&d.custodian)) == yes {
+	if need == 0 && s.leaves(i, d) {
 		return Statement{Residual, b.c, 0}
 	}
 	return Statement{}
 }
 
-// DeniesByName says whether a Consent that denies the resource has a rule to
-// that effect which names the requester among its recipients.
-func (s *Set) DeniesByName(d *Datum) bool {
-	for i := range s.bound {
-		if s.Judge(i, d, 0).Effect != Deny {
-			continue
-		}
-		e := evaluation{set: s, b: &s.bound[i], d: d}
-		for k := range e.b.forms {
-			if e.b.forms[k].named && e.matches(k) != no {
-				return true
-			}
-		}
-	}
-	return false
+// leaves says whether the i-th Consent leaves a residual deny where none of its
+// rules permits or denies.
+func (s *Set) leaves(i int, d *Datum) bool {
+	b := &s.bound[i]
+	root := &b.c.rules[0]
+	return root.stance == permits && b.grants && min(s.concerns(b, d), b.context[0], root.actors.keeps(&d.custodian)) == yes
 }
 
 // concerns says whether the Consent is about the person of the resource.
@@ -281,16 +271,29 @@ func (e *evaluation) matches(i int) truth {
 // inPeriod answers dataPeriod: a permit reaches what lies wholly inside, a deny
 // what lies partly inside.
 func (e *evaluation) inPeriod(p *provision) truth {
-	if !e.d.dated {
-		e.d.dated = true
-		if names, ok := e.set.times[e.d.Resource.Type()]; ok {
-			e.d.when = dateOf(e.d.Resource, names, e.set.loc)
+	if p.stance == permits {
+		return p.dataPeriod.inside(e.d.date(e.set))
+	}
+	return p.dataPeriod.overlaps(e.d.date(e.set))
+}
+
+// date finds out when the resource's content happened, once.
+func (d *Datum) date(s *Set) *dating {
+	if !d.dated {
+		d.dated = true
+		if names, ok := s.times[d.Resource.Type()]; ok {
+			d.when = dateOf(d.Resource, names, s.loc)
 		}
 	}
-	if p.stance == permits {
-		return p.dataPeriod.inside(&e.d.when)
+	return &d.when
+}
+
+// reference returns what a literal reference to the resource is.
+func (d *Datum) reference() reference {
+	if d.self.empty() {
+		d.self = parseReference(d.Resource.Reference())
 	}
-	return p.dataPeriod.overlaps(&e.d.when)
+	return d.self
 }
 
 func (r *codingRule) in(d *Datum) truth {

@@ -44,6 +44,21 @@ func (r reference) same(o reference) truth {
 	return no
 }
 
+// denotes is same for the reference of a resource, without making one.
+func (r reference) denotes(res *resource.Resource) truth {
+	switch {
+	case r.raw == "":
+		return no
+	case res.Is(r.raw):
+		return yes
+	case r.local == "" || !res.Is(r.local):
+		return no
+	case r.base == "":
+		return yes
+	}
+	return unknown
+}
+
 // sameNode is same for a reference that stands in a resource; it allocates only
 // for the rare forms.
 func (r reference) sameNode(n resource.Node) truth {

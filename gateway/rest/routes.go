@@ -13,7 +13,13 @@ const (
 	Update       = "update"
 	// CrisisSummary is the officer's one question, of a Patient or of a name.
 	CrisisSummary = "$crisis-summary"
-	Unknown       = "" // no route fits
+	// Of the Consent registry.
+	Capture        = "$capture"
+	Revoke         = "$revoke"
+	WhatIf         = "$what-if"
+	Questionnaire  = "read-questionnaire"   // one that the gateway publishes
+	Questionnaires = "search-questionnaire" // all that it publishes
+	Unknown        = ""                     // no route fits
 )
 
 // A Route is one row of the table.
@@ -38,6 +44,7 @@ func Routes() []Route {
 		{Interaction: CrisisSummary, Method: http.MethodGet, Pattern: "/Patient/:id/$crisis-summary", Type: "Patient"},
 		{Interaction: CrisisSummary, Method: http.MethodPost, Pattern: "/Patient/:id/$crisis-summary", Type: "Patient"},
 		{Interaction: CrisisSummary, Method: http.MethodPost, Pattern: "/Patient/$crisis-summary", Type: "Patient"},
+		{Interaction: Revoke, Method: http.MethodPost, Pattern: "/Consent/:id/$revoke", Type: "Consent"},
 		{Interaction: Create, Method: http.MethodPost, Pattern: "/:type"},
 		{Interaction: Update, Method: http.MethodPut, Pattern: "/:type/:id"},
 	}

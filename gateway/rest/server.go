@@ -89,15 +89,17 @@ type mount struct{ method, pattern string }
 
 // mounted groups the routes by where gin answers them. A type that a pattern has
 // as a word is mounted as a parameter: gin would not come back from
-// /Patient/:id/$op to /:type/:id.
+// /Patient/:id/$op to /:type/:id. Such a route comes before one for any type.
 func mounted(routes []Route) map[mount][]Route {
 	out := map[mount][]Route{}
 	for _, r := range routes {
 		m := mount{r.Method, r.Pattern}
-		if r.Type != "" {
-			m.pattern = strings.Replace(r.Pattern, "/"+r.Type+"/", "/:type/", 1)
+		if r.Type == "" {
+			out[m] = append(out[m], r)
+			continue
 		}
-		out[m] = append(out[m], r)
+		m.pattern = strings.TrimSuffix(strings.Replace(r.Pattern+"/", "/"+r.Type+"/", "/:type/", 1), "/")
+		out[m] = append([]Route{r}, out[m]...)
 	}
 	return out
 }
