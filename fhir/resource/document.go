@@ -46,6 +46,7 @@ type entry struct {
 	start, end uint32 // the value's bytes
 	key        uint32 // where the member's name starts, if named
 	next       uint32 // index of the entry after this value's subtree
+	parent     uint32 // index of the value that this one stands in; the root's is its own
 	nameLen    uint16 // of a name without escapes: its length in bytes
 	kind       Kind
 	named      bool
@@ -147,6 +148,9 @@ func (d *Document) index(p *decoder) error {
 			return d.errorAt(int64(start), "", "more than one value in the document")
 		}
 		e := entry{start: uint32(start), end: uint32(end), kind: kindOf(k), named: named}
+		if len(p.open) > 0 {
+			e.parent = p.open[len(p.open)-1]
+		}
 		if named {
 			e.key, e.nameLen, e.escapedKey = name, plain, odd
 		}

@@ -3,6 +3,7 @@ package resource
 import (
 	"iter"
 	"strings"
+	"unsafe"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -182,6 +183,61 @@ func (n Node) children(yield func(Node) bool) {
 	}
 }
 
+// Named yields the members of this name anywhere below n, in document order, the
+// inside of left apart. It looks at names alone, and so is quicker than to
+// descend and ask every object for its member.
+func (n Node) Named(name string, left Node) iter.Seq[Node] {
+	return func(yield func(Node) bool) {
+		if n.d == nil {
+			return
+		}
+		nodes, raw := n.d.nodes, n.d.raw
+		for i := n.i + 1; i < nodes[n.i].next; i++ {
+			if left.d == n.d && i == left.i {
+				i = nodes[i].next - 1
+				continue
+			}
+			if e := &nodes[i]; e.named && e.nameIs(raw, name) && !yield(Node{n.d, i}) {
+				return
+			}
+		}
+	}
+}
+
+// Strings yields every string below n, in document order, the inside of left
+// apart.
+func (n Node) Strings(left Node) iter.Seq[Node] {
+	return func(yield func(Node) bool) {
+		if n.d == nil {
+			return
+		}
+		nodes := n.d.nodes
+		for i := n.i + 1; i < nodes[n.i].next; i++ {
+			if left.d == n.d && i == left.i {
+				i = nodes[i].next - 1
+				continue
+			}
+			if nodes[i].kind == String && !yield(Node{n.d, i}) {
+				return
+			}
+		}
+	}
+}
+
+// Parent returns the object or array that the value stands in, an absent Node
+// for the document's top value.
+func (n Node) Parent() Node {
+	if n.d == nil || n.i == 0 {
+		return Node{}
+	}
+	return Node{n.d, n.at().parent}
+}
+
+// Called says whether the value is a member of this name, without allocating.
+func (n Node) Called(name string) bool {
+	return n.d != nil && n.at().named && n.at().nameIs(n.d.raw, name)
+}
+
 // Descend calls visit for n and everything below it, depth first. When visit
 // returns false the value's inside is left out.
 func (n Node) Descend(visit func(Node) bool) {
@@ -227,6 +283,18 @@ func (n Node) Bytes() (text []byte, ok bool) {
 	}
 	raw := n.Raw()
 	return raw[1 : len(raw)-1], true
+}
+
+// View returns a string's value like Text, and without allocating unless it has
+// an escape: the string is a view of the document's bytes, and so is good only
+// for as long as they do not change. Compare it, look it up, pass it down; what
+// is kept is made by Text.
+func (n Node) View() string {
+	text, ok := n.Bytes()
+	if !ok {
+		return n.Text()
+	}
+	return unsafe.String(unsafe.SliceData(text), len(text)) //nolint:gosec // text is not written to while the document is in use
 }
 
 // Is says whether the value is the string s, without allocating.

@@ -56,6 +56,48 @@ func first(n Node, name string) Node {
 	return Node{}
 }
 
+func TestNodesFindEachOther(t *testing.T) {
+	r, err := Parse([]byte(patient))
+	if err != nil {
+		t.Fatal(err)
+	}
+	root := r.Root()
+	var named, strs []string
+	for n := range root.Named("extension", root.Get("_birthDate")) {
+		named = append(named, string(n.Raw()))
+	}
+	if got := strings.Join(named, " "); got != `[{"url":"http://d","valueDecimal":1.00}]` {
+		t.Errorf("named: %s", got)
+	}
+	for n := range root.Strings(root.Get("contained")) {
+		strs = append(strs, n.View())
+	}
+	if got := strings.Join(strs, "|"); got != `Patient|p.1|1980-01-02|http://x|a"b|O'Neill|A|C|Two|http://d` {
+		t.Errorf("strings: %s", got)
+	}
+	if root.Parent().Exists() || (Node{}).Parent().Exists() {
+		t.Error("nothing stands above the root")
+	}
+	root.Descend(func(n Node) bool {
+		for m := range n.Members() {
+			if m.Parent() != n || !m.Called(m.Name()) || m.Called("x") {
+				t.Errorf("%s: parent %q", m.Name(), m.Parent().Raw())
+			}
+		}
+		if n.Kind() == Array {
+			for m := range n.Elements() {
+				if m.Parent() != n || m.Called("") {
+					t.Errorf("an element of %s", n.Raw())
+				}
+			}
+		}
+		return true
+	})
+	if o := first(root, "contained"); !o.Get("name").Called("name") || o.Get("name").View() != "N\x00" {
+		t.Error("an escaped name")
+	}
+}
+
 func TestParseRefuses(t *testing.T) {
 	for _, c := range []struct{ name, in, want string }{
 		{"empty", "", "empty"},

@@ -87,7 +87,10 @@ func (s *scanner) add(i int) *entry {
 	s.nodes = s.nodes[:k+1]
 	n := &s.nodes[k]
 	n.start, n.end = uint32(i), 0
-	n.next = uint32(k + 1)
+	n.next, n.parent = uint32(k+1), 0
+	if s.depth > 0 {
+		n.parent = s.open[s.depth-1].node
+	}
 	n.key, n.nameLen, n.named = s.key, s.nameLen, s.named
 	n.kind, n.escaped, n.escapedKey = Absent, false, false
 	s.key, s.nameLen, s.named = 0, 0, false

@@ -66,18 +66,15 @@ func (d *Datum) codings() []codeNode {
 		return d.codes
 	}
 	d.coded = true
-	meta := d.Resource.Root().Get("meta")
-	d.Resource.Root().Descend(func(n resource.Node) bool {
-		if n == meta {
-			return false
+	root := d.Resource.Root()
+	for code := range root.Named("code", root.Get("meta")) {
+		if code.Kind() != resource.String {
+			continue
 		}
-		if n.Kind() == resource.Object {
-			if code := n.Get("code"); code.Kind() == resource.String && !n.Get("value").Exists() {
-				d.codes = append(d.codes, codeNode{n.Get("system"), code})
-			}
+		if n := code.Parent(); !n.Get("value").Exists() {
+			d.codes = append(d.codes, codeNode{n.Get("system"), code})
 		}
-		return true
-	})
+	}
 	return d.codes
 }
 

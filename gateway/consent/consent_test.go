@@ -171,6 +171,56 @@ func TestMomentsAreReadInAnOffset(t *testing.T) {
 	}
 }
 
+// What is FHIR is read as package time reads it; the rest is refused.
+func TestMomentsAreReadAsFHIRWritesThem(t *testing.T) {
+	for _, s := range []string{"2026-03-05T10:00:00Z", "2026-03-05T23:59:59.123456789+14:00", "2024-02-29T00:00:00.5-11:30", "0001-01-01T00:00:00-14:00", "2026-12-31T23:59:59.10000000001+00:00"} {
+		want, err := time.Parse(time.RFC3339, s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, ok := parseMoment(s)
+		_, a := got.at.Zone()
+		if _, b := want.Zone(); !ok || !got.at.Equal(want) || a != b || !got.exact || got.at.Location() == time.Local {
+			t.Errorf("%s: %v %v", s, got.at, ok)
+		}
+	}
+	if got, ok := parseMoment("2016-12-31T23:59:60Z"); !ok || !got.at.Equal(time.Date(2017, 1, 1, 0, 0, 0, 0, time.UTC)) {
+		t.Errorf("a leap second: %v %v", got.at, ok)
+	}
+	for _, s := range []string{"", "20", "2026-", "2026-3", "2026-13", "2026-00", "2026-02-30", "2023-02-29", "0000", "2026-03-05T", "2026-03-05T10:00:00", "2026-03-05T10:00Z", "2026-03-05T24:00:00Z",
+		"2026-03-05T10:60:00Z", "2026-03-05T10:00:61Z", "2026-03-05T10:00:00.Z", "2026-03-05T10:00:00,5Z", "2026-03-05T10:00:00+14:01", "2026-03-05T10:00:00+1:00", "2026-03-05T10:00:00z", "2026-03-05 10:00:00Z", "2026-03-05T10:00:00ZZ", "-026", "２０２６"} {
+		if got, ok := parseMoment(s); ok {
+			t.Errorf("%q was read as %v", s, got)
+		}
+	}
+}
+
+// A decision does not depend on the zone of the machine: a time that happens to
+// have its offset does not get its rules for summer.
+func TestTheMachinesZoneDoesNotCount(t *testing.T) {
+	before := time.Local
+	defer func() { time.Local = before }()
+	answers := map[truth]bool{}
+	for _, name := range []string{"UTC", "America/Chicago"} {
+		loc, err := time.LoadLocation(name)
+		if err != nil {
+			t.Skip("no time zones on this machine: ", err)
+		}
+		time.Local = loc
+		d, err := resource.ParseDocument([]byte(`{"start":"2026-01-05T10:00:00-06:00","end":"2026-07-31"}`)) // ends at 06:00Z by its own offset, at 05:00Z by that zone's summer
+		if err != nil {
+			t.Fatal(err)
+		}
+		when := interval(d.Root(), noon.Location())
+		end, _ := parseMoment("2026-08-01T05:30:00Z")
+		s := span{end: end, hasEnd: true}
+		answers[s.inside(&when)] = true
+	}
+	if !answers[no] || len(answers) != 1 {
+		t.Errorf("got %v", answers)
+	}
+}
+
 func TestJudgingDoesNotAllocate(t *testing.T) {
 	c := Parse(parse(t, head+`,"provision":{"type":"permit","securityLabel":[{"system":"http://terminology.hl7.org/CodeSystem/v3-Confidentiality","code":"R"}],`+
 		`"class":[{"system":"http://hl7.org/fhir/resource-types","code":"CarePlan"}],"code":[{"coding":[{"system":"http://x.example","code":"k"}]}],`+

@@ -113,7 +113,7 @@ func (c *choice) read(root resource.Node, loc *time.Location) (d dating, present
 }
 
 func point(n resource.Node, loc *time.Location) dating {
-	m, ok := parseMoment(n.Text())
+	m, ok := parseMoment(n.View())
 	if !ok {
 		return dating{}
 	}

@@ -133,17 +133,14 @@ func (a *aspects) data(d *Datum) {
 	if authorUnknown(d.Resource) {
 		a.add(byData, key{kind: authorKey})
 	}
-	root.Descend(func(n resource.Node) bool {
-		if ref := n.Get("reference"); ref.Kind() == resource.String {
-			text, ok := ref.Bytes()
-			if !ok {
-				text = []byte(ref.Text())
-			}
-			a.addText(byData, plainKey, text)
-			a.addText(byData, plainKey, lastTwo(text))
+	for ref := range root.Named("reference", resource.Node{}) {
+		text, ok := ref.Bytes()
+		if !ok {
+			text = []byte(ref.Text())
 		}
-		return true
-	})
+		a.addText(byData, plainKey, text)
+		a.addText(byData, plainKey, lastTwo(text))
+	}
 }
 
 // lastTwo returns the last two segments of a reference, its version apart: what

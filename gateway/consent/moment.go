@@ -2,6 +2,7 @@ package consent
 
 import (
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/handoff-health/handoff/fhir/resource"
@@ -16,22 +17,109 @@ type moment struct {
 	unit  byte          // 'd', 'm', 'y' for a partial date
 }
 
-// parseMoment reads a date, dateTime or instant. Times without an offset are
-// not FHIR and are refused.
+// parseMoment reads a date, dateTime or instant, as FHIR writes them and nothing
+// else: times without an offset are refused. A time keeps its own offset and
+// never becomes one of the machine's zone, or a decision would depend on that.
 func parseMoment(s string) (moment, bool) {
-	switch len(s) {
-	case 4:
-		t, err := time.Parse("2006", s)
-		return moment{at: t, unit: 'y'}, err == nil
-	case 7:
-		t, err := time.Parse("2006-01", s)
-		return moment{at: t, unit: 'm'}, err == nil
-	case 10:
-		t, err := time.Parse("2006-01-02", s)
-		return moment{at: t, unit: 'd'}, err == nil
+	year, ok := digits(s, 0, 4)
+	month, day := 1, 1
+	unit := byte('y')
+	if len(s) > 4 {
+		month, ok = part(s, 4, '-', 12, ok)
+		unit = 'm'
 	}
-	t, err := time.Parse(time.RFC3339, s)
-	return moment{at: t, exact: true, rest: precision(s) - time.Nanosecond}, err == nil
+	if len(s) > 7 {
+		day, ok = part(s, 7, '-', 31, ok)
+		unit = 'd'
+	}
+	if !ok || month < 1 || day < 1 || year < 1 {
+		return moment{}, false
+	}
+	at := time.Date(year, time.Month(month), day, 0, 0, 0, 0, time.UTC)
+	if at.Day() != day {
+		return moment{}, false
+	}
+	if len(s) <= 10 {
+		return moment{at: at, unit: unit}, len(s) == 4 || len(s) == 7 || len(s) == 10
+	}
+	since, loc, ok := clock(s[10:])
+	if !ok {
+		return moment{}, false
+	}
+	_, offset := time.Unix(0, 0).In(loc).Zone()
+	at = at.Add(since - time.Duration(offset)*time.Second).In(loc)
+	return moment{at: at, exact: true, rest: precision(s) - time.Nanosecond}, true
+}
+
+// clock reads "T10:00:00.5+01:00": the time since midnight and the offset.
+func clock(s string) (since time.Duration, loc *time.Location, ok bool) {
+	hour, ok := part(s, 0, 'T', 23, true)
+	minute, ok := part(s, 3, ':', 59, ok)
+	second, ok := part(s, 6, ':', 60, ok) // FHIR has leap seconds
+	if !ok {
+		return 0, nil, false
+	}
+	since = time.Duration(hour)*time.Hour + time.Duration(minute)*time.Minute + time.Duration(second)*time.Second
+	if s = s[9:]; s != "" && s[0] == '.' {
+		i := 1
+		for unit := 100 * time.Millisecond; i < len(s) && s[i] >= '0' && s[i] <= '9'; i++ {
+			since += time.Duration(s[i]-'0') * unit
+			unit /= 10
+		}
+		if i == 1 {
+			return 0, nil, false
+		}
+		s = s[i:]
+	}
+	if s == "Z" {
+		return since, time.UTC, true
+	}
+	if len(s) != 6 || s[0] != '+' && s[0] != '-' {
+		return 0, nil, false
+	}
+	hours, ok := digits(s, 1, 2)
+	minutes, ok := part(s, 3, ':', 59, ok)
+	minutes += hours * 60
+	if !ok || minutes > 14*60 {
+		return 0, nil, false
+	}
+	if s[0] == '-' {
+		minutes = -minutes
+	}
+	return since, zone(minutes), true
+}
+
+// part reads two digits that follow a separator.
+func part(s string, i int, separator byte, most int, ok bool) (int, bool) {
+	if !ok || i >= len(s) || s[i] != separator {
+		return 0, false
+	}
+	n, ok := digits(s, i+1, 2)
+	return n, ok && n <= most
+}
+
+func digits(s string, i, count int) (n int, ok bool) {
+	if i+count > len(s) {
+		return 0, false
+	}
+	for _, c := range []byte(s[i : i+count]) {
+		if c < '0' || c > '9' {
+			return 0, false
+		}
+		n = n*10 + int(c-'0')
+	}
+	return n, true
+}
+
+// zones are the offsets, by minutes from -14:00, each made once.
+var zones [2*14*60 + 1]atomic.Pointer[time.Location]
+
+func zone(minutes int) *time.Location {
+	at := &zones[minutes+14*60]
+	if at.Load() == nil {
+		at.Store(time.FixedZone("", minutes*60))
+	}
+	return at.Load()
 }
 
 // precision is the worth of the last digit of an instant's time: an end to the
@@ -101,7 +189,7 @@ func readBound(n resource.Node, broken bool) (m moment, has, isBroken bool) {
 	if !n.Exists() {
 		return moment{}, false, broken
 	}
-	m, ok := parseMoment(n.Text())
+	m, ok := parseMoment(n.View())
 	return m, ok, broken || !ok
 }
 

@@ -78,17 +78,11 @@ func (r reference) sameNode(n resource.Node) truth {
 // included, is to target.
 func refersTo(r *resource.Resource, target reference) truth {
 	out := no
-	r.Root().Descend(func(n resource.Node) bool {
-		if out == yes {
-			return false
+	for ref := range r.Root().Named("reference", resource.Node{}) {
+		if out = max(out, target.sameNode(ref)); out == yes {
+			break
 		}
-		if n.Kind() == resource.Object {
-			if ref := n.Get("reference"); ref.Kind() == resource.String {
-				out = max(out, target.sameNode(ref))
-			}
-		}
-		return true
-	})
+	}
 	return out
 }
 
