@@ -59,7 +59,8 @@ func capabilities(base, tokenURL string) []byte {
 		"software":       object{"name": "Handoff"},
 		"implementation": object{"description": "Handoff: FHIR gateway between police and mental-health systems", "url": base},
 		"fhirVersion":    "4.0.1", "format": []string{"application/fhir+json", "json"},
-		"rest": []object{{"mode": "server", "security": security, "resource": resources}},
+		"rest": []object{{"mode": "server", "security": security, "resource": resources,
+			"operation": []object{{"name": "explain-access", "definition": terminology.Base + "/OperationDefinition/explain-access"}}}},
 	}
 	var out bytes.Buffer
 	enc := json.NewEncoder(&out)

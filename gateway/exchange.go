@@ -43,7 +43,8 @@ type exchange struct {
 	from       place  // where the page starts
 	next       *place // where the one after it starts; nil at the end
 	mu         sync.Mutex
-	incomplete bool // a system that would have been asked did not answer
+	incomplete bool        // a system that would have been asked did not answer
+	explain    *explaining // of $explain-access
 	written    *store.Record
 	created    bool
 	ending     ending          // of a revocation

@@ -13,6 +13,7 @@ import (
 	"github.com/handoff-health/handoff/fhir/resource"
 	"github.com/handoff-health/handoff/fhir/search"
 	"github.com/handoff-health/handoff/gateway"
+	"github.com/handoff-health/handoff/gateway/identity"
 	"github.com/handoff-health/handoff/gateway/rest"
 )
 
@@ -84,7 +85,7 @@ func hidingResources() []ask {
 		{`{"resourceType":"Flag","id":"pd-f","status":"active","code":{"text":"fears dogs"},"subject":{"reference":"Patient/p1"}}`, ofPD},
 	}
 	return []ask{
-		{"officer", clinical}, {"deputy", sheriff}, {"clinician", elsewhere()}, {"researcher", clinical}, {"narrow", clinical}, {"", clinical},
+		{"officer", clinical}, {"deputy", sheriff}, {"clinician", elsewhere()}, {"privacy", elsewhere()}, {"researcher", clinical}, {"narrow", clinical}, {"", clinical},
 	}
 }
 
@@ -115,6 +116,7 @@ func world(t *testing.T, h hiding) *county {
 	c.populate()
 	c.ehr.set(false, 0, append([]string{remote, plan, diagnosis, asthma}, h.ehr...)...)
 	c.program.set(false, 0, append([]string{strings.ReplaceAll(remote, "r1", "s1")}, h.program...)...)
+	c.privacyOfficer()
 	c.login("researcher", "clinic", false, "researcher", "http://terminology.hl7.org/CodeSystem/v3-ActReason|HRESCH", "system/*.rs")
 	c.tokens["researcher"].Requester.Organization = "Organization/lab"
 	c.login("narrow", "pd", true, "law-enforcement-officer", "https://handoff-health.github.io/fhir/CodeSystem/purpose-of-use|CRISIS", "system/Patient.rs system/CarePlan.s")
@@ -126,6 +128,7 @@ func world(t *testing.T, h hiding) *county {
 	for _, p := range h.own {
 		c.putAs(p.raw, p.origin)
 	}
+	c.get("clinician", "CarePlan?patient=Patient/p1") // so that the clinic's ids are known
 	return c
 }
 
@@ -185,6 +188,7 @@ func asFor(t *testing.T, route rest.Route, values map[string][]string) []query {
 		rest.VRead:         reading,
 		rest.CrisisSummary: summarising,
 		rest.Revoke:        revoking,
+		rest.ExplainAccess: asking,
 		rest.Create:        writing,
 		rest.Update:        writing,
 	}[route.Interaction]
@@ -289,6 +293,33 @@ func summarising(r rest.Route, values map[string][]string) []query {
 	var out []query
 	for _, id := range slices.Concat(values["id"], []string{"p1", "nobody"}) {
 		out = append(out, query{r.Method, "Patient/" + id + "/$crisis-summary", ""})
+	}
+	return out
+}
+
+// asking asks for explanations: about the own Patient and others', for each kind
+// of requester, by type and by the references of what is hidden.
+func asking(r rest.Route, values map[string][]string) []query {
+	m, err := identity.NewIDMap(nil, []byte(siteKey), map[string]string{"ehr": "k", "sud": "w"})
+	if err != nil {
+		panic(err)
+	}
+	mine, _ := m.Opaque("ehr", "Patient", "r1")
+	theirs, _ := m.Opaque("sud", "Patient", "s1")
+	at := `{"name":"at","valueInstant":"2026-06-01T12:00:00Z"}`
+	var out []query
+	for _, id := range slices.Concat([]string{mine, theirs, "p1", "nobody"}, values["id"]) {
+		patient := `{"name":"patient","valueReference":{"reference":"Patient/` + id + `"}}`
+		for _, who := range []string{asOfficer, asPolice, asER} {
+			out = append(out, query{r.Method, "$explain-access", question(patient, who, at)})
+			for _, typ := range []string{"Encounter", "Condition", "CarePlan"} {
+				for _, hidden := range values["id"] {
+					if id == mine && who == asER {
+						out = append(out, query{r.Method, "$explain-access", question(patient, who, at, `{"name":"resource","valueReference":{"reference":"`+typ+"/"+hidden+`"}}`)})
+					}
+				}
+			}
+		}
 	}
 	return out
 }

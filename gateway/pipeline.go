@@ -32,7 +32,8 @@ type interaction struct {
 	// gather collects what could be in the answer, from here and from connected
 	// systems that policy lets be asked.
 	gather func(context.Context, *Server, *exchange) error
-	// act does the write of a write interaction, after its subject was judged.
+	// act does the write of a write interaction, after its subject was judged; an
+	// operation does its own there.
 	act func(context.Context, *Server, *exchange) error
 	// render makes the answer from what was kept.
 	render func(*Server, *exchange) (*rest.Response, error)
@@ -50,6 +51,9 @@ func interactions() map[string]interaction {
 			needs: smart.Read, read: readCrisis, locate: locateCrisis, gather: gatherCrisis, render: renderCrisis,
 		},
 		rest.Revoke: {allow: allowRevoke, read: readRevoke, locate: locateRevoked, act: actRevoke, render: renderRevoked},
+		rest.ExplainAccess: {
+			allow: allowExplain, read: readExplain, locate: locateExplain, gather: gatherExplain, act: actExplain, render: renderExplain,
+		},
 		rest.Create: {needs: smart.Create, read: readBody, locate: locateSubject, gather: gatherSubject, act: actCreate, render: renderWritten},
 		rest.Update: {needs: smart.Update, read: readBody, locate: locateStanding, gather: gatherStanding, act: actUpdate, render: renderWritten},
 	}

@@ -241,7 +241,7 @@ func newAuditReportCommand() *cobra.Command {
 		Use:   "report DIR [--since 168h] [--until TIME]",
 		Short: "Count events, refusals and incomplete answers, for the weekly review",
 		Long: `Counts the events of a time span by interaction, outcome, client, user, purpose
-and reason of refusal. Times are a day (2026-03-01), an instant
+and reason of refusal, and lists each use of $explain-access. Times are a day (2026-03-01), an instant
 (2026-03-01T08:00:00Z) or a duration before now (168h). With --anchor and --key
 the trail is verified first.`,
 		Example: `  handoff audit report /var/lib/handoff/audit --since 2026-03-01 --anchor handoff.anchor --key audit.pub`,
@@ -324,6 +324,10 @@ func printSummary(w io.Writer, s *audit.Summary) error {
 		for _, key := range byCount(group.counts) {
 			row(group.name+" "+printable(key), group.counts[key])
 		}
+	}
+	for _, u := range s.Explanations {
+		row("explained "+stamp(u.At), fmt.Sprintf("by %q (%s) of %s, client %s: %q, status %d, request %s",
+			u.UserName, printable(u.User), printable(u.Organization), printable(u.Client), u.Asked, u.Status, u.Request))
 	}
 	return tw.Flush()
 }

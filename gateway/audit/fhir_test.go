@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -153,5 +154,35 @@ func TestSummariesCount(t *testing.T) {
 	}
 	if s, err := Summarize(t.Context(), p.dir, time.Time{}, time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)); err != nil || s.Events != 0 {
 		t.Errorf("before: %+v, %v", s, err)
+	}
+}
+
+func TestEachExplanationIsListed(t *testing.T) {
+	p := newPlace(t)
+	trail := p.open(t)
+	at := time.Date(2026, 3, 1, 9, 0, 0, 0, time.UTC)
+	for i, status := range []int{200, 403} {
+		if err := trail.Record(t.Context(), &Event{
+			ID: fmt.Sprint("r", i), At: at, Interaction: "$explain-access", Operation: "POST", Path: "/$explain-access", Status: status,
+			Client: "privacy", User: "u-7", UserName: "Pat Reyes", Organization: "Organization/clinic", Query: "client=officer",
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := trail.Record(t.Context(), &Event{ID: "x", At: at, Interaction: "read", Status: 200}); err != nil {
+		t.Fatal(err)
+	}
+	shut(t, trail)
+	s, err := Summarize(t.Context(), p.dir, time.Time{}, time.Time{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := Explained{at, "privacy", "u-7", "Pat Reyes", "Organization/clinic", "client=officer", 403, "r1"}
+	if len(s.Explanations) != 2 || s.Explanations[1] != want || s.Interactions["$explain-access"] != 2 {
+		t.Errorf("%+v", s)
+	}
+	raw, err := Render(&Event{ID: "r", At: at, Interaction: "$explain-access", Status: 200, User: "u-7", UserName: "Pat Reyes"})
+	if err != nil || !bytes.Contains(raw, []byte(`"code":"$explain-access"`)) || !bytes.Contains(raw, []byte(`"name":"Pat Reyes"`)) {
+		t.Errorf("%s, %v", raw, err)
 	}
 }

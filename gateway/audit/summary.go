@@ -24,7 +24,28 @@ type Summary struct {
 	Denied       int            `json:"denied"`
 	Crashes      int            `json:"crashes"` // starts after a crash
 	Cuts         int            `json:"cuts"`    // torn ends that were cut off
+	// Explanations are the uses of $explain-access, refused ones too: the newest
+	// of them, and in Interactions how many there were.
+	Explanations []Explained `json:"explanations,omitempty"`
 }
+
+// An Explained is one use of $explain-access.
+type Explained struct {
+	At           time.Time `json:"at"`
+	Client       string    `json:"client,omitempty"`
+	User         string    `json:"user,omitempty"`
+	UserName     string    `json:"userName,omitempty"`
+	Organization string    `json:"organization,omitempty"`
+	Asked        string    `json:"asked,omitempty"` // whose access to what
+	Status       int       `json:"status"`
+	Request      string    `json:"request"`
+}
+
+// explainAccess is the interaction of $explain-access.
+const explainAccess = "$explain-access"
+
+// maxListed bounds how many uses a report lists.
+const maxListed = 200
 
 // Summarize counts the events of a time span; a zero time is no bound. from is
 // included, to is not.
@@ -75,6 +96,10 @@ func (s *Summary) add(e *Event) {
 	s.Clients[orDash(e.Client)]++
 	if e.User != "" {
 		s.Users[e.User]++
+	}
+	if e.Interaction == explainAccess {
+		s.Explanations = append(s.Explanations, Explained{e.At, e.Client, e.User, e.UserName, e.Organization, e.Query, e.Status, e.ID})
+		s.Explanations = s.Explanations[max(0, len(s.Explanations)-maxListed):]
 	}
 	for _, p := range e.Purposes {
 		s.Purposes[p]++

@@ -356,3 +356,17 @@ func TestASignerAsserts(t *testing.T) {
 		t.Errorf("%+v, %v", p, err)
 	}
 }
+
+func TestRegistered(t *testing.T) {
+	w := newWorld(t)
+	w.replace(t, clinic)
+	p, err := w.verifier.Registered("rms")
+	if err != nil || len(p.Purposes) != 3 || len(p.Requester.Roles) != 2 || len(p.Scopes) != 3 || len(p.Operations) != 1 || p.User.ID != "" {
+		t.Errorf("%+v, %v", p, err)
+	}
+	for _, name := range []string{"gone", "nobody"} {
+		if p, err := w.verifier.Registered(name); err == nil {
+			t.Errorf("%s: %+v", name, p)
+		}
+	}
+}

@@ -135,6 +135,17 @@ func (v *Verifier) Verify(ctx context.Context, bearer string) (*Principal, error
 	return p, nil
 }
 
+// Registered says for whom a token of the client would speak with all that it
+// is registered for. An error means that it gets no tokens.
+func (v *Verifier) Registered(client string) (*Principal, error) {
+	c := v.o.Registry.current().clients[client]
+	if c == nil || c.Disabled {
+		return nil, whyNot(c)
+	}
+	p, err := c.principal(c.Scopes, c.Operations, nil, "")
+	return &p, err
+}
+
 // invalidToken says the same for every reason.
 func invalidToken(err error) error {
 	return &Refusal{Status: http.StatusUnauthorized, Code: codeInvalidToken, Reason: reasonOf(err), Err: err}

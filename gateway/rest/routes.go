@@ -13,6 +13,8 @@ const (
 	Update       = "update"
 	// CrisisSummary is the officer's one question, of a Patient or of a name.
 	CrisisSummary = "$crisis-summary"
+	// ExplainAccess is the privacy officer's question why somebody gets something.
+	ExplainAccess = "$explain-access"
 	// Of the Consent registry.
 	Capture        = "$capture"
 	Revoke         = "$revoke"
@@ -44,6 +46,7 @@ func Routes() []Route {
 		{Interaction: CrisisSummary, Method: http.MethodGet, Pattern: "/Patient/:id/$crisis-summary", Type: "Patient"},
 		{Interaction: CrisisSummary, Method: http.MethodPost, Pattern: "/Patient/:id/$crisis-summary", Type: "Patient"},
 		{Interaction: CrisisSummary, Method: http.MethodPost, Pattern: "/Patient/$crisis-summary", Type: "Patient"},
+		{Interaction: ExplainAccess, Method: http.MethodPost, Pattern: "/$explain-access"},
 		{Interaction: Revoke, Method: http.MethodPost, Pattern: "/Consent/:id/$revoke", Type: "Consent"},
 		{Interaction: Create, Method: http.MethodPost, Pattern: "/:type"},
 		{Interaction: Update, Method: http.MethodPut, Pattern: "/:type/:id"},
