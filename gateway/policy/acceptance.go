@@ -5,13 +5,32 @@ import "slices"
 // What the acceptance of a legal basis has to know of the law: which types
 // there are, what each needs, and whether one would be valid.
 
-// Basis returns the row of a type of legal basis.
-func (e *Engine) Basis(typ string) (Basis, bool) {
-	i := slices.IndexFunc(e.law.Bases, func(b Basis) bool { return b.Type == typ })
-	if i < 0 {
-		return Basis{}, false
-	}
-	return e.law.Bases[i], true
+// A BasisForm is what a type of legal basis asks for, as somebody fills it in.
+type BasisForm struct {
+	Type       string
+	Covers     bool // it reaches the resources that it names, rather than certain elements
+	Judged     bool // it may rest on a person's judgement
+	Attributes []BasisAttribute
+}
+
+// A Kind is the kind of an attribute's value.
+type Kind uint8
+
+// The kinds.
+const (
+	Flag           Kind = iota + 1 // true or false
+	Text                           // a text
+	Choice                         // one of Values
+	Choices                        // a list of Values
+	Instant                        // an instant
+	ReferenceValue                 // a reference, "Organization/x"
+)
+
+// A BasisAttribute is one attribute of a form.
+type BasisAttribute struct {
+	Name   string
+	Kind   Kind
+	Values []string
 }
 
 // BasisTypes lists the types of legal bases that the law knows, sorted.
@@ -24,26 +43,29 @@ func (e *Engine) BasisTypes() []string {
 	return slices.Compact(out)
 }
 
-// Attributes lists what the conditions of a basis look at, in order of name.
-func (b *Basis) Attributes() []Condition {
-	var out []Condition
+// BasisForm returns what a type of legal basis asks for.
+func (e *Engine) BasisForm(typ string) (BasisForm, bool) {
+	i := slices.IndexFunc(e.law.Bases, func(b Basis) bool { return b.Type == typ })
+	if i < 0 {
+		return BasisForm{}, false
+	}
+	b := &e.law.Bases[i]
+	out := BasisForm{Type: typ, Covers: b.Extent.Covers, Judged: len(b.Judgement) > 0}
 	for _, all := range b.Any {
 		for _, c := range all {
-			if c.Attribute != "" && !slices.ContainsFunc(out, func(o Condition) bool { return o.Attribute == c.Attribute && o.Test == c.Test }) {
-				out = append(out, c)
+			kind, ok := kinds[c.Test]
+			if !ok || slices.ContainsFunc(out.Attributes, func(a BasisAttribute) bool { return a.Name == c.Attribute }) {
+				continue
 			}
+			out.Attributes = append(out.Attributes, BasisAttribute{Name: c.Attribute, Kind: kind, Values: c.Values})
 		}
 	}
-	slices.SortStableFunc(out, func(a, b Condition) int {
-		if a.Attribute < b.Attribute {
-			return -1
-		}
-		if a.Attribute > b.Attribute {
-			return 1
-		}
-		return int(a.Test) - int(b.Test)
-	})
-	return out
+	return out, true
+}
+
+// kinds says what an attribute holds that is tested so.
+var kinds = map[Test]Kind{
+	True: Flag, False: Flag, NotEmpty: Text, OneOf: Choice, AnyOf: Choices, NotLater: Instant, Outside: Text, Reference: ReferenceValue,
 }
 
 // VoidBases says why bases of the request are void; empty if all are valid.
