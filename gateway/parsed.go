@@ -105,6 +105,7 @@ func (s *Server) work(r *resource.Resource, o resource.Origin) *parsed {
 func (p *parsed) candidate(o resource.Origin, rec *store.Record) *candidate {
 	c := &candidate{resource: p.resource, origin: o, record: rec, digest: p.digest, labelled: p.labelled}
 	c.subject.Resource, c.subject.Origin, c.subject.Labels, c.subject.Patient = p.resource, o, p.labels, p.patient
+	c.subject.Internal = isInternal(o)
 	return c
 }
 

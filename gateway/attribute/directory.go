@@ -27,6 +27,7 @@ type agreement struct {
 	id, from, to string
 	purposes     []label.Code // none: any
 	starts, ends time.Time    // ends is exclusive
+	accepts      []config.Accept
 }
 
 // NewDirectory reads a checked configuration.
@@ -60,7 +61,7 @@ func NewDirectory(c *config.Config) (*Directory, error) {
 }
 
 func newAgreement(a config.Agreement, zone *time.Location) (agreement, error) {
-	g := agreement{id: a.ID, from: Reference(a.From), to: Reference(a.To)}
+	g := agreement{id: a.ID, from: Reference(a.From), to: Reference(a.To), accepts: a.Accepts}
 	for _, p := range a.Purposes {
 		g.purposes = append(g.purposes, Purpose(p))
 	}

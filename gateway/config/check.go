@@ -37,6 +37,7 @@ func check(c *Config, with Checks, from *outside, body ast.Node) []*Fault {
 	k.checkClients()
 	k.checkSystems()
 	k.checkAgreements()
+	k.checkExceptional()
 	k.checkLimits()
 	k.checkCrisis()
 	k.checkFiles()

@@ -15,6 +15,8 @@ type Config struct {
 	Clients       []Client       `yaml:"clients"`
 	Systems       []System       `yaml:"systems"`
 	Agreements    []Agreement    `yaml:"agreements"`
+	LegalBases    LegalBases     `yaml:"legalBases"`
+	Emergency     Emergency      `yaml:"emergency"`
 	Capture       Capture        `yaml:"capture"`
 	Broker        Broker         `yaml:"broker"`
 	Crisis        Crisis         `yaml:"crisis"`
@@ -66,6 +68,8 @@ type Organization struct {
 	Part2       bool         `yaml:"part2"`       // a 42 CFR Part 2 program
 	Networks    []string     `yaml:"networks"`    // ids of exchanges in which it takes part
 	Identifiers []Identifier `yaml:"identifiers"` // ORI, NPI …
+	// PrivacyContact is told of emergencies and of legal bases that wait.
+	PrivacyContact *PrivacyContact `yaml:"privacyContact"`
 	// Practitioners are people of this organisation by whom a Consent may name a
 	// recipient. A user whom one of its clients asserts under such an id or
 	// identifier is that Practitioner.
@@ -163,6 +167,9 @@ type Agreement struct {
 	Purposes []string `yaml:"purposes"` // empty: any
 	Starts   string   `yaml:"starts"`   // date, inclusive
 	Ends     string   `yaml:"ends"`     // date, inclusive; required: agreements expire
+	// Accepts lists which declarations of legal bases, by To for data of From,
+	// are accepted in advance.
+	Accepts []Accept `yaml:"accepts"`
 }
 
 // Crisis is what Patient/$crisis-summary offers whoever is asked about.

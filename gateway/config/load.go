@@ -146,6 +146,7 @@ func (c *Config) defaults() {
 	set(&c.Audit.Anchor, "audit.anchor")
 	set(&c.Audit.KeyFile, "audit.pem")
 	set(&c.Telemetry.Level, "info")
+	c.exceptionalDefaults()
 	for i := range c.Clients {
 		set(&c.Clients[i].TreatingProvider, "never")
 		set(&c.Clients[i].Users, "none")
