@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"net/http"
+	"slices"
+	"strings"
 
 	"github.com/handoff-health/handoff/fhir/search"
 	"github.com/handoff-health/handoff/fhir/terminology"
@@ -16,10 +18,10 @@ import (
 // adapters make and those that connected systems return.
 func Served() []string {
 	return []string{
-		"AllergyIntolerance", "CarePlan", "CareTeam", "Condition", "Consent", "DiagnosticReport", "DocumentReference",
+		"AllergyIntolerance", "CarePlan", "CareTeam", "Communication", "Condition", "Consent", "DiagnosticReport", "DocumentReference",
 		"Encounter", "Flag", "Goal", "Immunization", "Location", "MedicationRequest", "MedicationStatement", "Observation",
 		"Organization", "Patient", "Practitioner", "PractitionerRole", "Procedure", "Provenance", "RelatedPerson",
-		"ServiceRequest",
+		"ServiceRequest", "Task",
 	}
 }
 
@@ -32,8 +34,8 @@ func capabilities(base, tokenURL string) []byte {
 	for _, typ := range Served() {
 		interactions := []object{{"code": "read"}, {"code": "vread"}, {"code": "search-type"}}
 		res := object{"type": typ, "interaction": interactions, "versioning": "versioned", "searchParam": searchParams(typ)}
-		if typ == "Patient" {
-			res["operation"] = []object{{"name": "crisis-summary", "definition": terminology.Base + "/OperationDefinition/crisis-summary"}}
+		if ops := operations(typ); len(ops) > 0 {
+			res["operation"] = ops
 		}
 		if typ == "Consent" {
 			res["interaction"] = append(interactions, object{"code": "create"}, object{"code": "update"})
@@ -69,6 +71,18 @@ func capabilities(base, tokenURL string) []byte {
 		panic("gateway: the capability statement cannot be encoded: " + err.Error()) // it is built of constants
 	}
 	return bytes.TrimSpace(out.Bytes())
+}
+
+// operations lists those of a type that have a route.
+func operations(typ string) []object {
+	var out []object
+	for _, r := range rest.Routes() {
+		name, ok := strings.CutPrefix(r.Interaction, "$")
+		if ok && r.Type == typ && !slices.ContainsFunc(out, func(o object) bool { return o["name"] == name }) {
+			out = append(out, object{"name": name, "definition": terminology.Base + "/OperationDefinition/" + name})
+		}
+	}
+	return out
 }
 
 func searchParams(typ string) []object {

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/handoff-health/handoff/fhir/parameters"
 	"github.com/handoff-health/handoff/fhir/resource"
 	"github.com/handoff-health/handoff/fhir/search"
 	"github.com/handoff-health/handoff/fhir/store"
@@ -30,6 +31,7 @@ type exchange struct {
 	query   *search.Query      // as it is matched: the person's other references added
 	version int64              // of a vread
 	body    *resource.Resource // of a write
+	given   parameters.Set     // of an operation: its parameters
 
 	person   *attribute.Person
 	sessions map[sessionKey]posed

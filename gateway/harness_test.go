@@ -192,6 +192,12 @@ func newCounty(t testing.TB) *county { return newCountyAt(t, time.Now) }
 // newCountyAt is a county with a clock of its own.
 func newCountyAt(t testing.TB, now func() time.Time) *county {
 	t.Helper()
+	return newCountyOf(t, now, settings, nil)
+}
+
+// newCountyOf is a county of other settings, with its options changed.
+func newCountyOf(t testing.TB, now func() time.Time, settings string, change func(*gateway.Options)) *county {
+	t.Helper()
 	c := &county{t: t, trail: &memoryTrail{}, ehr: newEHR(t), program: newEHR(t), tokens: tokens{}}
 	text := strings.NewReplacer("UPSTREAM", c.ehr.URL+"/fhir", "PART2", c.program.URL+"/fhir").Replace(settings)
 	cfg, err := config.Parse("test.yaml", []byte(text))
@@ -216,13 +222,17 @@ func newCountyAt(t testing.TB, now func() time.Time) *county {
 	}
 	b, err := broker.New(o)
 	c.must(err)
-	c.server, err = gateway.New(gateway.Options{
+	options := gateway.Options{
 		Base: "http://gateway.test/fhir", SiteKey: []byte(siteKey), Store: c.memory, Facts: c.memory, Verifier: c.tokens,
 		Discovery: smart.Discovery{TokenEndpoint: "http://gateway.test/oauth/token", Algorithms: []string{"ES384"}, Scopes: []string{"system/*.rs"}},
 		Directory: directory, Identity: c.links, IDs: c.ids, Broker: b, Labeller: label.New(label.Options{}),
 		Policy: policy.New(policy.Options{Directory: []string{"Practitioner", "Organization"}}), Audit: c.trail,
 		Now: now,
-	})
+	}
+	if change != nil {
+		change(&options)
+	}
+	c.server, err = gateway.New(options)
 	c.must(err)
 	c.login("officer", "pd", true, "law-enforcement-officer", "https://handoff-health.github.io/fhir/CodeSystem/purpose-of-use|CRISIS", "system/*.rs")
 	c.login("deputy", "so", true, "law-enforcement-officer", "https://handoff-health.github.io/fhir/CodeSystem/purpose-of-use|CRISIS", "system/*.rs")
@@ -281,7 +291,7 @@ type answer struct {
 func (a answer) String() string { return fmt.Sprintf("%d %s", a.status, a.body) }
 
 // ids lists the entries of a searchset, outcomes left out.
-func (a answer) ids(t *testing.T) []string {
+func (a answer) ids(t testing.TB) []string {
 	t.Helper()
 	var b struct {
 		Entry []struct {
@@ -301,7 +311,7 @@ func (a answer) ids(t *testing.T) []string {
 	return out
 }
 
-func (a answer) next(t *testing.T) string {
+func (a answer) next(t testing.TB) string {
 	t.Helper()
 	var b struct {
 		Link []struct{ Relation, URL string }

@@ -42,7 +42,7 @@ func (s *Server) decide(ctx context.Context, x *exchange, cs []*candidate) error
 	}
 	for _, c := range cs {
 		st := x.people[c.subject.Patient]
-		if st != nil && (st.deaf || slices.Contains(st.unheard, c.origin.System)) {
+		if st != nil && !c.subject.Internal && (st.deaf || slices.Contains(st.unheard, c.origin.System)) {
 			x.incomplete = true
 			c.decision = policy.Decision{Effect: policy.Indeterminate, Reasons: []policy.Reason{{Rule: "consent/unheard", Effect: "deny"}}}
 		} else {
@@ -130,15 +130,16 @@ type visibility struct {
 	s  *Server
 	x  *exchange
 	st *standing
-	// own: a Consent that the caller's organisation recorded. Its references are
-	// the caller's own words; cutting them would keep it from being revoked.
+	// own: a Consent that the caller's organisation recorded, or a record that
+	// the gateway keeps for it. Its references are the caller's own words, or meant
+	// for it; cutting them would keep a Consent from being revoked.
 	own bool
 }
 
 // recorded says whether the candidate is a Consent of this store that the
-// caller's organisation recorded.
+// caller's organisation recorded, or a record kept for it.
 func (x *exchange) recorded(c *candidate) bool {
-	return c.resource.Type() == "Consent" && c.record != nil && c.origin.Custodian == x.principal.Requester.Organization
+	return (c.resource.Type() == "Consent" || c.subject.Internal) && c.record != nil && c.origin.Custodian == x.principal.Requester.Organization
 }
 
 var _ enforce.Partial = visibility{}

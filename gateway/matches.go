@@ -224,7 +224,7 @@ func gatherMatches(ctx context.Context, s *Server, x *exchange) error {
 // serves says whether a system has resources of this type at all.
 func (s *Server) serves(key, typ string) bool {
 	sys, ok := s.o.Directory.System(key)
-	return ok && (len(sys.Types) == 0 || slices.Contains(sys.Types, typ))
+	return ok && !keptHere(typ) && (len(sys.Types) == 0 || slices.Contains(sys.Types, typ))
 }
 
 // An asking is one search within a type, as part of what a request needs.
@@ -307,7 +307,7 @@ func (s *Server) bring(ctx context.Context, x *exchange, st *standing, keys []st
 	g, ctx := errgroup.WithContext(ctx)
 	for _, t := range st.person.Targets {
 		sys, ok := s.o.Directory.System(t.System)
-		if !ok || sys.Consents == "none" || (sys.Consents == "deny" && !slices.Contains(keys, t.System)) {
+		if !ok || keptHere(x.req.Type) || sys.Consents == "none" || (sys.Consents == "deny" && !slices.Contains(keys, t.System)) {
 			continue
 		}
 		g.Go(func() error {

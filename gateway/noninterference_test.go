@@ -191,6 +191,9 @@ func asFor(t *testing.T, route rest.Route, values map[string][]string) []query {
 		rest.ExplainAccess: asking,
 		rest.Create:        writing,
 		rest.Update:        writing,
+
+		rest.DeclareBasis: deciding, rest.AcceptBasis: deciding, rest.RejectBasis: deciding, rest.WithdrawBasis: deciding,
+		rest.CancelTask: deciding, rest.CompleteReview: deciding, rest.BreakGlass: deciding,
 	}[route.Interaction]
 	if generate == nil {
 		t.Errorf("no queries are generated for %s %s", route.Method, route.Pattern)
@@ -344,6 +347,17 @@ func writing(r rest.Route, values map[string][]string) []query {
 			body = strings.Replace(body, `"resourceType":"Consent"`, `"resourceType":"Consent","id":"`+id+`"`, 1)
 		}
 		out = append(out, query{r.Method, path, body})
+	}
+	return out
+}
+
+// deciding takes steps of legal bases and emergencies about what is hidden; what
+// those who may take them learn, their own tests compare.
+func deciding(r rest.Route, values map[string][]string) []query {
+	var out []query
+	for _, id := range slices.Concat(values["id"], []string{"p1", "nobody"}) {
+		body := fmt.Sprintf(`{"resourceType":"Parameters","parameter":[{"name":"reason","valueString":%q}]}`, id)
+		out = append(out, query{r.Method, strings.ReplaceAll(strings.TrimPrefix(r.Pattern, "/"), ":id", id), body})
 	}
 	return out
 }

@@ -50,12 +50,19 @@ func interactions() map[string]interaction {
 		rest.CrisisSummary: {
 			needs: smart.Read, read: readCrisis, locate: locateCrisis, gather: gatherCrisis, render: renderCrisis,
 		},
-		rest.Revoke: {allow: allowRevoke, read: readRevoke, locate: locateRevoked, act: actRevoke, render: renderRevoked},
 		rest.ExplainAccess: {
 			allow: allowExplain, read: readExplain, locate: locateExplain, gather: gatherExplain, act: actExplain, render: renderExplain,
 		},
-		rest.Create: {needs: smart.Create, read: readBody, locate: locateSubject, gather: gatherSubject, act: actCreate, render: renderWritten},
-		rest.Update: {needs: smart.Update, read: readBody, locate: locateStanding, gather: gatherStanding, act: actUpdate, render: renderWritten},
+		rest.Revoke:         {allow: allowRevoke, read: readRevoke, locate: locateRevoked, act: actRevoke, render: renderRevoked},
+		rest.DeclareBasis:   {allow: allowTask(smart.Create), read: readDeclaration, act: actDeclare, render: renderWritten},
+		rest.AcceptBasis:    {allow: allowDecision, read: readAcceptance, locate: locateInstance, act: actAccept, render: renderWritten},
+		rest.RejectBasis:    {allow: allowDecision, read: readReason(true), locate: locateInstance, act: actReject, render: renderWritten},
+		rest.WithdrawBasis:  {allow: allowDecision, read: readReason(false), locate: locateInstance, act: actWithdraw, render: renderWritten},
+		rest.CancelTask:     {allow: allowTask(smart.Update), read: readReason(false), locate: locateInstance, act: actCancel, render: renderWritten},
+		rest.BreakGlass:     {allow: allowBreakGlass, read: readBreakGlass, act: actBreakGlass, render: renderWritten},
+		rest.CompleteReview: {allow: allowDecision, read: readReview, locate: locateInstance, act: actReview, render: renderWritten},
+		rest.Create:         {needs: smart.Create, read: readBody, locate: locateSubject, gather: gatherSubject, act: actCreate, render: renderWritten},
+		rest.Update:         {needs: smart.Update, read: readBody, locate: locateStanding, gather: gatherStanding, act: actUpdate, render: renderWritten},
 	}
 }
 
@@ -136,7 +143,15 @@ func (s *Server) steps(ctx context.Context, x *exchange) (*rest.Response, error)
 			return nil, err
 		}
 	}
-	return hooks.render(s, x)
+	answer, err := hooks.render(s, x)
+	if err != nil {
+		return nil, err
+	}
+	// What goes out under a broken glass is on record before it goes.
+	if err := s.document(ctx, x); err != nil {
+		return nil, err
+	}
+	return answer, nil
 }
 
 // authenticate turns the bearer token into a principal.

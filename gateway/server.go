@@ -45,10 +45,13 @@ type Options struct {
 	Audit     audit.Recorder
 	Other     map[string]http.Handler // what is no FHIR: token endpoint, health; optional
 	Crisis    Crisis                  // what Patient/$crisis-summary offers to everybody; optional
-	Location  *time.Location          // of dates without a zone; optional, UTC
-	Now       func() time.Time        // optional
-	NewID     func() string           // ids of requests and new resources; optional
-	Logger    *slog.Logger            // optional
+	// Bases and Emergency bound acceptance and declarations; optional.
+	Bases     BasisLimits
+	Emergency EmergencyLimits
+	Location  *time.Location   // of dates without a zone; optional, UTC
+	Now       func() time.Time // optional
+	NewID     func() string    // ids of requests and new resources; optional
+	Logger    *slog.Logger     // optional
 }
 
 // A Server answers FHIR requests. It is an http.Handler and safe for
@@ -99,6 +102,10 @@ func New(o Options) (*Server, error) {
 		gatherer:     &attribute.Gatherer{Directory: o.Directory, Store: o.Store, Identity: o.Identity, Base: o.Base},
 		interactions: interactions(),
 	}
+	if err := s.o.Bases.check(s); err != nil {
+		return nil, err
+	}
+	s.o.Emergency.fill()
 	if s.seal, err = newSeal(o.SiteKey); err != nil {
 		return nil, err
 	}

@@ -25,6 +25,8 @@ type standing struct {
 	asked   []string          // systems that policy let be asked
 	unheard []string          // systems whose Consents could not be read: nothing of theirs goes out
 	deaf    bool              // a registry's could not be read: nothing goes out at all
+	bases   []*filedCase      // accepted legal bases in favour of the caller
+	glass   *declared         // the declaration of an emergency that stands for the caller
 }
 
 // sessionKey tells apart what a decision depends on besides the resource.
@@ -56,6 +58,12 @@ func (s *Server) stand(ctx context.Context, x *exchange, p *attribute.Person) (*
 	}
 	st := &standing{person: p, filed: filed, brought: map[string][]*consent.Consent{}}
 	if st.graph, err = s.graphOf(ctx, filed); err != nil {
+		return nil, err
+	}
+	if st.bases, err = s.basesFor(ctx, x, p.References); err != nil {
+		return nil, err
+	}
+	if st.glass, err = s.declaredFor(ctx, x, p.References); err != nil {
 		return nil, err
 	}
 	for _, ref := range p.References {
@@ -131,6 +139,10 @@ func (s *Server) question(x *exchange, st *standing, o resource.Origin) *policy.
 	q.Consents = append(q.Consents, s.gatherer.For(st.filed, o.Custodian, p.Requester.Organization)...)
 	q.Consents = append(q.Consents, st.shared...)
 	q.Consents = append(q.Consents, st.brought[o.System]...)
+	q.LegalBases = basesOn(st.bases, o.Custodian, q)
+	if st.glass != nil {
+		q.BreakGlass = st.glass.BreakGlass()
+	}
 	return q
 }
 

@@ -2,6 +2,7 @@ package parameters
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/handoff-health/handoff/fhir/outcome"
@@ -181,3 +182,6 @@ func (v Value) Text() string {
 	}
 	return v.Node.Text()
 }
+
+// Names lists the parameters that were sent, sorted.
+func (s Set) Names() []string { return slices.Sorted(maps.Keys(s.values)) }

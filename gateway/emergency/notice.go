@@ -8,6 +8,13 @@ import (
 	"github.com/handoff-health/handoff/fhir/resource"
 )
 
+// OutboxParam is the index entry of a notice that is to be delivered, with
+// OutboxWaiting as its value. It is no search parameter.
+const (
+	OutboxParam   = "gateway-outbox"
+	OutboxWaiting = "waiting"
+)
+
 // Kinds of notices.
 const (
 	GlassBroken       = "emergency-disclosure"           // a review is due

@@ -10,6 +10,7 @@ import (
 
 	"github.com/handoff-health/handoff/fhir/outcome"
 	"github.com/handoff-health/handoff/fhir/resource"
+	"github.com/handoff-health/handoff/fhir/terminology"
 	"github.com/handoff-health/handoff/gateway/policy"
 )
 
@@ -47,6 +48,10 @@ func CheckDeclaration(c *Case, form policy.BasisForm) []outcome.Issue {
 	if c.Recipient == c.Custodian {
 		out = append(out, fault("custodian", "an organisation needs no legal basis for its own records"))
 	}
+	comesForward := slices.ContainsFunc(form.Attributes, func(a policy.BasisAttribute) bool { return a.Name == "initiatedBy" })
+	if comesForward && c.Declared.By.Organization != c.Custodian {
+		out = append(out, fault("type", "%s is for the custodian itself to declare: it comes forward", c.Type))
+	}
 	switch {
 	case !form.Covers && len(c.Covers) > 0:
 		out = append(out, fault("covers", "%s reaches certain elements, not resources that somebody names", c.Type))
@@ -54,6 +59,7 @@ func CheckDeclaration(c *Case, form policy.BasisForm) []outcome.Issue {
 		out = append(out, fault("covers", "say what it names: covers, or request in words"))
 	}
 	out = append(out, checkCovers(c.Covers)...)
+	out = append(out, c.Limits.check()...)
 	if len(c.Request) > maxText {
 		out = append(out, fault("request", "is longer than %d bytes", maxText))
 	}
@@ -75,6 +81,7 @@ func CheckAcceptance(c *Case, a *Acceptance, form policy.BasisForm, longest time
 		out = append(out, fault("covers", "name exactly the resources that may go"))
 	}
 	out = append(out, checkCovers(a.Covers)...)
+	out = append(out, a.Limits.check()...)
 	out = append(out, checkAttributes(a.Attributes, form, true)...)
 	if text, _ := a.Attributes["attestedBy"].(string); text != "" && local(text) == c.Recipient {
 		out = append(out, fault("attributes.attestedBy", "is the recipient itself; the determination is the custodian's"))
@@ -92,6 +99,16 @@ func CheckAcceptance(c *Case, a *Acceptance, form policy.BasisForm, longest time
 	}
 	if len(a.Note) > maxText {
 		out = append(out, fault("note", "is longer than %d bytes", maxText))
+	}
+	return out
+}
+
+func (l *Limits) check() []outcome.Issue {
+	var out []outcome.Issue
+	for _, r := range l.Roles {
+		if !slices.Contains(terminology.ActorRoles(), r) {
+			out = append(out, fault("role", "%.40q is no role; known are %s", r, strings.Join(terminology.ActorRoles(), ", ")))
+		}
 	}
 	return out
 }

@@ -72,7 +72,12 @@ func (c *Case) DeclarerTask(id string) ([]byte, error) {
 	if own {
 		c.describe(t)
 	}
-	return encode(t, c.declaration(own), nil)
+	told := *c
+	if c.Document != nil { // the document itself is kept once, by the custodian
+		d := *c.Document
+		d.Data, told.Document = "", &d
+	}
+	return encode(t, told.declaration(own), nil)
 }
 
 func (c *Case) describe(t object) {
@@ -211,4 +216,3 @@ func concept(system, code string) object {
 }
 
 func instant(t time.Time) string { return resource.FormatInstant(t) }
-

@@ -33,6 +33,15 @@ type BasisAttribute struct {
 	Values []string
 }
 
+// Basis returns the row of a type of legal basis.
+func (e *Engine) Basis(typ string) (Basis, bool) {
+	i := slices.IndexFunc(e.law.Bases, func(b Basis) bool { return b.Type == typ })
+	if i < 0 {
+		return Basis{}, false
+	}
+	return e.law.Bases[i], true
+}
+
 // BasisTypes lists the types of legal bases that the law knows, sorted.
 func (e *Engine) BasisTypes() []string {
 	var out []string
@@ -45,11 +54,10 @@ func (e *Engine) BasisTypes() []string {
 
 // BasisForm returns what a type of legal basis asks for.
 func (e *Engine) BasisForm(typ string) (BasisForm, bool) {
-	i := slices.IndexFunc(e.law.Bases, func(b Basis) bool { return b.Type == typ })
-	if i < 0 {
+	b, ok := e.Basis(typ)
+	if !ok {
 		return BasisForm{}, false
 	}
-	b := &e.law.Bases[i]
 	out := BasisForm{Type: typ, Covers: b.Extent.Covers, Judged: len(b.Judgement) > 0}
 	for _, all := range b.Any {
 		for _, c := range all {

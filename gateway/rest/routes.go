@@ -21,7 +21,15 @@ const (
 	WhatIf         = "$what-if"
 	Questionnaire  = "read-questionnaire"   // one that the gateway publishes
 	Questionnaires = "search-questionnaire" // all that it publishes
-	Unknown        = ""                     // no route fits
+	// Steps of a declared legal basis, and of an emergency.
+	DeclareBasis   = "$declare-basis"
+	AcceptBasis    = "$accept-basis"
+	RejectBasis    = "$reject-basis"
+	WithdrawBasis  = "$withdraw-basis"
+	CancelTask     = "$cancel" // of the declarer's own: a legal basis or an emergency
+	BreakGlass     = "$break-glass"
+	CompleteReview = "$complete-review"
+	Unknown        = "" // no route fits
 )
 
 // A Route is one row of the table.
@@ -48,6 +56,13 @@ func Routes() []Route {
 		{Interaction: CrisisSummary, Method: http.MethodPost, Pattern: "/Patient/$crisis-summary", Type: "Patient"},
 		{Interaction: ExplainAccess, Method: http.MethodPost, Pattern: "/$explain-access"},
 		{Interaction: Revoke, Method: http.MethodPost, Pattern: "/Consent/:id/$revoke", Type: "Consent"},
+		{Interaction: DeclareBasis, Method: http.MethodPost, Pattern: "/Task/$declare-basis", Type: "Task"},
+		{Interaction: AcceptBasis, Method: http.MethodPost, Pattern: "/Task/:id/$accept-basis", Type: "Task"},
+		{Interaction: RejectBasis, Method: http.MethodPost, Pattern: "/Task/:id/$reject-basis", Type: "Task"},
+		{Interaction: WithdrawBasis, Method: http.MethodPost, Pattern: "/Task/:id/$withdraw-basis", Type: "Task"},
+		{Interaction: CancelTask, Method: http.MethodPost, Pattern: "/Task/:id/$cancel", Type: "Task"},
+		{Interaction: BreakGlass, Method: http.MethodPost, Pattern: "/Patient/:id/$break-glass", Type: "Patient"},
+		{Interaction: CompleteReview, Method: http.MethodPost, Pattern: "/Task/:id/$complete-review", Type: "Task"},
 		{Interaction: Create, Method: http.MethodPost, Pattern: "/:type"},
 		{Interaction: Update, Method: http.MethodPut, Pattern: "/:type/:id"},
 	}
