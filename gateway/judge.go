@@ -88,10 +88,7 @@ func (s *Server) carryOut(x *exchange, c *candidate) error {
 		x.judged(c, "deny")
 		return nil
 	}
-	if c.final, err = returned(c.resource, result.Body); err != nil {
-		return err
-	}
-	c.result, c.raw = result, result.Body
+	c.result, c.raw, c.final = result, result.Body, result.Form
 	if x.query != nil && !x.query.Match(c.final) {
 		x.judged(c, "deny") // a redacted element finds nothing
 		return nil
@@ -106,14 +103,6 @@ func (s *Server) carryOut(x *exchange, c *candidate) error {
 	x.judged(c, how)
 	x.kept = append(x.kept, c)
 	return nil
-}
-
-// returned reads the form in which a resource goes out; most go out as they are.
-func returned(r *resource.Resource, body []byte) (*resource.Resource, error) {
-	if raw := r.Raw(); len(raw) == len(body) && &raw[0] == &body[0] {
-		return r, nil
-	}
-	return resource.Parse(body)
 }
 
 // judged notes how a candidate was decided, for the event.

@@ -68,9 +68,12 @@ type judge struct {
 	session  *policy.Session
 	request  *policy.Request
 	engine   *policy.Engine
-	labels   label.Labels
-	doc      resource.Resource
-	j        judged
+	// What a page of resources is judged in, one after another.
+	labels label.Labels
+	doc    resource.Resource
+	point  enforce.Point
+
+	j judged
 }
 
 // newJudge prepares the decision for a hospital that asks for treatment, with
@@ -129,12 +132,14 @@ func (d *judge) enforce() error {
 	if err != nil {
 		return err
 	}
-	out, err := enforce.Apply(&s, v, enforce.VisibleFunc(func(string) bool { return true }))
+	out, err := d.point.Apply(&s, v, everything)
 	if err == nil && len(out.Body) < len(d.j.raw) {
 		err = errors.New("WRONG ANSWER: the resource lost something")
 	}
 	return err
 }
+
+var everything = enforce.VisibleFunc(func(string) bool { return true })
 
 // A decidingCost is what one resource takes, in nanoseconds.
 type decidingCost struct {

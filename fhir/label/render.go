@@ -11,7 +11,11 @@ import (
 // tags, criminal-justice labels and the rest. A resource without any level
 // lists none.
 func (l *Labels) Codes() []Code {
-	codes := make([]Code, 0, 1+len(l.Sensitivity)+len(l.Law)+len(l.CJI)+len(l.Other))
+	return l.AppendCodes(make([]Code, 0, 1+len(l.Sensitivity)+len(l.Law)+len(l.CJI)+len(l.Other)))
+}
+
+// AppendCodes appends Codes to codes.
+func (l *Labels) AppendCodes(codes []Code) []Code {
 	if l.Stated {
 		codes = append(codes, Code{Confidentiality, l.Level.String()})
 	}
@@ -41,20 +45,23 @@ func (l *Labels) Texts() []string {
 func MetaSecurity(l *Labels) []byte { return RenderCodes(l.Codes()) }
 
 // RenderCodes renders codes as a JSON array of Codings; nil if there are none.
-func RenderCodes(codes []Code) []byte {
+func RenderCodes(codes []Code) []byte { return AppendRendered(nil, codes) }
+
+// AppendRendered appends RenderCodes to out.
+func AppendRendered(out []byte, codes []Code) []byte {
 	if len(codes) == 0 {
-		return nil
+		return out
 	}
-	out := []byte{'['}
+	out = append(out, '[')
 	for i, c := range codes {
 		if i > 0 {
 			out = append(out, ',')
 		}
 		out = append(out, '{')
 		if c.System != "" {
-			out = append(append(append(out, `"system":`...), resource.Quote(c.System)...), ',')
+			out = append(resource.AppendQuote(append(out, `"system":`...), c.System), ',')
 		}
-		out = append(append(out, `"code":`...), resource.Quote(c.Code)...)
+		out = resource.AppendQuote(append(out, `"code":`...), c.Code)
 		out = append(out, '}')
 	}
 	return append(out, ']')

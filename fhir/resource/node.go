@@ -324,10 +324,13 @@ func unquote(q []byte) string {
 }
 
 // Quote returns s as a JSON string.
-func Quote(s string) []byte {
-	b, err := jsontext.AppendQuote(nil, s)
+func Quote(s string) []byte { return AppendQuote(nil, s) }
+
+// AppendQuote appends s as a JSON string.
+func AppendQuote(dst []byte, s string) []byte {
+	b, err := jsontext.AppendQuote(dst, s)
 	if err != nil { // s is not UTF-8: what is invalid becomes U+FFFD
-		b, _ = jsontext.AppendQuote(nil, strings.ToValidUTF8(s, "\uFFFD"))
+		b, _ = jsontext.AppendQuote(dst, strings.ToValidUTF8(s, "\uFFFD"))
 	}
 	return b
 }

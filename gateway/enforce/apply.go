@@ -12,7 +12,8 @@ import (
 // A Visibility says whether the caller may see what a literal reference points
 // at ("Condition/1", an absolute URL, a urn:uuid). It must answer alike for
 // what is hidden and what does not exist. References to contained resources
-// ("#x") are not asked for.
+// ("#x") are not asked for. The reference may be a view of the resource's bytes:
+// what is kept beyond the call is cloned.
 type Visibility interface{ Visible(reference string) bool }
 
 // A Partial is a Visibility that also knows of what the caller sees a part only:
@@ -59,6 +60,8 @@ type Result struct {
 	// nothing, exactly as if the resource did not exist. It may share memory
 	// with the subject's bytes: do not change it.
 	Body []byte
+	// Form is Body as read; the subject's resource itself if nothing changed.
+	Form *resource.Resource
 	// Redacted says that something was removed; Body is then marked SUBSETTED.
 	Redacted bool
 	// Security holds the labels of what is returned, for the Bundle's high-water
@@ -82,8 +85,28 @@ type Result struct {
 // Apply carries out d on s. It returns the zero Result with Why set when the
 // decision lets nothing out, and an error when the decision cannot be carried
 // out; no bytes come with either. Effects other than Permit and Redact, known
-// or not, let nothing out.
+// or not, let nothing out. What it returns lies in memory of its own or of s.
 func Apply(s *policy.Subject, d policy.Decision, v Visibility) (Result, error) {
+	return apply(nil, s, d, v)
+}
+
+// A Point carries out decisions one after another in memory that it uses again:
+// a Result, its Body and Form included, is good until the next one. Whoever
+// keeps results takes [Apply]. The zero Point is ready; it is not safe for
+// concurrent use.
+type Point struct {
+	body, security []byte
+	codes          []label.Code
+	form           resource.Resource
+}
+
+// Apply is the function of the same name in p's memory: nothing is allocated for
+// a resource that goes out as it is, with other labels, or not at all.
+func (p *Point) Apply(s *policy.Subject, d policy.Decision, v Visibility) (Result, error) {
+	return apply(p, s, d, v)
+}
+
+func apply(p *Point, s *policy.Subject, d policy.Decision, v Visibility) (Result, error) {
 	if d.Effect != policy.Permit && d.Effect != policy.Redact {
 		return Result{Why: "denied"}, nil
 	}
@@ -93,11 +116,11 @@ func Apply(s *policy.Subject, d policy.Decision, v Visibility) (Result, error) {
 	if s.Labels == nil || s.Labels.Version == "" {
 		return Result{}, ErrUnlabelled
 	}
-	owed, err := duties(d)
+	owed, err := duties(&d)
 	if err != nil {
 		return Result{}, err
 	}
-	res, kept, err := redact(s, d, seen(s, v))
+	res, kept, err := redact(s, &d, seen(s, v))
 	if errors.Is(err, errNothingLeft) {
 		return Result{Why: "nothing left"}, nil
 	}
@@ -105,8 +128,8 @@ func Apply(s *policy.Subject, d policy.Decision, v Visibility) (Result, error) {
 		return Result{}, err
 	}
 	out := Result{Redacted: res != s.Resource, Duties: owed.all, Notice: owed.notice, Scope: owed.scope}
-	own := ownCodes(s.Labels, owed, res)
-	if out.Body, err = mark(res, s, own, owed, out.Redacted); err != nil {
+	own, changed := p.ownCodes(s.Labels, &owed, res)
+	if out.Body, out.Form, err = p.mark(res, own, changed, &owed, out.Redacted); err != nil {
 		return Result{}, err
 	}
 	out.Security = append(own, kept...)
@@ -116,21 +139,22 @@ func Apply(s *policy.Subject, d policy.Decision, v Visibility) (Result, error) {
 // seen takes for visible, beside what v says, the resource itself and the person
 // it is about: whoever may have the resource knows of both.
 func seen(s *policy.Subject, v Visibility) sight {
-	out := sight{self: s.Resource.Reference(), person: s.Patient, others: v}
+	out := sight{self: s.Resource, person: s.Patient, others: v}
 	out.parts, _ = v.(Partial)
 	return out
 }
 
 // A sight is what the caller may see.
 type sight struct {
-	self, person string
-	others       Visibility
-	parts        Partial // nil: it is not known
+	self   *resource.Resource
+	person string
+	others Visibility
+	parts  Partial // nil: it is not known
 }
 
 // Visible implements Visibility.
 func (s sight) Visible(ref string) bool {
-	return ref == s.self || s.person != "" && ref == s.person || s.others.Visible(ref)
+	return s.person != "" && ref == s.person || s.self.Is(ref) || s.others.Visible(ref)
 }
 
 // Partial implements Partial.
@@ -138,7 +162,7 @@ func (s sight) Partial(ref string) bool { return s.parts != nil && s.parts.Parti
 
 // redact returns s.Resource itself if nothing is to be removed, else the
 // redacted one, with the labels of the labelled elements that stay.
-func redact(s *policy.Subject, d policy.Decision, v sight) (*resource.Resource, []label.Code, error) {
+func redact(s *policy.Subject, d *policy.Decision, v sight) (*resource.Resource, []label.Code, error) {
 	r := s.Resource
 	if len(d.Remove) == 0 && !pointsAtInvisible(r, v) {
 		return r, keptCodes(s.Labels, nil), nil

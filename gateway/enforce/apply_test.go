@@ -342,7 +342,7 @@ func TestLabelsOfCutElementsDoNotShow(t *testing.T) {
 func TestEveryObligationOfPolicyIsKnown(t *testing.T) {
 	for _, o := range []policy.Obligation{policy.Audit, policy.NoRedisclosure, policy.NoReuse, policy.Account, policy.MinimumNeeded,
 		policy.HumanApproval, policy.Part2Notice, policy.Part2Copy, policy.Part2Emergency} {
-		if _, err := duties(policy.Decision{Obligations: []policy.Obligation{o}, Reasons: []policy.Reason{{Effect: "permit", Consent: "Consent/c"}}}); err != nil {
+		if _, err := duties(&policy.Decision{Obligations: []policy.Obligation{o}, Reasons: []policy.Reason{{Effect: "permit", Consent: "Consent/c"}}}); err != nil {
 			t.Error(err)
 		}
 	}

@@ -8,7 +8,6 @@ import (
 
 	"github.com/handoff-health/handoff/fhir/label"
 	"github.com/handoff-health/handoff/fhir/resource"
-	"github.com/handoff-health/handoff/gateway/policy"
 )
 
 var errMeta = errors.New("enforce: meta or a list in it has not the form that R4 gives it")
@@ -17,41 +16,112 @@ var errMeta = errors.New("enforce: meta or a list in it has not the form that R4
 // put back as if it were whole.
 const subsetted = `{"system":"http://terminology.hl7.org/CodeSystem/v3-ObservationValue","code":"SUBSETTED"}`
 
-// ownCodes returns the resource's labels as they go out: those stated and
-// computed and those that obligations add. The mark of inline labels stays only
-// while there is an inline label.
-func ownCodes(l *label.Labels, o owed, res *resource.Resource) []label.Code {
-	codes := l.Codes()
+// ownCodes returns the resource's labels as they go out (those stated and
+// computed and those that obligations add) and whether they may be others than
+// the resource states. The mark of inline labels stays only while there is an
+// inline label.
+func (p *Point) ownCodes(l *label.Labels, o *owed, res *resource.Resource) (codes []label.Code, changed bool) {
+	changed = l.Computed
+	if p != nil {
+		codes = p.codes[:0]
+	}
+	codes = l.AppendCodes(codes)
 	if l.Inline && !bytes.Contains(res.Raw(), []byte("inline-sec-label")) {
+		n := len(codes)
 		codes = slices.DeleteFunc(codes, func(c label.Code) bool { return c.Code == "PROCESSINLINELABEL" })
+		changed = changed || len(codes) < n
 	}
 	for _, c := range o.labels {
 		if !slices.Contains(codes, c) {
-			codes = append(codes, c)
+			codes, changed = append(codes, c), true
 		}
 	}
-	return codes
+	if p != nil {
+		p.codes = codes
+	}
+	return codes, changed
 }
 
 // mark writes meta: security where it differs from what the resource states,
 // SUBSETTED if it was redacted, and the notices owed. A resource that needs
 // none of these is returned as it stands.
-func mark(res *resource.Resource, s *policy.Subject, own []label.Code, o owed, redacted bool) ([]byte, error) {
-	root := res.Root()
-	meta := root.Get("meta")
+func (p *Point) mark(res *resource.Resource, own []label.Code, changed bool, o *owed, redacted bool) ([]byte, *resource.Resource, error) {
+	meta := res.Root().Get("meta")
 	if meta.Exists() && meta.Kind() != resource.Object {
-		return nil, errMeta
+		return nil, nil, errMeta
 	}
-	var sets []field
-	if s.Labels.Computed || !slices.Equal(own, s.Labels.Codes()) {
-		if raw := label.RenderCodes(own); !bytes.Equal(raw, meta.Get("security").Raw()) {
-			sets = append(sets, field{"security", raw})
+	var security []byte
+	if changed {
+		security = p.render(own)
+		changed = !bytes.Equal(security, meta.Get("security").Raw())
+	}
+	if redacted || o.notice || o.scope != "" || changed && security == nil {
+		return markMore(res, meta, security, changed, o, redacted)
+	}
+	if !changed {
+		return res.Raw(), res, nil
+	}
+	return p.splice(res, meta, security)
+}
+
+func (p *Point) render(codes []label.Code) []byte {
+	if p == nil || len(codes) == 0 {
+		return label.RenderCodes(codes)
+	}
+	p.security = label.AppendRendered(p.security[:0], codes)
+	return p.security
+}
+
+// splice puts meta.security into the bytes and reads the result once more.
+// Everything else stays where and as it was.
+func (p *Point) splice(res *resource.Resource, meta resource.Node, security []byte) ([]byte, *resource.Resource, error) {
+	if p == nil {
+		p = new(Point)
+		p.body = make([]byte, 0, len(res.Raw())+len(security)+32)
+	}
+	raw := res.Raw()
+	root := res.Root()
+	out := p.body[:0]
+	if old := meta.Get("security"); old.Exists() {
+		from, to := old.Span()
+		out = append(append(append(out, raw[:from]...), security...), raw[to:]...)
+	} else {
+		before, after, at := `,"meta":{"security":`, "}", root
+		if meta.Exists() {
+			before, after, at = `,"security":`, "", meta
 		}
+		if at.Len() == 0 {
+			before = before[1:]
+		}
+		_, end := at.Span()
+		out = append(append(out, raw[:end-1]...), before...)
+		out = append(append(append(out, security...), after...), raw[end-1:]...)
+	}
+	p.body = out
+	return reread(res, out, &p.form)
+}
+
+// reread reads what was made of res as a stranger would.
+func reread(res *resource.Resource, out []byte, into *resource.Resource) ([]byte, *resource.Resource, error) {
+	if err := into.Reset(out); err != nil {
+		return nil, nil, fmt.Errorf("enforce: the marked resource cannot be read: %w", err)
+	}
+	if into.Type() != res.Type() || !into.Root().Get("id").Is(res.ID()) && into.ID() != res.ID() {
+		return nil, nil, fmt.Errorf("enforce: %s became %s", res.Reference(), into.Reference())
+	}
+	return out, into, nil
+}
+
+// markMore is mark where more than meta.security is written.
+func markMore(res *resource.Resource, meta resource.Node, security []byte, changed bool, o *owed, redacted bool) ([]byte, *resource.Resource, error) {
+	var sets []field
+	if changed {
+		sets = append(sets, field{"security", security})
 	}
 	if redacted {
 		raw, err := appended(meta.Get("tag"), []byte(subsetted), func(n resource.Node) bool { return n.Get("code").Is("SUBSETTED") })
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		sets = append(sets, field{"tag", raw})
 	}
@@ -64,7 +134,7 @@ func mark(res *resource.Resource, s *policy.Subject, own []label.Code, o owed, r
 		had := func(n resource.Node) bool { return n.Get("url").Is(x.url) && n.Get("valueString").Is(x.text) }
 		list, err := appended(extensions, raw, had)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		if n := len(sets); n > 0 && sets[n-1].name == "extension" {
 			list = slices.Concat(sets[n-1].raw[:len(sets[n-1].raw)-1], []byte{','}, raw, []byte{']'})
@@ -73,7 +143,7 @@ func mark(res *resource.Resource, s *policy.Subject, own []label.Code, o owed, r
 		sets = append(sets, field{"extension", list})
 	}
 	if len(sets) == 0 {
-		return res.Raw(), nil
+		return res.Raw(), res, nil
 	}
 	return write(res, meta, sets)
 }
@@ -85,7 +155,7 @@ type field struct {
 }
 
 // write sets meta's members and reads the result once more.
-func write(res *resource.Resource, meta resource.Node, sets []field) ([]byte, error) {
+func write(res *resource.Resource, meta resource.Node, sets []field) ([]byte, *resource.Resource, error) {
 	ed := res.Edit()
 	if meta.Exists() {
 		for _, f := range sets {
@@ -105,15 +175,7 @@ func write(res *resource.Resource, meta resource.Node, sets []field) ([]byte, er
 		}
 		ed.Set(res.Root(), "meta", append(object, '}'))
 	}
-	out := ed.Bytes()
-	again, err := resource.Parse(out)
-	if err != nil {
-		return nil, fmt.Errorf("enforce: the marked resource cannot be read: %w", err)
-	}
-	if again.Type() != res.Type() || again.ID() != res.ID() {
-		return nil, fmt.Errorf("enforce: %s became %s", res.Reference(), again.Reference())
-	}
-	return out, nil
+	return reread(res, ed.Bytes(), new(resource.Resource))
 }
 
 // appended returns the list with raw as its last element, or as it is if it
@@ -138,7 +200,7 @@ func appended(list resource.Node, raw []byte, had func(resource.Node) bool) ([]b
 	return slices.Concat(body, []byte{','}, raw, []byte{']'}), nil
 }
 
-func noticeText(o owed) string {
+func noticeText(o *owed) string {
 	if o.notice {
 		return ShortNotice
 	}

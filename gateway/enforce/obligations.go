@@ -41,10 +41,10 @@ type owed struct {
 
 // duties reads the obligations. One that is not known, or that cannot be
 // carried out, is an error: the decision permits only together with it.
-func duties(d policy.Decision) (owed, error) {
+func duties(d *policy.Decision) (owed, error) {
 	var o owed
-	for _, name := range d.Obligations {
-		name = policy.Obligation(strings.TrimPrefix(string(name), label.ActCode+"|"))
+	for i, given := range d.Obligations {
+		name := policy.Obligation(strings.TrimPrefix(string(given), label.ActCode+"|"))
 		what, ok := known[name]
 		if !ok {
 			return owed{}, &ObligationError{name, "it is not known here"}
@@ -52,7 +52,12 @@ func duties(d policy.Decision) (owed, error) {
 		if slices.Contains(o.all, name) {
 			continue
 		}
-		o.all = append(o.all, name)
+		// While each is given once and as it is named here, the list is the decision's.
+		if len(o.all) == i && given == name {
+			o.all = d.Obligations[: i+1 : i+1]
+		} else {
+			o.all = append(o.all, name)
+		}
 		if what.label != "" {
 			o.labels = append(o.labels, label.Code{System: label.ActCode, Code: what.label})
 		}

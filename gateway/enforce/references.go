@@ -8,37 +8,34 @@ import (
 )
 
 // pointsAtInvisible says whether anything in r, its narrative included, points
-// at what the caller may not see, or calls by name what the caller sees in part. It builds nothing, so that the usual resource
-// costs one pass.
+// at what the caller may not see, or calls by name what the caller sees in part.
+// It builds nothing: the usual resource costs one pass over its strings.
 func pointsAtInvisible(r *resource.Resource, v sight) bool {
-	found := false
 	source := r.Root().Path("meta", "source") // the gateway's own
-	r.Root().Descend(func(n resource.Node) bool {
-		if found || n == source {
-			return false
-		}
-		switch n.Kind() {
-		case resource.Object:
-			ref := n.Get("reference")
-			if ref.Kind() == resource.String && (!isVisible(ref.Text(), v) || n.Get("display").Exists() && partial(ref.Text(), v)) {
-				found = true
+	for n := range r.Root().Strings(resource.Node{}) {
+		switch {
+		case n == source:
+		case n.Called("reference"):
+			ref := n.View()
+			if !isVisible(ref, v) || n.Parent().Get("display").Exists() && partial(ref, v) {
+				return true
 			}
-			if div := n.Get("div"); div.Kind() == resource.String && narrativeReveals(div, v) {
-				found = true
+		case n.Called("div"):
+			if narrativeReveals(n, v) {
+				return true
 			}
-		case resource.String:
+		default:
 			if ref := relative(n); ref != "" && !v.Visible(ref) {
-				found = true
+				return true
 			}
 		}
-		return !found
-	})
-	return found
+	}
+	return false
 }
 
 // isVisible judges the string of a Reference. Fragments stay within the
 // resource; what has no form of a literal reference is asked for all the same.
-func isVisible(ref string, v Visibility) bool {
+func isVisible[V Visibility](ref string, v V) bool {
 	return strings.HasPrefix(ref, "#") || ref == "" || v.Visible(ref)
 }
 
@@ -46,10 +43,18 @@ func isVisible(ref string, v Visibility) bool {
 // ("Binary/17" in an attachment's url, say), "" for any other.
 func relative(n resource.Node) string {
 	raw := n.Raw()
-	if len(raw) < 5 || raw[1] < 'A' || raw[1] > 'Z' || bytes.IndexByte(raw, '/') < 0 || bytes.IndexByte(raw, ' ') >= 0 {
+	if len(raw) < 5 || raw[1] < 'A' || raw[1] > 'Z' {
 		return ""
 	}
-	ref := n.Text()
+	for _, c := range raw[2:] { // a type's name and a slash, which may be escaped
+		if c == '/' || c == '\\' {
+			break
+		}
+		if c|0x20 < 'a' || c|0x20 > 'z' {
+			return ""
+		}
+	}
+	ref := n.View()
 	base, typ, _, ok := resource.SplitReference(ref)
 	if !ok || base != "" || !isResourceType(typ) {
 		return ""
@@ -58,7 +63,7 @@ func relative(n resource.Node) string {
 }
 
 // narrativeReveals looks at the links and images of a narrative.
-func narrativeReveals(div resource.Node, v Visibility) bool {
+func narrativeReveals(div resource.Node, v sight) bool {
 	raw := div.Raw()
 	if !bytes.Contains(raw, []byte("href")) && !bytes.Contains(raw, []byte("src")) {
 		return false
