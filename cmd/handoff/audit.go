@@ -34,7 +34,7 @@ only read it; they work while the gateway writes.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newAuditVerifyCommand(), newAuditTailCommand(), newAuditReportCommand())
+	cmd.AddCommand(newAuditVerifyCommand(), newAuditTailCommand(), newAuditReportCommand(), newAuditReplayCommand())
 	return cmd
 }
 

@@ -52,7 +52,15 @@ const maxProblems = 50
 // off, as far as the anchor reaches, the report says where and the error is
 // ErrTampered. A log that is being written may be verified.
 func Verify(dir string, anchor Anchor, pub crypto.PublicKey) (Report, error) {
-	v := &verifier{dir: dir, pub: pub, prev: noHash}
+	return ReadVerified(dir, anchor, pub, nil)
+}
+
+// ReadVerified is Verify, and gives each record to f as it is read. What f was
+// given counts only if the error is nil: the trail is not known to be whole
+// before its end, and what is read a second time could be something else by
+// then. An error of f ends the reading.
+func ReadVerified(dir string, anchor Anchor, pub crypto.PublicKey, f func(*Record) error) (Report, error) {
+	v := &verifier{dir: dir, pub: pub, prev: noHash, each: f}
 	if err := checkKey(pub); err != nil {
 		return v.Report, fmt.Errorf("verify the audit trail: %w", err)
 	}
@@ -94,6 +102,8 @@ type verifier struct {
 	prev string  // its hash; "" if it cannot be known
 	at   Problem // its place
 	torn *Problem
+
+	each func(*Record) error
 }
 
 func (v *verifier) problem(p Problem) {
@@ -139,7 +149,7 @@ func (v *verifier) segments(segs []segment) error {
 			v.problem(Problem{Segment: s.name, Reason: fmt.Sprintf("the segment follows record %d: a segment or the end of one was removed", v.seq)})
 			v.seq, v.prev = s.first-1, ""
 		}
-		err := readSegment(v.dir, s.name, func(l line) error { v.line(s.name, l); return nil })
+		err := readSegment(v.dir, s.name, func(l line) error { return v.line(s.name, l) })
 		if err != nil {
 			return fmt.Errorf("%s: %w", s.name, err)
 		}
@@ -169,25 +179,29 @@ func (v *verifier) wholeNow(p *Problem) bool {
 	return err == nil && whole
 }
 
-func (v *verifier) line(name string, l line) {
+func (v *verifier) line(name string, l line) error {
 	here := Problem{Segment: name, Offset: l.offset}
 	if !l.whole {
 		here.Reason = "the log ends in the middle of a record: it was cut off, or its writer has crashed and was not started again"
 		v.torn = &here
-		return
+		return nil
 	}
 	r, err := ParseRecord(l.bytes)
 	if r.Seq == 0 || err != nil {
 		here.Seq, here.Reason = v.seq+1, fmt.Sprintf("it cannot be read: %v", err)
 		v.problem(here)
 		v.seq, v.prev, v.at = v.seq+1, "", here
-		return
+		return nil
 	}
 	here.Seq = r.Seq
 	v.follow(r, here)
 	v.meet(r, here)
 	v.seq, v.prev, v.at = r.Seq, r.Hash, here
 	v.take(r)
+	if v.each == nil {
+		return nil
+	}
+	return v.each(&r)
 }
 
 // follow checks the record against the one before it.

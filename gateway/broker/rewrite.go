@@ -286,3 +286,14 @@ func memberName(raw []byte, n resource.Node) []byte {
 	}
 	return before[open+1 : end]
 }
+
+// Form gives a resource as a system has it in the form in which it appears
+// here. It asks nobody and stores nothing: it is for looking at what was.
+func (b *Broker) Form(key string, r *resource.Resource) (*resource.Resource, error) {
+	s, ok := b.systems[key]
+	if !ok {
+		return nil, fmt.Errorf("broker: there is no system %q", key)
+	}
+	e, err := b.rewriter(s).entry(upstream.Item{Resource: r})
+	return e.Resource, err
+}

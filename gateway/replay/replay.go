@@ -19,6 +19,7 @@ var (
 	ErrGone    = errors.New("it was expunged")
 	ErrNotKept = errors.New("it is a connected system's and not kept here")
 	ErrChanged = errors.New("it is not what was decided on")
+	ErrNoRules = errors.New("they are not archived")
 )
 
 // An Archive gives back what events name. Its errors wrap one of those above
@@ -142,7 +143,7 @@ func (o *obstacle) Unwrap() error { return o.err }
 
 // unless turns the archive's known errors into an obstacle.
 func unless(what string, err error) error {
-	for _, known := range []error{ErrGone, ErrNotKept, ErrChanged} {
+	for _, known := range []error{ErrGone, ErrNotKept, ErrChanged, ErrNoRules} {
 		if errors.Is(err, known) {
 			return &obstacle{what, err}
 		}
