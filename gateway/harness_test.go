@@ -216,7 +216,7 @@ func newCountyOf(t testing.TB, now func() time.Time, settings string, change fun
 		cl, err := client.New(client.Options{System: s.Key, Base: s.Base, Retries: -1})
 		c.must(err)
 		origin, _ := directory.Origin(s.Key)
-		u, err := upstream.NewFHIR(upstream.FHIROptions{Client: cl, Origin: origin})
+		u, err := upstream.NewFHIR(upstream.FHIROptions{Client: cl, Origin: origin, Units: directory.Units(s.Key)})
 		c.must(err)
 		o.Systems = append(o.Systems, broker.System{Upstream: u})
 	}

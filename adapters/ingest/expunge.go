@@ -225,7 +225,7 @@ func (p *Pipeline) expungePerson(ctx context.Context, person, record string, m *
 // putBack writes a Patient anew.
 func (p *Pipeline) putBack(ctx context.Context, keep *store.Record, from *use, others []use) (guard, error) {
 	res := &mappings.Result{Resources: []mappings.Resource{{Type: keep.Type, ID: keep.ID, Raw: keep.Raw}}}
-	recs, problem := p.prepare(res, nil)
+	recs, problem := p.prepare(res, keep.Origin, nil)
 	if problem != nil {
 		return guard{}, errors.New(problem.Message)
 	}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/handoff-health/handoff/adapters"
 	"github.com/handoff-health/handoff/adapters/flow"
+	"github.com/handoff-health/handoff/fhir/part2"
 	"github.com/handoff-health/handoff/fhir/resource"
 	"github.com/handoff-health/handoff/fhir/store"
 	"github.com/handoff-health/handoff/mappings"
@@ -68,9 +69,12 @@ type Pipeline struct {
 	Format adapters.Format
 	Mapper flow.Mapper
 	Origin resource.Origin // Origin.System is the name under which state is kept
-	Store  store.Store
-	Facts  store.Facts
-	Log    store.Log
+	// Units tells which records are those of a 42 CFR Part 2 unit of a system
+	// that serves others too; nil: Origin says it for all.
+	Units *part2.Rules
+	Store store.Store
+	Facts store.Facts
+	Log   store.Log
 	// SiteKey makes ids and keyed hashes: at least 16 bytes.
 	SiteKey []byte
 

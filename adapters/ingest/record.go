@@ -146,7 +146,8 @@ func (p *Pipeline) tryUpsert(ctx context.Context, m *flow.Mapped, record string)
 			return 0, err
 		}
 	}
-	records, problem := p.prepare(res, func(x *mappings.Resource) bool { return p.stored(st, x) })
+	origin := p.origin(m)
+	records, problem := p.prepare(res, origin, func(x *mappings.Resource) bool { return p.stored(st, x) })
 	if problem != nil {
 		res.Issues = append([]mappings.Issue{*problem}, res.Issues...)
 		return flow.Rejected, nil
@@ -162,7 +163,7 @@ func (p *Pipeline) tryUpsert(ctx context.Context, m *flow.Mapped, record string)
 			return 0, err
 		}
 	}
-	u := &unit{p: p, res: res, st: st, next: next, records: records, record: record}
+	u := &unit{p: p, res: res, st: st, next: next, records: records, record: record, origin: origin}
 	if err := p.storeWithText(ctx, m, u); err != nil {
 		return 0, err
 	}
@@ -236,7 +237,7 @@ func (p *Pipeline) stored(st *recordState, x *mappings.Resource) bool {
 
 // prepare parses, validates, labels and indexes a result's resources, except
 // those that skip names: their records have a key only.
-func (p *Pipeline) prepare(res *mappings.Result, skip func(*mappings.Resource) bool) ([]store.Record, *mappings.Issue) {
+func (p *Pipeline) prepare(res *mappings.Result, origin resource.Origin, skip func(*mappings.Resource) bool) ([]store.Record, *mappings.Issue) {
 	bad := func(code, format string, args ...any) *mappings.Issue {
 		return &mappings.Issue{Severity: mappings.Error, Code: code, Message: fmt.Sprintf(format, args...)}
 	}
@@ -258,9 +259,9 @@ func (p *Pipeline) prepare(res *mappings.Result, skip func(*mappings.Resource) b
 				return nil, bad("invalid-resource", "the mapping made a %s that is not valid: %s", x.Type, problems[0])
 			}
 		}
-		rec := store.Record{Key: store.Key{Type: x.Type, ID: x.ID}, Raw: x.Raw, Origin: p.Origin}
+		rec := store.Record{Key: store.Key{Type: x.Type, ID: x.ID}, Raw: x.Raw, Origin: origin}
 		if p.Labeler != nil {
-			if rec.Labels, rec.LabelSet, err = p.Labeler.Label(r, p.Origin); err != nil {
+			if rec.Labels, rec.LabelSet, err = p.Labeler.Label(r, origin); err != nil {
 				return nil, bad("label", "a %s could not be labelled: %v", x.Type, err)
 			}
 		}

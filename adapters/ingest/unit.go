@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/handoff-health/handoff/adapters/flow"
+	"github.com/handoff-health/handoff/fhir/resource"
 	"github.com/handoff-health/handoff/fhir/store"
 	"github.com/handoff-health/handoff/mappings"
 )
@@ -25,6 +26,7 @@ type unit struct {
 	next    flow.Known     // of the record, once it is stored
 	records []store.Record // of res.Resources, prepared
 	record  string         // keyed hash of the record's key
+	origin  resource.Origin
 
 	owned      []owned // the record's resources after the write
 	written    []*store.Record
@@ -103,11 +105,16 @@ func (u *unit) plan(ctx context.Context, look bool) ([]planned, error) {
 		}
 		if u.records[i].Raw == nil { // it was thought to be stored already
 			only := &mappings.Result{Resources: u.res.Resources[i : i+1]}
-			recs, problem := u.p.prepare(only, nil)
+			recs, problem := u.p.prepare(only, u.origin, nil)
 			if problem != nil {
 				return nil, errors.New(problem.Message)
 			}
 			u.records[i] = recs[0]
+		}
+		if expect != store.Absent {
+			if err := u.stayPart2(ctx, i); err != nil {
+				return nil, err
+			}
 		}
 		plan = append(plan, planned{store.Write{Record: u.records[i], Expect: expect}, i})
 	}
@@ -193,6 +200,7 @@ func (u *unit) vanished(ctx context.Context, look bool) ([]planned, error) {
 		}
 		expect := o.Version
 		var raw []byte
+		origin := u.origin
 		if look || sealed {
 			head, err := u.p.Store.Read(ctx, k)
 			if errors.Is(err, store.ErrNotFound) || err == nil && head.Deleted {
@@ -202,11 +210,12 @@ func (u *unit) vanished(ctx context.Context, look bool) ([]planned, error) {
 				return nil, err
 			}
 			expect, raw = head.Version, head.Raw
+			origin.Part2 = origin.Part2 || head.Origin.Part2
 		}
-		rec := store.Record{Key: k, Origin: u.p.Origin, Deleted: true}
+		rec := store.Record{Key: k, Origin: origin, Deleted: true}
 		if sealed {
 			var err error
-			if rec, err = u.restrict(k, raw); err != nil {
+			if rec, err = u.restrict(k, raw, origin); err != nil {
 				return nil, err
 			}
 		}
@@ -242,13 +251,13 @@ func (u *unit) names(r string) bool {
 }
 
 // restrict gives a stored resource the security labels of the sealed record.
-func (u *unit) restrict(k store.Key, raw []byte) (store.Record, error) {
+func (u *unit) restrict(k store.Key, raw []byte, origin resource.Origin) (store.Record, error) {
 	edited, err := flow.Restrict(k.Type, raw, u.next.Restrictions)
 	if err != nil {
 		return store.Record{}, fmt.Errorf("%w: %s: %w", store.ErrDamaged, k, err)
 	}
 	res := &mappings.Result{Resources: []mappings.Resource{{Type: k.Type, ID: k.ID, Raw: edited}}}
-	recs, problem := u.p.prepare(res, nil)
+	recs, problem := u.p.prepare(res, origin, nil)
 	if problem != nil {
 		return store.Record{}, errors.New(problem.Message)
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/handoff-health/handoff/adapters/flow"
 	"github.com/handoff-health/handoff/adapters/ingest"
 	"github.com/handoff-health/handoff/fhir/label"
+	"github.com/handoff-health/handoff/fhir/part2"
 	"github.com/handoff-health/handoff/fhir/resource"
 	"github.com/handoff-health/handoff/fhir/store"
 	"github.com/handoff-health/handoff/fhir/store/sqlite"
@@ -100,7 +101,7 @@ func runIngest(cmd *cobra.Command, args []string, f *ingestFlags) (err error) {
 	}
 	links := identity.NewLinks(db, ids, time.Now)
 	bar := newProgress(cmd.ErrOrStderr())
-	target := ingestTarget{Store: db, Facts: db, Log: db, Origin: origin, SiteKey: []byte(c.Site.Key.Reveal()),
+	target := ingestTarget{Store: db, Facts: db, Log: db, Origin: origin, Units: directory.Units(system.Key), SiteKey: []byte(c.Site.Key.Reveal()),
 		Adapter: f.adapter, Profile: profile, Linker: feedLinker{identity.NewLinker(links, storedPeople{db}), links, db}}
 	if bar != nil {
 		target.Tick = bar.tick
@@ -146,6 +147,7 @@ type ingestTarget struct {
 	Facts   store.Facts
 	Log     store.Log
 	Origin  resource.Origin
+	Units   *part2.Rules // of the system's Part 2 units
 	SiteKey []byte
 	Adapter string
 	Profile string // file; "" for the mapping's own
@@ -163,7 +165,7 @@ func ingestInto(ctx context.Context, t ingestTarget, paths []convert.Path) ([]*f
 	}
 	p := &ingest.Pipeline{
 		Format: fd.format, Mapper: fd.mapping, Options: fd.options,
-		Origin: t.Origin, SiteKey: t.SiteKey, Store: t.Store, Facts: t.Facts, Log: t.Log,
+		Origin: t.Origin, Units: t.Units, SiteKey: t.SiteKey, Store: t.Store, Facts: t.Facts, Log: t.Log,
 		Validator: ingest.R4{}, Labeler: ingest.Labels{Labeller: label.New(label.Options{})}, Indexer: ingest.Entries{},
 		Linker: t.Linker, Auditor: t.Auditor, Tick: t.Tick,
 	}

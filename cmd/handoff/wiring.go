@@ -201,7 +201,7 @@ func newUpstream(c *config.Config, d *attribute.Directory, s config.System) (ups
 	if !ok {
 		return nil, errors.New("has no origin")
 	}
-	return upstream.NewFHIR(upstream.FHIROptions{Client: cl, Origin: from, Types: s.Types})
+	return upstream.NewFHIR(upstream.FHIROptions{Client: cl, Origin: from, Units: d.Units(s.Key), Types: s.Types})
 }
 
 // newAuth makes the token endpoint and the verifier of its tokens.

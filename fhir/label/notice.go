@@ -2,6 +2,13 @@ package label
 
 import "bytes"
 
+// SaysPart2 says whether the raw text of a source record (an HL7 v2 message, a
+// row) says by itself that it is a Part 2 record: by a notice of 42 CFR 2.32 or
+// by the label 42CFRPart2, wherever they stand.
+func SaysPart2(raw []byte) bool {
+	return containsFold(raw, "42cfrpart2") || hasNotice(raw)
+}
+
 // hasNotice says whether the text of a resource holds a notice of 42 CFR 2.32
 // in any of its wordings since 1987: each names "42 CFR part 2" near the word
 // "prohibit" or the words "Federal confidentiality rules". Every wording is the

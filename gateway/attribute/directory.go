@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/handoff-health/handoff/fhir/label"
+	"github.com/handoff-health/handoff/fhir/part2"
 	"github.com/handoff-health/handoff/fhir/resource"
 	"github.com/handoff-health/handoff/fhir/terminology"
 	"github.com/handoff-health/handoff/gateway/config"
@@ -21,6 +22,7 @@ type Directory struct {
 	systems       map[string]config.System       // by key
 	clients       map[string]config.Client       // by id
 	agreements    []agreement
+	units         map[string]*part2.Rules // by system
 }
 
 type agreement struct {
@@ -40,12 +42,14 @@ func NewDirectory(c *config.Config) (*Directory, error) {
 		organizations: map[string]config.Organization{},
 		systems:       map[string]config.System{},
 		clients:       map[string]config.Client{},
+		units:         map[string]*part2.Rules{},
 	}
 	for _, o := range c.Organizations {
 		d.organizations[Reference(o.ID)] = o
 	}
 	for _, s := range c.Systems {
 		d.systems[s.Key] = s
+		d.units[s.Key] = unitRules(s)
 	}
 	for _, cl := range c.Clients {
 		d.clients[cl.ID] = cl
@@ -124,7 +128,8 @@ func (d *Directory) Jurisdiction(custodian string) string {
 }
 
 // Origin says what the configuration tells of every resource that comes
-// through a system.
+// through a system. Where the system has Part 2 units, Units tells of which
+// resources the origin is Part 2 besides.
 func (d *Directory) Origin(key string) (resource.Origin, bool) {
 	s, ok := d.systems[key]
 	if !ok {
@@ -137,6 +142,23 @@ func (d *Directory) Origin(key string) (resource.Origin, bool) {
 	}
 	return origin, true
 }
+
+// unitRules makes the rules of a system's Part 2 units.
+func unitRules(s config.System) *part2.Rules {
+	rules := make([]part2.Rule, len(s.Part2Units))
+	for i, u := range s.Part2Units {
+		place := u.Field
+		if s.Kind == "fhir" {
+			place = u.Element
+		}
+		rules[i] = part2.Rule{Place: place, Values: u.Values, Others: u.Others}
+	}
+	return part2.New(rules)
+}
+
+// Units returns the rules that tell the records of a system's Part 2 units;
+// empty ones where the system has none.
+func (d *Directory) Units(key string) *part2.Rules { return d.units[key] }
 
 // ClientOrigin is the origin of what a client writes: its own organisation.
 func (d *Directory) ClientOrigin(client string) (resource.Origin, bool) {

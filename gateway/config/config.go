@@ -136,6 +136,10 @@ type System struct {
 	Slug  string `yaml:"slug"`
 	Base  string `yaml:"base"`  // FHIR base URL, for kind fhir
 	Part2 *bool  `yaml:"part2"` // overrides the organisation's
+	// Part2Units tell which records are a 42 CFR Part 2 unit's, where a system
+	// that is no such program as a whole holds one: a record is, if one of them
+	// says so or if none of them says anything about it.
+	Part2Units []Part2Unit `yaml:"part2Units"`
 	// Consents says what a Consent from this system may do: "deny" (default)
 	// only withhold, "registry" also grant, "none": it keeps none and is not
 	// asked for any.
@@ -149,6 +153,25 @@ type System struct {
 	// RecordsConsentFor is as in a client: for which custodians a Consent of
 	// this feed may grant. A police agency usually records for itself alone.
 	RecordsConsentFor []string `yaml:"recordsConsentFor"`
+}
+
+// A Part2Unit is one place that tells a record's unit.
+type Part2Unit struct {
+	// Field is a field of a feed's records: MSH-4, PV1-3, PV1-10, a component
+	// such as PV1-3.4, or a column. What stands there is compared by component
+	// and as a whole, without case.
+	Field string `yaml:"field"`
+	// Element is a path of elements, for a system of kind fhir: serviceProvider,
+	// location.location, author, performer.actor, meta.tag, or with a type in
+	// front (Condition.recorder). A reference is compared as "Type/id", by its
+	// identifier ("system|value" or value) and by its display; a concept by
+	// "system|code", code and text.
+	Element string `yaml:"element"`
+	// Values are those of the Part 2 units.
+	Values []string `yaml:"values"`
+	// Others are those of the other units. Where they are given, a value in
+	// neither list is unknown, and the record Part 2; else it is another unit's.
+	Others []string `yaml:"others"`
 }
 
 // SystemAuth is how the gateway authenticates to an upstream.

@@ -161,6 +161,7 @@ func (k *checker) checkSystems() {
 			}
 		}
 		k.known(at+".recordsConsentFor", s.RecordsConsentFor)
+		k.part2Units(at, s)
 		switch s.Kind {
 		case "feed":
 			k.feed(at, s)

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 
 	"github.com/handoff-health/handoff/fhir/client"
+	"github.com/handoff-health/handoff/fhir/part2"
 	"github.com/handoff-health/handoff/fhir/resource"
 )
 
@@ -16,6 +17,9 @@ import (
 type FHIROptions struct {
 	Client *client.Client
 	Origin resource.Origin // of every resource from it; Origin.System is its key
+	// Units tell which of its resources are a Part 2 unit's; nil: Origin says it
+	// for all.
+	Units *part2.Rules
 	// Aliases are further base URLs that its references are written with, such
 	// as an address inside its own network.
 	Aliases []string
@@ -96,7 +100,13 @@ func (f *FHIR) Probe(ctx context.Context) error {
 	return nil
 }
 
-func (f *FHIR) item(r *resource.Resource) Item { return Item{Resource: r, Origin: f.o.Origin} }
+// item adds the origin: the system's, and Part 2 where the resource's unit is a
+// Part 2 unit or does not show. It reads the resource as the system sent it.
+func (f *FHIR) item(r *resource.Resource) Item {
+	it := Item{Resource: r, Origin: f.o.Origin}
+	it.Origin.Part2 = it.Origin.Part2 || f.o.Units.OfResource(r)
+	return it
+}
 
 func (f *FHIR) serves(typ string) bool {
 	if len(f.o.Types) > 0 && !slices.Contains(f.o.Types, typ) {
