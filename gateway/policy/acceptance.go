@@ -77,4 +77,10 @@ var kinds = map[Test]Kind{
 }
 
 // VoidBases says why bases of the request are void; empty if all are valid.
-func (s *Session) VoidBases() []Reason { return slices.Clone(s.void) }
+func (s *Session) VoidBases() []Reason {
+	var out []Reason
+	for i := range s.void {
+		out = append(out, s.reason(&s.void[i]))
+	}
+	return out
+}

@@ -6,39 +6,63 @@ import (
 	"time"
 
 	"github.com/handoff-health/handoff/fhir/resource"
-	"github.com/handoff-health/handoff/fhir/terminology"
-	"github.com/handoff-health/handoff/gateway/consent"
+	"github.com/handoff-health/handoff/gateway/policy/packs"
 )
 
 // A declared is an accepted legal basis that is valid.
 type declared struct {
-	row      *Basis
-	from     *LegalBasis
-	judgment bool // it rests on a person's judgement
+	row    *Basis
+	from   *LegalBasis
+	accept *rule // of the agreement that accepted it in advance
+	ground ground
+}
+
+// declareAll checks every accepted basis; those that are void leave a reason.
+func (s *Session) declareAll() {
+	for i, b := range s.req.LegalBases {
+		if b == nil {
+			continue
+		}
+		d, why := s.declare(b)
+		if d == nil {
+			s.void = append(s.void, atom{what: voidBasis, effect: denies, index: int32(i), detail: why})
+			continue
+		}
+		s.surround(&d.ground)
+		s.bases = append(s.bases, d)
+	}
 }
 
 // declare checks an accepted basis. An unknown type, or a condition that does
 // not hold, makes it void; why says so.
 func (s *Session) declare(b *LegalBasis) (d *declared, why string) {
-	if b == nil {
-		return nil, ""
+	row := s.law.basis(b.Type)
+	switch {
+	case row == nil:
+		return nil, "its type is unknown"
+	case row.rule.abstract:
+		return nil, "it opens nothing by itself: it stands on the law of a state"
+	case row.rule.kind != packs.Federal && s.applies(row.rule) != yes:
+		return nil, "the custodian is not under the law that has it"
+	case row.Extent.Covers && len(b.Covers)+len(b.Types) == 0:
+		return nil, "it names no resource"
 	}
-	for i := range s.law.Bases {
-		row := &s.law.Bases[i]
-		if row.Type != b.Type {
+	d = &declared{row: row, from: b}
+	d.ground = ground{kind: byBasis, rule: row.rule, basis: d, duties: row.rule.duties}
+	for k, all := range row.Any {
+		if slices.ContainsFunc(all, func(c Condition) bool { return !s.holds(c, b) }) {
 			continue
 		}
-		if row.Extent.Covers && len(b.Covers)+len(b.Types) == 0 {
-			return nil, "it names no resource"
-		}
-		for k, all := range row.Any {
-			if !slices.ContainsFunc(all, func(c Condition) bool { return !s.holds(c, b) }) {
-				return &declared{row, b, slices.Contains(row.Judgement, k)}, ""
+		d.ground.duties |= row.duties[k]
+		if b.AcceptedBy != "" {
+			if d.accept = s.acceptance(b); d.accept == nil {
+				return nil, "the agreement that would accept it is not in force, or not for this requester"
 			}
+			d.ground.duties |= d.accept.duties
 		}
-		return nil, "a required element is absent or does not hold"
+		return d, ""
 	}
-	return nil, "its type is unknown"
+	return nil, "a required element is absent or does not hold"
 }
 
 // holds checks one condition.
@@ -63,18 +87,18 @@ func (s *Session) holds(c Condition, b *LegalBasis) bool {
 		})
 	case NotLater:
 		return isText && notLater(text, s.req.At)
+	case NotOlder:
+		return isText && notOlder(text, c.Values, s.req.At)
 	case Outside:
 		r := &s.req.Requester
 		return isText && strings.TrimSpace(text) != "" && local(text) != local(r.Reference) && local(text) != local(r.Organization)
 	case Reference:
 		_, _, _, ok := resource.SplitReference(text)
 		return ok
+	case Fact:
+		return c.fact != nil && s.test(c.fact, nil, nil) == yes
 	case HasRole:
-		for _, role := range s.req.Requester.Roles {
-			if terminology.SystemOf(role.System) == terminology.ActorRole && slices.Contains(c.Values, role.Code) {
-				return true
-			}
-		}
+		return s.hasRole(codesOf(c.Values, packs.Role)) == yes
 	}
 	return false
 }
@@ -88,100 +112,71 @@ func notLater(text string, at time.Time) bool {
 	return err == nil && !t.After(at)
 }
 
-// local strips version and server from a reference.
-func local(ref string) string {
-	if _, typ, id, ok := resource.SplitReference(ref); ok {
-		return typ + "/" + id
+// notOlder says whether an instant is not after at and not longer ago than
+// "72h" or "30d".
+func notOlder(text string, span []string, at time.Time) bool {
+	t, err := time.Parse(time.RFC3339, text)
+	if err != nil || t.After(at) || len(span) != 1 {
+		return false
 	}
-	return ref
-}
-
-// declareAll checks every accepted basis; those that are void leave a reason.
-func (s *Session) declareAll() {
-	for _, b := range s.req.LegalBases {
-		d, why := s.declare(b)
-		if d != nil {
-			s.bases = append(s.bases, d)
-		} else if b != nil {
-			s.void = append(s.void, Reason{Rule: "basis/void", Effect: "deny", Basis: b.ID, Detail: why})
-		}
+	hours := span[0]
+	days, isDays := strings.CutSuffix(hours, "d")
+	if isDays {
+		hours = days + "h"
 	}
+	d, err := time.ParseDuration(hours)
+	if isDays {
+		d *= 24
+	}
+	return err == nil && at.Sub(t) <= d
 }
 
 // onBasis says whether declared bases reach the resource, behind which gates
 // they stand, and what of it. Where one reaches all of it, those count that do;
 // else each opens its elements.
-func (s *Session) onBasis(c *matter, g consent.Need) (v verdict, ok bool) {
-	if len(c.datum.Labels.CJI) > 0 {
-		return v, false
-	}
-	whole := false
+func (s *Session) onBasis(m *matter, v *verdict) bool {
+	whole, before := false, len(m.said)
 	for _, d := range s.bases {
-		kept, reached := s.reach(c, d, g)
-		if !reached || whole && kept != nil {
+		x, ok := s.reach(m, d)
+		if !ok || whole && len(x) > 0 {
 			continue
 		}
-		if kept == nil && !whole {
-			whole, v = true, verdict{}
+		if len(x) == 0 && !whole {
+			whole = true
+			m.said, v.duties, v.opened = m.said[:before], 0, nil
 		}
 		v.permitted = true
-		v.bases = append(v.bases, d)
-		r := Reason{Rule: "basis/" + d.row.Type, Effect: "permit", Basis: d.from.ID, Citation: d.row.Citation}
-		if kept != nil {
-			v.kept = append(v.kept, kept)
-			r.Detail = "limited to elements"
+		v.duties |= s.dutiesOf(&d.ground, m)
+		r := atom{effect: permits, rule: d.row.rule, basis: d}
+		if len(x) > 0 {
+			v.opened = append(v.opened, x)
+			r.detail = "limited to elements"
 		}
-		v.citation = d.row.Citation
-		v.reasons = append(v.reasons, r)
+		m.say(r)
 	}
-	return v, v.permitted
+	return v.permitted
 }
 
-// reach says whether the basis reaches the resource; kept is nil if it reaches
+// reach says whether the basis reaches the resource; x is empty if it reaches
 // all of it.
-func (s *Session) reach(c *matter, d *declared, g consent.Need) (kept *Kept, ok bool) {
-	row, r := d.row, c.subject.Resource
-	if g&consent.Part2 != 0 && !row.Part2 || g&consent.PsychotherapyNote != 0 && !row.PsychotherapyNotes {
+func (s *Session) reach(m *matter, d *declared) (x reach, ok bool) {
+	if behind, _ := s.behind(&d.ground, m); behind != 0 {
 		return nil, false
 	}
-	x := &row.Extent
-	if len(d.from.Covers) > 0 && !slices.ContainsFunc(d.from.Covers, func(ref string) bool { return sameLocal(ref, r) }) {
-		return nil, false
-	}
-	if len(d.from.Types) > 0 && !slices.Contains(d.from.Types, r.Type()) {
-		return nil, false
-	}
-	if x.Custodian {
-		program, _ := d.from.Attributes["initiatedBy"].(string)
-		if c.subject.Origin.Custodian == "" || local(program) != local(c.subject.Origin.Custodian) {
+	for _, e := range d.row.rule.extents {
+		if x, ok = e.reaches(m, d.from, x); !ok {
 			return nil, false
 		}
 	}
-	if x.Profile {
-		if s.never(c.datum.Labels.Sensitivity) {
+	if a := d.accept; a != nil {
+		if !s.all(a.dynamic, false, &d.ground, m) {
 			return nil, false
 		}
-		return keptOf(s.law.Profile.Types, r)
-	}
-	if x.Elements != nil {
-		return keptOf(x.Elements, r)
-	}
-	return nil, true
-}
-
-// sameLocal compares a reference of the basis with the resource, without server.
-func sameLocal(ref string, r *resource.Resource) bool {
-	_, typ, id, ok := resource.SplitReference(ref)
-	return ok && typ == r.Type() && id == r.ID() && r.ID() != ""
-}
-
-// keptOf finds the row for the resource; one that its conditions leave out is
-// not reached.
-func keptOf(rows []Kept, r *resource.Resource) (*Kept, bool) {
-	for i := range rows {
-		if rows[i].Type == r.Type() && rows[i].applies(r) {
-			return &rows[i], true
+		for _, e := range a.extents {
+			if x, ok = e.reaches(m, d.from, x); !ok {
+				return nil, false
+			}
 		}
 	}
-	return nil, false
+	return s.restrict(&d.ground, m, x)
 }

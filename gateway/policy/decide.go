@@ -2,6 +2,7 @@ package policy
 
 import (
 	"slices"
+	"sync"
 
 	"github.com/handoff-health/handoff/fhir/label"
 	"github.com/handoff-health/handoff/fhir/resource"
@@ -9,84 +10,135 @@ import (
 )
 
 // Decide judges one resource. It changes nothing: the same Subject gives the
-// same Decision. Remove lists nodes of the Subject's resource.
+// same Decision. Remove lists nodes of the Subject's resource. Reasons and
+// Obligations belong to the Session.
 func (s *Session) Decide(subject *Subject) Decision {
 	if subject == nil || subject.Resource == nil || subject.Resource.Type() == "" || subject.Labels == nil {
-		return Decision{Effect: Indeterminate, Reasons: []Reason{{Rule: "input/incomplete", Effect: "deny", Detail: "the resource or its labels are missing"}}}
+		return Decision{Effect: Indeterminate, Reasons: s.reasonsOf([]atom{{what: incomplete}})}
 	}
 	r, l := subject.Resource, subject.Labels
-	c := s.matterOf(subject)
+	m := s.take(subject)
+	defer m.release()
 	if subject.Internal {
-		return s.internal(&c)
+		return s.internal(m)
 	}
-	v := s.withinMinimum(&c, s.judge(&c, l))
+	v := s.judge(m, l)
+	if s.req.MinimumNecessary && v.permitted {
+		s.withinMinimum(m, &v)
+	}
 	if !v.permitted {
-		return Decision{Effect: Deny, Reasons: v.reasons}
+		return s.deny(m)
 	}
-	d := Decision{Effect: Permit, Reasons: v.reasons}
-	if v.kept != nil {
-		remove, ok := cutAll(v.kept, r)
-		if !ok {
-			d.Reasons = append(d.Reasons, Reason{Rule: "extent/nothing", Effect: "deny", Citation: v.citation, Detail: "nothing of it is within the extent"})
-			return Decision{Effect: Deny, Reasons: d.Reasons}
+	var remove []resource.Node
+	if len(v.opened)+len(v.limits) > 0 {
+		var ok bool
+		if remove, ok = v.cut(r); !ok {
+			return s.deny(m, atom{what: nothingLeft})
 		}
-		d.Remove = remove
 	}
-	duties, bases := v.duties, v.bases
 	for i := range l.Elements {
-		e := s.element(&c, l, &l.Elements[i], &d)
-		duties |= e.duties
-		bases = append(bases[:len(bases):len(bases)], e.bases...)
+		remove = s.element(m, l, &l.Elements[i], &v, remove)
 	}
-	if len(d.Remove) > 0 {
+	if !s.inScope(subject, remove) {
+		return s.deny(m, atom{what: outsideScope})
+	}
+	d := Decision{Effect: Permit, Remove: remove, Reasons: s.reasonsOf(m.said), Obligations: s.law.list(v.duties)}
+	if len(remove) > 0 {
 		d.Effect = Redact
 	}
-	if !s.inScope(subject, &d) {
-		return Decision{Effect: Deny, Reasons: append(d.Reasons, Reason{Rule: "gate/scope", Effect: "deny", Detail: "no scope of the token covers it"})}
-	}
-	d.Obligations = s.obligations(duties, bases)
 	return d
+}
+
+// deny ends with what was said, and why at last.
+func (s *Session) deny(m *matter, why ...atom) Decision {
+	for _, a := range why {
+		m.say(a)
+	}
+	return Decision{Effect: Deny, Reasons: s.reasonsOf(m.said)}
 }
 
 // A matter is one Subject on its way through a decision.
 type matter struct {
-	subject *Subject
-	datum   consent.Datum
-	police  bool // a law-enforcement agency's record
-	own     bool // the requester's organisation is its custodian
+	subject    *Subject
+	datum      consent.Datum
+	police     bool    // a law-enforcement agency's record
+	own        bool    // the requester's organisation is its custodian
+	originOnly bool    // nothing but the origin is known
+	gates      gateSet // behind which data of these labels stand
+	through    gateSet // that a Consent has opened
+	lost       *rule   // the restriction that took a ground away
+	said       []atom
 }
 
-func (s *Session) matterOf(subject *Subject) matter {
-	c := matter{subject: subject}
-	c.datum = consent.NewDatum(subject.Resource, subject.Labels, subject.Patient, subject.Origin.Custodian, s.req.Graph)
-	c.police = subject.Origin.Police || s.req.Direction == PoliceToHealth
-	c.datum.PoliceToHealth = c.police && !s.police
-	c.own = s.req.OwnRecords && subject.Origin.Custodian != "" && subject.Origin.Custodian == s.req.Requester.Organization
-	return c
+// matters are those that are not in use: deciding allocates none.
+var matters = sync.Pool{New: func() any { return &matter{said: make([]atom, 0, 8)} }}
+
+// release gives a matter back without what it was about.
+func (m *matter) release() {
+	datum, said := m.datum, m.said[:cap(m.said)]
+	clear(said)
+	datum.Forget()
+	*m = matter{datum: datum, said: said[:0]}
+	matters.Put(m)
+}
+
+func (m *matter) say(a atom) { m.said = append(m.said, a) }
+
+func (m *matter) sayOnce(a atom) {
+	if !slices.Contains(m.said, a) {
+		m.say(a)
+	}
+}
+
+// about says whether the person is known.
+func (m *matter) about() string {
+	switch {
+	case m.subject.Patient != "":
+		return "known"
+	case m.datum.PersonUnknown():
+		return "unknown"
+	}
+	return "none"
+}
+
+// take begins with a Subject; release ends with it.
+func (s *Session) take(subject *Subject) *matter {
+	m := matters.Get().(*matter)
+	m.subject = subject
+	m.datum.Reset(subject.Resource, subject.Labels, subject.Patient, subject.Origin.Custodian, s.req.Graph)
+	m.police = subject.Origin.Police || s.req.Direction == PoliceToHealth
+	m.datum.PoliceToHealth = m.police && !s.police
+	m.own = s.req.OwnRecords && subject.Origin.Custodian != "" && subject.Origin.Custodian == s.req.Requester.Organization
+	return m
 }
 
 // element judges a labelled part of the resource like a resource of these
-// labels; what is not permitted is cut.
-func (s *Session) element(c *matter, whole *label.Labels, e *label.Element, d *Decision) verdict {
-	if !e.Labels.Sensitive() || slices.ContainsFunc(d.Remove, func(n resource.Node) bool { return encloses(n, e.Node) }) {
-		return verdict{}
+// labels; what is not permitted, or only in part, is cut.
+func (s *Session) element(m *matter, whole *label.Labels, e *label.Element, v *verdict, remove []resource.Node) []resource.Node {
+	if !e.Labels.Sensitive() || slices.ContainsFunc(remove, func(n resource.Node) bool { return encloses(n, e.Node) }) {
+		return remove
 	}
 	l := e.Labels
 	if len(whole.Law) > 0 { // what the law says of the record holds for its parts
 		l.Law = union(whole.Law, l.Law)
 	}
-	v := s.judge(c, &l)
-	if v.permitted {
-		return v
-	}
-	d.Remove = append(d.Remove, e.Node)
-	for _, r := range v.reasons {
-		if r.Effect == "deny" {
-			r.Effect = "redact"
-			d.Reasons = append(d.Reasons[:len(d.Reasons):len(d.Reasons)], r)
+	before := len(m.said)
+	part := s.judge(m, &l)
+	said := slices.Clone(m.said[before:])
+	m.said = m.said[:before]
+	if part.permitted {
+		if inner, ok := part.inside(m.subject.Resource, e.Node); ok {
+			v.duties |= part.duties
+			return append(remove, inner...)
 		}
 	}
-	return verdict{}
+	for _, a := range said {
+		if a.effect == denies {
+			a.effect = redacts
+			m.say(a)
+		}
+	}
+	return append(remove, e.Node)
 }
 
 func encloses(outer, inner resource.Node) bool {
@@ -103,61 +155,98 @@ func union(a, b []string) []string {
 
 // inScope is the scope gate. Criteria of a scope must hold on the form that is
 // returned, so that a removed element cannot be found out through them.
-func (s *Session) inScope(subject *Subject, d *Decision) bool {
+func (s *Session) inScope(subject *Subject, remove []resource.Node) bool {
 	if !s.covers(subject.Resource, subject.Patient) {
 		return false
 	}
-	if d.Effect != Redact || !s.granular {
+	if len(remove) == 0 || !s.granular {
 		return true
 	}
 	edit := subject.Resource.Edit()
-	for _, n := range d.Remove {
+	for _, n := range remove {
 		edit.Remove(n)
 	}
 	form, err := resource.Parse(edit.Bytes())
 	return err == nil && s.covers(form, subject.Patient)
 }
 
-// A verdict is whether data of some labels may go, on which ground.
+// A verdict is whether data of some labels may go, and how far.
 type verdict struct {
 	permitted bool
-	reasons   []Reason
-	kept      []*Kept // the ground is limited to what one of these keeps
-	bases     []*declared
-	citation  string
-	duties    duty
+	opened    []reach // what each of several grounds opens; none: the whole
+	limits    reach   // and no more than all of these keep
+	duties    dutySet
 }
 
-// judge finds a ground for data labelled l and takes it through the gates.
-func (s *Session) judge(c *matter, l *label.Labels) verdict {
-	if len(l.CJI) > 0 && !s.police && !(c.own && c.police) {
-		return verdict{reasons: []Reason{{Rule: "gate/cji", Effect: "deny", Citation: "28 CFR 20.33(a)-(b)", Detail: l.CJI[0] + " goes to criminal justice agencies only"}}}
+// cut lists what goes; ok is false if nothing of substance is left.
+func (v *verdict) cut(r *resource.Resource) (remove []resource.Node, ok bool) {
+	ok = true
+	if len(v.opened) > 0 {
+		if remove, ok = cutAll(v.opened, r); !ok {
+			return nil, false
+		}
 	}
-	c.datum.Labels = l
-	g := gates(l)
-	first := s.ordinary(c, g)
-	if first.permitted {
-		return first
+	if len(v.limits) == 0 {
+		return remove, ok
 	}
-	if v, ok := s.onBasis(c, g); ok {
-		v.reasons = append(first.reasons, v.reasons...)
-		return v
+	goes, ok := v.limits.cut(r)
+	if !ok {
+		return nil, false
 	}
-	if v, ok := s.breakGlass(c, g); ok {
-		v.reasons = append(first.reasons, v.reasons...)
-		return v
-	}
-	return verdict{reasons: append(first.reasons, s.void...)}
+	remove = inEither(remove, goes)
+	return remove, leavesAny(r, remove)
 }
 
-// gates are what data of these labels needs of a Consent.
-func gates(l *label.Labels) consent.Need {
-	var n consent.Need
-	if l.HasLaw(label.Part2) {
-		n |= consent.Part2
+// inside lists what the verdict on a part removes of it; ok is false if that is
+// all of it.
+func (v *verdict) inside(r *resource.Resource, part resource.Node) (remove []resource.Node, ok bool) {
+	if len(v.opened)+len(v.limits) == 0 {
+		return nil, true
 	}
-	if l.HasLaw("HIPAAPsyNotes") || slices.Contains(l.Sensitivity, "PSYTHPN") {
-		n |= consent.PsychotherapyNote
+	goes, ok := v.cut(r)
+	if !ok {
+		return nil, false
 	}
-	return n
+	for _, n := range goes {
+		switch {
+		case encloses(n, part):
+			return nil, false
+		case encloses(part, n):
+			remove = append(remove, n)
+		}
+	}
+	return remove, true
+}
+
+// judge finds a ground for data labelled l and takes it through gates and
+// restrictions: for each declared purpose a Consent, or where none speaks a
+// ground of the law; else an accepted legal basis; else an emergency.
+func (s *Session) judge(m *matter, l *label.Labels) (v verdict) {
+	m.datum.Labels = l
+	m.gates = s.gatesOf(m)
+	var few [4]finding
+	found := few[:0]
+	v.permitted = len(s.asked) > 0
+	for i := range s.asked {
+		f := s.forPurpose(m, &s.asked[i])
+		found = append(found, f)
+		v.permitted = v.permitted && f.permitted
+		v.duties |= f.duties
+		v.limits = append(v.limits, f.opened...)
+	}
+	if v.permitted {
+		return v
+	}
+	v = verdict{}
+	if s.onBasis(m, &v) {
+		return v
+	}
+	v = verdict{}
+	if s.onEmergency(m, found, &v) {
+		return v
+	}
+	for _, a := range s.void {
+		m.say(a)
+	}
+	return verdict{}
 }

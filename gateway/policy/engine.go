@@ -13,7 +13,7 @@ import (
 
 // Options are an Engine's settings. The zero value is the usual one.
 type Options struct {
-	// Law is the rules of the jurisdiction; nil: USFederal.
+	// Law is the rules that packs come to; nil: USFederal.
 	Law *Law
 	// Directory lists types that are about nobody in particular (Practitioner,
 	// Organization …) and may be read by whoever has a scope for them, so that
@@ -31,7 +31,7 @@ type Engine struct {
 	directory map[string]bool
 }
 
-// New makes an Engine. The Law must not be changed afterwards.
+// New makes an Engine.
 func New(o Options) *Engine {
 	if o.Law == nil {
 		o.Law = USFederal()
@@ -43,29 +43,35 @@ func New(o Options) *Engine {
 	return e
 }
 
-// A Session answers one Request, resource by resource. It is immutable and safe
-// for concurrent use; the Request and what it points at must not be changed.
+// Law returns the rules by which the Engine decides.
+func (e *Engine) Law() *Law { return e.law }
+
+// A Session answers one Request, resource by resource. It is safe for
+// concurrent use; the Request and what it points at must not be changed. The
+// reasons and obligations of its Decisions are shared: they must not be changed.
 type Session struct {
 	law       *Law
 	directory map[string]bool
 	req       *Request
 	asked     []asked
 	police    bool        // the requester is law enforcement
-	bases     []*declared // those that are valid
-	void      []Reason    // why the others are not
-	glass     bool        // the break-glass declaration counts, by 3.6
+	declared  bool        // an emergency is declared, with a reason
+	bases     []*declared // legal bases that are valid
+	void      []atom      // why the others are not
 	scopes    smart.Scopes
 	launched  smart.Scopes // patient/ scopes: for the patient in context only
 	granular  bool         // some scope has criteria
+	reasons   interned     // what has been said
 }
 
 // An asked is one declared purpose with what is compiled for it. Every declared
 // purpose must be covered; none declared is one that is unknown.
 type asked struct {
-	purpose  label.Code
-	consents *consent.Set
-	baseline bool // in the family of treatment, payment and operations
-	override bool // BTG or ETREAT: the glass may be broken for it
+	purpose     label.Code
+	consents    *consent.Set
+	consent     ground   // of Consents that permit
+	grounds     []ground // permits and denies in the order of the law, as far as they can apply
+	emergencies []ground
 }
 
 // Begin compiles a Request. A nil Request gives a Session that denies.
@@ -75,13 +81,17 @@ func (e *Engine) Begin(req *Request) *Session {
 	}
 	s := &Session{law: e.law, directory: e.directory, req: req, police: req.Requester.Police}
 	for _, r := range req.Requester.Roles {
-		if terminology.SystemOf(r.System) == terminology.ActorRole && slices.Contains(e.law.Police, r.Code) {
+		if terminology.SystemOf(r.System) == terminology.ActorRole && slices.Contains(e.law.police, r.Code) {
 			s.police = true
 		}
 	}
+	b := req.BreakGlass
+	s.declared = b != nil && b.Declared && strings.TrimSpace(b.Reason) != ""
 	s.readScopes()
 	s.readPurposes()
-	s.glass = s.glassCounts()
+	for i := range s.asked {
+		s.findGrounds(&s.asked[i])
+	}
 	s.declareAll()
 	return s
 }
@@ -103,21 +113,20 @@ func (s *Session) readPurposes() {
 		purposes = []label.Code{{}}
 	}
 	actor := s.actor()
+	action := s.req.Action
+	if action == "" {
+		action = "access"
+	}
+	s.asked = make([]asked, 0, len(purposes))
 	for i, p := range purposes {
 		if slices.Contains(purposes[:i], p) {
 			continue
 		}
-		action := s.req.Action
-		if action == "" {
-			action = "access"
-		}
 		s.asked = append(s.asked, asked{
 			purpose: p,
 			consents: consent.Compile(s.req.Consents, consent.Question{
-				At: s.req.At, Action: action, DenyActions: s.req.DenyActions, Purpose: p, Person: s.req.Person, Actor: actor, Times: s.law.Times,
+				At: s.req.At, Action: action, DenyActions: s.req.DenyActions, Purpose: p, Person: s.req.Person, Actor: actor, Times: s.law.times,
 			}),
-			baseline: s.law.Baseline.covers(p),
-			override: terminology.SystemOf(p.System) == terminology.ActReason && (p.Code == "BTG" || p.Code == "ETREAT"),
 		})
 	}
 }
@@ -135,29 +144,6 @@ func (s *Session) actor() *consent.Actor {
 		a.Identifiers = append(a.Identifiers, consent.Identifier(id))
 	}
 	return a
-}
-
-// covers says whether a purpose is of the baseline's family.
-func (b *Baseline) covers(p label.Code) bool {
-	return within(p, b.Purposes) && !within(p, b.Except)
-}
-
-func within(p label.Code, families []label.Code) bool {
-	system := terminology.SystemOf(p.System)
-	for _, f := range families {
-		if system != terminology.Unknown && system == terminology.SystemOf(f.System) &&
-			terminology.Subsumes(f.System, f.Code, p.Code) {
-			return true
-		}
-	}
-	return false
-}
-
-// glassCounts says whether the declaration of an emergency counts.
-func (s *Session) glassCounts() bool {
-	b := s.req.BreakGlass
-	return b != nil && b.Declared && strings.TrimSpace(b.Reason) != "" && s.req.Requester.MedicalPersonnel &&
-		slices.ContainsFunc(s.asked, func(a asked) bool { return a.override })
 }
 
 // covers is the scope gate: does the token cover the resource in this form?

@@ -4,172 +4,216 @@ import (
 	"github.com/handoff-health/handoff/gateway/consent"
 )
 
-// ordinary looks for the ground of every day: for each declared purpose a
-// Consent, or where no Consent speaks the baseline.
-func (s *Session) ordinary(c *matter, g consent.Need) verdict {
-	v := verdict{permitted: len(s.asked) > 0}
-	for i := range s.asked {
-		p := s.forPurpose(c, &s.asked[i], g)
-		v.reasons = append(v.reasons, p.reason)
-		v.duties |= p.duties
-		v.permitted = v.permitted && p.permitted
-	}
-	if !v.permitted {
-		v.duties = 0
-	}
-	return v
-}
-
 // A finding is what holds for one declared purpose.
 type finding struct {
 	permitted bool
-	reason    Reason
-	duties    duty
-	effect    consent.Effect
+	effect    consent.Effect // of the Consents
+	duties    dutySet
+	opened    reach
 }
 
 // forPurpose combines what the Consents state, deny overrides, and falls back
-// to the baseline.
-func (s *Session) forPurpose(c *matter, a *asked, g consent.Need) finding {
-	st := a.consents.Strictest(&c.datum)
+// to the grounds of the law.
+func (s *Session) forPurpose(m *matter, a *asked) finding {
+	st := a.consents.Strictest(&m.datum)
 	f := finding{effect: st.Effect}
 	switch st.Effect {
-	case consent.Deny:
-		if s.sparesOwn(c, a) && s.ownBaseline(c, g, &f) {
-			return f
+	case consent.Deny, consent.Residual:
+		if !s.overridden(m, a, st.Effect, &f) {
+			m.say(atom{what: byStatement, statement: st})
 		}
-		f.reason = stated("consent/deny", "deny", st)
-	case consent.Residual:
-		if s.ownBaseline(c, g, &f) {
-			return f
-		}
-		f.reason = stated("consent/residual", "deny", st)
 	case consent.Permit:
-		f.permitted, f.reason, f.duties = true, stated("consent/permit", "permit", st), onConsent
-		if g != 0 {
-			s.passGates(c, a, g, &f)
-		}
+		s.consented(m, a, st, &f)
 	default:
-		s.baseline(c, a, g, &f)
+		s.grounded(m, a, &f)
 	}
 	return f
 }
 
-func stated(rule, effect string, st consent.Statement) Reason {
-	return Reason{Rule: rule, Effect: effect, Consent: st.Consent(), Path: st.Path()}
-}
-
-// passGates asks for a Consent that is valid in the form that the gate wants.
-func (s *Session) passGates(c *matter, a *asked, g consent.Need, f *finding) {
-	if g&consent.Part2 != 0 && !(c.own && f.permitted) {
-		st, ok := a.consents.Qualified(&c.datum, consent.Part2)
-		if !ok {
-			*f = finding{effect: f.effect, reason: gatePart2}
-			return
-		}
-		f.reason = stated("consent/permit", "permit", st)
-		f.reason.Citation = "42 CFR 2.31, 2.33"
-		f.duties |= onPart2Consent
-	}
-	if g&consent.PsychotherapyNote != 0 {
-		st, ok := a.consents.Qualified(&c.datum, consent.PsychotherapyNote)
-		if !ok {
-			*f = finding{effect: f.effect, reason: gatePsychotherapy}
-			return
-		}
-		f.reason = stated("consent/permit", "permit", st)
-		f.reason.Citation = "45 CFR 164.508(a)(2)"
-	}
-}
-
-var (
-	gatePart2         = Reason{Rule: "gate/part2", Effect: "deny", Citation: "42 CFR 2.13(a), 2.31", Detail: "no consent valid under Part 2 reaches it"}
-	gatePsychotherapy = Reason{Rule: "gate/psychotherapy-notes", Effect: "deny", Citation: "45 CFR 164.508(a)(2)", Detail: "no authorization for psychotherapy notes alone reaches it"}
-)
-
-// sparesOwn says whether the denies leave the custodian its own record: a
-// patient's opt-out restricts disclosure, and only one that names the custodian
-// as recipient is about its own look. A Consent stays readable to whoever keeps
-// it in any case.
-func (s *Session) sparesOwn(c *matter, a *asked) bool {
-	return c.own && (c.subject.Resource.Type() == "Consent" || !a.consents.DeniesByName(&c.datum))
-}
-
-// ownBaseline: an organisation's look at its own records is no disclosure.
-// Psychotherapy notes stay with their author.
-func (s *Session) ownBaseline(c *matter, g consent.Need, f *finding) bool {
-	if !c.own || g&consent.PsychotherapyNote != 0 {
-		return false
-	}
-	f.permitted = true
-	f.reason = Reason{Rule: "baseline/own-record", Effect: "permit", Detail: "the requester's organisation is the custodian"}
-	return true
-}
-
-// baseline decides where no Consent speaks.
-func (s *Session) baseline(c *matter, a *asked, g consent.Need, f *finding) {
-	l := c.datum.Labels
-	switch {
-	case s.ownBaseline(c, g, f):
-	case s.directory[c.subject.Resource.Type()] && !c.subject.Origin.Part2 && !c.police && c.subject.Patient == "" && !l.Sensitive():
-		f.permitted = true
-		f.reason = Reason{Rule: "baseline/directory", Effect: "permit", Detail: "it is about nobody in particular"}
-	case c.police:
-		if s.req.Direction == PoliceToHealth && len(s.req.Agreements) > 0 && !s.police &&
-			len(l.CJI)+len(l.Sensitivity)+len(l.Law) == 0 {
-			f.permitted = true
-			f.reason = Reason{Rule: "baseline/agreement", Effect: "permit", Citation: s.law.Baseline.Agreement, Detail: s.req.Agreements[0]}
-			return
-		}
-		f.reason = Reason{Rule: "baseline/police-record", Effect: "deny", Citation: s.law.Baseline.Agreement, Detail: "no agreement or Consent opens it"}
-	case s.police:
-		f.reason = Reason{Rule: "baseline/police", Effect: "deny", Citation: "45 CFR 164.502(a), 164.512(f)", Detail: "no Consent and no legal basis"}
-	case !a.baseline || !s.req.Requester.TreatingProvider:
-		f.reason = Reason{Rule: "baseline/none", Effect: "deny", Citation: "45 CFR 164.502(a)", Detail: "not a treating provider asking for treatment, payment or operations"}
-	case c.datum.PersonUnknown():
-		f.reason = Reason{Rule: "baseline/unknown-person", Effect: "deny", Citation: "45 CFR 164.502(a)", Detail: "whom it is about is not known, so neither is a treatment relationship"}
-	case g&consent.Part2 != 0:
-		f.reason = gatePart2
-	case g&consent.PsychotherapyNote != 0:
-		f.reason = gatePsychotherapy
-	default:
-		f.permitted = true
-		f.reason = Reason{Rule: "baseline/treatment", Effect: "permit", Citation: s.law.Baseline.Citation}
-	}
-}
-
-// breakGlass overrides a patient's deny for emergency treatment, and opens Part
-// 2 data to medical personnel where consent cannot be obtained. Every purpose
-// that has no other ground must be one for which the glass may be broken.
-func (s *Session) breakGlass(c *matter, g consent.Need) (v verdict, ok bool) {
-	if !s.glass || c.police || g&consent.PsychotherapyNote != 0 || len(c.datum.Labels.CJI) > 0 {
-		return v, false
-	}
-	part2 := g&consent.Part2 != 0
-	for i := range s.asked {
-		a := &s.asked[i]
-		f := s.forPurpose(c, a, g)
-		denied := f.effect == consent.Deny || f.effect == consent.Residual
-		switch {
-		case f.permitted:
-			v.duties |= f.duties
+// consented takes a Consent's permit through the gates: each wants one that is
+// valid in its form.
+func (s *Session) consented(m *matter, a *asked, st consent.Statement, f *finding) {
+	g, before := &a.consent, len(m.said)
+	m.through = 0
+	behind, _ := s.behind(g, m)
+	for _, r := range s.law.gates {
+		if behind&r.bit == 0 {
 			continue
-		case !a.override, denied && a.consents.RulesBreakGlass(&c.datum),
-			part2 && !s.req.BreakGlass.ConsentCannotBeObtained, !part2 && !denied:
-			return verdict{}, false
 		}
-		if denied {
-			v.duties |= onOverride
+		q, ok := consent.Statement{}, false
+		if r.need != 0 {
+			q, ok = a.consents.Qualified(&m.datum, r.need)
 		}
-		if part2 {
-			v.duties |= onEmergency
+		if !ok {
+			m.said = m.said[:before]
+			m.say(atom{rule: r})
+			return
+		}
+		m.through |= r.bit
+		f.duties |= r.duties
+		m.say(atom{what: byStatement, effect: permits, statement: q, rule: r})
+	}
+	if behind == 0 {
+		m.say(atom{what: byStatement, effect: permits, statement: st})
+	}
+	x, ok := s.restrict(g, m, nil)
+	if !ok {
+		m.said = m.said[:before]
+		m.say(atom{rule: m.lost})
+		f.duties = 0
+		return
+	}
+	f.permitted, f.opened = true, x
+	f.duties |= s.dutiesOf(g, m)
+}
+
+// overridden looks for a ground in whose way the deny does not stand: a
+// patient's opt-out restricts disclosure, and an organisation's look at its own
+// record is none.
+func (s *Session) overridden(m *matter, a *asked, by consent.Effect, f *finding) bool {
+	for i := range a.grounds {
+		g := &a.grounds[i]
+		if g.kind == 0 || g.rule.overrides == 0 || !s.all(g.rule.dynamic, false, g, m) {
+			continue
+		}
+		switch {
+		case by == consent.Residual && g.rule.overrides&residual != 0:
+		case by == consent.Deny && g.rule.overrides&anyDeny != 0:
+		case by == consent.Deny && g.rule.overrides&unnamedDeny != 0 && !a.consents.DeniesByName(&m.datum):
+		default:
+			continue
+		}
+		if behind, _ := s.behind(g, m); behind != 0 {
+			continue
+		}
+		if x, ok := s.restrict(g, m, nil); ok {
+			s.permit(m, g, x, f)
+			return true
+		}
+	}
+	return false
+}
+
+// grounded decides where no Consent speaks: the first ground whose conditions
+// hold.
+func (s *Session) grounded(m *matter, a *asked, f *finding) {
+	for i := range a.grounds {
+		g := &a.grounds[i]
+		if !s.all(g.rule.dynamic, false, g, m) {
+			continue
+		}
+		if g.kind == 0 {
+			m.say(atom{rule: g.rule})
+			return
+		}
+		x, ok := s.filling(g, m)
+		if !ok {
+			continue
+		}
+		if behind, first := s.behind(g, m); behind != 0 {
+			m.say(atom{rule: first})
+			return
+		}
+		if x, ok = s.restrict(g, m, x); ok {
+			s.permit(m, g, x, f)
+			return
+		}
+		m.say(atom{rule: m.lost})
+		if !g.rule.abstract { // another agreement may do
+			return
+		}
+	}
+	m.say(atom{what: unruled})
+}
+
+// filling says whether the agreement that fills an abstract permit reaches the
+// data, and how far.
+func (s *Session) filling(g *ground, m *matter) (x reach, ok bool) {
+	if g.fill == nil {
+		return nil, true
+	}
+	if !s.all(g.fill.dynamic, false, g, m) {
+		return nil, false
+	}
+	for _, e := range g.fill.extents {
+		if x, ok = e.reaches(m, nil, x); !ok {
+			return nil, false
+		}
+	}
+	return x, true
+}
+
+func (s *Session) permit(m *matter, g *ground, x reach, f *finding) {
+	f.permitted, f.opened = true, x
+	f.duties |= s.dutiesOf(g, m)
+	a := atom{effect: permits, rule: g.rule}
+	if g.agreement > 0 {
+		a.what, a.index = byAgreement, g.agreement-1
+	}
+	m.say(a)
+	if g.fill != nil {
+		m.say(atom{effect: permits, rule: g.fill})
+	}
+}
+
+// onEmergency overrides what stands in the way of each purpose that has no
+// other ground: a patient's deny, unless the Consent has itself ruled on
+// breaking the glass, and gates that an emergency opens.
+func (s *Session) onEmergency(m *matter, found []finding, v *verdict) bool {
+	before := len(m.said)
+	for i := range found {
+		f := &found[i]
+		v.duties |= f.duties
+		if f.permitted {
+			v.limits = append(v.limits, f.opened...)
+			continue
+		}
+		if !s.overcome(m, &s.asked[i], f, v) {
+			m.said = m.said[:before]
+			return false
 		}
 	}
 	v.permitted = true
-	r := Reason{Rule: "break-glass/override", Effect: "permit", Citation: "45 CFR 164.522(a)(1)(iii)", Detail: "emergency treatment against the patient's deny"}
-	if part2 {
-		r = Reason{Rule: "break-glass/part2", Effect: "permit", Citation: "42 CFR 2.51", Detail: "medical emergency; consent cannot be obtained"}
+	return true
+}
+
+// overcome finds an emergency's ground for everything in the way of a purpose.
+func (s *Session) overcome(m *matter, a *asked, f *finding, v *verdict) bool {
+	if len(a.emergencies) == 0 {
+		return false
 	}
-	v.reasons = []Reason{r}
-	return v, true
+	denied := f.effect == consent.Deny || f.effect == consent.Residual
+	behind, _ := s.behind(&a.emergencies[0], m)
+	if !denied && behind == 0 || denied && a.consents.RulesBreakGlass(&m.datum) {
+		return false
+	}
+	if denied && !s.emergency(m, a, anyDeny, 0, v) {
+		return false
+	}
+	for _, r := range s.law.gates {
+		if behind&r.bit != 0 && !s.emergency(m, a, 0, r.bit, v) {
+			return false
+		}
+	}
+	return true
+}
+
+// emergency uses the first ground that overrides this.
+func (s *Session) emergency(m *matter, a *asked, deny override, gate gateSet, v *verdict) bool {
+	for i := range a.emergencies {
+		g := &a.emergencies[i]
+		if g.rule.overrides&deny == 0 && g.rule.opens&gate == 0 || !s.all(g.rule.dynamic, false, g, m) {
+			continue
+		}
+		x, ok := s.restrict(g, m, nil)
+		if !ok {
+			m.say(atom{rule: m.lost})
+			continue
+		}
+		v.limits = append(v.limits, x...)
+		v.duties |= s.dutiesOf(g, m)
+		m.sayOnce(atom{effect: permits, rule: g.rule})
+		return true
+	}
+	return false
 }

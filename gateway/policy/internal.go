@@ -5,14 +5,13 @@ package policy
 // do not speak on it: a custodian must be able to answer an order, and a
 // declarer to see what became of its own, whatever the person has decided about
 // the data. No agreement and no basis opens it either.
-func (s *Session) internal(c *matter) Decision {
-	if !c.own {
-		return Decision{Effect: Deny, Reasons: []Reason{{Rule: "internal/not-own", Effect: "deny", Detail: "it is kept for another organisation"}}}
+func (s *Session) internal(m *matter) Decision {
+	if !m.own {
+		return s.deny(m, atom{what: internalElse})
 	}
-	d := Decision{Effect: Permit, Reasons: []Reason{{Rule: "internal/own", Effect: "permit", Detail: "the gateway keeps it for the requester's organisation"}}}
-	if !s.inScope(c.subject, &d) {
-		return Decision{Effect: Deny, Reasons: append(d.Reasons, Reason{Rule: "gate/scope", Effect: "deny", Detail: "no scope of the token covers it"})}
+	m.say(atom{what: internalOwn, effect: permits})
+	if !s.inScope(m.subject, nil) {
+		return s.deny(m, atom{what: outsideScope})
 	}
-	d.Obligations = []Obligation{Audit}
-	return d
+	return Decision{Effect: Permit, Reasons: s.reasonsOf(m.said), Obligations: s.law.list(1)} // AUDIT
 }

@@ -9,6 +9,26 @@ import (
 	"github.com/handoff-health/handoff/fhir/terminology"
 )
 
+// A Kept says which elements of a type are kept. With Only it lists them;
+// otherwise all but Drop are kept. id, meta and what names the subject always are.
+type Kept struct {
+	Type       string
+	Only, Drop []string
+	// Within limits what is kept inside an element: element → members.
+	Within map[string][]string
+	// System keeps only those entries of an element whose system it is.
+	System map[string]string
+	// Codes keeps the resource only if its code is one of these, or is named
+	// by one of Names.
+	Codes []label.Code
+	Names []string
+	// Topic keeps the resource only if its title, category or description
+	// names one of these words.
+	Topic []string
+	// Unless drops the resource if an element has one of the codes.
+	Unless map[string][]string
+}
+
 // applies says whether the row is about this resource at all.
 func (k *Kept) applies(r *resource.Resource) bool {
 	root := r.Root()
@@ -73,11 +93,30 @@ func names(n resource.Node, words []string) bool {
 // always are the members that any resource keeps.
 func always(name string) bool { return name == "resourceType" || name == "id" || name == "meta" }
 
-// cutAll lists what goes if what any of the rows keeps may stay; ok is false if
-// nothing of substance is left.
-func cutAll(rows []*Kept, r *resource.Resource) (remove []resource.Node, ok bool) {
-	for _, k := range rows {
+// A reach is what one ground opens of a resource: what all of its rows keep.
+// None: the whole.
+type reach []*Kept
+
+// cut lists what goes of the resource; ok is false if nothing of substance is
+// left.
+func (x reach) cut(r *resource.Resource) (remove []resource.Node, ok bool) {
+	for i, k := range x {
 		goes, some := k.cut(r)
+		if !some {
+			return nil, false
+		}
+		if i > 0 {
+			goes = inEither(remove, goes)
+		}
+		remove = goes
+	}
+	return remove, len(x) < 2 || leavesAny(r, remove)
+}
+
+// cutAll lists what goes if what any of several grounds opens may stay.
+func cutAll(grounds []reach, r *resource.Resource) (remove []resource.Node, ok bool) {
+	for _, x := range grounds {
+		goes, some := x.cut(r)
 		switch {
 		case !some:
 		case !ok:
@@ -87,6 +126,34 @@ func cutAll(rows []*Kept, r *resource.Resource) (remove []resource.Node, ok bool
 		}
 	}
 	return remove, ok
+}
+
+// inEither lists what one of two cuts removes, the outer node where one
+// encloses the other.
+func inEither(a, b []resource.Node) []resource.Node {
+	out := slices.Clone(a)
+	for _, m := range b {
+		if slices.ContainsFunc(out, func(n resource.Node) bool { return encloses(n, m) }) {
+			continue
+		}
+		out = slices.DeleteFunc(out, func(n resource.Node) bool { return encloses(m, n) })
+		out = append(out, m)
+	}
+	return out
+}
+
+// leavesAny says whether a cut leaves anything of substance.
+func leavesAny(r *resource.Resource, removed []resource.Node) bool {
+	for m := range r.Root().Members() {
+		name := m.Name()
+		if always(name) || name == "text" || name == "subject" || name == "patient" || name == "status" {
+			continue
+		}
+		if !slices.ContainsFunc(removed, func(n resource.Node) bool { return encloses(n, m) }) {
+			return true
+		}
+	}
+	return false
 }
 
 // inBoth lists what two cuts both remove.

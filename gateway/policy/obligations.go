@@ -1,36 +1,58 @@
 package policy
 
-import "slices"
-
-// A duty is a set of circumstances that obligations follow from.
-type duty uint8
-
-const (
-	onConsent      duty = 1 << iota // a Consent is a ground
-	onPart2Consent                  // Part 2 data goes on a Consent
-	onOverride                      // a patient's deny is overridden
-	onEmergency                     // Part 2 data goes under 42 CFR 2.51
+import (
+	"math/bits"
+	"sync"
+	"sync/atomic"
 )
 
-// obligations are what goes with a disclosure on these grounds.
-func (s *Session) obligations(d duty, bases []*declared) []Obligation {
-	out := append(make([]Obligation, 0, 4), Audit)
-	add := func(when bool, os ...Obligation) {
-		for _, o := range os {
-			if when && !slices.Contains(out, o) {
-				out = append(out, o)
-			}
+// dutiesOf are the obligations of a ground for these data.
+func (s *Session) dutiesOf(g *ground, m *matter) dutySet {
+	set := g.duties
+	for _, r := range g.obliges {
+		if s.all(r.dynamic, true, g, m) {
+			set |= r.duties
 		}
 	}
-	add(d&onPart2Consent != 0, Part2Notice, Part2Copy)
-	add(d&onPart2Consent != 0 && (s.police || !s.req.Requester.TreatingProvider), NoRedisclosure)
-	add(d&onEmergency != 0, Part2Emergency)
-	add(d&onOverride != 0, NoReuse)
-	for _, b := range bases {
-		add(true, b.row.Obligations...)
-		add(s.police, b.row.ToPolice...)
-		add(b.judgment, HumanApproval)
+	return set
+}
+
+// dutyLists are the lists that sets of obligations come to; of a Law there are
+// few. Readers take no lock.
+type dutyLists struct {
+	mu    sync.Mutex
+	lists atomic.Pointer[map[dutySet][]Obligation]
+}
+
+// maxLists bounds how many are kept; a set beyond is listed anew each time.
+const maxLists = 4096
+
+// list returns the obligations of a set, in the order of the law. It must not
+// be changed.
+func (l *Law) list(set dutySet) []Obligation {
+	if known := l.duties.lists.Load(); known != nil {
+		if list, ok := (*known)[set]; ok {
+			return list
+		}
 	}
-	add(s.police && len(bases) == 0 && d&onConsent != 0, MinimumNeeded)
-	return out
+	list := make([]Obligation, 0, bits.OnesCount64(uint64(set)))
+	for i, o := range l.obligations {
+		if set&(1<<i) != 0 {
+			list = append(list, o)
+		}
+	}
+	list = list[:len(list):len(list)]
+	l.duties.mu.Lock()
+	defer l.duties.mu.Unlock()
+	next := map[dutySet][]Obligation{set: list}
+	if known := l.duties.lists.Load(); known != nil {
+		if len(*known) >= maxLists {
+			return list
+		}
+		for k, v := range *known {
+			next[k] = v
+		}
+	}
+	l.duties.lists.Store(&next)
+	return list
 }

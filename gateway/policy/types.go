@@ -28,6 +28,10 @@ type Requester struct {
 	Client           string // client id
 	Reference        string // "Practitioner/…", "" for a system
 	Organization     string // "Organization/…" for which it acts
+	OrganizationKind string // police, health or exchange; "" if it is not known
+	// Designations say as what its organisation is designated, for instance as
+	// one of the agencies that a statute lists.
+	Designations     []string
 	Identifiers      []Identifier
 	CareTeams        []string
 	Groups           []string
@@ -69,6 +73,7 @@ type Request struct {
 	// Jurisdiction is of the custodian whose data are judged: a country, or a
 	// country and a state ("US-TX"). "" is unknown.
 	Jurisdiction string
+	Designations []string // as what the custodian is designated
 	// LegalBases are the accepted legal bases. Each is valid or void by itself; a
 	// resource is reached if any valid one reaches it.
 	LegalBases []*LegalBasis
@@ -116,6 +121,11 @@ type LegalBasis struct {
 	// nobody has named resources.
 	Types      []string
 	Attributes map[string]any
+	// AcceptedBy names the rule of a standing agreement that accepts the basis in
+	// advance: "agreement/rule". It must be in force and reach the requester, and
+	// it may limit the elements. "": somebody at the custodian accepted it, which
+	// the caller has verified.
+	AcceptedBy string
 }
 
 // A Subject is the resource judged.

@@ -79,6 +79,7 @@ type Rule struct {
 type Verified struct {
 	Where string `yaml:"where" doc:"id of a source, or an address"`
 	On    string `yaml:"on" pattern:"^[0-9]{4}-[0-9]{2}-[0-9]{2}$" doc:"the day"`
+	Note  string `yaml:"note,omitempty" doc:"what was compared where that is not the whole of the current paragraph"`
 }
 
 // An Alternative is one way in which a rule's requirement is met.
