@@ -37,7 +37,7 @@ func (x *explainer) acceptance(row *Basis, all []Condition) (Change, bool) {
 	declared := x.declaredOf(row.Type)
 	var needs []string
 	for _, c := range all {
-		if c.Test == HasRole {
+		if c.Test == HasRole || c.Test == Fact {
 			if !x.s.holds(c, b) {
 				return Change{}, false
 			}
@@ -76,11 +76,16 @@ func (x *explainer) declaredOf(typ string) *LegalBasis {
 
 // satisfying is a value with which the condition holds.
 func (x *explainer) satisfying(c Condition) any {
+	if c.not {
+		return map[Test]any{True: false, False: true, OneOf: "another", AnyOf: []any{"another"}}[c.Test]
+	}
 	switch c.Test {
 	case True:
 		return true
 	case False:
 		return false
+	case NotOlder:
+		return x.s.req.At.Format(time.RFC3339)
 	case OneOf:
 		return c.Values[0]
 	case AnyOf:

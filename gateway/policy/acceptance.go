@@ -33,20 +33,22 @@ type BasisAttribute struct {
 	Values []string
 }
 
-// Basis returns the row of a type of legal basis.
+// Basis returns the row of a type of legal basis that can be declared.
 func (e *Engine) Basis(typ string) (Basis, bool) {
-	i := slices.IndexFunc(e.law.Bases, func(b Basis) bool { return b.Type == typ })
-	if i < 0 {
+	row := e.law.basis(typ)
+	if row == nil || row.rule.abstract {
 		return Basis{}, false
 	}
-	return e.law.Bases[i], true
+	return *row, true
 }
 
-// BasisTypes lists the types of legal bases that the law knows, sorted.
+// BasisTypes lists the types of legal bases that can be declared, sorted.
 func (e *Engine) BasisTypes() []string {
 	var out []string
 	for i := range e.law.Bases {
-		out = append(out, e.law.Bases[i].Type)
+		if !e.law.Bases[i].rule.abstract {
+			out = append(out, e.law.Bases[i].Type)
+		}
 	}
 	slices.Sort(out)
 	return slices.Compact(out)
@@ -58,7 +60,7 @@ func (e *Engine) BasisForm(typ string) (BasisForm, bool) {
 	if !ok {
 		return BasisForm{}, false
 	}
-	out := BasisForm{Type: typ, Covers: b.Extent.Covers, Judged: len(b.Judgement) > 0}
+	out := BasisForm{Type: typ, Covers: b.Extent.Covers, Judged: b.judged()}
 	for _, all := range b.Any {
 		for _, c := range all {
 			kind, ok := kinds[c.Test]
@@ -73,7 +75,16 @@ func (e *Engine) BasisForm(typ string) (BasisForm, bool) {
 
 // kinds says what an attribute holds that is tested so.
 var kinds = map[Test]Kind{
-	True: Flag, False: Flag, NotEmpty: Text, OneOf: Choice, AnyOf: Choices, NotLater: Instant, Outside: Text, Reference: ReferenceValue,
+	True: Flag, False: Flag, NotEmpty: Text, OneOf: Choice, AnyOf: Choices, NotLater: Instant, NotOlder: Instant, Outside: Text, Reference: ReferenceValue,
+}
+
+// judged says whether it can rest on a person's judgement.
+func (b *Basis) judged() bool {
+	all := b.rule.duties
+	for _, d := range b.duties {
+		all |= d
+	}
+	return all&humanApproval != 0
 }
 
 // VoidBases says why bases of the request are void; empty if all are valid.

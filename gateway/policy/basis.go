@@ -67,6 +67,10 @@ func (s *Session) declare(b *LegalBasis) (d *declared, why string) {
 
 // holds checks one condition.
 func (s *Session) holds(c Condition, b *LegalBasis) bool {
+	if c.not {
+		c.not = false
+		return c.comparable(b.Attributes[c.Attribute]) && !s.holds(c, b)
+	}
 	v := b.Attributes[c.Attribute]
 	text, isText := v.(string)
 	switch c.Test {
@@ -101,6 +105,19 @@ func (s *Session) holds(c Condition, b *LegalBasis) bool {
 		return s.hasRole(codesOf(c.Values, packs.Role)) == yes
 	}
 	return false
+}
+
+// comparable says whether a value is of the kind that the test is about.
+func (c *Condition) comparable(v any) bool {
+	switch v.(type) {
+	case bool:
+		return c.Test == True || c.Test == False
+	case string:
+		return c.Test >= NotEmpty && c.Test != AnyOf
+	case []any:
+		return c.Test == AnyOf
+	}
+	return c.Test == Null
 }
 
 // notLater says whether an instant, or the start of a day, is not after at.

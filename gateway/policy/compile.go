@@ -21,7 +21,7 @@ type Selected struct {
 // ones. The error joins a *packs.Fault for each reference that leads nowhere.
 func Compile(selected ...Selected) (*Law, error) {
 	c := compiler{law: &Law{fills: map[*rule][]*rule{}, agreements: map[string]bool{}}, gates: map[string]gateSet{}, ids: map[string]*rule{}, known: map[string]bool{}}
-	c.law.obligations = []Obligation{Audit, Part2Notice, Part2Copy, NoRedisclosure, Part2Emergency, NoReuse, Account, MinimumNeeded, HumanApproval}
+	c.law.obligations = slices.Clone(known)
 	order := []string{packs.Federal, packs.State, packs.Agreement}
 	slices.SortStableFunc(selected, func(a, b Selected) int {
 		if d := slices.Index(order, a.Pack.Kind) - slices.Index(order, b.Pack.Kind); d != 0 || a.Pack.Kind == packs.Federal {
@@ -50,6 +50,16 @@ func Compile(selected ...Selected) (*Law, error) {
 	}
 	return c.law, nil
 }
+
+// known are the obligations that have a bit whether a pack uses them or not; a
+// decision lists them in this order, then those of packs.
+var known = []Obligation{Audit, Part2Notice, Part2Copy, NoRedisclosure, Part2Emergency, NoReuse, Account, MinimumNeeded, HumanApproval}
+
+// Bits of obligations that the engine itself needs.
+const (
+	auditing      dutySet = 1 << 0
+	humanApproval dutySet = 1 << 8
+)
 
 // minimumProfile is the profile to which a request for the minimum necessary is
 // held.
@@ -95,6 +105,9 @@ func (c *compiler) take(s *Selected) {
 		if r.Unverified && !slices.Contains(s.Enable, r.ID) {
 			info.Off = append(info.Off, r.ID)
 			continue
+		}
+		if r.Unverified {
+			info.Enabled = append(info.Enabled, r.ID)
 		}
 		t := entry{pack: p, at: fmt.Sprintf("rules[%d]", i), source: r}
 		t.rule = &rule{

@@ -67,7 +67,7 @@ func (c *compiler) condition(t entry, key string, k *packs.Condition) condition 
 	case ofThrough:
 		out.gates = c.gateSet(t, key+".through", k.Through)
 	case ofAttribute:
-		out.attribute = attributeTest(k)
+		out.attribute, out.not = attributeTest(k), false
 	}
 	return out
 }
@@ -101,7 +101,7 @@ func (c *compiler) tests(t entry, key string, list []packs.Condition) []Conditio
 
 func attributeTest(k *packs.Condition) Condition {
 	a := k.Attribute
-	out := Condition{ID: k.ID, Attribute: a.Name}
+	out := Condition{ID: k.ID, Attribute: a.Name, not: k.Not}
 	switch {
 	case a.Is != nil && *a.Is:
 		out.Test = True

@@ -68,6 +68,7 @@ type matter struct {
 	through    gateSet // that a Consent has opened
 	lost       *rule   // the restriction that took a ground away
 	said       []atom
+	part       label.Labels // of the element that is judged
 }
 
 // matters are those that are not in use: deciding allocates none.
@@ -118,13 +119,17 @@ func (s *Session) element(m *matter, whole *label.Labels, e *label.Element, v *v
 	if !e.Labels.Sensitive() || slices.ContainsFunc(remove, func(n resource.Node) bool { return encloses(n, e.Node) }) {
 		return remove
 	}
-	l := e.Labels
-	if len(whole.Law) > 0 { // what the law says of the record holds for its parts
-		l.Law = union(whole.Law, l.Law)
+	m.part = e.Labels
+	switch { // what the law says of the record holds for its parts
+	case len(whole.Law) == 0:
+	case len(e.Labels.Law) == 0:
+		m.part.Law = whole.Law
+	default:
+		m.part.Law = union(whole.Law, e.Labels.Law)
 	}
 	before := len(m.said)
-	part := s.judge(m, &l)
-	said := slices.Clone(m.said[before:])
+	part := s.judge(m, &m.part)
+	said := m.said[before:]
 	m.said = m.said[:before]
 	if part.permitted {
 		if inner, ok := part.inside(m.subject.Resource, e.Node); ok {
@@ -132,7 +137,7 @@ func (s *Session) element(m *matter, whole *label.Labels, e *label.Element, v *v
 			return append(remove, inner...)
 		}
 	}
-	for _, a := range said {
+	for _, a := range said { // what is said again stands no later than before
 		if a.effect == denies {
 			a.effect = redacts
 			m.say(a)

@@ -41,7 +41,9 @@ var attributes = map[string]any{
 	"issuedBy": "a clerk", "satisfactoryAssurance": true, "relevantAndMaterial": true, "specificAndLimited": true,
 	"deidentifiedInsufficient": true, "subject": "suspect", "victimAgrees": true, "attestedBy": "Practitioner/chief",
 	"attestedAt": "2020-01-01T00:00:00Z", "represented": []any{"transport"}, "section": "2.65", "compulsoryProcess": true,
-	"initiatedBy": "Organization/clinic",
+	"initiatedBy": "Organization/clinic", "law": "a statute", "reportedBy": "Practitioner/chief", "personHasDied": true,
+	"suspectedCriminalConduct": true, "onPremises": true, "evidenceInGoodFaith": true, "alertsTo": []any{"crime"}, "resultOfAbuse": false,
+	"statement": "I did it", "seriousHarmToVictim": true, "learnedInTherapy": false, "escapedFrom": "lawful-custody",
 }
 
 // with makes the changes, read back from JSON.
@@ -82,6 +84,9 @@ func (w *told) with(t testing.TB, r Remedy, sub *Subject) *Request {
 				if n != "covers" {
 					b.Attributes[n] = attributes[n]
 				}
+			}
+			if strings.HasSuffix(c.Basis, "-off-premises") {
+				b.Attributes["onPremises"] = false
 			}
 			q.LegalBases = append(slices.Clone(q.LegalBases), b)
 		case WithdrawBasis:
@@ -181,7 +186,7 @@ func TestARemedyChangesTheAnswer(t *testing.T) {
 				// The person can open what is behind no gate, or behind one where the
 				// custodian is known that must be named; an authorization for
 				// psychotherapy notes covers no other sensitivity.
-				g := gates(sub.Labels)
+				g := needOf(sub.Labels)
 				openable := g == 0 || sub.Origin.Custodian != "" && (g&consent.PsychotherapyNote == 0 || len(sub.Labels.Sensitivity) == 1)
 				if len(sub.Labels.CJI) == 0 && len(r.req.Consents) == 0 && openable {
 					t.Errorf("seed %d: nothing opens it, and no Consent and no CJI is in the way: %v", seed, now.Reasons)
@@ -198,6 +203,17 @@ func TestARemedyChangesTheAnswer(t *testing.T) {
 	if pairs == 0 || denied < 500 || without > denied/3 {
 		t.Errorf("%d pairs; %d denied, %d of them without remedy", pairs, denied, without)
 	}
+}
+
+// needOf is what data of these labels need of a Consent, said without the packs.
+func needOf(l *label.Labels) (n consent.Need) {
+	if l.HasLaw(label.Part2) {
+		n |= consent.Part2
+	}
+	if l.HasLaw("HIPAAPsyNotes") || slices.Contains(l.Sensitivity, "PSYTHPN") {
+		n |= consent.PsychotherapyNote
+	}
+	return n
 }
 
 // TestExplainIsPure: the request is as it was.

@@ -13,5 +13,5 @@ func (s *Session) internal(m *matter) Decision {
 	if !s.inScope(m.subject, nil) {
 		return s.deny(m, atom{what: outsideScope})
 	}
-	return Decision{Effect: Permit, Reasons: s.reasonsOf(m.said), Obligations: s.law.list(1)} // AUDIT
+	return Decision{Effect: Permit, Reasons: s.reasonsOf(m.said), Obligations: s.law.list(auditing)}
 }

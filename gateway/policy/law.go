@@ -37,6 +37,7 @@ type PackInfo struct {
 	ID, Version, Title, Kind, Jurisdiction string
 	Hash                                   string   // "sha256:…" of its bytes
 	Off                                    []string // rules that are off because they are unverified
+	Enabled                                []string // unverified rules that are on, by name
 }
 
 // String returns "us-federal@2026.11".
@@ -169,5 +170,6 @@ type Condition struct {
 	Test      Test
 	Values    []string
 
+	not  bool       // of another value of that kind: one that is absent fails it, too
 	fact *condition // of Fact
 }

@@ -13,7 +13,7 @@ func (e *Engine) LawEnforcement(r *Requester) bool {
 		return true
 	}
 	for _, role := range r.Roles {
-		if terminology.SystemOf(role.System) == terminology.ActorRole && slices.Contains(e.law.Police, role.Code) {
+		if terminology.SystemOf(role.System) == terminology.ActorRole && slices.Contains(e.law.police, role.Code) {
 			return true
 		}
 	}

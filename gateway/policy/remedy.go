@@ -166,7 +166,7 @@ func instead(p label.Code) Change {
 // emergency declares one, as medical personnel can: for a purpose for which the
 // glass may be broken.
 func (x *explainer) emergency() ([]Change, bool) {
-	if !x.s.req.Requester.MedicalPersonnel || x.s.glass && x.s.req.BreakGlass.ConsentCannotBeObtained {
+	if !x.s.req.Requester.MedicalPersonnel || x.s.declared && x.s.req.BreakGlass.ConsentCannotBeObtained {
 		return nil, false
 	}
 	declare := Change{

@@ -57,7 +57,7 @@ var shapes = map[string]shape{
 	"deny":      {[]string{Federal, State, Agreement}, []string{"when"}, nil, all, 0},
 	"require":   {[]string{Federal, State, Agreement}, []string{"when", "require", "alternatives"}, []string{"require", "alternatives"}, all, all},
 	"limit":     {[]string{Federal, State, Agreement}, []string{"when", "extent"}, []string{"extent"}, all, 0},
-	"gate":      {[]string{Federal, State}, []string{"when", "require", "alternatives", "consent", "obligations"}, []string{"when"}, facts, facts | ofGround},
+	"gate":      {[]string{Federal, State}, []string{"when", "require", "alternatives", "consent", "obligations"}, []string{"when"}, facts, all},
 	"oblige":    {[]string{Federal, State, Agreement}, []string{"when", "obligations"}, []string{"obligations"}, all, 0},
 }
 

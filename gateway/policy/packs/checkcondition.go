@@ -93,9 +93,6 @@ func (c *checker) values(at string, k *Condition) {
 		}
 	}
 	if a := k.Attribute; a != nil {
-		if k.Not {
-			c.fail(at+".not", "an attribute has no negation: one that is absent would pass it; say what it must be")
-		}
 		if set := kinds(reflect.ValueOf(a).Elem()); len(set) != 1 {
 			c.fail(at+".attribute", "has %s; an attribute has exactly one test beside its name", strings.ReplaceAll(listed(set), "what it tests", "how it is tested"))
 		}

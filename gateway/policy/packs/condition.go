@@ -55,7 +55,7 @@ type Purpose struct {
 
 // An Attribute is one of a declared basis, with the test that it must pass:
 // exactly one key beside name. An attribute that is absent, null or of another
-// kind passes only absent.
+// kind passes only absent, and no test that is turned round either.
 type Attribute struct {
 	Name             string   `yaml:"name" doc:"of the attribute"`
 	Is               *bool    `yaml:"is,omitempty" doc:"it is this boolean"`
