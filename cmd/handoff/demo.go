@@ -96,6 +96,7 @@ func runDemo(ctx context.Context, o demoOptions, out, log io.Writer) (err error)
 	}
 	serving, stop := context.WithCancel(ctx)
 	defer stop()
+	defer d.gateway.deliver(serving)()
 	done := make(chan error, 1)
 	go func() { done <- serveOn(serving, l, c, d.gateway.handler, logger) }()
 	if err := d.tour(ctx); err != nil {

@@ -42,7 +42,10 @@ after the requests under way have been answered.`,
 			if err != nil {
 				return err
 			}
-			return errors.Join(serve(cmd.Context(), c, g.handler, log), g.Close())
+			stop := g.deliver(cmd.Context())
+			err = serve(cmd.Context(), c, g.handler, log)
+			stop()
+			return errors.Join(err, g.Close())
 		},
 	}
 	cmd.Flags().StringVarP(&path, "config", "c", "", "configuration file")

@@ -24,6 +24,7 @@ import (
 	"github.com/handoff-health/handoff/gateway/config"
 	"github.com/handoff-health/handoff/gateway/crisis"
 	"github.com/handoff-health/handoff/gateway/identity"
+	"github.com/handoff-health/handoff/gateway/notify"
 	"github.com/handoff-health/handoff/gateway/policy"
 	"github.com/handoff-health/handoff/gateway/smart"
 	"github.com/handoff-health/handoff/gateway/upstream"
@@ -40,6 +41,7 @@ type running struct {
 	links     *identity.Links
 	labeller  *label.Labeller
 	directory *attribute.Directory
+	outbox    *notify.Outbox
 	handler   http.Handler
 }
 
@@ -78,17 +80,21 @@ func assemble(ctx context.Context, c *config.Config, log *slog.Logger) (_ *runni
 	if err != nil {
 		return nil, err
 	}
+	if g.outbox, err = newOutbox(c, g, log); err != nil {
+		return nil, err
+	}
 	g.handler, err = gateway.New(gateway.Options{
 		Base: c.Server.Base, MaxBody: c.Server.MaxBody, SiteKey: []byte(c.Site.Key.Reveal()),
 		Store: g.cache, Facts: g.cache, Verifier: verifier,
 		Discovery: smart.Discovery{
 			TokenEndpoint: tokenURL(c), Algorithms: []string{auth.RS384, auth.ES384},
-			Scopes: slices.Concat(smart.SupportedScopes(smart.Read|smart.Search, gateway.Served()...), []string{"system/Consent.cruds"}, smart.OperationScopes()),
+			Scopes: slices.Concat(smart.SupportedScopes(smart.Read|smart.Search, gateway.Served()...), []string{"system/Consent.cruds", "system/Task.cruds"}, smart.OperationScopes()),
 		},
 		Directory: g.directory, Identity: g.links, IDs: g.ids, Broker: b,
 		Labeller: g.labeller, Policy: policy.New(policy.Options{Directory: []string{"Practitioner", "PractitionerRole", "Organization"}}), Audit: g.trail,
-		Other:    map[string]http.Handler{tokenPath: token, "/healthz": http.HandlerFunc(healthy), "/readyz": ready(g)},
-		Crisis:   offered(c.Crisis),
+		Other:  map[string]http.Handler{tokenPath: token, "/healthz": http.HandlerFunc(healthy), "/readyz": ready(g)},
+		Crisis: offered(c.Crisis),
+		Bases:  basisLimits(c), Emergency: emergencyLimits(c),
 		Location: zone, Logger: log,
 	})
 	return g, err

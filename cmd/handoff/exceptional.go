@@ -1,0 +1,54 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/handoff-health/handoff/gateway"
+	"github.com/handoff-health/handoff/gateway/attribute"
+	"github.com/handoff-health/handoff/gateway/config"
+	"github.com/handoff-health/handoff/gateway/notify"
+)
+
+// What a configuration says of legal bases, emergencies and notices.
+
+func basisLimits(c *config.Config) gateway.BasisLimits {
+	return gateway.BasisLimits{Longest: c.LegalBases.Longest, LongestOf: c.LegalBases.LongestOf, MaxDocument: c.LegalBases.MaxDocument}
+}
+
+func emergencyLimits(c *config.Config) gateway.EmergencyLimits {
+	return gateway.EmergencyLimits{Lifetime: c.Emergency.Lifetime, ReviewWithin: c.Emergency.ReviewWithin}
+}
+
+// newOutbox makes what delivers notices to privacy contacts.
+func newOutbox(c *config.Config, g *running, log *slog.Logger) (*notify.Outbox, error) {
+	contacts := map[string]notify.Contact{}
+	for _, o := range c.Organizations {
+		if p := o.PrivacyContact; p != nil && p.Webhook != "" {
+			contacts[attribute.Reference(o.ID)] = notify.Contact{URL: p.Webhook, Secret: p.WebhookSecret.Reveal()}
+		}
+	}
+	return notify.New(notify.Options{
+		Store: g.store, Base: c.Server.Base, Logger: log, Every: 2 * time.Second,
+		Contact: func(organization string) (notify.Contact, bool) {
+			contact, ok := contacts[organization]
+			return contact, ok
+		},
+	})
+}
+
+// deliver delivers notices until the function that it returns is called, which
+// waits for the one under way.
+func (g *running) deliver(ctx context.Context) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		g.outbox.Run(ctx)
+	}()
+	return func() {
+		cancel()
+		<-done
+	}
+}
