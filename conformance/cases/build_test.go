@@ -292,6 +292,14 @@ type row struct {
 	bundle    doc
 	notice    string
 	nobody    bool // indistinguishable from no match
+
+	packs, enable []string // in force; unverified rules that are turned on
+	orgs          doc      // what the directory says of organisations
+	directory     []any    // types that are open as a directory
+	rule          string   // the rule that the case is about, and its conditions
+	conditions    []string
+	absent        []string // obligations that must not go along
+	spoke, silent string   // rules that must and must not be among the reasons
 }
 
 func redacted(remove, keep []string) doc {
@@ -316,10 +324,43 @@ func (r row) render(family string) doc {
 	if r.nobody {
 		expected["indistinguishableFrom"] = "no-match"
 	}
-	return doc{
-		"id": family + "-" + slug(r.says), "description": r.says, "tags": []any{family}, "semantics": r.semantics,
+	d := doc{
+		"id": family + "-" + slug(r.says), "description": r.says, "tags": list(r.tags(family)), "semantics": r.semantics,
 		"consents": list(r.consents), "resources": list(r.resources), "request": r.request, "expected": expected, "source": r.source,
 	}
+	for name, value := range map[string][]string{"obligationsAbsent": r.absent, "rules": nonempty(r.spoke), "rulesAbsent": nonempty(r.silent)} {
+		if len(value) > 0 {
+			expected[name] = list(value)
+		}
+	}
+	for name, value := range map[string]any{"packs": list(r.packs), "enable": list(r.enable), "directory": list(r.directory)} {
+		if len(value.([]any)) > 0 {
+			d[name] = value
+		}
+	}
+	if len(r.orgs) > 0 {
+		d["organizations"] = r.orgs
+	}
+	return d
+}
+
+// tags are the family, and what the case shows of which rule.
+func (r row) tags(family string) []string {
+	tags := []string{family}
+	if r.rule != "" {
+		tags = append(tags, "rule:"+r.rule)
+	}
+	for _, c := range r.conditions {
+		tags = append(tags, "condition:"+c)
+	}
+	return tags
+}
+
+func nonempty(s string) []string {
+	if s == "" {
+		return nil
+	}
+	return []string{s}
 }
 
 // list never renders null.
@@ -338,7 +379,7 @@ func slug(s string) string {
 			return r
 		case r >= 'A' && r <= 'Z':
 			return r + 'a' - 'A'
-		case r == ' ', r == '-':
+		case r == ' ', r == '-', r == '/', r == '.':
 			return '-'
 		}
 		return -1

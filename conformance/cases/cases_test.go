@@ -3,6 +3,7 @@ package cases
 import (
 	"bytes"
 	"flag"
+	"maps"
 	"os"
 	"path/filepath"
 	"testing"
@@ -14,7 +15,7 @@ var update = flag.Bool("update", false, "write the case files from the tables")
 
 // tables are the families of cases; each is a file.
 func tables() map[string][]row {
-	return map[string][]row{
+	out := map[string][]row{
 		"actor": actorRows(), "purpose": purposeRows(), "period": periodRows(), "status": statusRows(),
 		"label": labelRows(), "data": dataRows(), "nesting": nestingRows(), "combining": combiningRows(),
 		"baseline": baselineRows(), "basis": basisRows(), "emergency": emergencyRows(),
@@ -22,8 +23,10 @@ func tables() map[string][]row {
 		"corner-part2": part2Corners(), "corner-basis": basisCorners(), "corner-emergency": emergencyCorners(),
 		"corner-redact": redactCorners(), "corner-search": searchCorners(), "corner-request": requestCorners(),
 		"corner-label": labelCorners(), "corner-date": dateCorners(), "corner-select": selectCorners(),
-		"part2": part2Rows(), "psychotherapy": psychotherapyRows(), "cji": cjiRows(), "scope": scopeRows(), "leak": leakRows(),
+		"part2": part2Rows(), "psychotherapy": psychotherapyRows(), "cji": cjiRows(), "scope": scopeRows(), "leak": leakRows(), "agreement": agreementRows(),
 	}
+	maps.Copy(out, sceneRows())
+	return out
 }
 
 func TestFilesAreThoseOfTheTables(t *testing.T) {

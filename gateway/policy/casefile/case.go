@@ -22,6 +22,7 @@ type Case struct {
 	Resources   []*resource.Resource
 	Request     policy.Request
 	Interaction Interaction
+	Facts       Facts
 	Expected    *Expected // nil if the case says nothing
 }
 
@@ -160,6 +161,7 @@ func (r *reader) read(n resource.Node) *Case {
 	r.consents(c, n)
 	r.resources(c, n)
 	r.request(c, r.object(n.Get("request"), "request"))
+	r.facts(c, n)
 	if !n.Get("request").Exists() {
 		r.fail(n, "request", "is missing")
 	}
@@ -220,7 +222,8 @@ func (r *reader) request(c *Case, n resource.Node) {
 	q.Requester.Roles = r.codings(n.Get("role"), "request.role")
 	q.Purposes = r.codings(n.Get("purpose"), "request.purpose")
 	q.Scopes = smart.ParseGranted(strings.Join(r.texts(n.Get("scopes"), "request.scopes"), " "))
-	q.Agreements = r.texts(n.Get("agreements"), "request.agreements")
+	r.agreements(c, n.Get("agreements"))
+	q.OwnRecords = r.flag(n.Get("ownRecords"), "request.ownRecords")
 	switch d := r.text(n.Get("direction"), "request.direction"); d {
 	case "", "bh-to-police":
 	case "police-to-bh":
@@ -299,11 +302,11 @@ func (r *reader) legalBasis(n resource.Node, place string) *policy.LegalBasis {
 	if n.Kind() != resource.Object {
 		return nil
 	}
-	b := &policy.LegalBasis{ID: n.Get("id").Text(), Type: n.Get("type").Text(), Attributes: map[string]any{}}
+	b := &policy.LegalBasis{ID: n.Get("id").Text(), Type: n.Get("type").Text(), AcceptedBy: r.text(n.Get("acceptedBy"), place+".acceptedBy"), Attributes: map[string]any{}}
 	for m := range n.Members() {
 		name := m.Name()
 		switch name {
-		case "id", "type", "covers":
+		case "id", "type", "covers", "acceptedBy":
 			continue
 		}
 		var v any

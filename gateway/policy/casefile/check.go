@@ -26,6 +26,21 @@ func (o *Outcome) Check(c *Case) []string {
 			add("obligation %s: missing, got %v", want, o.Obligations)
 		}
 	}
+	for _, not := range e.ObligationsAbsent {
+		if slices.Contains(o.Obligations, policyObligation(not)) {
+			add("obligation %s goes along", not)
+		}
+	}
+	for _, rule := range e.Rules {
+		if !o.spoke(rule) {
+			add("rule %s: it is not among the reasons", rule)
+		}
+	}
+	for _, rule := range e.RulesAbsent {
+		if o.spoke(rule) {
+			add("rule %s is among the reasons", rule)
+		}
+	}
 	o.checkBundle(e, add)
 	if len(e.NoticeText) > 0 && !slices.ContainsFunc(e.NoticeText, o.accompanied) {
 		add("notice: none of the %d accepted texts goes with the answer", len(e.NoticeText))
@@ -40,6 +55,19 @@ func (o *Outcome) Check(c *Case) []string {
 		add("indistinguishableFrom %q is not known", e.IndistinguishableFrom)
 	}
 	return diff
+}
+
+// spoke says whether a rule, "pack/rule", is among the reasons of a resource.
+func (o *Outcome) spoke(rule string) bool {
+	pack, id, _ := strings.Cut(rule, "/")
+	for i := range o.Resources {
+		for _, r := range o.Resources[i].Reasons {
+			if named, _, _ := strings.Cut(r.Pack, "@"); named == pack && r.Rule == id {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 func (o *Outcome) judged(ref string) *Judged {

@@ -6,7 +6,9 @@
 //
 // In a case meta.source names the custodian, the Consents count as recorded by
 // somebody entitled to grant, and a legal basis counts as accepted; nothing
-// else differs from the gateway. It takes no file names and prints nothing:
+// else differs from the gateway. [Facts] stand for its configuration: which rule
+// packs are in force, and what is known of organisations. A case without any is
+// decided by the federal pack. It takes no file names and prints nothing:
 // `handoff decide` and conformance/cases do.
 //
 // The format is that of the decision cases in conformance/cases (README there).

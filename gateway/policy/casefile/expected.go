@@ -6,6 +6,8 @@ import "github.com/handoff-health/handoff/fhir/resource"
 type Expected struct {
 	Resources             []ExpectedResource
 	Obligations           []string // a minimum
+	ObligationsAbsent     []string // none of these goes along
+	Rules, RulesAbsent    []string // "pack/rule": among the reasons of some resource, of none
 	Total, Entry          *int     // of the answer Bundle
 	NoRevealingIssue      bool     // no issue says that anything was withheld
 	SecurityMustNotHold   []string // codes absent from the Bundle's meta.security
@@ -25,6 +27,9 @@ type ExpectedResource struct {
 func (r *reader) expected(n resource.Node) *Expected {
 	e := &Expected{
 		Obligations:           r.texts(n.Get("obligations"), "expected.obligations"),
+		ObligationsAbsent:     r.texts(n.Get("obligationsAbsent"), "expected.obligationsAbsent"),
+		Rules:                 r.texts(n.Get("rules"), "expected.rules"),
+		RulesAbsent:           r.texts(n.Get("rulesAbsent"), "expected.rulesAbsent"),
 		NoticeText:            r.strings(n.Get("noticeText"), "expected.noticeText"),
 		IndistinguishableFrom: r.text(n.Get("indistinguishableFrom"), "expected.indistinguishableFrom"),
 	}

@@ -12,12 +12,15 @@ import (
 	"github.com/handoff-health/handoff/gateway/consent"
 	"github.com/handoff-health/handoff/gateway/enforce"
 	"github.com/handoff-health/handoff/gateway/policy"
+	"github.com/handoff-health/handoff/gateway/policy/packs"
 )
 
 // A Runner runs cases. It is safe for concurrent use.
 type Runner struct {
-	Engine   *policy.Engine
+	Engine   *policy.Engine // for cases that name no packs
 	Labeller *label.Labeller
+	// Packs finds the packs that a case names; nil: those that are built in.
+	Packs func(id string) (*packs.Pack, error)
 }
 
 // NewRunner makes a Runner for the law that is built in.
@@ -53,9 +56,21 @@ type Judged struct {
 // Run decides a case.
 func (r *Runner) Run(c *Case) *Outcome {
 	o := &Outcome{ID: c.ID}
-	s, subjects := r.begin(c)
+	engine, err := r.engine(c)
+	if err != nil { // without a law nothing is permitted
+		o.Problem, engine = err.Error(), policy.New(policy.Options{Law: &policy.Law{}})
+	}
+	q, subjects := r.subjects(c)
+	sessions := map[string]*policy.Session{}
 	for i := range subjects {
 		sub := &subjects[i]
+		s := sessions[sub.Origin.Custodian]
+		if s == nil {
+			about := q
+			about.Designations = c.Facts.Organizations[sub.Origin.Custodian].Designations
+			s = engine.Begin(&about)
+			sessions[sub.Origin.Custodian] = s
+		}
 		o.Resources = append(o.Resources, Judged{Reference: sub.Resource.Reference(), subject: *sub, decision: s.Decide(sub)})
 	}
 	o.enforce()
@@ -64,8 +79,25 @@ func (r *Runner) Run(c *Case) *Outcome {
 	return o
 }
 
-// begin puts the request together as the gateway does from verified facts.
-func (r *Runner) begin(c *Case) (*policy.Session, []policy.Subject) {
+// engine is the one that decides by the law of the case.
+func (r *Runner) engine(c *Case) (*policy.Engine, error) {
+	if c.Facts.usual() && r.Packs == nil {
+		return r.Engine, nil
+	}
+	builtin := r.Packs
+	if builtin == nil {
+		builtin = packs.Builtin
+	}
+	law, err := c.Facts.law(builtin)
+	if err != nil {
+		return nil, err
+	}
+	return policy.New(policy.Options{Law: law, Directory: c.Facts.Directory}), nil
+}
+
+// subjects puts the request together as the gateway does from verified facts,
+// and what it is asked of.
+func (r *Runner) subjects(c *Case) (policy.Request, []policy.Subject) {
 	q := c.Request
 	q.Consents = c.Consents
 	q.Graph = consent.NewResources(c.Resources...)
@@ -74,13 +106,26 @@ func (r *Runner) begin(c *Case) (*policy.Session, []policy.Subject) {
 		source, _, _ := strings.Cut(res.Root().Path("meta", "source").Text(), "#")
 		sub := policy.Subject{
 			Resource: res, Labels: new(label.Labels), Patient: compartment.Subject(res),
-			Origin: resource.Origin{Custodian: source, Police: q.Direction == policy.PoliceToHealth},
+			Origin: c.origin(source),
 		}
 		r.Labeller.Label(res, sub.Origin, sub.Labels)
 		subjects[i] = sub
 	}
 	q.LaunchPatient = inContext(subjects)
-	return r.Engine.Begin(&q), subjects
+	return q, subjects
+}
+
+// origin is what the directory says of a custodian; where it says nothing, the
+// direction says whether it is a police agency.
+func (c *Case) origin(custodian string) resource.Origin {
+	o := resource.Origin{Custodian: custodian, Police: c.Request.Direction == policy.PoliceToHealth}
+	if org, ok := c.Facts.Organizations[custodian]; ok {
+		o.Part2 = org.Part2
+		if org.Kind != "" {
+			o.Police = org.Kind == "police"
+		}
+	}
+	return o
 }
 
 // inContext is the one person whom the resources are about: a patient/ scope
