@@ -5,6 +5,10 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/handoff-health/handoff/fhir/resource"
+	"github.com/handoff-health/handoff/fhir/search"
+	"github.com/handoff-health/handoff/fhir/store"
 )
 
 // mixed is the clinic's system as one that holds a Part 2 unit.
@@ -68,5 +72,34 @@ func TestALabelOrANoticeMakesPart2InAnySystem(t *testing.T) {
 	c.tokens["partner"].Requester.TreatingProvider = true
 	if got := c.get("partner", "Observation?patient=Patient/p1").ids(t); len(got) != 1 {
 		t.Errorf("%d of four are shown, want the one that says nothing", len(got))
+	}
+}
+
+// What the store keeps as labels was computed once, with the label set of that
+// day. A decision labels anew: stale labels neither open nor close anything.
+func TestStaleLabelsAreRedoneOnRead(t *testing.T) {
+	c := newCounty(t)
+	c.put(`{"resourceType":"Patient","id":"p1","name":[{"family":"Example"}]}`)
+	const about = `"status":"final","subject":{"reference":"Patient/p1"},"code":{"text":"pulse"}`
+	write := func(id, rest string, labels ...string) {
+		raw := `{"resourceType":"Observation","id":"` + id + `",` + rest + about + `}`
+		r, err := resource.Parse([]byte(raw))
+		c.must(err)
+		_, err = c.store.Write(t.Context(), store.Write{Expect: store.Absent, Record: store.Record{
+			Key: store.Key{Type: "Observation", ID: id}, Raw: []byte(raw), Origin: resource.Origin{System: "adt", Custodian: "Organization/clinic"},
+			Labels: labels, LabelSet: "rules1/old", Index: search.Index(r),
+		}})
+		c.must(err)
+	}
+	write("too-little", `"note":[{"text":"42 CFR part 2 prohibits unauthorized disclosure of these records."}],`)
+	write("too-much", ``, "http://terminology.hl7.org/CodeSystem/v3-ActCode|42CFRPart2")
+	c.login("partner", "program", false, "treating-clinician", "http://terminology.hl7.org/CodeSystem/v3-ActReason|TREAT", "system/*.rs")
+	c.tokens["partner"].Requester.TreatingProvider = true
+	if got := c.get("partner", "Observation?patient=Patient/p1").ids(t); !slices.Equal(got, []string{"Observation/too-much"}) {
+		t.Errorf("got %v, want the one without a notice", got)
+	}
+	const sud = "Observation?patient=Patient/p1&_security=http://terminology.hl7.org/CodeSystem/v3-ActCode|42CFRPart2"
+	if got := c.get("partner", sud).ids(t); len(got) != 0 {
+		t.Errorf("a search by label answers from stale labels: %v", got)
 	}
 }

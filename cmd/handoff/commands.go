@@ -11,6 +11,7 @@ func commands() []*cobra.Command {
 		newDecideCommand(),
 		newDemoCommand(),
 		newIngestCommand(),
+		newLabelsCommand(),
 		newLinkCommand(),
 		newMapCommand(),
 		newServeCommand(),

@@ -26,7 +26,7 @@ type reading struct {
 	l     *Labeller
 	words bool // words count: the resource is about a person
 	holds bool // resources may stand below: they have their own turn
-	visit func(text []byte, holder resource.Node, words, service bool)
+	visit func(text []byte, holder, at resource.Node, words, service bool)
 }
 
 // texts looks through the texts of the resource at n. What a principal element
@@ -36,14 +36,14 @@ type reading struct {
 func (l *Labeller) texts(n resource.Node, k kind, principal []resource.Node, own, top *Labels) {
 	meta, narrative := n.Get("meta"), n.Get("text")
 	opaque := k.coded() && !l.understood(principal)
-	ofElement := func(text []byte, holder resource.Node, words, service bool) {
+	ofElement := func(text []byte, holder, at resource.Node, words, service bool) {
 		sub := top.part()
-		if l.text(text, holder, words, service, &sub); sub.Sensitive() {
+		if l.text(text, at, words, service, &sub); sub.Sensitive() {
 			top.Elements = append(top.Elements, Element{holder, sub})
 		}
 	}
-	ofResource := func(text []byte, holder resource.Node, words, service bool) {
-		l.text(text, holder, words, service, own)
+	ofResource := func(text []byte, _, at resource.Node, words, service bool) {
+		l.text(text, at, words, service, own)
 	}
 	for m := range n.Members() {
 		before := len(top.Elements)
@@ -114,7 +114,7 @@ func (rd *reading) at(m, parent resource.Node, name string) {
 	case name == "display" && !coded:
 		holder, service = parent, true
 	}
-	rd.visit(plain(stringBytes(m)), holder, words, service)
+	rd.visit(plain(stringBytes(m)), holder, m, words, service)
 }
 
 // isFreeText says whether strings of this name may hold words. Names of persons

@@ -11,8 +11,8 @@ import (
 func (l *Labeller) medicationReference(n, root resource.Node, own, top *Labels) {
 	texts := top.mentions&terminology.MentionText != 0
 	medication := n.Get("medicationReference")
-	rd := reading{l: l, words: true, visit: func(text []byte, holder resource.Node, words, service bool) {
-		l.text(text, holder, words, service, own)
+	rd := reading{l: l, words: true, visit: func(text []byte, _, at resource.Node, words, service bool) {
+		l.text(text, at, words, service, own)
 	}}
 	if ref := medication.Get("reference"); ref.Kind() == resource.String {
 		r := stringBytes(ref)

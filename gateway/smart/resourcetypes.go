@@ -1,6 +1,10 @@
 package smart
 
-import "strings"
+import (
+	"maps"
+	"slices"
+	"strings"
+)
 
 // r4Types are the 146 concrete resource types of FHIR R4 (4.0.1):
 // https://hl7.org/fhir/R4/valueset-resource-types.html
@@ -43,3 +47,6 @@ SubstancePolymer SubstanceProtein SubstanceReferenceInformation SubstanceSourceM
 SubstanceSpecification SupplyDelivery SupplyRequest Task TerminologyCapabilities TestReport
 TestScript ValueSet VerificationResult VisionPrescription
 `
+
+// ResourceTypes lists the concrete resource types of R4 by name.
+func ResourceTypes() []string { return slices.Sorted(maps.Keys(r4Types)) }
