@@ -7,9 +7,11 @@
 // DS4P inline labels) with labels of their own. It also renders meta.security,
 // of a resource ([MetaSecurity]) and of a Bundle ([HighWater]).
 //
-// Texts count as far as they name an ICD-10-CM code in its dotted form: one in a
-// narrative or a note labels that, and the resource if nothing else says what
-// it is about. A Consent is labelled by what it is about.
+// Texts count as far as they name an ICD-10-CM code or a word of the value sets:
+// in a principal element they label the resource, elsewhere the element that
+// holds them, and the resource too if nothing else says what it is about. A
+// Consent is labelled by what it is about. [Labeller.Explain] gives the cause of
+// each label.
 //
 // It never sets 42 CFR Part 2 from a clinical code: that follows from the
 // origin. It changes no resource; enforce acts on what it finds. Ingest and

@@ -19,7 +19,7 @@ type Cause struct {
 	// Set is the value set that has the code, SetVersion its version and content
 	// hash, Source where the set comes from; "" where no set is involved.
 	Set, SetName, SetVersion, Source string
-	// Basis is how it follows: "code", "text", "name" (of a drug, of a service),
+	// Basis is how it follows: "code", "text" (a code or a word in a text),
 	// "stated" (the resource says so itself), "inline", "consent" (what a Consent
 	// is about), "notice" (of 42 CFR 2.32), "origin" (where it comes from).
 	Basis string

@@ -73,8 +73,8 @@ type Labels struct {
 // A Reason says where a label comes from.
 type Reason struct {
 	Label string // "SUD", "42CFRPart2", "R"
-	Basis string // "stated", "code", "name", "text", "consent", "origin", "notice", "inline"
-	Code  Code   // the code that implies it, for basis "code" and "stated"
+	Basis string // "stated", "code", "text", "consent", "origin", "notice", "inline"
+	Code  Code   // the code that implies it; for words the phrase, without a system
 	Set   string // the value set that holds the code
 
 	at resource.Node // the value that says so; absent for an origin
