@@ -197,7 +197,11 @@ func (n Node) Named(name string, left Node) iter.Seq[Node] {
 				i = nodes[i].next - 1
 				continue
 			}
-			if e := &nodes[i]; e.named && e.nameIs(raw, name) && !yield(Node{n.d, i}) {
+			e := &nodes[i]
+			if int(e.nameLen) != len(name) && !e.escapedKey || !e.named || !e.nameIs(raw, name) {
+				continue
+			}
+			if !yield(Node{n.d, i}) {
 				return
 			}
 		}
@@ -235,7 +239,11 @@ func (n Node) Parent() Node {
 
 // Called says whether the value is a member of this name, without allocating.
 func (n Node) Called(name string) bool {
-	return n.d != nil && n.at().named && n.at().nameIs(n.d.raw, name)
+	if n.d == nil {
+		return false
+	}
+	e := n.at()
+	return (int(e.nameLen) == len(name) || e.escapedKey) && e.named && e.nameIs(n.d.raw, name)
 }
 
 // Descend calls visit for n and everything below it, depth first. When visit

@@ -52,9 +52,11 @@ func newAsker(a *Actor) asker {
 type party struct {
 	ref        reference
 	identifier Identifier
-	foreign    bool     // ref was written for another system's ids
-	display    bool     // the reference has a display and nothing else
-	roles      []string // codes of the project's actor-role system: one of them must be held
+	alike      []Identifier // identifiers of a contained resource that it refers to
+	opaque     bool         // ref is of a form that says nothing here: "#a", a URN
+	foreign    bool         // ref was written for another system's ids
+	display    bool         // the reference has a display and nothing else
+	roles      []string     // codes of the project's actor-role system: one of them must be held
 }
 
 // parties is provision.actor, sorted by what the entries say.
@@ -90,6 +92,9 @@ func (c *Consent) readActors(n resource.Node) parties {
 
 func (c *Consent) readActor(a resource.Node) (p party, recipient, custodian, ok bool) {
 	role, ref := a.Get("role"), a.Get("reference")
+	if a.Get("modifierExtension").Exists() {
+		c.void("an actor has a modifier extension")
+	}
 	if a.Kind() != resource.Object || role.Kind() != resource.Object || ref.Kind() != resource.Object || a.Get("modifierExtension").Exists() {
 		return p, false, false, false
 	}
@@ -108,10 +113,34 @@ func (c *Consent) readActor(a resource.Node) (p party, recipient, custodian, ok 
 	}
 	literal, logical := ref.Get("reference"), ref.Get("identifier")
 	p.ref, p.foreign = c.reference(literal.Text()), c.foreign
+	if p.opaque = !p.ref.empty() && p.ref.local == ""; p.opaque {
+		p.alike = c.containedIdentifiers(p.ref.raw)
+	}
 	p.identifier = Identifier{logical.Get("system").Text(), logical.Get("value").Text()}
 	named := !p.ref.empty() || p.identifier.System != "" && p.identifier.Value != ""
 	p.display = !named && !literal.Exists() && !logical.Exists() && ref.Get("display").Text() != ""
 	return p, recipient, custodian, any && (named || p.display)
+}
+
+// containedIdentifiers lists the identifiers of the contained resource at "#id".
+func (c *Consent) containedIdentifiers(ref string) []Identifier {
+	for n := range c.contained.Elements() {
+		if id := n.Get("id").Text(); id == "" || ref != "#"+id {
+			continue
+		}
+		return identifiersOf(n)
+	}
+	return nil
+}
+
+// identifiersOf lists what has both a system and a value.
+func identifiersOf(n resource.Node) (out []Identifier) {
+	for i := range n.All("identifier") {
+		if id := (Identifier{i.Get("system").Text(), i.Get("value").Text()}); id.System != "" && id.Value != "" {
+			out = append(out, id)
+		}
+	}
+	return out
 }
 
 // matches says whether the party is the asker, by one of refs or an identifier.
@@ -129,6 +158,12 @@ func (p *party) matches(a *asker, refs []reference) truth {
 	}
 	if p.identifier.System != "" && p.identifier.Value != "" && slices.Contains(a.identifiers, p.identifier) {
 		t = yes
+	}
+	if slices.ContainsFunc(p.alike, func(id Identifier) bool { return slices.Contains(a.identifiers, id) }) {
+		t = yes
+	}
+	if p.opaque {
+		t = max(t, unknown)
 	}
 	if len(p.roles) > 0 {
 		t = min(t, a.holds(p.roles))
@@ -208,7 +243,7 @@ func (ps *parties) keeps(custodian *reference) truth {
 	t := no
 	for i := range ps.custodians {
 		p := &ps.custodians[i]
-		if p.ref.empty() { // a display or an identifier: whose cannot be told here
+		if p.ref.empty() || p.opaque { // a display or an identifier: whose cannot be told here
 			t = max(t, unknown)
 			continue
 		}

@@ -71,7 +71,11 @@ func (d *Datum) codings() []codeNode {
 		if code.Kind() != resource.String {
 			continue
 		}
-		if n := code.Parent(); !n.Get("value").Exists() {
+		n := code.Parent()
+		if list := n.Parent(); list.Parent().Called("meta") { // of a contained resource
+			continue
+		}
+		if !n.Get("value").Exists() {
 			d.codes = append(d.codes, codeNode{n.Get("system"), code})
 		}
 	}

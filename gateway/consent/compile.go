@@ -166,9 +166,24 @@ func (r *codingRule) includes(action string) truth {
 	t := no
 	for _, c := range r.any {
 		t = max(t, c.same(want))
+		if !isAction(c) { // what it means is not known
+			t = max(t, unknown)
+		}
 	}
 	if r.broken || action == "" {
 		t = max(t, unknown)
 	}
 	return t
+}
+
+// isAction says whether the code is one of R4's consentaction.
+func isAction(c coding) bool {
+	if c.system != terminology.ConsentAction {
+		return false
+	}
+	switch c.code {
+	case "collect", "access", "use", "disclose", "correct":
+		return true
+	}
+	return false
 }

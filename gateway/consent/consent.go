@@ -76,8 +76,9 @@ type Consent struct {
 	ceiling     Ceiling
 	foreign     bool
 	base        string
-	voids       []string // why it cannot grant
-	source      Source   // as it was given
+	contained   resource.Node // while it is read
+	voids       []string      // why it cannot grant
+	source      Source        // as it was given
 }
 
 // A status is what Consent.status means for a decision.
@@ -166,21 +167,28 @@ func Parse(r *resource.Resource, s Source) *Consent {
 	}
 	c.privacy = readScope(root.Get("scope"))
 	c.patient = c.reference(root.Path("patient", "reference").Text())
-	if c.patient.empty() {
-		c.void("patient is missing")
+	if c.patient.local == "" { // a fragment or a URN denotes nobody here
+		c.patient = reference{}
+		c.void("patient is missing or not a reference to a Patient")
 	}
 	if d := root.Get("dateTime"); d.Exists() {
 		c.dated, c.hasDate = parseMoment(d.Text())
 	}
-	c.readIdentifiers(root)
+	c.identifiers = identifiersOf(root)
 	c.readForm(root)
 	c.readVerification(root.Get("verification"))
 	for p := range root.Path("meta", "profile").Elements() {
 		c.pcf = c.pcf || isPCF(p.Text())
 	}
+	for range root.Named("modifierExtension", root.Get("contained")) {
+		c.void("it has a modifier extension")
+		break
+	}
 	if p := root.Get("provision"); p.Exists() {
+		c.contained = root.Get("contained")
 		c.read(p, -1, 0, "provision")
 	}
+	c.contained = resource.Node{} // the resource is not kept
 	c.breakGlass = c.rulesBreakGlass()
 	return c
 }
@@ -235,15 +243,6 @@ func readScope(n resource.Node) truth {
 		out = no
 	}
 	return out
-}
-
-func (c *Consent) readIdentifiers(root resource.Node) {
-	for n := range root.All("identifier") {
-		id := Identifier{n.Get("system").Text(), n.Get("value").Text()}
-		if id.System != "" && id.Value != "" {
-			c.identifiers = append(c.identifiers, id)
-		}
-	}
 }
 
 // readForm reads what 42 CFR 2.31 and 45 CFR 164.508 ask of a written consent.

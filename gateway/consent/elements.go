@@ -1,6 +1,7 @@
 package consent
 
 import (
+	"strings"
 	"time"
 
 	"github.com/handoff-health/handoff/fhir/resource"
@@ -199,9 +200,7 @@ func authoredBy(r *resource.Resource, who reference) truth {
 	for _, path := range authors[r.Type()] {
 		eachAt(r.Root(), path, func(n resource.Node) {
 			named = true
-			if ref := n.Get("reference"); ref.Exists() {
-				out = max(out, who.sameNode(ref))
-			} else {
+			if out = max(out, who.sameNode(n.Get("reference"))); anonymous(n) {
 				out = max(out, unknown)
 			}
 		})
@@ -218,10 +217,17 @@ func authorUnknown(r *resource.Resource) bool {
 	named, open := false, false
 	for _, path := range authors[r.Type()] {
 		eachAt(r.Root(), path, func(n resource.Node) {
-			named, open = true, open || !n.Get("reference").Exists()
+			named, open = true, open || anonymous(n)
 		})
 	}
 	return open || !named
+}
+
+// anonymous says whether a Reference does not tell whom it denotes: it has no
+// literal one, or one to a contained resource.
+func anonymous(n resource.Node) bool {
+	ref := n.Get("reference")
+	return ref.Kind() != resource.String || strings.HasPrefix(ref.View(), "#")
 }
 
 // eachAt calls visit for every value that the path leads to.

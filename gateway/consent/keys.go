@@ -103,7 +103,7 @@ func (k *keyed) custodian(ps *parties, sure bool) bool {
 	open := ps.broken
 	for i := range ps.custodians {
 		switch p := &ps.custodians[i]; {
-		case p.ref.empty() || p.foreign:
+		case p.ref.empty() || p.opaque || p.foreign:
 			open = true
 		default:
 			keys = append(keys, key{name: p.ref.short()})

@@ -2,6 +2,7 @@ package consent
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/handoff-health/handoff/fhir/resource"
 	"github.com/handoff-health/handoff/fhir/terminology"
@@ -113,7 +114,9 @@ var members = map[string]bool{
 // read adds a provision and those below it to c.
 func (c *Consent) read(n resource.Node, parent, depth int, path string) {
 	if n.Kind() != resource.Object || depth > maxNesting {
+		// Whatever it says, it may be a deny.
 		c.void(fmt.Sprintf("%s is no provision, or nested deeper than %d", path, maxNesting))
+		c.add(provision{path: path, parent: parent, stance: denies})
 		return
 	}
 	for m := range n.Members() {
@@ -127,11 +130,7 @@ func (c *Consent) read(n resource.Node, parent, depth int, path string) {
 	if parent >= 0 && c.rules[parent].stance == p.stance && p.stance != unstated {
 		p.limits = p.own.inherit(&c.rules[parent].limits, p.stance)
 	}
-	at := len(c.rules)
-	c.rules = append(c.rules, p)
-	if parent >= 0 {
-		c.rules[parent].children = append(c.rules[parent].children, at)
-	}
+	at := c.add(p)
 	if n.Get("provision").Kind() == resource.Object {
 		c.void(path + ".provision is not a list")
 	}
@@ -143,6 +142,16 @@ func (c *Consent) read(n resource.Node, parent, depth int, path string) {
 		c.read(child, at, depth+1, fmt.Sprintf("%s.provision[%d]", path, i))
 		i++
 	}
+}
+
+// add adds a rule below its parent and returns its index.
+func (c *Consent) add(p provision) int {
+	at := len(c.rules)
+	c.rules = append(c.rules, p)
+	if p.parent >= 0 {
+		c.rules[p.parent].children = append(c.rules[p.parent].children, at)
+	}
+	return at
 }
 
 // readStance reads type. Below the root it is required; what is not understood
@@ -219,6 +228,9 @@ func (c *Consent) readData(n resource.Node) dataRule {
 	d := dataRule{
 		ref: c.reference(n.Path("reference", "reference").Text()),
 		id:  Identifier{n.Path("reference", "identifier", "system").Text(), n.Path("reference", "identifier", "value").Text()},
+	}
+	if strings.HasPrefix(d.ref.raw, "#") { // it says what it names within the Consent only
+		d.ref = reference{}
 	}
 	switch m := n.Get("meaning").Text(); m {
 	case "instance", "related", "dependents", "authoredby":

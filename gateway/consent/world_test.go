@@ -131,6 +131,11 @@ func (w world) rule(depth int, tidy bool) string {
 // consent makes a Consent, of whom and from whom as it falls.
 func (w world) consent(t testing.TB) *Consent {
 	t.Helper()
+	raw, source := w.raw()
+	return Parse(parse(t, raw), source)
+}
+
+func (w world) raw() (string, Source) {
 	tidy := w.IntN(8) > 0
 	forms := `"policyRule":{"coding":[{"system":"` + thoURL + `v3-ActCode","code":"` + pick(w, "HIPAAConsentCD", "42CFRPart2CD", "HIPAAAuthCD", "OPTIN", "OPTOUT") + `"}]},"sourceReference":{"reference":"DocumentReference/d"},"performer":[{"reference":"Patient/p"}],`
 	raw := fmt.Sprintf(`{"resourceType":"Consent","id":"c%d",%s%s%s"status":%q,"patient":{%s},"dateTime":%q,%s"scope":{"coding":[{"system":"`+thoURL+`consentscope","code":%q}]},"provision":%s}`,
@@ -140,9 +145,9 @@ func (w world) consent(t testing.TB) *Consent {
 		pick(w, `"reference":"Patient/p"`, `"reference":"Patient/p"`, `"reference":"Patient/p"`, `"reference":"Patient/q"`, `"reference":"Patient/other"`, `"reference":"https://o.example/fhir/Patient/p"`, `"identifier":{"value":"1"}`),
 		w.date(), pick(w, `"organization":[{"reference":"Organization/clinic"}],`, ""), pick(w, "patient-privacy", "patient-privacy", "patient-privacy", "patient-privacy", "research", "odd"), w.rule(2, tidy))
 	if tidy {
-		return Parse(parse(t, raw), Source{Entitled: true, Foreign: w.IntN(6) == 0, Ceiling: Ceiling{Verbal: w.IntN(6) == 0}})
+		return raw, Source{Entitled: true, Foreign: w.IntN(6) == 0, Ceiling: Ceiling{Verbal: w.IntN(6) == 0}}
 	}
-	return Parse(parse(t, raw), w.source())
+	return raw, w.source()
 }
 
 func (w world) source() Source {
