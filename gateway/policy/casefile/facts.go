@@ -53,6 +53,9 @@ func (r *reader) facts(c *Case, n resource.Node) {
 		q := &c.Request.Requester
 		q.OrganizationKind, q.Designations, q.Police = org.Kind, org.Designations, org.Kind == "police"
 	}
+	if f.usual() {
+		return
+	}
 	if _, err := f.law(packs.Builtin); err != nil {
 		r.fail(n, "packs", "%w", err)
 	}
@@ -84,6 +87,14 @@ func (r *reader) agreements(c *Case, n resource.Node) {
 // that a Runner has.
 func (f *Facts) usual() bool {
 	return len(f.Packs)+len(f.Enable)+len(f.Agreements)+len(f.Directory) == 0
+}
+
+// key tells apart what engines must differ for; "" if that is more than names.
+func (f *Facts) key() string {
+	if len(f.Agreements) > 0 {
+		return ""
+	}
+	return fmt.Sprintf("%q %q %q", f.Packs, f.Enable, f.Directory)
 }
 
 // law compiles the packs that are in force.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/handoff-health/handoff/fhir/bundle"
 	"github.com/handoff-health/handoff/fhir/compartment"
@@ -21,6 +22,8 @@ type Runner struct {
 	Labeller *label.Labeller
 	// Packs finds the packs that a case names; nil: those that are built in.
 	Packs func(id string) (*packs.Pack, error)
+
+	engines sync.Map // of packs that are built in, by what Facts.key says
 }
 
 // NewRunner makes a Runner for the law that is built in.
@@ -84,15 +87,22 @@ func (r *Runner) engine(c *Case) (*policy.Engine, error) {
 	if c.Facts.usual() && r.Packs == nil {
 		return r.Engine, nil
 	}
-	builtin := r.Packs
+	builtin, key := r.Packs, ""
 	if builtin == nil {
-		builtin = packs.Builtin
+		builtin, key = packs.Builtin, c.Facts.key()
+	}
+	if e, ok := r.engines.Load(key); ok && key != "" {
+		return e.(*policy.Engine), nil
 	}
 	law, err := c.Facts.law(builtin)
 	if err != nil {
 		return nil, err
 	}
-	return policy.New(policy.Options{Law: law, Directory: c.Facts.Directory}), nil
+	e := policy.New(policy.Options{Law: law, Directory: c.Facts.Directory})
+	if key != "" {
+		r.engines.Store(key, e)
+	}
+	return e, nil
 }
 
 // subjects puts the request together as the gateway does from verified facts,
