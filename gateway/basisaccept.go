@@ -166,16 +166,18 @@ func (s *Server) acceptance(x *exchange, f *caseFile, form policy.BasisForm) (*l
 
 // void asks policy whether the basis would be valid for whom it favours.
 func (s *Server) void(x *exchange, c *legalbasis.Case) []policy.Reason {
-	roles := slices.Clone(c.Roles)
-	if c.Declared.By.Organization == c.Custodian {
-		for _, code := range append(slices.Clone(c.Limits.Roles), c.Accepted.Limits.Roles...) {
-			roles = append(roles, label.Code{System: terminology.ActorRole.URI(), Code: code})
+	q := s.asFor(x, c)
+	q.LegalBases = []*policy.LegalBasis{c.Basis("")}
+	if c.Accepted.Rule == "" {
+		roles := slices.Clone(c.Roles)
+		if c.Declared.By.Organization == c.Custodian {
+			for _, code := range append(slices.Clone(c.Limits.Roles), c.Accepted.Limits.Roles...) {
+				roles = append(roles, label.Code{System: terminology.ActorRole.URI(), Code: code})
+			}
 		}
+		q.Requester = policy.Requester{Organization: c.Recipient, Roles: roles, Police: s.o.Directory.Police(c.Recipient)}
 	}
-	return s.o.Policy.Begin(&policy.Request{
-		At: x.at, Jurisdiction: s.o.Directory.Jurisdiction(c.Custodian), LegalBases: []*policy.LegalBasis{c.Basis("")},
-		Requester: policy.Requester{Organization: c.Recipient, Roles: roles, Police: s.o.Directory.Police(c.Recipient)},
-	}).VoidBases()
+	return s.o.Policy.Begin(q).VoidBases()
 }
 
 // strangers lists the covers that are not the custodian's, or not about the

@@ -110,7 +110,7 @@ func actDeclare(ctx context.Context, s *Server, x *exchange) error {
 		return outcome.Unprocessable("the declaration cannot be taken", atParameters(issues)...)
 	}
 	kind := emergency.BasisDeclared
-	if next, err := s.inAdvance(ctx, x, c, form); err != nil {
+	if next, err := s.inAdvance(x, c, form); err != nil {
 		return err
 	} else if next != nil {
 		c, kind = next, emergency.AcceptedInAdvance
@@ -274,42 +274,65 @@ func (s *Server) documentOf(g parameters.Set) (*legalbasis.Document, error) {
 }
 
 // inAdvance accepts the declaration if a sharing agreement has said so before,
-// for this agency, role and type; nil if none has, or not all of it.
-func (s *Server) inAdvance(ctx context.Context, x *exchange, c *legalbasis.Case, form policy.BasisForm) (*legalbasis.Case, error) {
+// for this agency, role and type; nil if none has, or not for all of it.
+func (s *Server) inAdvance(x *exchange, c *legalbasis.Case, form policy.BasisForm) (*legalbasis.Case, error) {
 	p := x.principal
 	if c.Custodian == p.Requester.Organization || len(c.Limits.Roles) > 0 {
 		return nil, nil
 	}
+	for _, a := range s.advances(x, c, form) {
+		if len(legalbasis.CheckAcceptance(c, &a, form, s.o.Bases.longest(c.Type))) > 0 {
+			continue
+		}
+		next, err := c.Accept(a)
+		if err != nil {
+			return nil, err
+		}
+		if len(s.void(x, next)) == 0 {
+			return next, nil
+		}
+	}
+	return nil, nil
+}
+
+// advances are the acceptances that agreements hold ready for the declaration:
+// those of the configuration, then those of packs.
+func (s *Server) advances(x *exchange, c *legalbasis.Case, form policy.BasisForm) []legalbasis.Acceptance {
+	p := x.principal
+	base := legalbasis.Acceptance{
+		Step:   legalbasis.Step{By: legalbasis.Person{Organization: c.Custodian}, At: x.at},
+		Covers: c.Covers, Limits: legalbasis.Limits{Client: p.Client},
+	}
+	var out []legalbasis.Acceptance
 	adv, ok := s.o.Directory.AcceptedInAdvance(c.Custodian, c.Recipient, c.Type, p.Requester.Roles, purposes(p.Purposes), x.at)
-	if !ok {
-		return nil, nil
-	}
-	a := legalbasis.Acceptance{
-		Step: legalbasis.Step{By: legalbasis.Person{Organization: c.Custodian}, At: x.at}, Agreement: adv.Agreement,
-		ValidUntil: s.advanceUntil(x.at, c, adv), Limits: legalbasis.Limits{Roles: adv.Roles, Client: p.Client},
-	}
-	if form.Covers {
-		a.Types = adv.Types
-		for _, ref := range c.Covers { // what was named stays the limit
-			if _, typ, _, ok := resource.SplitReference(ref); ok && slices.Contains(adv.Types, typ) {
-				a.Covers = append(a.Covers, ref)
-			}
+	// What was named stays the limit; more than was agreed is for a person.
+	if ok && !slices.ContainsFunc(c.Covers, func(ref string) bool {
+		_, typ, _, _ := resource.SplitReference(ref)
+		return !slices.Contains(adv.Types, typ)
+	}) {
+		a := base
+		a.Agreement, a.Limits.Roles, a.ValidUntil = adv.Agreement, adv.Roles, s.advanceUntil(x.at, c, adv)
+		if form.Covers {
+			a.Types = adv.Types
 		}
-		if len(c.Covers) > 0 && len(a.Covers) < len(c.Covers) {
-			return nil, nil // more is wanted than was agreed: a person decides
-		}
+		out = append(out, a)
 	}
-	if len(legalbasis.CheckAcceptance(c, &a, form, s.o.Bases.longest(c.Type))) > 0 {
-		return nil, nil
+	asked := s.asFor(x, c)
+	for _, rule := range s.o.Policy.Begin(asked).AcceptedInAdvance(&policy.LegalBasis{Type: c.Type, Covers: c.Covers, Attributes: c.Attributes}, c.Custodian) {
+		a := base
+		a.Rule, a.ValidUntil = rule.Rule, s.sooner(x.at.Add(s.o.Bases.longest(c.Type)), c)
+		out = append(out, a)
 	}
-	next, err := c.Accept(a)
-	if err != nil {
-		return nil, err
+	return out
+}
+
+// asFor is a question of the declarer about the custodian's data.
+func (s *Server) asFor(x *exchange, c *legalbasis.Case) *policy.Request {
+	p := x.principal
+	return &policy.Request{
+		At: x.at, Action: "access", Jurisdiction: s.o.Directory.Jurisdiction(c.Custodian), Requester: p.Requester, Purposes: purposes(p.Purposes),
+		Agreements: s.o.Directory.Agreements(c.Custodian, c.Recipient, purposes(p.Purposes), x.at),
 	}
-	if len(s.void(x, next)) > 0 {
-		return nil, nil
-	}
-	return next, nil
 }
 
 // advanceUntil is the first of: what the agreement gives, its end, what the type
@@ -319,6 +342,11 @@ func (s *Server) advanceUntil(at time.Time, c *legalbasis.Case, adv attribute.Ad
 	if adv.Until.Before(until) {
 		until = adv.Until
 	}
+	return s.sooner(until, c)
+}
+
+// sooner is the earlier of until and when the declarer needs it no longer.
+func (s *Server) sooner(until time.Time, c *legalbasis.Case) time.Time {
 	if !c.Until.IsZero() && c.Until.Before(until) {
 		until = c.Until
 	}
@@ -356,7 +384,7 @@ func (s *Server) fileCase(ctx context.Context, x *exchange, f *caseFile, also ..
 	custodian := filing{id: f.custodian.id, holder: f.Custodian, keeper: basisRecords, expect: f.custodian.version, index: index}
 	if f.State == legalbasis.Accepted {
 		for _, ref := range f.Persons() {
-			custodian.index = append(custodian.index, indexInForce+"|"+inForceKey(f.Recipient, ref))
+			custodian.index = append(custodian.index, indexInForce+"|"+ref)
 		}
 	}
 	var err error
@@ -393,5 +421,3 @@ func (s *Server) fileCase(ctx context.Context, x *exchange, f *caseFile, also ..
 	}
 	return s.show(ctx, x, ws[i], recs[i])
 }
-
-func inForceKey(recipient, patient string) string { return recipient + " " + patient }

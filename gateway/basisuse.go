@@ -16,19 +16,14 @@ type filedCase struct {
 	name string // "Task/…/_history/2": the acceptance
 }
 
-// basesFor reads the accepted bases in favour of the caller about a person. They
+// basesAbout reads the accepted bases about a person, whomever they favour. They
 // are found by index entries that only an accepted case has, and count by what
 // its Task says; nothing of the request opens any.
-func (s *Server) basesFor(ctx context.Context, x *exchange, person []string) ([]*filedCase, error) {
-	to := x.principal.Requester.Organization
-	if to == "" || len(person) == 0 {
+func (s *Server) basesAbout(ctx context.Context, person []string) ([]*filedCase, error) {
+	if len(person) == 0 {
 		return nil, nil
 	}
-	keys := make([]string, len(person))
-	for i, ref := range person {
-		keys[i] = inForceKey(to, ref)
-	}
-	recs, err := s.found(ctx, "Task", indexInForce, keys...)
+	recs, err := s.found(ctx, "Task", indexInForce, person...)
 	if err != nil {
 		return nil, err
 	}
@@ -45,19 +40,20 @@ func (s *Server) basesFor(ctx context.Context, x *exchange, person []string) ([]
 		if err != nil {
 			return nil, err
 		}
-		if c.Custodian == rec.Origin.Custodian && c.InForce(x.at) && c.Serves(&x.principal.Requester) {
+		if c.Custodian == rec.Origin.Custodian && c.State == legalbasis.Accepted {
 			out = append(out, &filedCase{c, versioned(rec)})
 		}
 	}
 	return out, nil
 }
 
-// basesOn are those that count for data of one custodian. One that an agreement
-// has accepted in advance counts while the agreement is in force.
+// basesOn are those that count for a question about data of one custodian: in
+// force at its instant, and in favour of who asks. One that an agreement of the
+// configuration has accepted in advance counts while the agreement is in force.
 func basesOn(cases []*filedCase, custodian string, q *policy.Request) []*policy.LegalBasis {
 	var out []*policy.LegalBasis
 	for _, c := range cases {
-		if custodian == "" || c.Custodian != custodian ||
+		if custodian == "" || c.Custodian != custodian || !c.InForce(q.At) || !c.Serves(&q.Requester) ||
 			c.Accepted.Agreement != "" && !slices.Contains(q.Agreements, c.Accepted.Agreement) {
 			continue
 		}

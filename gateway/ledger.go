@@ -41,7 +41,7 @@ func keptHere(typ string) bool { return typ == "Task" || typ == "Communication" 
 // parameters: no caller can ask by them.
 const (
 	indexCase    = "gateway-case"     // id of a case, of its Tasks
-	indexInForce = "gateway-in-force" // recipient and Patient, of an accepted case
+	indexInForce = "gateway-in-force" // a Patient, of an accepted case
 	indexGlass   = "gateway-emergency"
 	indexRecord  = "gateway-record" // declaration and custodian, of a record of disclosures
 )

@@ -25,7 +25,7 @@ type standing struct {
 	asked   []string          // systems that policy let be asked
 	unheard []string          // systems whose Consents could not be read: nothing of theirs goes out
 	deaf    bool              // a registry's could not be read: nothing goes out at all
-	bases   []*filedCase      // accepted legal bases in favour of the caller
+	bases   []*filedCase      // accepted legal bases, whomever they favour
 	glass   *declared         // the declaration of an emergency that stands for the caller
 }
 
@@ -60,7 +60,7 @@ func (s *Server) stand(ctx context.Context, x *exchange, p *attribute.Person) (*
 	if st.graph, err = s.graphOf(ctx, filed); err != nil {
 		return nil, err
 	}
-	if st.bases, err = s.basesFor(ctx, x, p.References); err != nil {
+	if st.bases, err = s.basesAbout(ctx, p.References); err != nil {
 		return nil, err
 	}
 	if st.glass, err = s.declaredFor(ctx, x, p.References); err != nil {
@@ -140,7 +140,7 @@ func (s *Server) question(x *exchange, st *standing, o resource.Origin) *policy.
 	q.Consents = append(q.Consents, st.shared...)
 	q.Consents = append(q.Consents, st.brought[o.System]...)
 	q.LegalBases = basesOn(st.bases, o.Custodian, q)
-	if st.glass != nil {
+	if st.glass != nil && st.glass.Binds(p.Client, p.User.ID) {
 		q.BreakGlass = st.glass.BreakGlass()
 	}
 	return q

@@ -77,7 +77,8 @@ type Limits struct {
 // An Acceptance is what the custodian has determined.
 type Acceptance struct {
 	Step
-	Agreement  string   // id of the sharing agreement that accepted it in advance; "" if a user did
+	Agreement  string   // id of the sharing agreement that accepted it in advance; "" if none of the configuration did
+	Rule       string   // "agreement/rule" of the pack that accepted it in advance; "" if none did
 	Patient    string   // "Patient/…", as the custodian knows the person; "" if no other
 	Covers     []string // exactly the resources, as they are known here
 	Types      []string // resource types, of an acceptance in advance
@@ -183,5 +184,5 @@ func (c *Case) Basis(id string) *policy.LegalBasis {
 		attributes = map[string]any{}
 	}
 	maps.Copy(attributes, a.Attributes)
-	return &policy.LegalBasis{ID: id, Type: c.Type, Covers: a.Covers, Types: a.Types, Attributes: attributes}
+	return &policy.LegalBasis{ID: id, Type: c.Type, Covers: a.Covers, Types: a.Types, Attributes: attributes, AcceptedBy: a.Rule}
 }

@@ -55,6 +55,7 @@ func cases(t *testing.T) map[string]*Case {
 	accepted := ok(declared().Accept(acceptance()))
 	advance := declared()
 	a := acceptance()
+	a.Rule = "moa/custody"
 	a.Agreement, a.Covers, a.Types, a.By = "moa", nil, []string{"CarePlan"}, Person{Organization: "Organization/clinic"}
 	end := Step{By: Person{"Organization/clinic", "records", "npi-1", "Rosa Diaz"}, At: noon.Add(2 * time.Minute), Note: "why"}
 	return map[string]*Case{

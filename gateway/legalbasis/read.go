@@ -187,6 +187,8 @@ func (rd *reader) result(c *Case, f task.Field) {
 		a.At = rd.instant(f.Value)
 	case f.Code == "agreement":
 		a.Agreement = f.Text()
+	case f.Code == "rule":
+		a.Rule = f.Text()
 	case f.Code == "valid-until":
 		a.ValidUntil = rd.instant(f.Value)
 	case f.Code == "patient":

@@ -150,6 +150,7 @@ func (a *Acceptance) write(out *task.List) {
 	who(out, "accepted", a.By)
 	out.Text(fieldSystem, "accepted-at", "valueInstant", instant(a.At))
 	out.Text(fieldSystem, "agreement", "valueString", a.Agreement)
+	out.Text(fieldSystem, "rule", "valueString", a.Rule)
 	out.Text(fieldSystem, "valid-until", "valueInstant", instant(a.ValidUntil))
 	if a.Patient != "" {
 		out.Add(fieldSystem, "patient", "valueReference", reference(a.Patient))
