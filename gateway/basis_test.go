@@ -11,7 +11,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/handoff-health/handoff/gateway"
 	"github.com/handoff-health/handoff/gateway/auth"
+	"github.com/handoff-health/handoff/gateway/policy"
+	"github.com/handoff-health/handoff/gateway/policy/packs"
 )
 
 const lawenf = "https://handoff-health.github.io/fhir/CodeSystem/purpose-of-use|LAWENF"
@@ -662,5 +665,67 @@ func TestAClaimedBasisOpensNothing(t *testing.T) {
 	}
 	if a := c.post("detective", "Task/fake/$cancel"); a.status != http.StatusUnprocessableEntity {
 		t.Errorf("a feed's Task is cancelled: %s", a)
+	}
+}
+
+// custodyPack is a sharing agreement as a pack.
+const custodyPack = `
+id: clinic-pd
+version: "2026.11"
+title: The clinic's agreement with the police
+kind: agreement
+jurisdiction: US
+combining: deny-overrides
+period: {end: 2027-06-30}
+sources: [{id: moa, title: the signed agreement}]
+rules:
+  - id: interviews
+    citation: clause 4
+    verified: {where: moa, on: 2026-11-01}
+    effect: accept
+    basis: [administrative-request]
+    when:
+      - {id: who, organization: [Organization/pd]}
+      - {id: whose, custodian: [Organization/clinic]}
+    extent: {elements: [{type: CarePlan, only: [status, intent, subject, title]}]}
+`
+
+func TestAnAgreementOfAPackAcceptsInAdvance(t *testing.T) {
+	federal, err := packs.Builtin("us-federal")
+	if err != nil {
+		t.Fatal(err)
+	}
+	pack, err := packs.Read("clinic-pd.yaml", []byte(custodyPack))
+	if err != nil {
+		t.Fatal(err)
+	}
+	law, err := policy.Compile(policy.Selected{Pack: federal}, policy.Selected{Pack: pack})
+	if err != nil {
+		t.Fatal(err)
+	}
+	k := newClock()
+	c := newCountyOf(t, k.now, exceptional, func(o *gateway.Options) { o.Policy = policy.New(policy.Options{Law: law}) })
+	c.populate()
+	c.ehr.set(false, 0, remote, plan, therapy)
+	c.login("detective", "pd", true, "law-enforcement-officer", lawenf, "system/*.rs system/Task.cu")
+	c.login("records", "clinic", false, "case-manager", actReason+"HOPERAT", "system/*.rs system/Task.cu")
+	covered := c.planID("therapy")
+	yes := func(name string) string { return param(name, "valueBoolean", "true") }
+	request := []string{
+		code("type", "administrative-request"), ref("custodian", "Organization/clinic"), ref("patient", "Patient/p1"), ref("covers", covered),
+		attributes(yes("relevantAndMaterial"), yes("specificAndLimited"), yes("deidentifiedInsufficient")),
+	}
+	if a := c.post("detective", "Task/$declare-basis", request[:4]...); a.status != 201 || !strings.Contains(a.body, `"status":"requested"`) {
+		t.Errorf("without what the law asks for: %s", a)
+	}
+	if a := c.post("detective", "Task/$declare-basis", request...); a.status != 201 || !strings.Contains(a.body, `"status":"accepted"`) || !strings.Contains(a.body, "2026-12-27T10:00:00.000Z") {
+		t.Fatalf("not accepted: %s", a)
+	}
+	got := c.get("detective", "CarePlan?patient=Patient/p1")
+	if ids := got.ids(t); len(ids) != 1 || ids[0] != covered || strings.Contains(got.body, "weekly") {
+		t.Errorf("within the agreement: %s", got)
+	}
+	if held := c.get("records", "Task?status=accepted"); !strings.Contains(held.body, "clinic-pd/interviews") {
+		t.Errorf("the custodian's record: %s", held)
 	}
 }
