@@ -125,7 +125,9 @@ func (s *Server) question(x *exchange, st *standing, o resource.Origin) *policy.
 		Purposes: purposes(p.Purposes), OwnRecords: true, MinimumNecessary: x.req.Interaction == rest.CrisisSummary,
 	}
 	q.Agreements = s.o.Directory.Agreements(o.Custodian, p.Requester.Organization, q.Purposes, x.at)
-	q.Jurisdiction = s.o.Directory.Jurisdiction(o.Custodian)
+	q.Jurisdiction, q.Designations = s.o.Directory.Jurisdiction(o.Custodian), s.o.Directory.Designations(o.Custodian)
+	q.Requester.OrganizationKind = s.o.Directory.Kind(p.Requester.Organization)
+	q.Requester.Designations = s.o.Directory.Designations(p.Requester.Organization)
 	if o.Police && !p.Police {
 		q.Direction = policy.PoliceToHealth
 	}

@@ -22,6 +22,7 @@ import (
 	"github.com/handoff-health/handoff/gateway/broker"
 	"github.com/handoff-health/handoff/gateway/config"
 	"github.com/handoff-health/handoff/gateway/identity"
+	"github.com/handoff-health/handoff/gateway/law"
 	"github.com/handoff-health/handoff/gateway/policy"
 	"github.com/handoff-health/handoff/gateway/replay"
 )
@@ -201,7 +202,11 @@ func (a *archive) Instance(ctx context.Context, entry string) (*resource.Resourc
 
 // Engine implements replay.Archive.
 func (a *archive) Engine(laws, directory []string) (*policy.Engine, error) {
-	e := policy.New(policy.Options{Directory: directory})
+	rules, err := law.Load(a.config)
+	if err != nil {
+		return nil, err
+	}
+	e := policy.New(policy.Options{Law: rules, Directory: directory})
 	if !slices.Equal(e.Laws(), laws) {
 		return nil, fmt.Errorf("%w: %s", replay.ErrNoRules, strings.Join(laws, ", "))
 	}

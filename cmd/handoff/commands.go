@@ -14,6 +14,7 @@ func commands() []*cobra.Command {
 		newLabelsCommand(),
 		newLinkCommand(),
 		newMapCommand(),
+		newPacksCommand(),
 		newServeCommand(),
 		newTokenCommand(),
 	}

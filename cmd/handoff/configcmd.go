@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/goccy/go-yaml"
@@ -9,6 +10,7 @@ import (
 	"github.com/handoff-health/handoff/adapters/all"
 	"github.com/handoff-health/handoff/gateway/auth"
 	"github.com/handoff-health/handoff/gateway/config"
+	"github.com/handoff-health/handoff/gateway/law"
 )
 
 // newConfigCommand checks and prints configuration files.
@@ -23,8 +25,8 @@ func newConfigCommand() *cobra.Command {
 		&cobra.Command{
 			Use:   "check FILE",
 			Short: "Say whether a configuration can be used, and where it cannot",
-			Long: `Read a configuration as 'serve' does, with the keys, certificates and mapping
-profiles that it names. All faults are printed, with line and column; nothing
+			Long: `Read a configuration as 'serve' does, with the keys, certificates, mapping
+profiles and rule packs that it names. All faults are printed, with line and column; nothing
 that was filled in from outside is.`,
 			Example: "  handoff config check handoff.yaml",
 			Args:    oneFile,
@@ -75,6 +77,18 @@ func loadConfig(path string) (*config.Config, error) {
 	k.Profile = func(adapter, path string) error {
 		_, err := loadFeed(adapter, path)
 		return err
+	}
+	k.Law = func(c *config.Config) *config.LawError {
+		_, err := law.Load(c)
+		if err == nil {
+			return nil
+		}
+		e := &config.LawError{Pack: -1, Lines: law.Lines(err)}
+		var named *law.PackError
+		if errors.As(err, &named) && len(c.Packs) > 0 {
+			e.Pack = named.Index
+		}
+		return e
 	}
 	return config.LoadWith(path, k)
 }

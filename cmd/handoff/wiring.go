@@ -24,6 +24,7 @@ import (
 	"github.com/handoff-health/handoff/gateway/config"
 	"github.com/handoff-health/handoff/gateway/crisis"
 	"github.com/handoff-health/handoff/gateway/identity"
+	"github.com/handoff-health/handoff/gateway/law"
 	"github.com/handoff-health/handoff/gateway/notify"
 	"github.com/handoff-health/handoff/gateway/policy"
 	"github.com/handoff-health/handoff/gateway/smart"
@@ -68,6 +69,10 @@ func assemble(ctx context.Context, c *config.Config, log *slog.Logger) (_ *runni
 	if g.directory, err = attribute.NewDirectory(c); err != nil {
 		return nil, err
 	}
+	rules, err := loadLaw(c, log)
+	if err != nil {
+		return nil, err
+	}
 	b, err := newBroker(c, g.directory, g.ids, log)
 	if err != nil {
 		return nil, err
@@ -91,13 +96,31 @@ func assemble(ctx context.Context, c *config.Config, log *slog.Logger) (_ *runni
 			Scopes: slices.Concat(smart.SupportedScopes(smart.Read|smart.Search, gateway.Served()...), []string{"system/Consent.cruds", "system/Task.cruds"}, smart.OperationScopes()),
 		},
 		Directory: g.directory, Identity: g.links, IDs: g.ids, Broker: b,
-		Labeller: g.labeller, Policy: policy.New(policy.Options{Directory: []string{"Practitioner", "PractitionerRole", "Organization"}}), Audit: g.trail,
+		Labeller: g.labeller, Policy: policy.New(policy.Options{Law: rules, Directory: []string{"Practitioner", "PractitionerRole", "Organization"}}), Audit: g.trail,
 		Other:  map[string]http.Handler{tokenPath: token, "/healthz": http.HandlerFunc(healthy), "/readyz": ready(g)},
 		Crisis: offered(c.Crisis),
 		Bases:  basisLimits(c), Emergency: emergencyLimits(c),
 		Location: zone, Logger: log,
 	})
 	return g, err
+}
+
+// loadLaw compiles the rule packs, and tells by which the gateway decides.
+func loadLaw(c *config.Config, log *slog.Logger) (*policy.Law, error) {
+	rules, err := law.Load(c)
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range rules.Packs() {
+		log.Info("decides by a rule pack", "pack", p.ID, "version", p.Version, "kind", p.Kind, "hash", p.Hash, "enabled", p.Enabled)
+		if len(p.Off) > 0 {
+			log.Warn("rules are off, because they were not compared with the text of the law", "pack", p.ID, "rules", p.Off)
+		}
+	}
+	if states := law.Uncovered(c, rules); len(states) > 0 {
+		log.Warn("federal law alone decides about these states: there is no overlay", "states", states)
+	}
+	return rules, nil
 }
 
 // Close ends the trail with a checkpoint and closes the store.

@@ -118,6 +118,11 @@ func (d *Directory) Police(organization string) bool {
 // Part2 says whether the reference is an organisation's that is a Part 2 program.
 func (d *Directory) Part2(reference string) bool { return d.organizations[reference].Part2 }
 
+// Designations say as what an organisation is designated.
+func (d *Directory) Designations(organization string) []string {
+	return d.organizations[organization].Designations
+}
+
 // Jurisdiction is the jurisdiction of a custodian, "US-TX"; "" if its state is
 // not known.
 func (d *Directory) Jurisdiction(custodian string) string {

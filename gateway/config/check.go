@@ -38,6 +38,7 @@ func check(c *Config, with Checks, from *outside, body ast.Node) []*Fault {
 	k.checkSystems()
 	k.checkAgreements()
 	k.checkExceptional()
+	k.checkPacks()
 	k.checkLimits()
 	k.checkCrisis()
 	k.checkFiles()
@@ -305,6 +306,8 @@ func (k *checker) checkAgreements() {
 		k.organization(at+".from", a.From)
 		k.organization(at+".to", a.To)
 		k.purposes(at+".purposes", a.Purposes)
+		k.roles(at+".roles", a.Roles)
+		k.terms(at, a)
 		ends, err := time.Parse(time.DateOnly, a.Ends)
 		if err != nil {
 			k.value(at+".ends", a.Ends, "is not a date, YYYY-MM-DD (agreements expire)")

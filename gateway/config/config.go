@@ -15,13 +15,16 @@ type Config struct {
 	Clients       []Client       `yaml:"clients"`
 	Systems       []System       `yaml:"systems"`
 	Agreements    []Agreement    `yaml:"agreements"`
-	LegalBases    LegalBases     `yaml:"legalBases"`
-	Emergency     Emergency      `yaml:"emergency"`
-	Capture       Capture        `yaml:"capture"`
-	Broker        Broker         `yaml:"broker"`
-	Crisis        Crisis         `yaml:"crisis"`
-	Audit         Audit          `yaml:"audit"`
-	Telemetry     Telemetry      `yaml:"telemetry"`
+	// Packs are the rule packs in force; default us-federal and the overlay of
+	// every state that an organisation is in.
+	Packs      []Pack     `yaml:"packs"`
+	LegalBases LegalBases `yaml:"legalBases"`
+	Emergency  Emergency  `yaml:"emergency"`
+	Capture    Capture    `yaml:"capture"`
+	Broker     Broker     `yaml:"broker"`
+	Crisis     Crisis     `yaml:"crisis"`
+	Audit      Audit      `yaml:"audit"`
+	Telemetry  Telemetry  `yaml:"telemetry"`
 
 	dir     string // of the file; relative paths start there
 	derived bool   // server.base was made of server.listen
@@ -61,13 +64,16 @@ type Issuer struct {
 
 // Organization is an agency, clinic or exchange that takes part.
 type Organization struct {
-	ID          string       `yaml:"id"`          // the id in Organization/<id>
-	Name        string       `yaml:"name"`        // as people know it
-	Kind        string       `yaml:"kind"`        // police, health or exchange
-	State       string       `yaml:"state"`       // USPS code ("TX") of the state whose law binds it as custodian
-	Part2       bool         `yaml:"part2"`       // a 42 CFR Part 2 program
-	Networks    []string     `yaml:"networks"`    // ids of exchanges in which it takes part
-	Identifiers []Identifier `yaml:"identifiers"` // ORI, NPI …
+	ID    string `yaml:"id"`    // the id in Organization/<id>
+	Name  string `yaml:"name"`  // as people know it
+	Kind  string `yaml:"kind"`  // police, health or exchange
+	State string `yaml:"state"` // USPS code ("TX") of the state whose law binds it as custodian
+	Part2 bool   `yaml:"part2"` // a 42 CFR Part 2 program
+	// Designations say as what it is designated by a law that lists agencies, in
+	// the words of a rule pack.
+	Designations []string     `yaml:"designations"`
+	Networks     []string     `yaml:"networks"`    // ids of exchanges in which it takes part
+	Identifiers  []Identifier `yaml:"identifiers"` // ORI, NPI …
 	// PrivacyContact is told of emergencies and of legal bases that wait.
 	PrivacyContact *PrivacyContact `yaml:"privacyContact"`
 	// Practitioners are people of this organisation by whom a Consent may name a
@@ -182,14 +188,34 @@ type SystemAuth struct {
 	TokenURL string `yaml:"tokenUrl"` // default: from its discovery document
 }
 
+// Pack is a rule pack that is in force: written as its name alone, or with what
+// is turned on in it.
+type Pack struct {
+	ID     string   `yaml:"id"`     // of one that is built in, or the path of a file: ./our-rules.yaml
+	Enable []string `yaml:"enable"` // rules that are off because they are unverified, by id
+}
+
+// UnmarshalYAML reads a name, or a mapping.
+func (p *Pack) UnmarshalYAML(unmarshal func(any) error) error {
+	if unmarshal(&p.ID) == nil {
+		return nil
+	}
+	type plain Pack
+	return unmarshal((*plain)(p))
+}
+
 // Agreement is a sharing agreement between two organisations.
 type Agreement struct {
 	ID       string   `yaml:"id"`
 	From     string   `yaml:"from"`     // whose data
 	To       string   `yaml:"to"`       // who may get them
 	Purposes []string `yaml:"purposes"` // empty: any
-	Starts   string   `yaml:"starts"`   // date, inclusive
-	Ends     string   `yaml:"ends"`     // date, inclusive; required: agreements expire
+	Roles    []string `yaml:"roles"`    // who asks for To holds one of these; empty: any
+	Types    []string `yaml:"types"`    // resource types; empty: any
+	// Elements limits types to elements; then nothing goes of the other types.
+	Elements map[string][]string `yaml:"elements"`
+	Starts   string              `yaml:"starts"` // date, inclusive
+	Ends     string              `yaml:"ends"`   // date, inclusive; required: agreements expire
 	// Accepts lists which declarations of legal bases, by To for data of From,
 	// are accepted in advance.
 	Accepts []Accept `yaml:"accepts"`

@@ -22,6 +22,9 @@ type Checks struct {
 	// Profile says why a feed cannot be read with its adapter and the mapping
 	// profile in a file ("": the adapter's own).
 	Profile func(adapter, path string) error
+	// Law says why the law of the configuration cannot be had: Pack is the place
+	// in packs of the one that is wrong, -1 if it is none of them.
+	Law func(*Config) *LawError
 	// Files makes sure that the files which are named, and not made by the
 	// gateway itself, can be read.
 	Files bool

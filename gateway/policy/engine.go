@@ -6,7 +6,6 @@ import (
 
 	"github.com/handoff-health/handoff/fhir/label"
 	"github.com/handoff-health/handoff/fhir/resource"
-	"github.com/handoff-health/handoff/fhir/terminology"
 	"github.com/handoff-health/handoff/gateway/consent"
 	"github.com/handoff-health/handoff/gateway/smart"
 )
@@ -79,12 +78,7 @@ func (e *Engine) Begin(req *Request) *Session {
 	if req == nil {
 		return &Session{law: e.law, req: &Request{}}
 	}
-	s := &Session{law: e.law, directory: e.directory, req: req, police: req.Requester.Police}
-	for _, r := range req.Requester.Roles {
-		if terminology.SystemOf(r.System) == terminology.ActorRole && slices.Contains(e.law.police, r.Code) {
-			s.police = true
-		}
-	}
+	s := &Session{law: e.law, directory: e.directory, req: req, police: e.LawEnforcement(&req.Requester)}
 	b := req.BreakGlass
 	s.declared = b != nil && b.Declared && strings.TrimSpace(b.Reason) != ""
 	s.readScopes()

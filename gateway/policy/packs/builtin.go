@@ -53,7 +53,7 @@ func BuiltinIDs() ([]string, error) {
 	return sortedKeys(all), err
 }
 
-// Source returns the bytes of a pack that is built in.
+// SourceOf returns the bytes of a pack that is built in.
 func SourceOf(id string) ([]byte, error) {
 	if _, err := Builtin(id); err != nil {
 		return nil, err

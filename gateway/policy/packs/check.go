@@ -167,7 +167,9 @@ func (c *checker) rule(at string, r *Rule) {
 		return
 	}
 	c.keys(at, r, s)
-	if (r.Verified == nil) == !r.Unverified {
+	switch marked := r.Verified != nil || r.Unverified; {
+	case c.Kind == Agreement && !marked: // an agreement is its own text
+	case (r.Verified == nil) == !r.Unverified:
 		c.fail(at, "exactly one of verified and unverified: true is needed")
 	}
 	if v := r.Verified; v != nil {

@@ -3,6 +3,7 @@ package packs
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"reflect"
@@ -44,8 +45,31 @@ func Read(name string, raw []byte) (*Pack, error) {
 	return p, nil
 }
 
+// Make checks a pack that was not read from a file: name is what errors call it.
+// Its hash is of its JSON, whose fields stand in the order of the struct.
+func Make(name string, p *Pack) (*Pack, error) {
+	raw, err := json.Marshal(p)
+	if err != nil {
+		return nil, err
+	}
+	sum := sha256.Sum256(raw)
+	p.name, p.hash = name, "sha256:"+hex.EncodeToString(sum[:])
+	return p, p.check()
+}
+
 // Name returns the file's name as it was given to Read.
 func (p *Pack) Name() string { return p.name }
+
+// Source returns where a text stands: the title and address of a source of the
+// pack, or the address itself.
+func (p *Pack) Source(where string) string {
+	for _, s := range p.Sources {
+		if s.ID == where {
+			return strings.TrimSpace(s.Title + " " + s.URL)
+		}
+	}
+	return where
+}
 
 // Hash returns "sha256:…" of the pack's bytes.
 func (p *Pack) Hash() string { return p.hash }

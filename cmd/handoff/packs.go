@@ -1,0 +1,194 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"github.com/handoff-health/handoff/gateway/config"
+	"github.com/handoff-health/handoff/gateway/law"
+	"github.com/handoff-health/handoff/gateway/policy"
+	"github.com/handoff-health/handoff/gateway/policy/packs"
+)
+
+// newPacksCommand shows and checks rule packs.
+func newPacksCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "packs",
+		Short: "Show and check rule packs: the law as data",
+		Args:  cobra.NoArgs,
+		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.AddCommand(newPacksList(), newPacksShow(), newPacksCheck(), newPacksSchema())
+	return cmd
+}
+
+func newPacksList() *cobra.Command {
+	return &cobra.Command{
+		Use:   "list",
+		Short: "List the packs that are built in",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			ids, err := packs.BuiltinIDs()
+			if err != nil {
+				return err
+			}
+			w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
+			fmt.Fprintln(w, "ID\tVERSION\tKIND\tJURISDICTION\tRULES\tOFF\tTITLE")
+			for _, id := range ids {
+				p, err := packs.Builtin(id)
+				if err != nil {
+					return err
+				}
+				off := 0
+				for i := range p.Rules {
+					if p.Rules[i].Unverified {
+						off++
+					}
+				}
+				fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\t%d\t%s\n", p.ID, p.Version, p.Kind, p.Jurisdiction, len(p.Rules), off, p.Title)
+			}
+			return w.Flush()
+		},
+	}
+}
+
+func newPacksShow() *cobra.Command {
+	var source bool
+	cmd := &cobra.Command{
+		Use:   "show PACK",
+		Short: "Show the rules of a pack: one that is built in, or a file",
+		Long: `Show each rule with its effect, what it says, its paragraph and where that was
+compared with the text. With --yaml: the bytes of a pack that is built in, to
+copy it.`,
+		Example: "  handoff packs show us-federal\n  handoff packs show --yaml us-tx > ours.yaml",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) != 1 {
+				return usageError("packs show takes one pack; see 'handoff packs list'")
+			}
+			if source {
+				raw, err := packs.SourceOf(args[0])
+				if err != nil {
+					return err
+				}
+				_, err = cmd.OutOrStdout().Write(raw)
+				return err
+			}
+			p, err := law.Open(args[0], asIs)
+			if err != nil {
+				return faulty(err)
+			}
+			return showPack(cmd.OutOrStdout(), p)
+		},
+	}
+	cmd.Flags().BoolVar(&source, "yaml", false, "write the pack itself")
+	return cmd
+}
+
+// asIs resolves a path of the command line: against the working directory.
+func asIs(path string) string { return path }
+
+// faulty gives every fault of a pack a line of its own.
+func faulty(err error) error { return errors.New(strings.Join(law.Lines(err), "\n")) }
+
+func showPack(w io.Writer, p *packs.Pack) error {
+	fmt.Fprintf(w, "%s  %s\n%s\n%s, %s, rules combined by %s\n", p.Versioned(), p.Hash(), p.Title, p.Kind, p.Jurisdiction, p.Combining)
+	for i := range p.Rules {
+		r := &p.Rules[i]
+		fmt.Fprintf(w, "\n%s (%s)\n", r.ID, r.Effect)
+		if r.Says != "" {
+			fmt.Fprintf(w, "  %s\n", r.Says)
+		}
+		fmt.Fprintf(w, "  %s\n", r.Citation)
+		switch {
+		case r.Unverified:
+			fmt.Fprintln(w, "  OFF: not compared with the text; enable it by name in the configuration")
+		case r.Verified != nil:
+			fmt.Fprintf(w, "  compared %s: %s\n", r.Verified.On, p.Source(r.Verified.Where))
+		}
+	}
+	return nil
+}
+
+func newPacksCheck() *cobra.Command {
+	return &cobra.Command{
+		Use:   "check FILE…",
+		Short: "Say whether packs can be used, and where they cannot",
+		Long: `Read packs strictly and compile them together with the federal one, and with
+those that are built in as overlays. Every fault is printed as file:line:column.
+Exit status: 0 all can be used; 1 one cannot; 2 wrong arguments.`,
+		Example: "  handoff packs check our-agreement.yaml",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return usageError("packs check needs at least one file")
+			}
+			bad := 0
+			for _, path := range args {
+				if err := checkPack(path); err != nil {
+					bad++
+					for _, line := range law.Lines(err) {
+						fmt.Fprintln(cmd.ErrOrStderr(), line)
+					}
+					continue
+				}
+				fmt.Fprintf(cmd.OutOrStdout(), "%s: ok\n", path)
+			}
+			if bad > 0 {
+				return &exitError{exitFailed, fmt.Errorf("%d of %d packs cannot be used", bad, len(args))}
+			}
+			return nil
+		},
+	}
+}
+
+// checkPack reads a file as a pack and compiles it with the federal one.
+func checkPack(path string) error {
+	if !law.IsPath(path) { // a file without a folder or ending is still a file
+		path = "./" + path
+	}
+	p, err := law.Open(path, asIs)
+	if err != nil {
+		return err
+	}
+	selected := []policy.Selected{{Pack: p}}
+	if p.Kind != packs.Federal {
+		federal, err := packs.Builtin(law.Federal)
+		if err != nil {
+			return err
+		}
+		selected = append(selected, policy.Selected{Pack: federal})
+	}
+	_, err = policy.Compile(selected...)
+	return err
+}
+
+func newPacksSchema() *cobra.Command {
+	return &cobra.Command{
+		Use:   "schema",
+		Short: "Write the JSON Schema (draft 2020-12) of a pack",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			_, err := cmd.OutOrStdout().Write(packs.Schema())
+			return err
+		},
+	}
+}
+
+// named turns names of the command line into packs, each "pack" or
+// "pack+rule+rule" with unverified rules that are turned on.
+func named(list []string) []config.Pack {
+	var out []config.Pack
+	for _, text := range list {
+		id, rules, _ := strings.Cut(text, "+")
+		p := config.Pack{ID: id}
+		if rules != "" {
+			p.Enable = strings.Split(rules, "+")
+		}
+		out = append(out, p)
+	}
+	return out
+}
