@@ -14,6 +14,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/handoff-health/handoff/fhir/resource"
+	"github.com/handoff-health/handoff/gateway/law"
+	"github.com/handoff-health/handoff/gateway/policy"
 	"github.com/handoff-health/handoff/gateway/policy/casefile"
 )
 
@@ -40,6 +42,7 @@ Exit status: 0 all ran; 1 nothing could be read, or --check found a difference;
 		Example: `  handoff decide case.json
   handoff decide --explain conformance/cases/testdata
   handoff decide --check ../shared/cases/consent
+  handoff decide --pack us-federal --pack us-tx --pack ./our-agreement.yaml case.json
   jq -c '.[]' cases.json | head -1 | handoff decide -`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
@@ -50,6 +53,7 @@ Exit status: 0 all ran; 1 nothing could be read, or --check found a difference;
 	}
 	cmd.Flags().BoolVar(&d.explain, "explain", false, "write for people instead of JSON")
 	cmd.Flags().BoolVar(&d.check, "check", false, "compare with what the cases expect; differences go to standard error and exit with 1")
+	cmd.Flags().StringArrayVar(&d.packs, "pack", nil, "rule pack that is in force for cases that name none: a name, or a file; name+rule turns an unverified rule on; default us-federal")
 	cmd.Flags().StringSliceVar(&d.semantics, "semantics", nil, "run only cases whose expectation is this strong: peer, R4, regulation, recommended")
 	return cmd
 }
@@ -59,6 +63,7 @@ type decider struct {
 	runner         *casefile.Runner
 	explain, check bool
 	semantics      []string
+	packs          []string
 
 	ran, bad, differing, unexpecting int
 }
@@ -72,6 +77,9 @@ func (d *decider) run(cmd *cobra.Command, args []string) error {
 			return usageError("--semantics %q: want one of %s", s, strings.Join(strengths, ", "))
 		}
 	}
+	if err := d.choose(); err != nil {
+		return err
+	}
 	d.ran, d.bad, d.differing, d.unexpecting = 0, 0, 0, 0
 	out := bufio.NewWriter(cmd.OutOrStdout())
 	for _, arg := range args {
@@ -83,6 +91,23 @@ func (d *decider) run(cmd *cobra.Command, args []string) error {
 		return fmt.Errorf("decide: write the answers: %w", err)
 	}
 	return d.verdict(cmd)
+}
+
+// choose has the cases decided by the packs of the command line.
+func (d *decider) choose() error {
+	if len(d.packs) == 0 {
+		return nil
+	}
+	selected, err := law.Select(named(d.packs), asIs)
+	if err != nil {
+		return faulty(err)
+	}
+	rules, err := policy.Compile(selected...)
+	if err != nil {
+		return faulty(err)
+	}
+	d.runner.Engine = policy.New(policy.Options{Law: rules})
+	return nil
 }
 
 // verdict turns the counts into the exit status.
