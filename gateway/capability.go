@@ -39,7 +39,6 @@ func capabilities(base, tokenURL string) []byte {
 		}
 		if typ == "Consent" {
 			res["interaction"] = append(interactions, object{"code": "create"}, object{"code": "update"})
-			res["operation"] = []object{{"name": "revoke", "definition": terminology.Base + "/OperationDefinition/revoke"}}
 			res["conditionalCreate"] = true
 			res["updateCreate"] = false
 			res["versioning"] = "versioned-update"

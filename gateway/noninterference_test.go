@@ -189,6 +189,7 @@ func asFor(t *testing.T, route rest.Route, values map[string][]string) []query {
 		rest.CrisisSummary: summarising,
 		rest.Revoke:        revoking,
 		rest.ExplainAccess: asking,
+		rest.WhatIf:        trying,
 		rest.Create:        writing,
 		rest.Update:        writing,
 
@@ -325,6 +326,15 @@ func asking(r rest.Route, values map[string][]string) []query {
 		}
 	}
 	return out
+}
+
+// trying asks what Consents about somebody would open.
+func trying(r rest.Route, values map[string][]string) []query {
+	var out []query
+	for _, id := range slices.Concat(values["id"], []string{"p1", "nobody"}) {
+		out = append(out, query{r.Method, "Consent/$what-if", strings.ReplaceAll(release, "Patient/p1", "Patient/"+id)})
+	}
+	return out[:min(len(out), 4)]
 }
 
 // revoking tries to end what is out of sight.

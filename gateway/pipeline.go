@@ -50,6 +50,7 @@ func interactions() map[string]interaction {
 		rest.CrisisSummary: {
 			needs: smart.Read, read: readCrisis, locate: locateCrisis, gather: gatherCrisis, render: renderCrisis,
 		},
+		rest.WhatIf: {allow: allowWhatIf, read: readWhatIf, render: renderWhatIf},
 		rest.ExplainAccess: {
 			allow: allowExplain, read: readExplain, locate: locateExplain, gather: gatherExplain, act: actExplain, render: renderExplain,
 		},

@@ -66,7 +66,7 @@ func (s *Server) supersede(ctx context.Context, x *exchange, w store.Write) ([]s
 	if !consent.Parse(r, consent.Source{Base: s.o.Base}).Understood() || !replacing(r.Root().Get("status").Text()) {
 		return nil, nil
 	}
-	made, ok := instantOf(r.Root().Get("dateTime").Text(), s.o.Location)
+	made, ok := instantOf(r.Root().Get("dateTime").Text(), s.zone())
 	if !ok || made.After(x.at.Add(clockSkew)) {
 		return nil, nil // which is newer cannot be told: they stand side by side
 	}
@@ -81,7 +81,7 @@ func (s *Server) supersede(ctx context.Context, x *exchange, w store.Write) ([]s
 			if err != nil {
 				return nil, err
 			}
-			since, dated := instantOf(old.Root().Get("dateTime").Text(), s.o.Location)
+			since, dated := instantOf(old.Root().Get("dateTime").Text(), s.zone())
 			if !dated || since.After(made) || rec.ID == w.ID || listed(out, rec.Key) {
 				continue
 			}
@@ -252,11 +252,16 @@ func encodeJSON(v any) ([]byte, error) {
 	return bytes.TrimSpace(out.Bytes()), nil
 }
 
+// zone is that of dates without one.
+func (s *Server) zone() *time.Location {
+	if s.o.Location == nil {
+		return time.UTC
+	}
+	return s.o.Location
+}
+
 // instantOf reads a FHIR dateTime as the first instant that it covers.
 func instantOf(s string, zone *time.Location) (time.Time, bool) {
-	if zone == nil {
-		zone = time.UTC
-	}
 	for _, form := range [...]string{time.RFC3339Nano, time.DateOnly, "2006-01", "2006"} {
 		if t, err := time.ParseInLocation(form, s, zone); err == nil {
 			return t, true

@@ -362,7 +362,12 @@ func renderWritten(s *Server, x *exchange) (*rest.Response, error) {
 		h.Set("Location", s.o.Base+"/"+versioned(rec))
 	}
 	answer := &rest.Response{Status: status, Header: h}
-	if len(x.kept) == 1 && !strings.Contains(x.req.HTTP.Header.Get("Prefer"), "return=minimal") {
+	if prefers(x, "return=OperationOutcome") && x.body != nil {
+		body, err := s.analysed(x, rec.Origin)
+		answer.Body = body
+		return answer, err
+	}
+	if len(x.kept) == 1 && !prefers(x, "return=minimal") {
 		answer.Body = x.kept[0].raw
 	}
 	return answer, nil

@@ -7,6 +7,7 @@ func commands() []*cobra.Command {
 	return []*cobra.Command{
 		newAuditCommand(),
 		newConfigCommand(),
+		newConsentCommand(),
 		newConvertCommand(),
 		newDecideCommand(),
 		newDemoCommand(),

@@ -55,6 +55,7 @@ const (
 type Issue struct {
 	Severity    Severity // "" is error
 	Code        Code     // "" is processing
+	Details     string   // code of the project's finding system, "" for none
 	Diagnostics string   // for the caller; never an internal message
 	Expression  string   // where, as FHIRPath ("Patient.name[0].use") or "http.<header or parameter>"
 }

@@ -54,6 +54,11 @@ func appendIssue(b []byte, is Issue) []byte {
 	b = append(b, resource.Quote(string(is.Severity))...)
 	b = append(b, `,"code":`...)
 	b = append(b, resource.Quote(string(is.Code))...)
+	if is.Details != "" {
+		b = append(b, `,"details":{"coding":[{"system":"https://handoff-health.github.io/fhir/CodeSystem/finding","code":`...)
+		b = append(b, resource.Quote(is.Details)...)
+		b = append(b, "}]}"...)
+	}
 	if is.Diagnostics != "" {
 		b = append(b, `,"diagnostics":`...)
 		b = append(b, resource.Quote(is.Diagnostics)...)

@@ -239,6 +239,29 @@ func (d *Directory) RecordsConsentFor(client string) []string {
 	return d.MayGrantFor(o)
 }
 
+// RecordsFor lists the custodians for whose data some client or feed of the
+// organisation may record Consents that grant.
+func (d *Directory) RecordsFor(organization string) []string {
+	var out []string
+	add := func(owner string, ids []string) {
+		for _, id := range ids {
+			if ref := Reference(id); Reference(owner) == organization && !slices.Contains(out, ref) {
+				out = append(out, ref)
+			}
+		}
+	}
+	for _, cl := range d.clients {
+		if !cl.Disabled {
+			add(cl.Organization, cl.RecordsConsentFor)
+		}
+	}
+	for _, s := range d.systems {
+		add(s.Organization, s.RecordsConsentFor)
+	}
+	slices.Sort(out)
+	return out
+}
+
 // PassesOnRevocations says whether the client passes on what patients revoke
 // themselves.
 func (d *Directory) PassesOnRevocations(client string) bool {

@@ -126,8 +126,7 @@ func (g *Gatherer) For(filed []*Filed, custodian, requester string) []*consent.C
 	out := make([]*consent.Consent, 0, len(filed))
 	for _, f := range filed {
 		o := f.Origin
-		others := o.Custodian != requester || o.Custodian == custodian
-		if slices.Contains(g.Directory.MayGrantFor(o), custodian) && (others || o.Capture.How != "") {
+		if slices.Contains(g.Directory.MayGrantFor(o), custodian) && MayFavour(o, custodian, requester) {
 			out = append(out, f.granting)
 		} else {
 			out = append(out, f.denying)
@@ -164,7 +163,7 @@ func (c *filedCache) get(rec *store.Record, base string) (*Filed, error) {
 		return nil, fmt.Errorf("attribute: %s in the store: %w", rec.Key, err)
 	}
 	name := fmt.Sprintf("%s/_history/%d", rec.Key, rec.Version)
-	from := consent.Source{Reference: name, Version: rec.Version, Base: base, Recorder: rec.Origin.Custodian, Ceiling: ceilingOf(rec.Origin), Digest: resource.Digest(rec.Raw)}
+	from := consent.Source{Reference: name, Version: rec.Version, Base: base, Recorder: rec.Origin.Custodian, Ceiling: Ceiling(rec.Origin), Digest: resource.Digest(rec.Raw)}
 	f := &Filed{Key: rec.Key, Version: rec.Version, Origin: rec.Origin, Named: named(r), denying: consent.Parse(r, from)}
 	from.Entitled = true
 	f.granting = consent.Parse(r, from)
@@ -175,8 +174,15 @@ func (c *filedCache) get(rec *store.Record, base string) (*Filed, error) {
 	return f, nil
 }
 
-// ceilingOf is the most that a Consent of this origin may open.
-func ceilingOf(o resource.Origin) consent.Ceiling {
+// MayFavour says whether a Consent of this origin may grant its custodian's data
+// to the requesting organisation: one in favour of its recorder only if it was
+// captured, except for the recorder's own data.
+func MayFavour(o resource.Origin, custodian, requester string) bool {
+	return o.Custodian != requester || o.Custodian == custodian || o.Capture.How != ""
+}
+
+// Ceiling is the most that a Consent of this origin may open.
+func Ceiling(o resource.Origin) consent.Ceiling {
 	if o.Capture.How == "" {
 		return consent.Ceiling{}
 	}

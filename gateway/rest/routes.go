@@ -55,6 +55,7 @@ func Routes() []Route {
 		{Interaction: CrisisSummary, Method: http.MethodPost, Pattern: "/Patient/:id/$crisis-summary", Type: "Patient"},
 		{Interaction: CrisisSummary, Method: http.MethodPost, Pattern: "/Patient/$crisis-summary", Type: "Patient"},
 		{Interaction: ExplainAccess, Method: http.MethodPost, Pattern: "/$explain-access"},
+		{Interaction: WhatIf, Method: http.MethodPost, Pattern: "/Consent/$what-if", Type: "Consent"},
 		{Interaction: Revoke, Method: http.MethodPost, Pattern: "/Consent/:id/$revoke", Type: "Consent"},
 		{Interaction: DeclareBasis, Method: http.MethodPost, Pattern: "/Task/$declare-basis", Type: "Task"},
 		{Interaction: AcceptBasis, Method: http.MethodPost, Pattern: "/Task/:id/$accept-basis", Type: "Task"},

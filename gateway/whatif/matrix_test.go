@@ -1,0 +1,99 @@
+package whatif
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/handoff-health/handoff/fhir/label"
+	"github.com/handoff-health/handoff/fhir/resource"
+	"github.com/handoff-health/handoff/gateway/consent"
+	"github.com/handoff-health/handoff/gateway/policy"
+)
+
+const toPolice = `{"resourceType":"Consent","id":"c","status":"active","scope":{"coding":[{"system":"http://terminology.hl7.org/CodeSystem/consentscope","code":"patient-privacy"}]},` +
+	`"patient":{"reference":"Patient/p"},"dateTime":"2026-01-02","provision":{"type":"permit","actor":[` +
+	`{"role":{"coding":[{"system":"http://terminology.hl7.org/CodeSystem/v3-ParticipationType","code":"CST"}]},"reference":{"reference":"Organization/a"}},` +
+	`{"role":{"coding":[{"system":"http://terminology.hl7.org/CodeSystem/v3-ParticipationType","code":"IRCP"}]},"reference":{"reference":"Organization/pd"}}],` +
+	`"purpose":[{"system":"https://handoff-health.github.io/fhir/CodeSystem/purpose-of-use","code":"CRISIS"}]CONDITION}}`
+
+func foresee(t *testing.T, raw string, source func(string, string) consent.Source) map[string]Cell {
+	t.Helper()
+	r, err := resource.Parse([]byte(raw))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ms, err := Foresee(r, Options{
+		At: time.Date(2026, 6, 1, 12, 0, 0, 0, time.UTC), Engine: policy.New(policy.Options{}), Labeller: label.New(label.Options{}), Source: source,
+	})
+	if err != nil || len(ms) != 1 {
+		t.Fatal(ms, err)
+	}
+	out := map[string]Cell{}
+	for _, row := range ms[0].Rows {
+		if len(row.Cells) != len(Classes()) {
+			t.Fatalf("%s has %d cells", row.Requester, len(row.Cells))
+		}
+		for _, c := range row.Cells {
+			out[row.Requester+" "+row.As+" "+c.Class] = c
+		}
+	}
+	return out
+}
+
+func TestConditionsThatNameSomethingShow(t *testing.T) {
+	const key = "officer-crisis Organization/pd crisis-plan"
+	for condition, want := range map[string]string{
+		``: Open,
+		`,"data":[{"meaning":"instance","reference":{"reference":"CarePlan/x7"}}]`: Some,
+		`,"dataPeriod":{"start":"2024-01-01","end":"2024-12-31"}`:                  Some,
+		`,"code":[{"coding":[{"system":"urn:x","code":"k"}]}]`:                     Some,
+		`,"class":[{"system":"http://hl7.org/fhir/resource-types","code":"Flag"}]`: Closed,
+	} {
+		got := foresee(t, strings.Replace(toPolice, "CONDITION", condition, 1), nil)[key]
+		if got.With != want || got.Without != Closed || got.Changed != (want != Closed) {
+			t.Errorf("%s: %+v", condition, got)
+		}
+	}
+}
+
+func TestCellsAreWhatTheDecisionPointSays(t *testing.T) {
+	plain := strings.Replace(toPolice, "CONDITION", "", 1)
+	got := foresee(t, plain, nil)
+	for key, want := range map[string]string{
+		"officer-crisis Organization/pd substance-use-part2": "gate/part2",
+		"officer-crisis Organization/pd crisis-plan":         "consent/permit",
+		"officer-crisis  crisis-plan":                        "baseline/police",
+		"treating-provider  mental-health":                   "baseline/treatment",
+	} {
+		if got[key].Reason.Rule != want {
+			t.Errorf("%s: %+v, want %s", key, got[key], want)
+		}
+	}
+	for key, c := range foresee(t, plain, func(string, string) consent.Source { return consent.Source{} }) {
+		if c.Changed {
+			t.Errorf("a recorder who may not grant: %s %+v", key, c)
+		}
+	}
+	verbal := foresee(t, plain, func(string, string) consent.Source {
+		return consent.Source{Entitled: true, Ceiling: consent.Ceiling{Verbal: true}}
+	})
+	if c := verbal["officer-crisis Organization/pd crisis-plan"]; c.With != Closed {
+		t.Errorf("beyond the verbal ceiling: %+v", c)
+	}
+	if c := verbal["co-responder Organization/pd police-contact"]; c.With != Open {
+		t.Errorf("within the verbal ceiling: %+v", c)
+	}
+}
+
+func TestALargeConsentIsNotTried(t *testing.T) {
+	r, err := resource.Parse([]byte(`{"resourceType":"Consent","language":"` + strings.Repeat("a", MaxBytes) + `"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = Foresee(r, Options{At: time.Now(), Engine: policy.New(policy.Options{}), Labeller: label.New(label.Options{})})
+	if !errors.Is(err, ErrTooLarge) {
+		t.Error(err)
+	}
+}
