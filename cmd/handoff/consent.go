@@ -159,8 +159,8 @@ func (l *consentLinter) foresee(r *resource.Resource) ([]whatif.Matrix, error) {
 	return whatif.Foresee(r, o)
 }
 
-// explained puts a matrix into a table for people.
-func explained(out io.Writer, ms []whatif.Matrix) {
+// tabled puts a matrix into a table for people.
+func tabled(out io.Writer, ms []whatif.Matrix) {
 	for _, m := range ms {
 		fmt.Fprintf(out, "  what it would do with the data of %s:\n", m.Custodian)
 		tell := map[bool]string{true: "opens", false: "withholds"}

@@ -213,5 +213,5 @@ func (r *lintReport) write(out io.Writer) {
 		}
 		fmt.Fprintf(out, "    %-10s %s (%s)%s\n", e.State, strings.ReplaceAll(e.Name, "-", " "), e.Citation, means)
 	}
-	explained(out, r.Opens)
+	tabled(out, r.Opens)
 }
