@@ -7,6 +7,7 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -51,9 +52,11 @@ func golden(t *testing.T, path string, got []byte) {
 		t.Fatal(err)
 	}
 	if !bytes.Equal(got, want) {
-		t.Errorf("%s differs (go test -update writes it anew):\n%s", path, got)
+		t.Errorf("%s differs (go test -update writes it anew)", path)
 	}
 }
+
+var opensPart = regexp.MustCompile(`(?m),"opens":.*$`)
 
 func TestConsentLintGolden(t *testing.T) {
 	for name, want := range map[string]int{"complete.json": 0, "wrong.json": 1, "several.ndjson": 1} {
@@ -65,6 +68,9 @@ func TestConsentLintGolden(t *testing.T) {
 			out, stderr, code := lint(t, "", args...)
 			if code != want {
 				t.Errorf("%s as %s: exit %d: %s", name, format, code, stderr)
+			}
+			if format == "json" { // the text shows what it opens; the words of the law's rules are the packs'
+				out = opensPart.ReplaceAllString(out, "}")
 			}
 			golden(t, filepath.Join("testdata", "consent", name+"."+format+".golden"), []byte(out))
 		}
