@@ -31,6 +31,19 @@ as the gateway and writes one JSON line a case:
    "reasons": […], "resource": the resource as it would be returned}},
    "obligations": […], "bundle": the answer to a search, "notice": […]}
 
+With --explain it says for people, per resource, what is decided and why (rule,
+citation, Consent and path of the provision), which labels the resource has and
+of what they follow, what is cut out, what the obligations ask, and which changes
+of the facts would let more or less out; each of them was decided again. With
+--explain --json that is one line a case:
+
+  {"id", "description", "resources": [{"reference", "decision", "reasons": […],
+   "labels": [{"label", "basis", "element", "path", "system", "code",
+   "valueSet", "valueSetName", "valueSetVersion", "source"}], "redacted": [paths],
+   "obligations": […], "remedies": [{"opens", "effect", "changes": [{"code",
+   "detail", "consent", "scope", "purpose", "basis", "needs", "at", "draft"}]}]}],
+   "obligations": […], "notice": […]}
+
 A case file holds one case or an array of cases; a directory stands for the
 .json files below it, and - for standard input. In a case the Consents count as
 recorded by somebody entitled to grant, a legalBasis as accepted, and
@@ -51,7 +64,8 @@ Exit status: 0 all ran; 1 nothing could be read, or --check found a difference;
 			return d.run(cmd, args)
 		},
 	}
-	cmd.Flags().BoolVar(&d.explain, "explain", false, "write for people instead of JSON")
+	cmd.Flags().BoolVar(&d.explain, "explain", false, "say for people why, and what would change it, instead of JSON")
+	cmd.Flags().BoolVar(&d.asJSON, "json", false, "with --explain: one JSON line a case with the whole explanation")
 	cmd.Flags().BoolVar(&d.check, "check", false, "compare with what the cases expect; differences go to standard error and exit with 1")
 	cmd.Flags().StringArrayVar(&d.packs, "pack", nil, "rule pack that is in force for cases that name none: a name, or a file; name+rule turns an unverified rule on; default us-federal")
 	cmd.Flags().StringSliceVar(&d.semantics, "semantics", nil, "run only cases whose expectation is this strong: peer, R4, regulation, recommended")
@@ -62,6 +76,7 @@ Exit status: 0 all ran; 1 nothing could be read, or --check found a difference;
 type decider struct {
 	runner         *casefile.Runner
 	explain, check bool
+	asJSON         bool // of the explanation
 	semantics      []string
 	packs          []string
 
@@ -76,6 +91,9 @@ func (d *decider) run(cmd *cobra.Command, args []string) error {
 		if !slices.Contains(strengths, s) {
 			return usageError("--semantics %q: want one of %s", s, strings.Join(strengths, ", "))
 		}
+	}
+	if d.asJSON && !d.explain {
+		return usageError("--json goes with --explain; without it the output is JSON anyway")
 	}
 	if err := d.choose(); err != nil {
 		return err
@@ -212,7 +230,14 @@ func (d *decider) file(cmd *cobra.Command, out *bufio.Writer, path string, raw [
 
 func (d *decider) one(cmd *cobra.Command, out *bufio.Writer, path string, c *casefile.Case) error {
 	d.ran++
-	o := d.runner.Run(c)
+	var o *casefile.Outcome
+	var e *casefile.Explained
+	if d.explain {
+		e = d.runner.Explain(c)
+		o = e.Outcome
+	} else {
+		o = d.runner.Run(c)
+	}
 	if d.check {
 		if c.Expected == nil {
 			d.unexpecting++
@@ -222,10 +247,14 @@ func (d *decider) one(cmd *cobra.Command, out *bufio.Writer, path string, c *cas
 			fmt.Fprintf(cmd.ErrOrStderr(), "%s: case %s (%s)\n  %s\n", path, c.ID, c.Semantics, strings.Join(diff, "\n  "))
 		}
 	}
-	if d.explain {
-		return o.Explain(out, c)
+	if d.explain && !d.asJSON {
+		return e.Text(out)
 	}
-	line, err := o.JSON()
+	render := o.JSON
+	if d.explain {
+		render = e.JSON
+	}
+	line, err := render()
 	if err != nil {
 		return err
 	}

@@ -130,13 +130,20 @@ func TestDecideCheckShowsTheDifference(t *testing.T) {
 
 func TestDecideExplainsForPeople(t *testing.T) {
 	out, _, code := decide(t, map[string]string{"a.json": decideCase}, "--explain", "DIR/a.json")
-	for _, want := range []string{"an officer without a Consent", "deny   Patient/p", "45 CFR 164.502(a)"} {
+	for _, want := range []string{"an officer without a Consent", "Patient/p: not returned (deny)", "45 CFR 164.502(a)", "more would be returned if"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("%q is missing in\n%s", want, out)
 		}
 	}
 	if code != 0 {
 		t.Errorf("code %d", code)
+	}
+	out, _, code = decide(t, map[string]string{"a.json": decideCase}, "--explain", "--json", "DIR/a.json")
+	if code != 0 || strings.Count(out, "\n") != 1 || !json.Valid([]byte(out)) || !strings.Contains(out, `"remedies":[{"opens":true`) {
+		t.Errorf("as JSON: code %d\n%s", code, out)
+	}
+	if _, _, code := decide(t, map[string]string{"a.json": decideCase}, "--json", "DIR/a.json"); code != exitUsage {
+		t.Errorf("--json alone: code %d", code)
 	}
 }
 

@@ -52,12 +52,13 @@ func (x *explainer) acceptance(row *Basis, all []Condition) (Change, bool) {
 			needs = append(needs, c.Attribute)
 		}
 	}
-	if row.Extent.Covers && (declared == nil || !slices.ContainsFunc(declared.Covers, func(ref string) bool { return sameLocal(ref, x.subject.Resource) })) {
-		needs = append(needs, "covers")
-	}
 	detail := "a legal basis of type " + row.Type + " (" + row.Citation + ") is accepted by the custodian"
 	if len(needs) > 0 {
 		detail += "; it needs " + strings.Join(needs, ", ")
+	}
+	if row.Extent.Covers && (declared == nil || !slices.ContainsFunc(declared.Covers, func(ref string) bool { return sameLocal(ref, x.subject.Resource) })) {
+		needs = append(needs, "covers")
+		detail += "; it has to name this resource"
 	}
 	return Change{
 		Code: AddBasis, Basis: row.Type, Needs: needs, Detail: detail,

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"io"
 
 	"github.com/handoff-health/handoff/fhir/resource"
 	"github.com/handoff-health/handoff/gateway/policy"
@@ -63,42 +62,4 @@ func oneLine(raw []byte) []byte {
 		return raw
 	}
 	return b.Bytes()
-}
-
-// Explain writes the Outcome for people.
-func (o *Outcome) Explain(w io.Writer, c *Case) error {
-	var b bytes.Buffer
-	fmt.Fprintf(&b, "%s", o.ID)
-	if c.Description != "" {
-		fmt.Fprintf(&b, ": %s", c.Description)
-	}
-	b.WriteByte('\n')
-	for i := range o.Resources {
-		j := &o.Resources[i]
-		fmt.Fprintf(&b, "  %-6s %s\n", j.Decision, j.Reference)
-		for _, r := range j.Reasons {
-			fmt.Fprintf(&b, "         %-6s %s", r.Effect, r.Rule)
-			for _, part := range []struct{ before, text, after string }{
-				{" by ", r.Consent, ""}, {", ", r.Path, ""}, {" (", r.Citation, ")"}, {": ", r.Detail, ""},
-			} {
-				if part.text != "" {
-					b.WriteString(part.before + part.text + part.after)
-				}
-			}
-			b.WriteByte('\n')
-		}
-	}
-	fmt.Fprintf(&b, "  obligations:")
-	for _, ob := range o.Obligations {
-		fmt.Fprintf(&b, " %s", ob)
-	}
-	b.WriteByte('\n')
-	for _, n := range o.Notices {
-		fmt.Fprintf(&b, "  notice: %s\n", n)
-	}
-	if o.Problem != "" {
-		fmt.Fprintf(&b, "  problem: %s\n", o.Problem)
-	}
-	_, err := w.Write(b.Bytes())
-	return err
 }
