@@ -27,12 +27,11 @@ type Explanation struct {
 // decisions per resource.
 func (r *Runner) Explain(c *Case) *Explained {
 	e := &Explained{Outcome: r.Run(c), Case: c}
-	s, _ := r.begin(c)
 	for i := range e.Resources {
 		j := &e.Resources[i]
 		x := Explanation{
 			Labels:   r.Labeller.Explain(j.subject.Resource, j.subject.Origin),
-			Remedies: s.Explain(&j.subject).Remedies,
+			Remedies: j.session.Explain(&j.subject).Remedies,
 		}
 		if j.Resource != nil {
 			x.Duties = j.decision.Obligations

@@ -54,6 +54,7 @@ type Judged struct {
 	result    enforce.Result
 	subject   policy.Subject
 	decision  policy.Decision
+	session   *policy.Session // that decided
 }
 
 // Run decides a case.
@@ -74,7 +75,7 @@ func (r *Runner) Run(c *Case) *Outcome {
 			s = engine.Begin(&about)
 			sessions[sub.Origin.Custodian] = s
 		}
-		o.Resources = append(o.Resources, Judged{Reference: sub.Resource.Reference(), subject: *sub, decision: s.Decide(sub)})
+		o.Resources = append(o.Resources, Judged{Reference: sub.Resource.Reference(), subject: *sub, session: s, decision: s.Decide(sub)})
 	}
 	o.enforce()
 	o.search(c)
