@@ -75,6 +75,7 @@ func (k kind) principal(n resource.Node) (set [8]resource.Node, count int) {
 	switch k.name {
 	case "Observation":
 		add("valueCodeableConcept")
+		add("valueString")
 	case "DocumentReference", "DocumentManifest", "Composition":
 		add("type")
 	case "Immunization":

@@ -32,9 +32,12 @@ func summary(l *Labels) string {
 func labelled(t testing.TB, s string, o resource.Origin) *Labels {
 	t.Helper()
 	l := new(Labels)
-	New(Options{}).Label(parse(t, s), o, l)
+	shared.Label(parse(t, s), o, l)
 	return l
 }
+
+// shared is one Labeller for all tests: it keeps nothing between calls.
+var shared = New(Options{})
 
 const icd = `"system":"http://hl7.org/fhir/sid/icd-10-cm"`
 

@@ -181,7 +181,7 @@ func (l *Labeller) coding(n resource.Node, into *Labels) {
 		return
 	}
 	c := stringBytes(code)
-	system := terminology.Unknown
+	var system terminology.System
 	if s := n.Get("system"); s.Kind() == resource.String {
 		system = terminology.SystemOf(stringBytes(s))
 	} else {

@@ -38,6 +38,8 @@ func TestWaysToWriteAConcept(t *testing.T) {
 		concept("heroin use disorder"):                                                             "R SUD", concept("HIV positive"): "R HIV", concept("suicidal ideation"): "R PSY",
 		concept("SUICIDAL\\nIDEATION"): "R PSY", concept("hero\\u0069n use"): "R SUD", concept("Opioid&nbsp;use&nbsp;disorder"): "R SUD",
 		concept("diagnosis: F20"): "R PSY", concept("F1120 opioid"): "R SUD",
+		`{"resourceType":"Observation","code":{"coding":[{"system":"http://loinc.org","code":"8251-1"}]},"valueString":"HIV positive"}`:      "R HIV",
+		`{"resourceType":"Procedure","code":{"coding":[{"system":"http://terminology.hl7.org/CodeSystem/HCPCS-all-codes","code":"H0020"}]}}`: "R SUD",
 		// what is none
 		coding(`{` + icd + `,"code":"I10","display":"Hypertension"}`): "N", coding(`{"code":"J4500"}`): "N", coding(`{"code":"1234567"}`): "N",
 		coding(`{"system":"urn:local","code":"6471006"}`): "N",
