@@ -27,14 +27,15 @@ func newAuditCommand() *cobra.Command {
 		Short: "Check, follow and review the audit trail",
 		Long: `The audit trail holds one record per interaction, permitted or refused, chained
 by SHA-256 and anchored by signed checkpoints in a second place. These commands
-only read it; they work while the gateway writes.`,
+read it, and work while the gateway writes; each use of disclosures is itself
+recorded.`,
 		Example: `  handoff audit verify /var/lib/handoff/audit --anchor /mnt/worm/handoff.anchor --key audit.pub
   handoff audit tail /var/lib/handoff/audit --follow
   handoff audit report /var/lib/handoff/audit --since 168h`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newAuditVerifyCommand(), newAuditTailCommand(), newAuditReportCommand(), newAuditReplayCommand())
+	cmd.AddCommand(newAuditVerifyCommand(), newAuditTailCommand(), newAuditReportCommand(), newAuditReplayCommand(), newAuditDisclosuresCommand())
 	return cmd
 }
 

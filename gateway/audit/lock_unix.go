@@ -16,7 +16,7 @@ func lock(path string) (*os.File, error) {
 	}
 	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		_ = f.Close()
-		return nil, fmt.Errorf("open the audit trail: another process writes to it (%s): %w", path, err)
+		return nil, fmt.Errorf("open the audit trail: %w (%s): %w", ErrInUse, path, err)
 	}
 	return f, nil
 }

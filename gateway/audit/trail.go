@@ -18,6 +18,7 @@ var (
 	ErrTampered   = errors.New("the audit trail was tampered with")
 	ErrFailed     = errors.New("the audit trail cannot be written") // until it is opened again
 	ErrClosed     = errors.New("the audit trail is closed")
+	ErrInUse      = errors.New("another process writes to the audit trail")
 	ErrUnanchored = errors.New("the audit trail could not be anchored for too long")
 )
 

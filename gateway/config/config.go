@@ -64,11 +64,13 @@ type Issuer struct {
 
 // Organization is an agency, clinic or exchange that takes part.
 type Organization struct {
-	ID    string `yaml:"id"`    // the id in Organization/<id>
-	Name  string `yaml:"name"`  // as people know it
-	Kind  string `yaml:"kind"`  // police, health or exchange
-	State string `yaml:"state"` // USPS code ("TX") of the state whose law binds it as custodian
-	Part2 bool   `yaml:"part2"` // a 42 CFR Part 2 program
+	ID   string `yaml:"id"`   // the id in Organization/<id>
+	Name string `yaml:"name"` // as people know it
+	// Address is the postal one, for the accounting of disclosures.
+	Address string `yaml:"address"`
+	Kind    string `yaml:"kind"`  // police, health or exchange
+	State   string `yaml:"state"` // USPS code ("TX") of the state whose law binds it as custodian
+	Part2   bool   `yaml:"part2"` // a 42 CFR Part 2 program
 	// Designations say as what it is designated by a law that lists agencies, in
 	// the words of a rule pack.
 	Designations []string     `yaml:"designations"`
