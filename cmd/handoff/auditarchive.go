@@ -8,7 +8,6 @@ import (
 	"io"
 	"log/slog"
 	"os"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -22,8 +21,8 @@ import (
 	"github.com/handoff-health/handoff/gateway/broker"
 	"github.com/handoff-health/handoff/gateway/config"
 	"github.com/handoff-health/handoff/gateway/identity"
-	"github.com/handoff-health/handoff/gateway/law"
 	"github.com/handoff-health/handoff/gateway/policy"
+	"github.com/handoff-health/handoff/gateway/policy/packs"
 	"github.com/handoff-health/handoff/gateway/replay"
 )
 
@@ -78,10 +77,12 @@ type archive struct {
 	db     *sqlite.DB
 	given  []*resource.Resource
 	broker *broker.Broker
+	whatIf []*packs.Pack          // decide by these too, or in place of those of the same name
+	laws   map[string]*policy.Law // compiled, by their names
 }
 
 func newArchive(c *config.Config, db *sqlite.DB, files []string) (*archive, error) {
-	a := &archive{config: c, db: db}
+	a := &archive{config: c, db: db, laws: map[string]*policy.Law{}}
 	for _, path := range files {
 		raw, err := readBounded(path)
 		if err != nil {
@@ -198,19 +199,6 @@ func (a *archive) Instance(ctx context.Context, entry string) (*resource.Resourc
 		return nil, err
 	}
 	return resource.Parse(rec.Raw)
-}
-
-// Engine implements replay.Archive.
-func (a *archive) Engine(laws, directory []string) (*policy.Engine, error) {
-	rules, err := law.Load(a.config)
-	if err != nil {
-		return nil, err
-	}
-	e := policy.New(policy.Options{Law: rules, Directory: directory})
-	if !slices.Equal(e.Laws(), laws) {
-		return nil, fmt.Errorf("%w: %s", replay.ErrNoRules, strings.Join(laws, ", "))
-	}
-	return e, nil
 }
 
 var (

@@ -217,6 +217,16 @@ func (a *accounting) person(ctx context.Context, c *config.Config, db *sqlite.DB
 	if err != nil {
 		return nil, err
 	}
+	// An id that leads to no Patient of its system leads to none of its links.
+	if id := strings.TrimPrefix(a.patient, "Patient/"); ids.IsOpaque(id) {
+		_, _, ok, err := ids.Resolve(ctx, "Patient", id)
+		if err != nil {
+			return nil, err
+		}
+		if !ok {
+			return nil, fmt.Errorf("which of a system's Patients %s is, is not known here: give another of the person's", a.patient)
+		}
+	}
 	class, err := identity.NewLinks(db, ids, time.Now).For(ctx, a.patient)
 	if err != nil {
 		return nil, usageError("--patient: %w", err)
@@ -226,11 +236,13 @@ func (a *accounting) person(ctx context.Context, c *config.Config, db *sqlite.DB
 		refs = append(refs, a.patient)
 	}
 	for _, ref := range refs {
-		system, _, _, err := ids.Resolve(ctx, "Patient", strings.TrimPrefix(ref, "Patient/"))
-		if err != nil {
-			return nil, err
+		from := ""
+		for _, t := range class.Targets {
+			if opaque, ok := ids.Opaque(t.System, "Patient", t.ID); ok && ref == "Patient/"+opaque {
+				from = t.System
+			}
 		}
-		a.people = append(a.people, denoted{ref, system})
+		a.people = append(a.people, denoted{ref, from})
 	}
 	return refs, nil
 }
@@ -258,7 +270,7 @@ func (a *archive) designation(ctx context.Context) func(*audit.Event, *audit.Jud
 			if err != nil { // expunged: it stays undetermined, and in the list
 				return consent.Undetermined
 			}
-			return consent.Parse(res, heard[i].Source).Designates(r.Path, policy.Actor(&q.Requester))
+			return consent.Parse(res, heard[i].Source).Designates(r.Path, policy.New(policy.Options{}).Begin(q).Actor())
 		}
 		return consent.Undetermined
 	}

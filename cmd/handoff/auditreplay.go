@@ -23,6 +23,7 @@ type replaying struct {
 	request, resource  string
 	at, since, until   string
 	files              []string
+	whatIf             []string
 	asJSON             bool
 	when, first, after time.Time // of at, since and until
 }
@@ -45,11 +46,16 @@ resource is a connected system's, of which only the digest is kept (give it with
 labels come out otherwise under today's label set; or the event is of a release
 that did not keep what decisions depended on. Each is listed with the reason.
 
+With --what-if the decisions are made by another rule pack than then, such as
+that of a state which a county is about to turn on: what would have come out
+otherwise is listed as different.
+
 Exit status: 0 all came out the same; 1 one came out otherwise, or nothing could
 be said; 3 some could not be made again.`,
 		Example: `  handoff audit replay --config handoff.yaml --request 4kdu2…
   handoff audit replay --config handoff.yaml --resource CarePlan/p7 --at 2026-03-01T22:15:00-06:00
-  handoff audit replay --config handoff.yaml --since 2026-03-01 --json`,
+  handoff audit replay --config handoff.yaml --since 2026-03-01 --json
+  handoff audit replay --config handoff.yaml --since 720h --what-if us-tx.yaml`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error { return p.run(cmd) },
 	}
@@ -61,6 +67,7 @@ be said; 3 some could not be made again.`,
 	f.StringVar(&p.since, "since", "", "only events from this time on")
 	f.StringVar(&p.until, "until", "", "only events before this time")
 	f.StringArrayVar(&p.files, "resource-file", nil, "a connected system's resource, as JSON; may be repeated")
+	f.StringArrayVar(&p.whatIf, "what-if", nil, "a rule pack: decide by it too, or in place of the one of its name, and show what would come out otherwise; may be repeated")
 	f.StringVar(&p.anchor, "anchor", "", "file with the signed checkpoints, in place of the configuration's")
 	f.StringVar(&p.key, "key", "", "key that checks them, in place of the configuration's")
 	f.BoolVar(&p.asJSON, "json", false, "print one JSON object a decision")
@@ -103,7 +110,10 @@ func (p *replaying) run(cmd *cobra.Command) (err error) {
 	if err != nil {
 		return err
 	}
-	again := &replay.Replayer{Archive: from, Labeller: label.New(label.Options{}), LabelSet: label.LabelSetVersion, Zones: time.LoadLocation}
+	if from.whatIf, err = readPacks(p.whatIf); err != nil {
+		return err
+	}
+	again := &replay.Replayer{Archive: from, Labeller: label.New(label.Options{}), LabelSet: label.LabelSetVersion, Zones: time.LoadLocation, WhatIf: len(p.whatIf) > 0}
 	place := auditOf(c, p.anchor, p.key)
 	results, err := p.replay(cmd.Context(), &place, again)
 	if err != nil {

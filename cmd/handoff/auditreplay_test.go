@@ -143,7 +143,7 @@ func replaysNothingUnverified(t *testing.T, dir, config string) {
 		if err := os.WriteFile(segments[0], changed, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		for _, command := range [][]string{{"replay", "--config", config}} {
+		for _, command := range [][]string{{"replay", "--config", config}, {"disclosures", "--config", config, "--patient", "Patient/x"}} {
 			if code, out, errs := runAudit(command...); code != exitFailed || out != "" || !strings.Contains(errs, "does not verify") {
 				t.Errorf("%s, %s: exit %d\n%s%s", name, command[0], code, out, errs)
 			}

@@ -88,6 +88,10 @@ func assemble(ctx context.Context, c *config.Config, log *slog.Logger) (_ *runni
 	if g.outbox, err = newOutbox(c, g, log); err != nil {
 		return nil, err
 	}
+	engine := policy.New(policy.Options{Law: rules, Directory: []string{"Practitioner", "PractitionerRole", "Organization"}})
+	if err := keepPacks(c.Path(c.Audit.Dir), engine.Law()); err != nil {
+		return nil, err
+	}
 	g.handler, err = gateway.New(gateway.Options{
 		Base: c.Server.Base, MaxBody: c.Server.MaxBody, SiteKey: []byte(c.Site.Key.Reveal()),
 		Store: g.cache, Facts: g.cache, Verifier: verifier,
@@ -96,7 +100,7 @@ func assemble(ctx context.Context, c *config.Config, log *slog.Logger) (_ *runni
 			Scopes: slices.Concat(smart.SupportedScopes(smart.Read|smart.Search, gateway.Served()...), []string{"system/Consent.cruds", "system/Task.cruds"}, smart.OperationScopes()),
 		},
 		Directory: g.directory, Identity: g.links, IDs: g.ids, Broker: b,
-		Labeller: g.labeller, Policy: policy.New(policy.Options{Law: rules, Directory: []string{"Practitioner", "PractitionerRole", "Organization"}}), Audit: g.trail,
+		Labeller: g.labeller, Policy: engine, Audit: g.trail,
 		Other:  map[string]http.Handler{tokenPath: token, "/healthz": http.HandlerFunc(healthy), "/readyz": ready(g)},
 		Crisis: offered(c.Crisis),
 		Bases:  basisLimits(c), Emergency: emergencyLimits(c),

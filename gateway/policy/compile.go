@@ -93,6 +93,10 @@ func (c *compiler) take(s *Selected) {
 		c.faults = append(c.faults, p.Fault("id", "two packs are named %q", p.ID))
 		return
 	}
+	if c.law.sources == nil {
+		c.law.sources = map[string][]byte{}
+	}
+	c.law.sources[p.Hash()] = p.Bytes()
 	info := PackInfo{ID: p.ID, Version: p.Version, Title: p.Title, Kind: p.Kind, Jurisdiction: p.Jurisdiction, Hash: p.Hash()}
 	for _, id := range s.Enable {
 		if !slices.ContainsFunc(p.Rules, func(r packs.Rule) bool { return r.ID == id }) {

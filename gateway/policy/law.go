@@ -17,7 +17,8 @@ type Law struct {
 	Bases []Basis
 
 	packs       []PackInfo
-	police      []string // roles that are law enforcement, of the actor-role system
+	sources     map[string][]byte // bytes of the packs, by hash
+	police      []string          // roles that are law enforcement, of the actor-role system
 	times       map[string]consent.Times
 	grounds     []*rule           // permits and denies of the federal packs, in order
 	fills       map[*rule][]*rule // abstract permit → the agreements' permits that fill it
@@ -46,6 +47,10 @@ func (p PackInfo) String() string { return p.ID + "@" + p.Version }
 // Packs lists the packs of the Law, federal ones first, then those of states,
 // then agreements.
 func (l *Law) Packs() []PackInfo { return slices.Clone(l.packs) }
+
+// Sources returns the bytes of the packs by their hash, for an archive: a past
+// decision is made again by the packs of its moment. They must not be changed.
+func (l *Law) Sources() map[string][]byte { return l.sources }
 
 // Name names the packs with their versions: "us-federal@2026.11 us-tx@2026.11".
 func (l *Law) Name() string {

@@ -1,6 +1,10 @@
 package policy
 
-import "slices"
+import (
+	"slices"
+
+	"github.com/handoff-health/handoff/gateway/consent"
+)
 
 // What the audit trail has to know of an Engine, so that a decision can be made
 // again: the request and the resource it records apart.
@@ -31,3 +35,6 @@ func (e *Engine) Directory() []string {
 	slices.Sort(out)
 	return out
 }
+
+// Actor is the requester as a Consent sees it.
+func (s *Session) Actor() *consent.Actor { return s.actor() }

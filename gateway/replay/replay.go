@@ -70,9 +70,9 @@ type Replayer struct {
 	Labeller *label.Labeller
 	LabelSet string // of Labeller
 	Zones    audit.Zones
-	// Engine decides in place of the one that the event names: what would be
-	// different? Reasons are not compared then, only what comes of them.
-	Engine *policy.Engine
+	// WhatIf says that the archive gives other rules than those of the moment:
+	// then what comes of the decisions is compared, and not their reasons.
+	WhatIf bool
 }
 
 // Event replays the decisions of one event that pick chooses; nil: all. The
@@ -120,7 +120,7 @@ func (p *Replayer) compare(then, now *Outcome) (Verdict, string) {
 		return Different, "other elements are cut out"
 	case !slices.Equal(then.Obligations, now.Obligations):
 		return Different, "other obligations go with it"
-	case p.Engine == nil && !slices.Equal(then.Reasons, now.Reasons):
+	case !p.WhatIf && !slices.Equal(then.Reasons, now.Reasons):
 		return Different, "the reasons are others"
 	}
 	return Same, ""
@@ -238,11 +238,7 @@ func (r *run) compile(ctx context.Context, number int) (*policy.Session, error) 
 }
 
 func (r *run) engineOf() (err error) {
-	switch {
-	case r.engine != nil:
-	case r.Engine != nil:
-		r.engine = r.Engine
-	default:
+	if r.engine == nil {
 		if r.engine, err = r.Archive.Engine(r.facts.Laws, r.facts.Directory); err != nil {
 			err = unless("the rules of that moment", err)
 		}

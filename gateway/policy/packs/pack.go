@@ -25,7 +25,8 @@ type Pack struct {
 	Elsewhere    []Elsewhere       `yaml:"elsewhere,omitempty" doc:"rows of the decision table that have no rule here, with the reason"`
 
 	name string         // of the file
-	hash string         // sha256:… of its bytes
+	raw  []byte         // its bytes
+	hash string         // sha256:… of them
 	at   map[string]Pos // path → place
 }
 

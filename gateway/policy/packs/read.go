@@ -1,6 +1,7 @@
 package packs
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -37,6 +38,7 @@ func Read(name string, raw []byte) (*Pack, error) {
 	if len(d.faults) > 0 {
 		return nil, d.faults.join()
 	}
+	p.raw = bytes.Clone(raw)
 	sum := sha256.Sum256(raw)
 	p.hash = "sha256:" + hex.EncodeToString(sum[:])
 	if err := p.check(); err != nil {
@@ -73,6 +75,9 @@ func (p *Pack) Source(where string) string {
 
 // Hash returns "sha256:…" of the pack's bytes.
 func (p *Pack) Hash() string { return p.hash }
+
+// Bytes returns the pack as it was read. They must not be changed.
+func (p *Pack) Bytes() []byte { return p.raw }
 
 // Versioned returns "us-federal@2026.11".
 func (p *Pack) Versioned() string { return p.ID + "@" + p.Version }
