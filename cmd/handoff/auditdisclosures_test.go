@@ -76,7 +76,7 @@ func TestAuditDisclosures(t *testing.T) {
 	}{
 		{[]string{"--patient", patient}, exitUsage, "--config"},
 		{[]string{"--config", file}, exitUsage, "--patient"},
-		{[]string{"--config", file, "--patient", "nobody"}, exitFailed, "neither the trail nor the store knows Patient/nobody"},
+		{[]string{"--config", file, "--patient", "never-heard-of"}, exitFailed, "neither the trail nor the store knows Patient/never-heard-of"},
 		{[]string{"--config", file, "--patient", patient, "--kind", "some"}, exitUsage, "--kind"},
 		{[]string{"--config", file, "--patient", patient, "--json", "--csv"}, exitUsage, "not both"},
 		{[]string{"--config", file, "--patient", patient, "--suspend", "Organization/lakeside=2099-01-01"}, exitUsage, "no law enforcement agency"},

@@ -134,9 +134,9 @@ func (a *archive) pack(name string) (policy.Selected, error) {
 	if err != nil {
 		return policy.Selected{}, err
 	}
-	p, err := packs.Read(parts[0], raw)
+	p, err := packs.Restore(parts[0], raw)
 	if err != nil {
-		return policy.Selected{}, fmt.Errorf("%w: %s in the archive is not what it was", replay.ErrChanged, parts[0])
+		return policy.Selected{}, fmt.Errorf("%w: %s in the archive cannot be read: %w", replay.ErrChanged, parts[0], err)
 	}
 	if p.Hash() != parts[1] || p.Versioned() != parts[0] {
 		return policy.Selected{}, fmt.Errorf("%w: %s in the archive is not what its name says", replay.ErrChanged, parts[0])

@@ -55,8 +55,27 @@ func Make(name string, p *Pack) (*Pack, error) {
 		return nil, err
 	}
 	sum := sha256.Sum256(raw)
-	p.name, p.hash = name, "sha256:"+hex.EncodeToString(sum[:])
+	p.name, p.raw, p.hash = name, raw, "sha256:"+hex.EncodeToString(sum[:])
 	return p, p.check()
+}
+
+// Restore reads a pack from its [Pack.Bytes]: YAML of a file, or the JSON of one
+// that was made.
+func Restore(name string, raw []byte) (*Pack, error) {
+	if !bytes.HasPrefix(raw, []byte("{")) {
+		return Read(name, raw)
+	}
+	p := &Pack{}
+	d := json.NewDecoder(bytes.NewReader(raw))
+	d.DisallowUnknownFields()
+	if err := d.Decode(p); err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	p, err := Make(name, p)
+	if err == nil && !bytes.Equal(p.raw, raw) {
+		return nil, fmt.Errorf("%s: it is not written as packs are made", name)
+	}
+	return p, err
 }
 
 // Name returns the file's name as it was given to Read.
