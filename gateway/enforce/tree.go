@@ -93,15 +93,16 @@ func (t *tree) named(i int) (member, position int) {
 	return p, position
 }
 
-// element takes a withheld value to the element that means it: a Coding to its
-// CodeableConcept (the text and the other codings say the same), a reference's
-// string to its Reference, a Bundle's resource to its entry.
+// element takes a withheld value to the element that means it: a code to its
+// Coding, a Coding to its CodeableConcept (the text and the other codings say the
+// same), a reference's string to its Reference, a Bundle's resource to its entry.
 func (t *tree) element(i int) int {
 	for t.elems[i].parent >= 0 {
 		member, _ := t.named(i)
 		m := t.elems[member]
 		switch {
 		case m.name == "coding":
+		case m.name == "code" && t.elems[i].node.Kind() == resource.String && t.child(m.parent, "system") >= 0:
 		case m.name == "reference" && t.elems[i].node.Kind() == resource.String:
 		case m.name == "resource" && t.elems[i].resource:
 		default:
@@ -150,6 +151,9 @@ func (t *tree) at(array, position int) int {
 // cut removes i and whatever around it could not stand without it. The error
 // is errNothingLeft when that reaches the resource itself.
 func (t *tree) cut(i int) error {
+	if t.elems[i].resource && t.elems[i].name == "resource" { // an entry of a Bundle, a parameter
+		i = t.elems[i].parent
+	}
 	e := t.elems[i]
 	switch {
 	case e.gone:
@@ -269,12 +273,30 @@ func (t *tree) stands(i int) bool {
 	if !content {
 		return false
 	}
+	if e.resource && e.parent >= 0 && !t.keeps(i, "resourceType", "id") {
+		return false // nothing could point at a contained one
+	}
+	// A code, a unit or a number without its system means something else
+	// (cpt-2, qty-3), and so do data without their form (att-1).
+	if !e.resource && (!t.keeps(i, "system", "contentType") || t.child(i, "system") >= 0 && !t.keeps(i, "code")) {
+		return false
+	}
 	s := structures()[e.typ]
 	if s == nil {
 		return true
 	}
 	for _, r := range s.required {
 		if t.met(i, r, true) && !t.met(i, r, false) {
+			return false
+		}
+	}
+	return true
+}
+
+// keeps says whether i still has those of the members that it had.
+func (t *tree) keeps(i int, names ...string) bool {
+	for _, name := range names {
+		if at := t.child(i, name); at >= 0 && t.elems[at].gone {
 			return false
 		}
 	}
