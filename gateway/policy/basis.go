@@ -154,7 +154,11 @@ func notOlder(text string, span []string, at time.Time) bool {
 func (s *Session) onBasis(m *matter, v *verdict) bool {
 	whole, before := false, len(m.said)
 	for _, d := range s.bases {
+		m.lost = nil
 		x, ok := s.reach(m, d)
+		if !ok && m.lost != nil {
+			m.sayOnce(atom{rule: m.lost})
+		}
 		if !ok || whole && len(x) > 0 {
 			continue
 		}
@@ -177,9 +181,6 @@ func (s *Session) onBasis(m *matter, v *verdict) bool {
 // reach says whether the basis reaches the resource; x is empty if it reaches
 // all of it.
 func (s *Session) reach(m *matter, d *declared) (x reach, ok bool) {
-	if behind, _ := s.behind(&d.ground, m); behind != 0 {
-		return nil, false
-	}
 	for _, e := range d.row.rule.extents {
 		if x, ok = e.reaches(m, d.from, x); !ok {
 			return nil, false
@@ -194,6 +195,10 @@ func (s *Session) reach(m *matter, d *declared) (x reach, ok bool) {
 				return nil, false
 			}
 		}
+	}
+	if behind, first := s.behind(&d.ground, m); behind != 0 {
+		m.lost = first
+		return nil, false
 	}
 	return s.restrict(&d.ground, m, x)
 }
