@@ -302,6 +302,9 @@ func entities(e *Event) []entity {
 	for _, c := range consentsOf(e) {
 		out = append(out, entity{What: who(c), Type: &coding{"http://hl7.org/fhir/resource-types", "Consent", "Consent"}})
 	}
+	for _, b := range basesOf(e) {
+		out = append(out, entity{What: who(b), Type: &coding{entityType, "2", "System Object"}, Role: &coding{objectRole, "13", "Security Resource"}})
+	}
 	if e.TokenID != "" {
 		out = append(out, entity{
 			Type: &coding{balp + "UserAgentTypes", "UserOauthAgent", ""},
@@ -321,8 +324,23 @@ func judged(j *Judged) entity {
 	if j.Decision != "" {
 		out.Detail = append(out.Detail, detail{"decision", j.Decision})
 	}
+	if j.Policy != "" {
+		out.Detail = append(out.Detail, detail{"decided", j.Policy})
+	}
+	if j.Unsent {
+		out.Detail = append(out.Detail, detail{"sent", "no"})
+	}
+	for _, o := range j.Obligations {
+		out.Detail = append(out.Detail, detail{"obligation", o})
+	}
+	if j.Origin.Custodian != "" {
+		out.Detail = append(out.Detail, detail{"custodian", j.Origin.Custodian})
+	}
+	if j.Digest != "" {
+		out.Detail = append(out.Detail, detail{"digest", j.Digest})
+	}
 	for _, r := range j.Reasons {
-		text := strings.TrimSpace(strings.Join([]string{r.Rule, r.Effect, r.Consent, r.Path, r.Citation}, " "))
+		text := strings.TrimSpace(strings.Join([]string{r.Rule, r.Effect, r.Pack, r.Consent, r.Path, r.Basis, r.Citation}, " "))
 		if text != "" {
 			out.Detail = append(out.Detail, detail{"reason", strings.Join(strings.Fields(text), " ")})
 		}
@@ -349,6 +367,28 @@ func circumstances(e *Event) []detail {
 	}
 	if e.ConsentEpoch > 0 {
 		add("consentEpoch", fmt.Sprint(e.ConsentEpoch))
+	}
+	if e.Unlisted > 0 {
+		add("unlisted", fmt.Sprint(e.Unlisted))
+	}
+	if e.Facts != nil {
+		for _, l := range e.Facts.Laws {
+			add("law", l)
+		}
+		add("labelSet", e.Facts.LabelSet)
+	}
+	return out
+}
+
+// basesOf lists the accepted legal bases that were grounds, each once.
+func basesOf(e *Event) []string {
+	var out []string
+	for i := range e.Resources {
+		for _, r := range e.Resources[i].Reasons {
+			if r.Basis != "" && !slices.Contains(out, r.Basis) {
+				out = append(out, r.Basis)
+			}
+		}
 	}
 	return out
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/samply/golang-fhir-models/fhir-models/fhir"
 
 	"github.com/handoff-health/handoff/fhir/resource"
+	"github.com/handoff-health/handoff/fhir/validate"
 	"github.com/handoff-health/handoff/gateway/policy"
 )
 
@@ -31,10 +32,14 @@ func events() map[string]*Event {
 		Patients: []string{"Patient/hs-abc"}, Systems: []string{"hs", "cp"}, Incomplete: true, BytesOut: 2048, ConsentEpoch: 12,
 		Resources: []Judged{
 			{Reference: "Condition/hs-1/_history/2", Decision: "permit", Labels: []string{"http://terminology.hl7.org/CodeSystem/v3-Confidentiality|R"},
-				Reasons: []policy.Reason{{Rule: "consent/permit", Effect: "permit", Consent: "Consent/c1/_history/3", Path: "provision.provision[0]"}}},
-			{Reference: "Condition/hs-2", Decision: "deny", Reasons: []policy.Reason{{Rule: "gate/part2", Effect: "deny", Citation: "42 CFR 2.31"}}},
+				Reasons: []policy.Reason{{Rule: "consent/permit", Effect: "permit", Consent: "Consent/c1/_history/3", Path: "provision.provision[0]"}},
+				Obligations: []string{"AUDIT", "MINEC"}, Digest: "kgzsVP3M-Cb_rn7QbMidng", Origin: resource.Origin{Custodian: "Organization/clinic"}},
+			{Reference: "Condition/hs-2", Decision: "deny", Policy: "redact", Reasons: []policy.Reason{{Rule: "gate/part2", Effect: "deny", Citation: "42 CFR 2.31"}}},
+			{Reference: "CarePlan/hs-3", Decision: "permit", Unsent: true, Obligations: []string{"AUDIT", "AOD"},
+				Reasons: []policy.Reason{{Rule: "basis/warrant", Effect: "permit", Basis: "Task/t/_history/2", Pack: "us-federal@2026.11"}}},
 		},
-		Obligations: []string{"no-redisclosure"},
+		Obligations: []string{"AUDIT", "MINEC", "AOD"}, Unlisted: 3,
+		Facts: &Facts{Laws: []string{"us-federal@2026.11 sha256:0a"}, LabelSet: "rules3/x"},
 	}
 	return map[string]*Event{
 		"search-permitted": search,
@@ -83,6 +88,9 @@ func checkR4(t *testing.T, raw []byte) {
 	r, err := resource.Parse(raw)
 	if err != nil || r.Type() != "AuditEvent" {
 		t.Fatalf("%v: %s", err, raw)
+	}
+	if issues := validate.Resource(r); validate.Failed(issues) {
+		t.Errorf("it is not valid R4: %+v", issues)
 	}
 	typed, err := fhir.UnmarshalAuditEvent(raw)
 	if err != nil {
@@ -148,7 +156,7 @@ func TestSummariesCount(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if s.Events != 3 || s.Refused != 2 || s.Incomplete != 1 || s.Permitted != 1 || s.Denied != 1 || s.Patients != 1 ||
+	if s.Events != 3 || s.Refused != 2 || s.Incomplete != 1 || s.Permitted != 2 || s.Denied != 1 || s.Patients != 1 ||
 		s.Reasons["scope"] != 1 || s.Clients["riverton-rms"] != 2 || s.Clients["-"] != 1 || s.Interactions["token"] != 1 {
 		t.Errorf("got %+v", s)
 	}

@@ -210,7 +210,7 @@ func (t *Trail) Record(ctx context.Context, e *Event) error {
 	if stamped.At.IsZero() {
 		stamped.At = t.o.Now()
 	}
-	raw, err := json.Marshal(stamped)
+	raw, err := stamped.MarshalJSON() // what json.Marshal gives, without reading it again
 	if err != nil {
 		return fmt.Errorf("record an event: %w", err)
 	}
