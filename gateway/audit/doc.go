@@ -12,8 +12,9 @@
 // checkpoint covers yet is chained, but its end could be cut off unseen: keep
 // the anchor where the writer's host cannot change it.
 //
-// The trail holds ids, codes and counts, never clinical content. It decides
-// nothing. The pipeline and the token endpoint write to it through [Recorder];
+// The trail holds ids, codes and counts, never clinical content. With what was
+// decided stands what it depended on ([Facts]), so that package replay can make a
+// decision again. It decides nothing. The pipeline and the token endpoint write to it through [Recorder];
 // `handoff audit` reads it with [Verify], [Follow] and [Summarize].
 // [AuditEvent] renders an event as FHIR.
 //

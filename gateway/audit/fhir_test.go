@@ -32,7 +32,7 @@ func events() map[string]*Event {
 		Patients: []string{"Patient/hs-abc"}, Systems: []string{"hs", "cp"}, Incomplete: true, BytesOut: 2048, ConsentEpoch: 12,
 		Resources: []Judged{
 			{Reference: "Condition/hs-1/_history/2", Decision: "permit", Labels: []string{"http://terminology.hl7.org/CodeSystem/v3-Confidentiality|R"},
-				Reasons: []policy.Reason{{Rule: "consent/permit", Effect: "permit", Consent: "Consent/c1/_history/3", Path: "provision.provision[0]"}},
+				Reasons:     []policy.Reason{{Rule: "consent/permit", Effect: "permit", Consent: "Consent/c1/_history/3", Path: "provision.provision[0]"}},
 				Obligations: []string{"AUDIT", "MINEC"}, Digest: "kgzsVP3M-Cb_rn7QbMidng", Origin: resource.Origin{Custodian: "Organization/clinic"}},
 			{Reference: "Condition/hs-2", Decision: "deny", Policy: "redact", Reasons: []policy.Reason{{Rule: "gate/part2", Effect: "deny", Citation: "42 CFR 2.31"}}},
 			{Reference: "CarePlan/hs-3", Decision: "permit", Unsent: true, Obligations: []string{"AUDIT", "AOD"},
