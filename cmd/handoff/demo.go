@@ -29,7 +29,8 @@ func newDemoCommand() *cobra.Command {
 		Long: `Start two synthetic police agencies and two synthetic health systems (one of
 them a 42 CFR Part 2 program) on this machine, bring their records in, and walk
 through a permitted, a filtered and a denied query, a revocation and the same
-query again. Every step is printed as a command that works as printed, in
+query again, a warrant that the custodian accepts and withdraws, and a medical
+emergency. Every step is printed as a command that works as printed, in
 another terminal, for as long as the demo runs.
 
 Everything listens on loopback only. Keys are made at each start; all data are
@@ -63,7 +64,7 @@ type demo struct {
 }
 
 // demoClients are the systems that log in at the gateway.
-var demoClients = []string{"riverton-mdt", "lakeside-clinic"}
+var demoClients = []string{"riverton-mdt", "lakeside-clinic", "lakeside-records", "lakeside-crisis", "harbor-privacy"}
 
 func runDemo(ctx context.Context, o demoOptions, out, log io.Writer) (err error) {
 	host, _, err := net.SplitHostPort(o.addr)
@@ -246,15 +247,15 @@ site:
 organizations:
   - {id: riverton-pd, name: Riverton Police Department, kind: police, identifiers: [{system: https://handoff-health.github.io/fhir/sid/ori, value: ZZ0010100}]}
   - {id: cedar-so, name: Cedar County Sheriff, kind: police, identifiers: [{system: https://handoff-health.github.io/fhir/sid/ori, value: ZZ0020000}]}
-  - {id: lakeside, name: Lakeside Community Mental Health, kind: health}
-  - {id: harbor, name: Harbor Recovery Program, kind: health, part2: true}
+  - {id: lakeside, name: Lakeside Community Mental Health, kind: health, privacyContact: {name: Kim Novak}}
+  - {id: harbor, name: Harbor Recovery Program, kind: health, part2: true, privacyContact: {name: Sam Ruiz}}
 clients:
   - id: riverton-mdt
     name: mobile terminals of Riverton's patrol officers
     organization: riverton-pd
     roles: [law-enforcement-officer]
     purposes: [CRISIS]
-    scopes: system/*.rs
+    scopes: system/*.rs system/Task.c
     jwks: ${file:keys/riverton-mdt.jwks}
   - id: lakeside-clinic
     name: Lakeside's EHR, for its crisis clinicians and its consent desk
@@ -265,6 +266,32 @@ clients:
     jwks: ${file:keys/lakeside-clinic.jwks}
     treatingProvider: linked
     recordsConsentFor: [lakeside]
+  - id: lakeside-records
+    name: Lakeside's records desk, which decides on legal bases
+    organization: lakeside
+    roles: [case-manager]
+    purposes: [HOPERAT]
+    scopes: system/*.rs system/Task.u
+    users: asserted
+    jwks: ${file:keys/lakeside-records.jwks}
+  - id: lakeside-crisis
+    name: Lakeside's crisis stabilization unit, for its emergency physicians
+    organization: lakeside
+    roles: [emergency-physician]
+    purposes: [ETREAT]
+    scopes: system/*.rs
+    users: asserted
+    medicalPersonnel: true
+    treatingProvider: linked
+    jwks: ${file:keys/lakeside-crisis.jwks}
+  - id: harbor-privacy
+    name: Harbor's privacy desk
+    organization: harbor
+    roles: [case-manager]
+    purposes: [HOPERAT]
+    scopes: system/*.rs system/Task.u
+    users: asserted
+    jwks: ${file:keys/harbor-privacy.jwks}
 systems:
   - {key: riverton-rms, kind: feed, organization: riverton-pd, adapter: rms/csv, profile: riverton-profile.yaml}
   - {key: cedar-rms, kind: feed, organization: cedar-so, adapter: rms/csv, profile: cedar-profile.yaml}
@@ -273,4 +300,5 @@ systems:
 agreements:
   - {id: riverton-lakeside-moa, from: riverton-pd, to: lakeside, purposes: [TREAT], ends: 2029-12-31}
   - {id: cedar-lakeside-moa, from: cedar-so, to: lakeside, purposes: [TREAT], ends: 2029-12-31}
+emergency: {lifetime: 60m, reviewWithin: 72h}
 `))

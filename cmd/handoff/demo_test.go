@@ -39,7 +39,7 @@ func TestDemoTellsItsStory(t *testing.T) {
 	for _, want := range []string{
 		"12 records = 6 created + 1 updated + 1 duplicates + 2 rejects + 2 non-records",
 		"200 OK, 1 x Patient", "200 OK, 5 x Encounter", "201 Created", "200 OK, 1 x CarePlan", "the chain is whole",
-		"the same bytes as for somebody of whom nothing is known",
+		"the same bytes as for somebody of whom nothing is known", "200 OK, 1 x MedicationRequest", "403 Forbidden", "to Ana Ortiz, MD, Lakeside Community Mental Health",
 	} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("%q is missing in\n%s", want, out.String())
@@ -110,7 +110,7 @@ func TestDemoPrintedLinesWork(t *testing.T) {
 		t.Fatalf("%d lines: %v\n%s\n%s", lines, err, stderr.String(), stdout.String())
 	}
 	got := stdout.String()
-	for what, n := range map[string]int{`"total":5`: 1, `"total":1`: 1, `"total":0`: 2, "One voice, low and slow": 1, "\n200\n": 1} {
+	for what, n := range map[string]int{`"total":5`: 1, `"total":1`: 1, `"total":0`: 2, "One voice, low and slow": 1, "\n200\n": 4, "\n201\n": 2, "\n403\n": 1, "Weekly sessions": 2, "unresponsive, suspected overdose": 1} {
 		if strings.Count(got, what) < n {
 			t.Errorf("%q should be there %d times:\n%s", what, n, got)
 		}

@@ -34,7 +34,7 @@ func (d *demo) tour(ctx context.Context) error {
 		return err
 	}
 	t := &tour{demo: d}
-	for _, step := range []func(context.Context) error{t.logIn, t.find, t.denied, t.permitted, t.consent, t.filtered, t.revoked, t.audited} {
+	for _, step := range []func(context.Context) error{t.logIn, t.find, t.denied, t.permitted, t.consent, t.filtered, t.revoked, t.legalBasis, t.breakGlass, t.audited} {
 		if err := step(ctx); err != nil {
 			return fmt.Errorf("demo: %w", err)
 		}
@@ -69,7 +69,7 @@ func (t *tour) logIn(ctx context.Context) error {
 		variable, client, scope string
 		to                      *visitor
 	}{
-		{"OFFICER", "riverton-mdt", "system/*.rs", &t.officer},
+		{"OFFICER", "riverton-mdt", "system/*.rs system/Task.c", &t.officer},
 		{"CLINIC", "lakeside-clinic", "system/*.rs system/Consent.cu", &t.clinic},
 	} {
 		t.command("%s=$(go run ./cmd/handoff token get --base '%s' --client %s --key %s --scope '%s')", c.variable, t.base, c.client, quoted(t.path("keys", c.client+".jwk")), c.scope)
@@ -169,7 +169,7 @@ func (t *tour) revoked(ctx context.Context) error {
 }
 
 func (t *tour) audited(context.Context) error {
-	t.say("\n8. Every one of these requests is in the audit trail, the refused ones too")
+	t.say("\n10. Every one of these requests is in the audit trail, the refused ones too")
 	c := t.gateway.config.Audit
 	t.command("go run ./cmd/handoff audit verify %s --anchor %s --key %s", quoted(t.path(c.Dir)), quoted(t.path(c.Anchor)), quoted(t.path(c.KeyFile)))
 	key, err := audit.LoadPublicKey(t.path(c.KeyFile) + ".pub")
@@ -304,12 +304,17 @@ func send(req *http.Request) (*reply, error) {
 
 // token asks the token endpoint as `handoff token get` does.
 func (d *demo) token(ctx context.Context, client, scope string) (string, error) {
+	return d.tokenFor(ctx, client, scope, nil)
+}
+
+// tokenFor asks for a token that also says for whom and for what.
+func (d *demo) tokenFor(ctx context.Context, client, scope string, asserted *auth.Asserted) (string, error) {
 	endpoint := strings.TrimSuffix(d.base, "/fhir") + tokenPath
 	signer, err := auth.NewSigner(client, d.keys[client], 0, time.Now)
 	if err != nil {
 		return "", err
 	}
-	assertion, err := signer.Assertion(endpoint)
+	assertion, err := signer.AssertionFor(endpoint, asserted)
 	if err != nil {
 		return "", err
 	}
