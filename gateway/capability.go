@@ -45,6 +45,10 @@ func capabilities(base, tokenURL string) []byte {
 		}
 		resources = append(resources, res)
 	}
+	resources = append(resources, object{
+		"type": "Questionnaire", "interaction": []object{{"code": "read"}, {"code": "search-type"}},
+		"searchParam": []object{{"name": "url", "type": "uri"}, {"name": "name", "type": "string"}, {"name": "_id", "type": "token"}, {"name": "status", "type": "token"}},
+	})
 	security := object{
 		"cors":    false,
 		"service": []object{{"coding": []object{{"system": "http://terminology.hl7.org/CodeSystem/restful-security-service", "code": "SMART-on-FHIR"}}}},

@@ -13,6 +13,7 @@ import (
 	"github.com/handoff-health/handoff/gateway/attribute"
 	"github.com/handoff-health/handoff/gateway/audit"
 	"github.com/handoff-health/handoff/gateway/auth"
+	"github.com/handoff-health/handoff/gateway/capture"
 	"github.com/handoff-health/handoff/gateway/enforce"
 	"github.com/handoff-health/handoff/gateway/policy"
 	"github.com/handoff-health/handoff/gateway/rest"
@@ -49,7 +50,9 @@ type exchange struct {
 	explain    *explaining // of $explain-access
 	written    *store.Record
 	created    bool
-	ending     ending          // of a revocation
+	ending     ending // of a revocation
+	captured   *capture.Capture
+	callBack   []byte          // of a capture: the request to call back
 	partial    map[string]bool // references to what is seen in part
 	seen       map[string]bool // references whose visibility was decided
 }

@@ -48,6 +48,8 @@ clients:
   - {id: officer, organization: pd, roles: [law-enforcement-officer], purposes: [CRISIS], scopes: "system/*.rs", jwks: x}
   - {id: deputy, organization: so, roles: [law-enforcement-officer], purposes: [CRISIS], scopes: "system/*.rs", jwks: x}
   - {id: clinician, organization: clinic, roles: [treating-clinician], purposes: [TREAT], scopes: "system/*.rs", jwks: x, treatingProvider: linked, recordsConsentFor: [clinic]}
+  - {id: unit, organization: pd, roles: [law-enforcement-officer], purposes: [CRISIS], scopes: "system/*.rs system/Consent.cu", jwks: x, captures: verbal, recordsConsentFor: [pd]}
+  - {id: tablet, organization: pd, roles: [law-enforcement-officer], purposes: [CRISIS], scopes: "system/*.rs system/Consent.cu", jwks: x, captures: written, recordsConsentFor: [pd, clinic, program]}
   - {id: portal, organization: exchange, roles: [case-manager], purposes: [TREAT], scopes: "system/Consent.u", jwks: x, passesOnRevocations: true}
   - {id: registrar, organization: so, roles: [case-manager], purposes: [TREAT], scopes: "system/*.rs system/Consent.cu", jwks: x, recordsConsentFor: [clinic]}
 systems:
@@ -223,7 +225,9 @@ func newCountyOf(t testing.TB, now func() time.Time, settings string, change fun
 	b, err := broker.New(o)
 	c.must(err)
 	options := gateway.Options{
-		Base: "http://gateway.test/fhir", SiteKey: []byte(siteKey), Store: c.memory, Facts: c.memory, Verifier: c.tokens,
+		Capture:        gateway.CaptureLimits{Verbal: 72 * time.Hour, Written: 365 * 24 * time.Hour, Backlog: 72 * time.Hour},
+		Questionnaires: questionnaires(t),
+		Base:           "http://gateway.test/fhir", SiteKey: []byte(siteKey), Store: c.memory, Facts: c.memory, Verifier: c.tokens,
 		Discovery: smart.Discovery{TokenEndpoint: "http://gateway.test/oauth/token", Algorithms: []string{"ES384"}, Scopes: []string{"system/*.rs"}},
 		Directory: directory, Identity: c.links, IDs: c.ids, Broker: b, Labeller: label.New(label.Options{}),
 		Policy: policy.New(policy.Options{Directory: []string{"Practitioner", "Organization"}}), Audit: c.trail,

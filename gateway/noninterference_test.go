@@ -181,17 +181,20 @@ type query struct{ method, path, body string }
 func asFor(t *testing.T, route rest.Route, values map[string][]string) []query {
 	t.Helper()
 	generate := map[string]func(rest.Route, map[string][]string) []query{
-		rest.Capabilities:  plainly,
-		rest.Discovery:     plainly,
-		rest.SearchType:    searching,
-		rest.Read:          reading,
-		rest.VRead:         reading,
-		rest.CrisisSummary: summarising,
-		rest.Revoke:        revoking,
-		rest.ExplainAccess: asking,
-		rest.WhatIf:        trying,
-		rest.Create:        writing,
-		rest.Update:        writing,
+		rest.Capabilities:   plainly,
+		rest.Discovery:      plainly,
+		rest.SearchType:     searching,
+		rest.Read:           reading,
+		rest.VRead:          reading,
+		rest.CrisisSummary:  summarising,
+		rest.Revoke:         revoking,
+		rest.ExplainAccess:  asking,
+		rest.WhatIf:         trying,
+		rest.Capture:        capturing,
+		rest.Questionnaires: plainly,
+		rest.Questionnaire:  plainly,
+		rest.Create:         writing,
+		rest.Update:         writing,
 
 		rest.DeclareBasis: deciding, rest.AcceptBasis: deciding, rest.RejectBasis: deciding, rest.WithdrawBasis: deciding,
 		rest.CancelTask: deciding, rest.CompleteReview: deciding, rest.BreakGlass: deciding,
@@ -324,6 +327,15 @@ func asking(r rest.Route, values map[string][]string) []query {
 				}
 			}
 		}
+	}
+	return out
+}
+
+// capturing tries to capture a Consent of somebody out of sight.
+func capturing(r rest.Route, values map[string][]string) []query {
+	var out []query
+	for _, id := range slices.Concat(values["id"], []string{"nobody"}) {
+		out = append(out, query{r.Method, "Consent/$capture", sentBy(verbal("Patient/"+id, "k-"+id))})
 	}
 	return out
 }

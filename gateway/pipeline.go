@@ -54,6 +54,9 @@ func interactions() map[string]interaction {
 		rest.ExplainAccess: {
 			allow: allowExplain, read: readExplain, locate: locateExplain, gather: gatherExplain, act: actExplain, render: renderExplain,
 		},
+		rest.Capture:        {allow: allowCapture, read: readCapture, locate: locateSubject, gather: gatherSubject, act: actCapture, render: renderCaptured},
+		rest.Questionnaires: {allow: anyToken, read: readForms, render: renderForms},
+		rest.Questionnaire:  {allow: anyToken, read: readNothing, render: renderForm},
 		rest.Revoke:         {allow: allowRevoke, read: readRevoke, locate: locateRevoked, act: actRevoke, render: renderRevoked},
 		rest.DeclareBasis:   {allow: allowTask(smart.Create), read: readDeclaration, act: actDeclare, render: renderWritten},
 		rest.AcceptBasis:    {allow: allowDecision, read: readAcceptance, locate: locateInstance, act: actAccept, render: renderWritten},

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/handoff-health/handoff/fhir/label"
+	"github.com/handoff-health/handoff/fhir/resource"
 	"github.com/handoff-health/handoff/fhir/search"
 	"github.com/handoff-health/handoff/fhir/store"
 	"github.com/handoff-health/handoff/gateway/attribute"
@@ -44,7 +45,11 @@ type Options struct {
 	Policy    *policy.Engine
 	Audit     audit.Recorder
 	Other     map[string]http.Handler // what is no FHIR: token endpoint, health; optional
-	Crisis    Crisis                  // what Patient/$crisis-summary offers to everybody; optional
+	// Capture bounds Consents captured on the scene; optional, then none can be.
+	Capture CaptureLimits
+	// Questionnaires are published as they stand; optional.
+	Questionnaires [][]byte
+	Crisis         Crisis // what Patient/$crisis-summary offers to everybody; optional
 	// Bases and Emergency bound acceptance and declarations; optional.
 	Bases     BasisLimits
 	Emergency EmergencyLimits
@@ -64,6 +69,7 @@ type Server struct {
 	seal         *seal
 	subjects     subjects
 	versions     versions
+	forms        []*resource.Resource // published Questionnaires
 	capabilities []byte
 	decidesBy    audit.Facts // what every event says its decisions depended on
 	discovery    []byte
@@ -107,6 +113,9 @@ func New(o Options) (*Server, error) {
 	}
 	s.o.Emergency.fill()
 	if s.seal, err = newSeal(o.SiteKey); err != nil {
+		return nil, err
+	}
+	if s.forms, err = publish(o.Questionnaires); err != nil {
 		return nil, err
 	}
 	s.capabilities = capabilities(o.Base, o.Discovery.TokenEndpoint)

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/handoff-health/handoff/conformance/ig"
 	"github.com/handoff-health/handoff/fhir/client"
 	"github.com/handoff-health/handoff/fhir/label"
 	"github.com/handoff-health/handoff/fhir/store/epoch"
@@ -92,6 +93,10 @@ func assemble(ctx context.Context, c *config.Config, log *slog.Logger) (_ *runni
 	if err := keepPacks(c.Path(c.Audit.Dir), engine.Law()); err != nil {
 		return nil, err
 	}
+	forms, err := ig.Questionnaires()
+	if err != nil {
+		return nil, err
+	}
 	g.handler, err = gateway.New(gateway.Options{
 		Base: c.Server.Base, MaxBody: c.Server.MaxBody, SiteKey: []byte(c.Site.Key.Reveal()),
 		Store: g.cache, Facts: g.cache, Verifier: verifier,
@@ -102,8 +107,9 @@ func assemble(ctx context.Context, c *config.Config, log *slog.Logger) (_ *runni
 		Directory: g.directory, Identity: g.links, IDs: g.ids, Broker: b,
 		Labeller: g.labeller, Policy: engine, Audit: g.trail,
 		Other:  map[string]http.Handler{tokenPath: token, "/healthz": http.HandlerFunc(healthy), "/readyz": ready(g)},
-		Crisis: offered(c.Crisis),
-		Bases:  basisLimits(c), Emergency: emergencyLimits(c),
+		Crisis: offered(c.Crisis), Questionnaires: forms,
+		Capture: gateway.CaptureLimits{Verbal: c.Capture.Verbal, Written: c.Capture.Written, Backlog: c.Capture.Backlog},
+		Bases:   basisLimits(c), Emergency: emergencyLimits(c),
 		Location: zone, Logger: log,
 	})
 	return g, err
