@@ -73,10 +73,10 @@ func TestASystemIsNotAskedForNothing(t *testing.T) {
 		{"a permit of another person", clinic, func(r *Request) { r.Consents, r.Person = []*consent.Consent{permit}, []string{"Patient/q"} }, false},
 		{"a Part 2 program without a Part 2 consent", program, with(permit), false},
 		{"an order that names resources", clinic, func(r *Request) {
-			r.LegalBases = []*LegalBasis{&LegalBasis{Type: "warrant", Covers: []string{"CarePlan/x"}}}
+			r.LegalBases = []*LegalBasis{{Type: "warrant", Covers: []string{"CarePlan/x"}}}
 		}, true},
 		{"a warrant for a Part 2 program", program, func(r *Request) {
-			r.LegalBases = []*LegalBasis{&LegalBasis{Type: "warrant", Covers: []string{"CarePlan/x"}}}
+			r.LegalBases = []*LegalBasis{{Type: "warrant", Covers: []string{"CarePlan/x"}}}
 		}, false},
 		{"no scope", clinic, func(r *Request) { r.Consents, r.Scopes = []*consent.Consent{permit}, nil }, false},
 		{"a treating provider", clinic, func(r *Request) {
