@@ -3,6 +3,8 @@ package consent
 import (
 	"fmt"
 	"testing"
+
+	"github.com/handoff-health/handoff/fhir/label"
 )
 
 // alike compares what the index finds with what asking each Consent gives.
@@ -118,4 +120,32 @@ func FuzzIndex(f *testing.F) {
 			alike(t, s, x, &d)
 		}
 	})
+}
+
+// Judging by an index allocates nothing once the Datum has seen such a resource.
+func TestJudgingByTheIndexDoesNotAllocate(t *testing.T) {
+	var cs []*Consent
+	for _, p := range []string{
+		rule("permit", aTask), rule("permit", `"dataPeriod":{"start":"2026-01-01"}`), rule("deny", `"dataPeriod":{"start":"2027-01-01T10:00:00+01:00"}`),
+		rule("deny", `"data":[{"meaning":"dependents","reference":{"reference":"Encounter/e"}}]`), rule("deny", `"data":[{"meaning":"authoredby","reference":{"reference":"Practitioner/b"}}]`),
+		rule("deny", `"code":[{"coding":[{"system":"http://x.example","code":"l"}]}]`), rule("deny", `"securityLabel":[{"system":"http://terminology.hl7.org/CodeSystem/v3-ActCode","code":"SUD"}]`),
+		rule("deny", `"class":[{"system":"urn:ietf:rfc:3986","code":"http://p.example/v"}]`),
+	} {
+		cs = append(cs, Parse(parse(t, head+`,"provision":`+p+`}`), Source{Entitled: true}))
+	}
+	s, r, l := Compile(cs, question()), parse(t, plan), &label.Labels{Level: label.R, Sensitivity: []string{"PSY"}}
+	if s.index == nil {
+		t.Fatal("no index was made")
+	}
+	var d Datum
+	ask := func() {
+		d.Reset(r, l, "Patient/p", "Organization/clinic", nil)
+		if st := s.Strictest(&d); st.Effect != Permit {
+			t.Fatal(name(st))
+		}
+	}
+	ask()
+	if n := testing.AllocsPerRun(200, ask); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
 }

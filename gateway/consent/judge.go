@@ -39,7 +39,7 @@ func NewDatum(r *resource.Resource, l *label.Labels, patient, custodian string, 
 // Reset makes d the Datum of another resource, as [NewDatum] does, in d's own
 // memory: nothing is allocated once d has seen a resource of about the size.
 func (d *Datum) Reset(r *resource.Resource, l *label.Labels, patient, custodian string, g Graph) {
-	*d = Datum{Resource: r, Labels: l, Graph: g, codes: d.codes[:0], aspects: aspects{ids: d.aspects.ids}}
+	*d = Datum{Resource: r, Labels: l, Graph: g, codes: d.codes[:0], aspects: aspects{ids: d.aspects.ids, text: d.aspects.text}}
 	d.custodian, d.patient = parseReference(custodian), parseReference(patient)
 	d.personal = patient == "" && !impersonal[r.Type()]
 }

@@ -140,7 +140,7 @@ func FuzzParseCompileJudge(f *testing.F) {
 	w := newWorld(6)
 	for range 24 {
 		raw, _ := w.raw()
-		f.Add([]byte(raw), []byte(w.thing(f).r.Raw()), uint8(w.IntN(256)))
+		f.Add([]byte(raw), w.thing(f).r.Raw(), uint8(w.IntN(256)))
 	}
 	f.Fuzz(func(t *testing.T, rawConsent, rawResource []byte, facts uint8) {
 		c, err := resource.Parse(rawConsent)
