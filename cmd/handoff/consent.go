@@ -16,6 +16,7 @@ import (
 	"github.com/handoff-health/handoff/gateway/attribute"
 	"github.com/handoff-health/handoff/gateway/config"
 	"github.com/handoff-health/handoff/gateway/consent"
+	"github.com/handoff-health/handoff/gateway/law"
 	"github.com/handoff-health/handoff/gateway/policy"
 	"github.com/handoff-health/handoff/gateway/whatif"
 )
@@ -121,6 +122,11 @@ func (l *consentLinter) prepare() error {
 	if l.directory, err = attribute.NewDirectory(c); err != nil {
 		return usageError("%v", err)
 	}
+	rules, err := law.Load(c)
+	if err != nil {
+		return usageError("%v", err)
+	}
+	l.engine = policy.New(policy.Options{Law: rules})
 	if l.recorder != "" && c.Organization(l.recorder) == nil {
 		return usageError("--recorder %q is not among the organizations of %s", l.recorder, l.file)
 	}
