@@ -237,6 +237,7 @@ func newAuditReportCommand() *cobra.Command {
 		p            auditPlace
 		since, until string
 		asJSON       bool
+		settings     string
 	)
 	cmd := &cobra.Command{
 		Use:   "report DIR [--since 168h] [--until TIME]",
@@ -244,7 +245,8 @@ func newAuditReportCommand() *cobra.Command {
 		Long: `Counts the events of a time span by interaction, outcome, client, user, purpose
 and reason of refusal, and lists each use of $explain-access. Times are a day (2026-03-01), an instant
 (2026-03-01T08:00:00Z) or a duration before now (168h). With --anchor and --key
-the trail is verified first.`,
+the trail is verified first. With --config the reviews of emergencies that nobody
+has closed are listed too, from the store that the configuration names.`,
 		Example: `  handoff audit report /var/lib/handoff/audit --since 2026-03-01 --anchor handoff.anchor --key audit.pub`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			from, err := parseWhen(since, time.Now())
@@ -266,16 +268,29 @@ the trail is verified first.`,
 			if err != nil {
 				return err
 			}
-			if asJSON {
-				return printJSON(cmd.OutOrStdout(), s)
+			var reviews []openReview
+			if settings != "" {
+				if reviews, err = reviewsOf(cmd.Context(), settings, time.Now()); err != nil {
+					return err
+				}
 			}
-			return printSummary(cmd.OutOrStdout(), &s)
+			if asJSON {
+				return printJSON(cmd.OutOrStdout(), struct {
+					audit.Summary
+					Reviews []openReview `json:"openReviews,omitempty"`
+				}{s, reviews})
+			}
+			if err := printSummary(cmd.OutOrStdout(), &s); err != nil || settings == "" {
+				return err
+			}
+			return printReviews(cmd.OutOrStdout(), reviews)
 		},
 	}
 	p.flags(cmd)
 	cmd.Flags().StringVar(&since, "since", "168h", "from when on; empty: from the beginning")
 	cmd.Flags().StringVar(&until, "until", "", "until when, not included; empty: to the end")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print the counts as JSON")
+	cmd.Flags().StringVarP(&settings, "config", "c", "", "configuration, whose store holds the open reviews")
 	return cmd
 }
 

@@ -37,6 +37,8 @@ var rules = []rule{
 	{"gateway/policy/", []string{"net/http", "os", "database/sql", module + "fhir/store", module + "fhir/client"}, nil, "a decision depends on its arguments alone"},
 	{"gateway/consent/", []string{"net/http", "os", "database/sql", module + "fhir/store", module + "fhir/client"}, nil, "a decision depends on its arguments alone"},
 	{"gateway/replay/", []string{"net/http", "os", "database/sql", module + "fhir/store", module + "fhir/client"}, nil, "a replay is given what it needs and reads nothing"},
+	{"gateway/legalbasis/", []string{"net/http", "os", "database/sql", module + "fhir/store", module + "fhir/client"}, nil, "the papers of a basis are pure"},
+	{"gateway/emergency/", []string{"net/http", "os", "database/sql", module + "fhir/store", module + "fhir/client"}, nil, "the papers of an emergency are pure"},
 	{"gateway/broker/", []string{module + "gateway/policy", module + "gateway/consent", module + "gateway/enforce"}, nil, "the broker fetches and never decides"},
 	{"gateway/enforce/", []string{module + "gateway/consent", module + "gateway/broker", module + "fhir/store"}, nil, "enforce carries out a decision and makes none"},
 	{"", []string{"github.com/gin-gonic/gin"}, []string{"gateway/rest/", "gateway/console/"}, "gin lives in the HTTP rooms"},
