@@ -7,7 +7,7 @@ import (
 
 // TestDecidingIsMeasuredOnRightAnswers runs the in-process part in small.
 func TestDecidingIsMeasuredOnRightAnswers(t *testing.T) {
-	for _, j := range judgedResources()[:6] {
+	for _, j := range judgedResources() {
 		d, err := newJudge(j)
 		if err != nil {
 			t.Fatal(err)
@@ -15,6 +15,9 @@ func TestDecidingIsMeasuredOnRightAnswers(t *testing.T) {
 		c, err := costOf(d, 1, time.Millisecond)
 		if err != nil {
 			t.Fatalf("%s: %v", j.name(), err)
+		}
+		if c.wholeAllocs != 0 {
+			t.Errorf("%s: %v allocations", j.name(), c.wholeAllocs)
 		}
 		if median(c.valid) <= 0 || median(c.decide) <= 0 || median(c.whole) <= 0 {
 			t.Errorf("%s: nothing was measured: %+v", j.name(), c)

@@ -69,9 +69,10 @@ type judge struct {
 	request  *policy.Request
 	engine   *policy.Engine
 	// What a page of resources is judged in, one after another.
-	labels label.Labels
-	doc    resource.Resource
-	point  enforce.Point
+	labels  label.Labels
+	doc     resource.Resource
+	subject policy.Subject
+	point   enforce.Point
 
 	j judged
 }
@@ -113,13 +114,14 @@ func newJudge(j judged) (*judge, error) {
 }
 
 // decide parses, labels and judges.
-func (d *judge) decide() (policy.Subject, policy.Decision, error) {
+func (d *judge) decide() (*policy.Subject, policy.Decision, error) {
 	if err := d.doc.Reset(d.j.raw); err != nil {
-		return policy.Subject{}, policy.Decision{}, err
+		return nil, policy.Decision{}, err
 	}
-	s := policy.Subject{Resource: &d.doc, Labels: &d.labels, Origin: resource.Origin{System: "ehr", Custodian: "Organization/clinic"}, Patient: d.j.person}
+	s := &d.subject
+	*s = policy.Subject{Resource: &d.doc, Labels: &d.labels, Origin: resource.Origin{System: "ehr", Custodian: "Organization/clinic"}, Patient: d.j.person}
 	d.labeller.Label(s.Resource, s.Origin, s.Labels)
-	v := d.session.Decide(&s)
+	v := d.session.Decide(s)
 	if v.Effect != policy.Permit {
 		return s, v, fmt.Errorf("WRONG ANSWER: effect %d, %v", v.Effect, v.Reasons)
 	}
@@ -132,7 +134,7 @@ func (d *judge) enforce() error {
 	if err != nil {
 		return err
 	}
-	out, err := d.point.Apply(&s, v, everything)
+	out, err := d.point.Apply(s, v, everything)
 	if err == nil && len(out.Body) < len(d.j.raw) {
 		err = errors.New("WRONG ANSWER: the resource lost something")
 	}
