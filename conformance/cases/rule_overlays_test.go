@@ -136,8 +136,10 @@ func floridaScenes() []scene {
 			{of: "custody", says: "is another basis", change: several(organizations(doc{}), in(lawful("court-order"))), want: mhYes},
 			{of: "mental-health", says: "is not the matter", change: several(organizations(doc{}), dataOf(plain)), want: mhYes},
 		}},
-		{rule: fl + "gate/397.501(7)", row: drugs, shown: []string{"to-police", "substance-use", "consent", "order", "crime", "report"}, shots: []shot{
+		{rule: fl + "gate/397.501(7)", row: drugs, shown: []string{"to-police", "health-record", "substance-use", "consent", "order", "crime", "report"}, shots: []shot{
 			{of: "to-police", change: in(onBasis(civilian, "warrant")), want: mhYes},
+			agencyOwn(), agencyConsented(),
+			{of: "health-record", says: "is not met by an agency's record", change: organizations(police(clinic)), want: mhYes},
 			{of: "substance-use", change: dataOf(plain), want: mhYes},
 			{of: "consent", says: "lets it through", change: consented(), want: mhYes},
 			{of: "order", says: "lets it through", change: in(lawful("court-order")), want: mhYes},

@@ -63,7 +63,8 @@ func opened(alternative string, q doc, want doc, rs ...doc) shot {
 }
 
 // shutGate is the state's gate: a basis of federal law that the state does not
-// list, and what makes the gate none of its business.
+// list, and what makes the gate none of its business. Health facilities' records
+// are its matter: of an agency's own it asks nothing, whatever they are about.
 func shutGate(rule, state string, whens [2]string, shots ...shot) scene {
 	r := stateRow(state, "deny", lawful("administrative-request", set("relevantAndMaterial", true), set("specificAndLimited", true), set("deidentifiedInsufficient", true)))
 	if state == "ca" { // where police may not seek records so at all
@@ -71,15 +72,35 @@ func shutGate(rule, state string, whens [2]string, shots ...shot) scene {
 	}
 	civilian := ask("attorney", "HLEGAL", as("Practitioner/attorney", "Organization/firm"))
 	civilian["legalBasis"] = deep(r.request["legalBasis"].(doc))
-	s := scene{rule: rule, row: r, shown: whens[:]}
+	s := scene{rule: rule, row: r, shown: append(whens[:], "health-record")}
 	s.shots = append(s.shots,
 		shot{of: whens[0], change: in(civilian), want: mhYes},
 		shot{of: whens[1], change: dataOf(plain), want: mhYes},
+		agencyOwn(), agencyConsented(),
+		shot{of: "health-record", says: "is not met by an agency's record", change: organizations(police(clinic)), want: mhYes},
 		shot{of: whens[0], says: "is not asked of a custodian elsewhere", change: asks(set("jurisdiction", "US-ZZ")), want: mhYes},
 		shot{of: whens[0], says: "is asked where the custodian's state is unknown", change: asks(without("jurisdiction")), want: mhNo},
 	)
 	s.shots = append(s.shots, shots...)
 	return s
+}
+
+// police makes the organisation an agency.
+func police(org string) doc { return doc{org: doc{"kind": "police"}} }
+
+// agencyOwn is an officer's look at what the own agency has written down.
+func agencyOwn() shot {
+	return shot{of: "health-record", says: "lets an officer see the own agency's record", change: func(r *row) {
+		r.orgs = police(agency)
+		r.resources = deepAll(r.resources)
+		with(r.resources[0], from(agency))
+		in(with(officer("CRISIS"), set("ownRecords", true)))(r)
+	}, want: mhYes}
+}
+
+// agencyConsented is one agency's record that another gets under a Consent.
+func agencyConsented() shot {
+	return shot{of: "health-record", says: "lets a Consent open one agency's record to another", change: several(organizations(police(clinic)), consented()), want: mhYes}
 }
 
 // closed adds for each alternative that the base, on an unlisted basis, shows it
