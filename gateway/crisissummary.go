@@ -276,6 +276,8 @@ func renderCrisis(s *Server, x *exchange) (*rest.Response, error) {
 	if s.o.Location != nil {
 		in.At = in.At.In(s.o.Location)
 	}
+	// A police contact says nothing of whom to call: it does not leave.
+	x.kept = slices.DeleteFunc(x.kept, func(c *candidate) bool { return c.origin.Police && c.resource.Type() == "Encounter" })
 	for _, c := range x.kept {
 		in.Resources = append(in.Resources, c.final)
 		if c.result.Notice && !slices.Contains(in.Notices, enforce.FullNotice) {

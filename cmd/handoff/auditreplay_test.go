@@ -59,7 +59,13 @@ func TestAuditReplay(t *testing.T) {
 		t.Fatalf("exit %d, %v, %s", code, count, errs)
 	}
 	name, _, _ := strings.Cut(own, "/_history/")
-	if code, one, _ := replayed(t, "--config", config, "--resource", name); code != 0 || len(one) != 1 || one[0].Verdict != replay.Same {
+	judged := 0 // the summaries of the tour look at it too
+	for _, r := range all {
+		if r.Reference == own {
+			judged++
+		}
+	}
+	if code, one, _ := replayed(t, "--config", config, "--resource", name); code != 0 || len(one) != judged || one[0].Verdict != replay.Same {
 		t.Errorf("one resource: exit %d, %+v", code, one)
 	}
 	if code, one, _ := replayed(t, "--config", config, "--resource", name, "--at", "2020-01-01"); code != exitFailed || len(one) != 0 {
@@ -82,7 +88,7 @@ func TestAuditReplay(t *testing.T) {
 			t.Fatal(err)
 		}
 		code, one, _ := replayed(t, "--config", config, "--resource", name)
-		if code != exitRejected || len(one) != 1 || !strings.Contains(one[0].Why, "expunged") {
+		if code != exitRejected || len(one) != judged || !strings.Contains(one[0].Why, "expunged") {
 			t.Errorf("exit %d, %+v", code, one)
 		}
 	})

@@ -105,7 +105,10 @@ func (t *tour) denied(ctx context.Context) error {
 	if strings.ReplaceAll(string(stranger.raw), "Patient/nobody", t.patient) != string(b.raw) {
 		return errors.New("the answer differs from the one for a person of whom nothing is known")
 	}
-	t.say("  the same bytes as for somebody of whom nothing is known")
+	if err := t.noPlan(ctx); err != nil {
+		return err
+	}
+	t.say("  both the same bytes as for somebody of whom nothing is known")
 	return nil
 }
 
@@ -146,7 +149,9 @@ func (t *tour) filtered(ctx context.Context) error {
 		return err
 	}
 	t.say("  %q", b.first.Get("description").Text())
-	return nil
+	t.say("  The one question on the scene, in one call:")
+	_, err = t.summary(ctx, true)
+	return err
 }
 
 func (t *tour) revoked(ctx context.Context) error {

@@ -1,6 +1,7 @@
 package crisis
 
 import (
+	"cmp"
 	"strings"
 
 	"github.com/handoff-health/handoff/fhir/resource"
@@ -34,7 +35,7 @@ func (s *summary) read(r *resource.Resource) {
 	case "Encounter":
 		// That a service knows the person is said by naming whom to call there.
 		if c, ok := s.contact(root.Get("serviceProvider"), ""); ok {
-			s.contacts = append(s.contacts, c)
+			s.contacts = join(s.contacts, c)
 			s.source(r)
 		}
 	}
@@ -61,7 +62,7 @@ func (s *summary) carePlan(root resource.Node) {
 		s.say(kind, text)
 		for p := range d.All("performer") {
 			if c, ok := s.contact(p, ""); ok {
-				s.contacts = append(s.contacts, c)
+				s.contacts = join(s.contacts, c)
 			}
 		}
 		if c, ok := s.contact(d.Get("location"), ""); ok {
@@ -78,7 +79,7 @@ func (s *summary) carePlan(root resource.Node) {
 	for _, name := range [...]string{"author", "contributor"} {
 		for a := range root.All(name) {
 			if c, ok := s.contact(a, ""); ok && c.Phone != "" {
-				s.contacts = append(s.contacts, c)
+				s.contacts = join(s.contacts, c)
 			}
 		}
 	}
@@ -93,13 +94,13 @@ func (s *summary) flag(root resource.Node) {
 	}
 	s.say(kind, concept(root.Get("code")))
 	if c, ok := s.contact(root.Get("author"), ""); ok && c.Phone != "" {
-		s.contacts = append(s.contacts, c)
+		s.contacts = join(s.contacts, c)
 	}
 }
 
 func (s *summary) careTeam(root resource.Node) {
 	if phone := phoneOf(root); phone != "" {
-		s.contacts = append(s.contacts, Contact{Name: root.Get("name").Text(), Phone: phone})
+		s.contacts = join(s.contacts, Contact{Name: root.Get("name").Text(), Phone: phone})
 	}
 	for p := range root.All("participant") {
 		role := ""
@@ -112,7 +113,7 @@ func (s *summary) careTeam(root resource.Node) {
 			c, ok = s.contact(p.Get("onBehalfOf"), role)
 		}
 		if ok {
-			s.contacts = append(s.contacts, c)
+			s.contacts = join(s.contacts, c)
 		}
 	}
 }
@@ -158,6 +159,17 @@ func (s *summary) describe(c *Contact, r *resource.Resource) {
 			c.Phone = of.Phone
 		}
 	}
+}
+
+// join adds a contact; one of the same name and number is completed instead.
+func join(list []Contact, c Contact) []Contact {
+	for i := range list {
+		if list[i].Name == c.Name && list[i].Phone == c.Phone {
+			list[i].Role, list[i].Hours = cmp.Or(list[i].Role, c.Role), cmp.Or(list[i].Hours, c.Hours)
+			return list
+		}
+	}
+	return append(list, c)
 }
 
 func local(ref string) string {
