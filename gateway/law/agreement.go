@@ -10,8 +10,8 @@ import (
 )
 
 // Agreement turns a sharing agreement of the configuration into a pack: a rule
-// that shares an agency's own contact data, and one for each declaration that is
-// accepted in advance.
+// that shares an agency's own contact data. What it accepts in advance is no rule:
+// a rule cannot say for how long (attribute.Directory.AcceptedInAdvance does).
 func Agreement(a *config.Agreement) (*packs.Pack, error) {
 	p := &packs.Pack{
 		ID: a.ID, Version: "config", Title: fmt.Sprintf("sharing agreement %s: data of %s to %s", a.ID, a.From, a.To), Kind: packs.Agreement,
@@ -27,12 +27,6 @@ func Agreement(a *config.Agreement) (*packs.Pack, error) {
 		share.Extent = elements(a.Elements)
 	}
 	p.Rules = append(p.Rules, share)
-	for i, x := range a.Accepts {
-		p.Rules = append(p.Rules, packs.Rule{
-			ID: fmt.Sprintf("accept/%d", i), Effect: "accept", Citation: "sharing agreement " + a.ID,
-			Basis: []string{x.Type}, When: parties(a, x.Roles, x.Types),
-		})
-	}
 	return packs.Make("agreement "+a.ID, p)
 }
 

@@ -7,7 +7,10 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/handoff-health/handoff/fhir/label"
+	"github.com/handoff-health/handoff/fhir/terminology"
 	"github.com/handoff-health/handoff/gateway/config"
 	"github.com/handoff-health/handoff/gateway/policy"
 )
@@ -87,5 +90,25 @@ func TestASitesPackIsReadOrItsFaultHasAPlace(t *testing.T) {
 	var named *PackError
 	if !errors.As(err, &named) || named.Index != 1 {
 		t.Errorf("which pack is it: %v", err)
+	}
+}
+
+// How long, for which purposes and types an agreement accepts a basis in advance
+// is the directory's to say. A rule beside it would accept the same for longer,
+// for any purpose and with other records named.
+func TestWhatAnAgreementOfTheConfigurationAcceptsIsNoRule(t *testing.T) {
+	text := strings.Replace(base, "agreements:\n", "agreements:\n  - {id: custody, from: clinic, to: pd, ends: 2030-01-01, purposes: [TREAT], accepts: [{type: hipaa-512k5-custody, roles: [custody-officer], types: [CarePlan], within: 24h}]}\n", 1)
+	l, err := Load(configured(t, t.TempDir(), text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	q := &policy.Request{
+		At: time.Date(2026, 11, 27, 12, 0, 0, 0, time.UTC), Action: "access", Jurisdiction: "US-TX",
+		Requester: policy.Requester{Organization: "Organization/pd", OrganizationKind: "police", Police: true, Roles: []label.Code{{System: terminology.ActorRole.URI(), Code: "custody-officer"}}},
+		Purposes:  []label.Code{{System: terminology.PurposeOfUse.URI(), Code: "LAWENF"}},
+	}
+	basis := &policy.LegalBasis{Type: "hipaa-512k5-custody", Covers: []string{"CarePlan/1", "Condition/2"}, Attributes: map[string]any{"represented": []any{"transport"}}}
+	if got := policy.New(policy.Options{Law: l}).Begin(q).AcceptedInAdvance(basis, "Organization/clinic"); len(got) > 0 {
+		t.Errorf("accepted by %+v", got)
 	}
 }
