@@ -215,5 +215,8 @@ func compared(p *packs.Pack, r *packs.Rule) string {
 			where = "[" + s.Title + "](" + s.URL + ")"
 		}
 	}
+	if r.Verified.Note != "" {
+		return where + ", " + r.Verified.On + ": " + r.Verified.Note
+	}
 	return where + ", " + r.Verified.On
 }
