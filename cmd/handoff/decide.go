@@ -67,7 +67,7 @@ Exit status: 0 all ran; 1 nothing could be read, or --check found a difference;
 	cmd.Flags().BoolVar(&d.explain, "explain", false, "say for people why, and what would change it, instead of JSON")
 	cmd.Flags().BoolVar(&d.asJSON, "json", false, "with --explain: one JSON line a case with the whole explanation")
 	cmd.Flags().BoolVar(&d.check, "check", false, "compare with what the cases expect; differences go to standard error and exit with 1")
-	cmd.Flags().StringArrayVar(&d.packs, "pack", nil, "rule pack that is in force for cases that name none: a name, or a file; name+rule turns an unverified rule on; default us-federal")
+	cmd.Flags().StringArrayVar(&d.packs, "pack", nil, "rule pack that is in force for cases that name none: a name, or a file; name+rule or file.yaml+rule turns an unverified rule on; default us-federal")
 	cmd.Flags().StringSliceVar(&d.semantics, "semantics", nil, "run only cases whose expectation is this strong: peer, R4, regulation, recommended")
 	return cmd
 }

@@ -109,6 +109,9 @@ func showPack(w io.Writer, p *packs.Pack) error {
 			fmt.Fprintln(w, "  OFF: not compared with the text; enable it by name in the configuration")
 		case r.Verified != nil:
 			fmt.Fprintf(w, "  compared %s: %s\n", r.Verified.On, p.Source(r.Verified.Where))
+			if r.Verified.Note != "" {
+				fmt.Fprintf(w, "  NOTE: %s\n", r.Verified.Note)
+			}
 		}
 	}
 	return nil
@@ -119,7 +122,8 @@ func newPacksCheck() *cobra.Command {
 		Use:   "check FILE…",
 		Short: "Say whether packs can be used, and where they cannot",
 		Long: `Read packs strictly and compile them together with the federal one, and with
-those that are built in as overlays. Every fault is printed as file:line:column.
+the states' overlays that are built in; one of federal law by itself. Every fault
+is printed as file:line:column.
 Exit status: 0 all can be used; 1 one cannot; 2 wrong arguments.`,
 		Example: "  handoff packs check our-agreement.yaml",
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -145,7 +149,8 @@ Exit status: 0 all can be used; 1 one cannot; 2 wrong arguments.`,
 	}
 }
 
-// checkPack reads a file as a pack and compiles it with the federal one.
+// checkPack reads a file as a pack and compiles it with those that are built in:
+// in the place of one that has its id, if there is one.
 func checkPack(path string) error {
 	if !law.IsPath(path) { // a file without a folder or ending is still a file
 		path = "./" + path
@@ -156,11 +161,17 @@ func checkPack(path string) error {
 	}
 	selected := []policy.Selected{{Pack: p}}
 	if p.Kind != packs.Federal {
-		federal, err := packs.Builtin(law.Federal)
+		ids, err := packs.BuiltinIDs()
 		if err != nil {
 			return err
 		}
-		selected = append(selected, policy.Selected{Pack: federal})
+		for _, id := range ids {
+			if b, err := packs.Builtin(id); err != nil {
+				return err
+			} else if id != p.ID {
+				selected = append(selected, policy.Selected{Pack: b})
+			}
+		}
 	}
 	_, err = policy.Compile(selected...)
 	return err
@@ -178,12 +189,12 @@ func newPacksSchema() *cobra.Command {
 	}
 }
 
-// named turns names of the command line into packs, each "pack" or
-// "pack+rule+rule" with unverified rules that are turned on.
+// named turns names of the command line into packs, with unverified rules that
+// are turned on: see splitRules.
 func named(list []string) []config.Pack {
 	var out []config.Pack
 	for _, text := range list {
-		id, rules, _ := strings.Cut(text, "+")
+		id, rules := splitRules(text)
 		p := config.Pack{ID: id}
 		if rules != "" {
 			p.Enable = strings.Split(rules, "+")
@@ -191,4 +202,21 @@ func named(list []string) []config.Pack {
 		out = append(out, p)
 	}
 	return out
+}
+
+// splitRules cuts "pack+rule+rule" after the pack, if that is one that is built
+// in or a file that ends in .yaml or .yml. Any other + is part of a path.
+func splitRules(text string) (name, rules string) {
+	if name, rules, _ = strings.Cut(text, "+"); !law.IsPath(name) {
+		if _, err := packs.Builtin(name); err == nil {
+			return name, rules
+		}
+	}
+	for _, ending := range []string{".yaml+", ".yml+"} {
+		if i := strings.LastIndex(text, ending); i >= 0 {
+			i += len(ending)
+			return text[:i-1], text[i:]
+		}
+	}
+	return text, ""
 }
