@@ -119,6 +119,43 @@ func TestWarningsAreNeverTakenForHelp(t *testing.T) {
 	}
 }
 
+// What may turn round a word of comfort is not listed as help.
+func TestWhatMayHarmIsNotListedAsHelp(t *testing.T) {
+	for text, want := range map[string]kind{
+		"Don\u2019t touch; it helps to step back.":           avoids,
+		"Not calmed by sirens.":                              unsorted,
+		"Rarely responds well to uniforms.":                  unsorted,
+		"Nothing calms her faster than leaving.":             unsorted,
+		"Isn't calmed by family.":                            unsorted,
+		"Yelling hardly helps to move him.":                  unsorted,
+		"Shouting makes him worse; what helps is not known.": avoids,
+		"Music de-escalates.":                                unsorted,
+		"Crowding escalates.":                                avoids,
+		"Calmed by her dog.":                                 help,
+	} {
+		if got := headed(text); got != want {
+			t.Errorf("%q is %v, want %v", text, got, want)
+		}
+	}
+	got := lists(t, Summarise(Input{At: at, Resources: []*resource.Resource{parse(t, `{"resourceType":"CarePlan","id":"c1","status":"active","intent":"plan","subject":{"reference":"Patient/p"},
+ "description":"What helps:\n- Music\n- Her dog\nPolice came twice. Avoid:\n- bright lights\n- dogs\n\nOne voice.\nTriggers: Sirens. Crowds. Call her mother.\nWhat does not help:\nHolding her arm\n\nOffer water.",
+ "activity":[
+  {"detail":{"status":"in-progress","code":{"text":"What helps"},"description":"Never crowd her"}},
+  {"detail":{"status":"in-progress","code":{"coding":[{"system":"https://handoff-health.github.io/fhir/CodeSystem/crisis-guidance","code":"communication"}]},"description":"Do not shout"}},
+  {"detail":{"status":"in-progress","code":{"coding":[{"system":"https://handoff-health.github.io/fhir/CodeSystem/crisis-guidance","code":"helps"}]},"description":"Plain clothes, no sirens"}},
+  {"detail":{"status":"in-progress","kind":"MedicationRequest","description":"Lithium 300 mg"}},
+  {"detail":{"status":"in-progress","productCodeableConcept":{"text":"lithium"},"description":"Evening dose"}}]}`)}}))
+	for name, want := range map[string][]string{
+		"helps":    {"Music", "Her dog"},
+		"avoid":    {"Never crowd her", "Do not shout", "Plain clothes, no sirens", "bright lights", "dogs", "Triggers: Sirens. Crowds. Call her mother.", "Holding her arm"},
+		"guidance": {"Police came twice.", "One voice.", "Offer water."},
+	} {
+		if !slices.Equal(got[name], want) {
+			t.Errorf("%s = %q, want %q", name, got[name], want)
+		}
+	}
+}
+
 func TestSummaryIsOneSizeAndOrderDoesNotMatter(t *testing.T) {
 	site := Site{Contacts: []Contact{{Name: "988", Phone: "988", Hours: "24 hours"}}}
 	nothing := Summarise(Input{At: at, Site: site})

@@ -51,6 +51,9 @@ func (s *summary) carePlan(root resource.Node) {
 		if st := d.Get("status"); st.Is("cancelled") || st.Is("stopped") || st.Is("entered-in-error") {
 			continue
 		}
+		if prescribes(d) {
+			continue // medication is no officer's to know
+		}
 		text := d.Get("description").Text()
 		if text == "" {
 			text = concept(d.Get("code"))
@@ -83,6 +86,11 @@ func (s *summary) carePlan(root resource.Node) {
 			}
 		}
 	}
+}
+
+// prescribes says whether an activity is about a medication.
+func prescribes(d resource.Node) bool {
+	return d.Get("kind").Is("MedicationRequest") || d.Get("productCodeableConcept").Exists() || d.Get("productReference").Exists()
 }
 
 func (s *summary) flag(root resource.Node) {

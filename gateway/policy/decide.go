@@ -129,6 +129,10 @@ func (s *Session) element(m *matter, whole *label.Labels, e *label.Element, v *v
 	}
 	before := len(m.said)
 	part := s.judge(m, &m.part)
+	if s.req.MinimumNecessary && part.permitted && s.neverGoes(&m.part) {
+		part.permitted = false
+		m.say(atom{what: minimum, effect: denies})
+	}
 	said := m.said[before:]
 	m.said = m.said[:before]
 	if part.permitted {
