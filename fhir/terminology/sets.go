@@ -5,7 +5,7 @@ import "bytes"
 // Version names the content of the value sets and of the rules that read them.
 // A test compares it with a hash of the embedded data, so that labels computed
 // from other data are recognisable as such.
-const Version = "2017c2s+gaps2.1e4c0cf3"
+const Version = "2017c2s+gaps3.e31bfe1f"
 
 // A Set is one value set: codes of one system that imply one sensitivity.
 type Set struct {

@@ -64,6 +64,7 @@ func TestLookup(t *testing.T) {
 		{Base + "/CodeSystem/suicide-risk", "ideation", "PSY"}, {Base + "/CodeSystem/observed-substance", "opioid-naloxone", "SUD"}, {Base + "/CodeSystem/police-observation", "suicide-risk", "PSY"}, {Base + "/CodeSystem/police-observation", "substance", "SUD"}, {Base + "/CodeSystem/police-observation", "weapon", ""},
 		{Base + "/CodeSystem/observed-behavior", "agitated", ""}, {Base + "/CodeSystem/observed-behavior", "suicidal-statements", "PSY"}, {Base + "/CodeSystem/call-type", "suicide-threat", "PSY"}, {Base + "/CodeSystem/call-type", "welfare-check", ""}, {Base + "/CodeSystem/apco-2-103-2", "OD", "SUD"}, {icd, "T14.91XA", "PSY"}, {icd, "X71.0", "PSY"}, {icd, "X83.8XXA", "PSY"}, {icd, "X70", ""}, {icd, "X84", ""},
 		{icd, "B20", "HIV"}, {icd, "Z21", "HIV"}, {icd, "O98.711", "HIV"}, {icd, "R75", "HIV"}, {icd, "B97.35", "HIV"}, {icd, "B97.3", ""},
+		{"http://snomed.info/sct", "86406008", "HIV"}, {"http://snomed.info/sct", "62479008", "HIV"}, {"http://snomed.info/sct", "165816005", "HIV"},
 		{icd, "Z79.891", "SUD"}, {icd, "Z79.89", ""},
 		{"urn:oid:2.16.840.1.113883.6.90", "F33.1", "PSY"}, {"2.16.840.1.113883.6.90", "F33.1", "PSY"},
 		{"https://hl7.org/fhir/sid/icd-10-cm/", "F33.1", "PSY"}, {"http://hl7.org/fhir/sid/icd-10-cm|2025", "F33.1", "PSY"},
