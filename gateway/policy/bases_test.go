@@ -24,6 +24,7 @@ func TestEachBasisIsValidOrVoidByItself(t *testing.T) {
 	sub := subjectOf(t, patient, resource.Origin{Custodian: "Organization/clinic"})
 	warrant := &LegalBasis{ID: "Task/w", Type: "warrant", Covers: []string{"Patient/p"}}
 	void := &LegalBasis{ID: "Task/v", Type: "warrant"}
+	elsewhere := &LegalBasis{ID: "Task/e", Type: "warrant", Covers: []string{"https://elsewhere.example/fhir/Patient/p"}}
 	for _, c := range []struct {
 		says    string
 		bases   []*LegalBasis
@@ -36,6 +37,7 @@ func TestEachBasisIsValidOrVoidByItself(t *testing.T) {
 		{"a void one", []*LegalBasis{void}, Deny, nil, nil, nil},
 		{"a void one takes nothing from another", []*LegalBasis{void, warrant}, Permit, nil, []string{"Task/w"}, []Obligation{Audit, Account}},
 		{"one that is nil", []*LegalBasis{nil, warrant}, Permit, nil, []string{"Task/w"}, []Obligation{Audit, Account}},
+		{"a record of another server", []*LegalBasis{elsewhere}, Deny, nil, nil, nil},
 		{"limited", []*LegalBasis{locate("Task/l")}, Redact, []string{"telecom"}, []string{"Task/l"}, []Obligation{Audit, Account, MinimumNeeded}},
 		{"limited otherwise", []*LegalBasis{avert("Task/a")}, Redact, []string{"telecom", "address"}, []string{"Task/a"}, []Obligation{Audit, Account, MinimumNeeded, HumanApproval}},
 		{"both: each opens its elements", []*LegalBasis{avert("Task/a"), locate("Task/l")}, Redact, []string{"telecom"}, []string{"Task/a", "Task/l"}, []Obligation{Audit, Account, MinimumNeeded, HumanApproval}},

@@ -85,10 +85,11 @@ func keptOf(rows []Kept, r *resource.Resource) (*Kept, bool) {
 	return nil, false
 }
 
-// sameLocal compares a reference of the basis with the resource, without server.
+// sameLocal compares a reference of the basis with the resource. One with a
+// server names a record elsewhere: which is this server's was settled before.
 func sameLocal(ref string, r *resource.Resource) bool {
-	_, typ, id, ok := resource.SplitReference(ref)
-	return ok && typ == r.Type() && id == r.ID() && r.ID() != ""
+	base, typ, id, ok := resource.SplitReference(ref)
+	return ok && base == "" && typ == r.Type() && id == r.ID() && r.ID() != ""
 }
 
 // local strips version and server from a reference.
