@@ -34,7 +34,7 @@ type CaptureLimits struct {
 // the client may capture is asked when it is known how.
 func allowCapture(x *exchange) error {
 	if !x.principal.Scopes.Allows("Consent", smart.Create, "system") {
-		return outcome.Forbidden("the scopes of the token do not cover the creation of a Consent")
+		return beyondScope("the scopes of the token do not cover the creation of a Consent")
 	}
 	return nil
 }

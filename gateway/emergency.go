@@ -42,7 +42,7 @@ func allowBreakGlass(x *exchange) error {
 	p := x.principal
 	switch {
 	case !p.Scopes.Allows("Patient", smart.Read, "system"):
-		return outcome.Forbidden("the scopes of the token do not cover this operation: it needs system/Patient.r")
+		return beyondScope("the scopes of the token do not cover this operation: it needs system/Patient.r")
 	case p.Police:
 		return outcome.Forbidden("breaking the glass is for medical personnel: a law-enforcement agency cannot")
 	case !p.Requester.MedicalPersonnel:

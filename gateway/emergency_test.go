@@ -180,6 +180,8 @@ func TestWhoMayNotBreakTheGlass(t *testing.T) {
 		for _, patient := range []string{"p1", "nobody"} {
 			if a := c.post(b.who, "Patient/"+patient+"/$break-glass", b.params...); a.status != b.want {
 				t.Errorf("%s, %s: %s, want %d", b.name, patient, a, b.want)
+			} else if challenged := a.header.Get("WWW-Authenticate") != ""; challenged != (b.name == "no scope") {
+				t.Errorf("%s: challenged: %v", b.name, challenged)
 			}
 		}
 	}

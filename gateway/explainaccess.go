@@ -55,11 +55,11 @@ func allowExplain(x *exchange) error {
 	case p.Police || p.Requester.Police:
 		return outcome.Forbidden("$explain-access is never open to law enforcement")
 	case !p.MayUse(auth.ScopeExplainAccess):
-		return outcome.Forbidden("the token has not the scope %s", auth.ScopeExplainAccess)
+		return beyondScope("the token has not the scope %s", auth.ScopeExplainAccess)
 	case p.User.ID == "":
 		return outcome.Forbidden("$explain-access is for a person: the token must name the user for whom the client asks (UDAP hl7-b2b)")
 	case !p.User.MFA:
-		return outcome.Forbidden("$explain-access is for a user who signed in with more than one factor: the client must assert it (amr), and be registered to be believed")
+		return oneFactor("$explain-access is for a user who signed in with more than one factor: the client must assert it (amr), and be registered to be believed")
 	case p.Requester.Organization == "":
 		return outcome.Forbidden("the token names no organisation whose records could be explained")
 	}

@@ -277,6 +277,12 @@ func TestWhoMayAskForExplanations(t *testing.T) {
 		if a.status != http.StatusForbidden || !strings.Contains(a.body, k.says) || strings.Contains(a.body, "Parameters") {
 			t.Errorf("%s: %s", name, a)
 		}
+		want := map[string]string{
+			auth.ScopeExplainAccess: auth.InsufficientScope("handoff"), "more than one factor": auth.InsufficientAuthentication("handoff"),
+		}[k.says]
+		if got := a.header.Get("WWW-Authenticate"); got != want {
+			t.Errorf("%s: challenged with %q, want %q", name, got, want)
+		}
 		if len(c.ehr.requests()) != before {
 			t.Errorf("%s: data were touched", name)
 		}

@@ -133,7 +133,7 @@ func (s *Server) notice(n emergency.Notice) (store.Write, error) {
 func allowTask(needs smart.Permission) func(*exchange) error {
 	return func(x *exchange) error {
 		if !x.principal.Scopes.Allows("Task", needs, "system") {
-			return outcome.Forbidden("the scopes of the token do not cover this operation: it needs system/Task.%s", needs)
+			return beyondScope("the scopes of the token do not cover this operation: it needs system/Task.%s", needs)
 		}
 		return nil
 	}

@@ -215,7 +215,7 @@ func allow(x *exchange, needs smart.Permission) error {
 		return outcome.MethodNotAllowed("only Consent can be written here; other resources come from their systems")
 	}
 	if !x.principal.Scopes.Allows(x.req.Type, needs, "system") {
-		return outcome.Forbidden("the scopes of the token do not cover this interaction on %s", x.req.Type)
+		return beyondScope("the scopes of the token do not cover this interaction on %s", x.req.Type)
 	}
 	return nil
 }
@@ -229,10 +229,9 @@ func (s *Server) refuse(x *exchange, err error) *rest.Response {
 		_, challenge := auth.Challenge(realm, err)
 		h.Set("WWW-Authenticate", challenge)
 	case http.StatusForbidden:
-		if outcome.As(err).Code != outcome.CodeForbidden {
-			break // not the token's fault
+		if challenge := challengeOf(err); challenge != "" {
+			h.Set("WWW-Authenticate", challenge)
 		}
-		h.Set("WWW-Authenticate", auth.InsufficientScope(realm))
 	case http.StatusMethodNotAllowed:
 		h.Set("Allow", allowed(x.req))
 	case http.StatusServiceUnavailable, http.StatusTooManyRequests:

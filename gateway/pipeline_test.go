@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/handoff-health/handoff/gateway/auth"
 	"github.com/handoff-health/handoff/gateway/rest"
 )
 
@@ -75,6 +76,8 @@ func TestScopesAreAskedBeforeAnythingElse(t *testing.T) {
 	} {
 		if a := c.get("narrow", path); a.status != want {
 			t.Errorf("%s: %s, want %d", path, a, want)
+		} else if got := a.header.Get("WWW-Authenticate"); (got == auth.InsufficientScope("handoff")) != (want == http.StatusForbidden) {
+			t.Errorf("%s: challenged with %q", path, got)
 		}
 	}
 }

@@ -31,7 +31,7 @@ var revocationChannels = []string{"in-person", "written", "phone", "text-message
 // allowRevoke asks the scopes: a revocation is an update of a Consent.
 func allowRevoke(x *exchange) error {
 	if !x.principal.Scopes.Allows("Consent", smart.Update, "system") {
-		return outcome.Forbidden("the scopes of the token do not cover an update of a Consent")
+		return beyondScope("the scopes of the token do not cover an update of a Consent")
 	}
 	return nil
 }
@@ -128,7 +128,7 @@ func (s *Server) revoke(ctx context.Context, x *exchange, rec *store.Record) (*s
 		return nil, err
 	}
 	if !x.principal.Scopes.CoversAny(r, smart.Update) {
-		return nil, outcome.Forbidden("the scopes of the token do not cover this Consent")
+		return nil, beyondScope("the scopes of the token do not cover this Consent")
 	}
 	recs, err := s.o.Store.Apply(ctx, ws)
 	if err != nil {

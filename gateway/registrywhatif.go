@@ -39,7 +39,7 @@ func prefers(x *exchange, what string) bool {
 // allowWhatIf asks the scopes: who may write a Consent may try one.
 func allowWhatIf(x *exchange) error {
 	if !x.principal.Scopes.Allows("Consent", smart.Create, "system") && !x.principal.Scopes.Allows("Consent", smart.Update, "system") {
-		return outcome.Forbidden("the scopes of the token do not cover the writing of a Consent")
+		return beyondScope("the scopes of the token do not cover the writing of a Consent")
 	}
 	return nil
 }

@@ -282,7 +282,7 @@ func (s *Server) record(x *exchange, w *store.Write, raw []byte, needs smart.Per
 	origin.Capture = how
 	s.file(w, r, origin)
 	if needs != 0 && !x.principal.Scopes.CoversAny(r, needs) {
-		return outcome.Forbidden("the scopes of the token do not cover this Consent")
+		return beyondScope("the scopes of the token do not cover this Consent")
 	}
 	return nil
 }

@@ -77,6 +77,16 @@ func Challenge(realm string, err error) (status int, header string) {
 	return r.Status, header
 }
 
+// multiFactor is the authentication context class of a sign-in with more than one
+// factor (OpenID PAPE 1.0, 4).
+const multiFactor = "http://schemas.openid.net/pape/policies/2007/06/multi-factor"
+
+// InsufficientAuthentication is the WWW-Authenticate header of an answer to a
+// token whose user signed in with one factor where more are asked for (RFC 9470 3).
+func InsufficientAuthentication(realm string) string {
+	return fmt.Sprintf("Bearer realm=%q, error=%q, acr_values=%q", realm, "insufficient_user_authentication", multiFactor)
+}
+
 // InsufficientScope is the WWW-Authenticate header of a 403 for a token whose
 // scopes do not allow the interaction.
 func InsufficientScope(realm string) string {

@@ -461,6 +461,9 @@ func TestBearerFromRequest(t *testing.T) {
 			}
 		})
 	}
+	if h := auth.InsufficientAuthentication("handoff"); h != `Bearer realm="handoff", error="insufficient_user_authentication", acr_values="http://schemas.openid.net/pape/policies/2007/06/multi-factor"` {
+		t.Error(h)
+	}
 	if h := auth.InsufficientScope("handoff"); h != `Bearer realm="handoff", error="insufficient_scope"` {
 		t.Error(h)
 	}
