@@ -176,31 +176,45 @@ func hashWindow(a, b, c, d, e uint8) uint32 {
 // Mentions says what a text, as it stands in JSON, may hold; it is quick and
 // does not allocate. What it does not name is not there, unless it is spelled
 // with escapes, entities or markup: the caller looks for those.
-func (t *Table) Mentions(raw []byte) Mention {
+func (t *Table) Mentions(raw []byte) (found Mention) {
 	f := &t.words.filter
-	var found Mention
-	for i := window - 1; i < len(raw); {
-		if s := f.shift[triple(class[raw[i-2]], class[raw[i-1]], class[raw[i]])]; s > 0 {
-			i += int(s)
+	// Of the three blocks of a window one ends at a multiple of three: a block
+	// that is in no window clears three places at once, and no step waits for
+	// the one before it.
+	const step = window - 2
+	for i := 2; i < len(raw); i += step {
+		s := f.shift[triple(class[raw[i-2]], class[raw[i-1]], class[raw[i]])]
+		if s >= step {
 			continue
 		}
-		start := i - window + 1
-		c0, c1 := class[raw[start]], class[raw[start+1]]
-		if c1 == digit {
-			if c0 < digit && f.letters[c0] && t.namesCode(raw, start) {
-				found |= MentionText
-			}
-		} else {
-			h := hashWindow(c0, c1, class[raw[start+2]], class[raw[start+3]], class[raw[i]])
-			for n := f.chains[h]; n > 0; n = f.anchors[n-1].next {
-				if a := &f.anchors[n-1]; found&a.what == 0 && a.stands(raw, start) {
-					found |= a.what
-				}
-			}
+		for at := i + int(s); at < min(i+step, len(raw)); at++ {
+			found |= t.mentionedAt(raw, at, found)
 		}
-		i++
 	}
 	return found
+}
+
+// mentionedAt says what the window that ends at i holds, beyond what was found.
+func (t *Table) mentionedAt(raw []byte, i int, found Mention) Mention {
+	f, start := &t.words.filter, i-window+1
+	if start < 0 || f.shift[triple(class[raw[i-2]], class[raw[i-1]], class[raw[i]])] > 0 {
+		return 0
+	}
+	c0, c1 := class[raw[start]], class[raw[start+1]]
+	if c1 == digit {
+		if c0 < digit && f.letters[c0] && t.namesCode(raw, start) {
+			return MentionText
+		}
+		return 0
+	}
+	var more Mention
+	h := hashWindow(c0, c1, class[raw[start+2]], class[raw[start+3]], class[raw[i]])
+	for n := f.chains[h]; n > 0; n = f.anchors[n-1].next {
+		if a := &f.anchors[n-1]; (found|more)&a.what == 0 && a.stands(raw, start) {
+			more |= a.what
+		}
+	}
+	return more
 }
 
 // stands says whether the anchor stands in raw in the window at start.

@@ -23,7 +23,7 @@ func (s *Set) Strictest(d *Datum) Statement {
 // open says whether so little is known of the resource that the index could
 // leave out a deny that reaches it.
 func (s *Set) open(d *Datum) bool {
-	return d.custodian.empty() && len(s.index.ids[byCustodian]) > 0 || d.patient.empty() && s.index.patients
+	return d.custodian.empty() && s.index.ids[byCustodian].count > 0 || d.patient.empty() && s.index.patients
 }
 
 // alike says that all Consents of the Set are about one person, and the resource

@@ -39,7 +39,7 @@ func (d *Datum) aspect(x *index) *aspects {
 }
 
 func (a *aspects) add(dim dimension, k key) {
-	if id, ok := a.of.ids[dim][k]; ok {
+	if id, ok := a.of.ids[dim].of[k.kind][k.name]; ok {
 		a.put(dim, id)
 	}
 }
@@ -66,13 +66,13 @@ func (a *aspects) addNode(dim dimension, kind keyKind, n resource.Node) {
 }
 
 func (a *aspects) addText(dim dimension, kind keyKind, text []byte) {
-	if id, ok := a.of.ids[dim][key{kind, string(text)}]; ok {
+	if id, ok := a.of.ids[dim].of[kind][string(text)]; ok {
 		a.put(dim, id)
 	}
 }
 
 func (a *aspects) classes(d *Datum) {
-	if len(a.of.ids[byClass]) == 0 {
+	if a.of.ids[byClass].count == 0 {
 		return
 	}
 	typ, root := d.Resource.Type(), d.Resource.Root()
@@ -111,7 +111,7 @@ func (a *aspects) codes(d *Datum) {
 }
 
 func (a *aspects) data(d *Datum) {
-	if len(a.of.ids[byData]) == 0 {
+	if a.of.ids[byData].count == 0 {
 		return
 	}
 	root := d.Resource.Root()
@@ -157,7 +157,7 @@ func lastTwo(ref []byte) []byte {
 
 func (a *aspects) labels(l *label.Labels) {
 	a.ids[byLabel] = a.ids[byLabel][:0]
-	if len(a.of.ids[byLabel]) == 0 {
+	if a.of.ids[byLabel].count == 0 {
 		return
 	}
 	a.add(byLabel, key{levelKey, l.Level.String()})

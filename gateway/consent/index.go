@@ -16,7 +16,7 @@ import (
 // dimensions they limit (a tuple); within a group they are found by the keys
 // that the resource has in these dimensions, and then by date.
 type index struct {
-	ids       [dimensions]map[key]uint32
+	ids       [dimensions]names
 	entries   []labelEntry // of byLabel, matched one by one
 	denies    []tuple
 	permits   []tuple
@@ -89,9 +89,6 @@ const (
 // build makes the index of s.
 func (s *Set) build() *index {
 	x := &index{residuals: map[string][]int{}}
-	for i := range x.ids {
-		x.ids[i] = map[key]uint32{}
-	}
 	for i := range s.bound {
 		x.patients = x.patients || s.bound[i].c.patient != s.bound[0].c.patient
 	}
@@ -279,11 +276,7 @@ func (k *keyed) labelsAt(d dimension) []labelRule {
 func (x *builder) intern(d dimension, k *keyed) []uint32 {
 	var out []uint32
 	add := func(name key) uint32 {
-		id, ok := x.ids[d][name]
-		if !ok {
-			id = uint32(len(x.ids[d]) + 1)
-			x.ids[d][name] = id
-		}
+		id := x.ids[d].number(name)
 		if !slices.Contains(out, id) {
 			out = append(out, id)
 		}
@@ -297,9 +290,9 @@ func (x *builder) intern(d dimension, k *keyed) []uint32 {
 		add(name)
 	}
 	for _, r := range k.labelsAt(d) {
-		before := len(x.ids[d])
+		before := x.ids[d].count
 		id := add(key{name: r.name()})
-		if len(x.ids[d]) > before {
+		if x.ids[d].count > before {
 			x.entries = append(x.entries, labelEntry{r, id})
 		}
 	}
