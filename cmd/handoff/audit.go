@@ -310,6 +310,15 @@ func parseWhen(s string, now time.Time) (time.Time, error) {
 	return time.Time{}, usageError("%q is neither a day (2026-03-01), nor an instant (2026-03-01T08:00:00Z), nor a duration (168h)", s)
 }
 
+// inOrder refuses a span of time in which nothing could be: an empty answer would
+// look like a finding.
+func inOrder(from string, start time.Time, to string, end time.Time) error {
+	if !end.IsZero() && !start.Before(end) {
+		return usageError("%s must be before %s", from, to)
+	}
+	return nil
+}
+
 func printSummary(w io.Writer, s *audit.Summary) error {
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	row := func(name string, value any) { fmt.Fprintf(tw, "%s\t%v\n", name, value) }

@@ -122,7 +122,7 @@ func (a *accounting) check() (err error) {
 	if a.start.IsZero() {
 		a.start = a.now.AddDate(-kind.years, 0, 0)
 	}
-	return nil
+	return inOrder("--from", a.start, "--to", a.end)
 }
 
 // suspensions reads --suspend: only law enforcement and health oversight can

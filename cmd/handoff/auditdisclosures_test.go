@@ -82,6 +82,7 @@ func TestAuditDisclosures(t *testing.T) {
 		{[]string{"--config", file, "--patient", "never-heard-of"}, exitFailed, "neither the trail nor the store knows Patient/never-heard-of"},
 		{[]string{"--config", file, "--patient", patient, "--kind", "some"}, exitUsage, "--kind"},
 		{[]string{"--config", file, "--patient", patient, "--json", "--csv"}, exitUsage, "not both"},
+		{[]string{"--config", file, "--patient", patient, "--from", "2026-03-02", "--to", "2026-03-01"}, exitUsage, "--from must be before --to"},
 		{[]string{"--config", file, "--patient", patient, "--suspend", "Organization/lakeside=2099-01-01"}, exitUsage, "no law enforcement agency"},
 		{[]string{"--config", file, "--patient", patient, "--suspend", "Organization/riverton-pd"}, exitUsage, "want ORGANIZATION=DATE"},
 	} {

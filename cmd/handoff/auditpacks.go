@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/handoff-health/handoff/gateway/law"
 	"github.com/handoff-health/handoff/gateway/policy"
 	"github.com/handoff-health/handoff/gateway/policy/packs"
 	"github.com/handoff-health/handoff/gateway/replay"
@@ -61,18 +62,14 @@ func writeWhole(path string, raw []byte) error {
 	return err
 }
 
-// readPacks reads packs that the user names, "pack=FILE" or FILE.
-func readPacks(files []string) ([]*packs.Pack, error) {
+// readPacks reads packs that the user names: built in, or "pack=FILE" or FILE.
+func readPacks(named []string) ([]*packs.Pack, error) {
 	var out []*packs.Pack
-	for _, file := range files {
-		file = strings.TrimPrefix(file, "pack=")
-		raw, err := readBounded(file)
+	for _, name := range named {
+		name = strings.TrimPrefix(name, "pack=")
+		p, err := law.Open(name, asIs)
 		if err != nil {
-			return nil, err
-		}
-		p, err := packs.Read(file, raw)
-		if err != nil {
-			return nil, err
+			return nil, &law.PackError{Name: name, Err: err}
 		}
 		out = append(out, p)
 	}

@@ -40,6 +40,16 @@ func TestAuditReplayGoesByThePacksOfThen(t *testing.T) {
 	if code != exitFailed || different == 0 {
 		t.Errorf("exit %d, %d different", code, different)
 	}
+	// A pack that is built in has no file.
+	if code, results, errs := replayed(t, "--config", config, "--what-if", "us-tx"); code == exitUsage || len(results) == 0 {
+		t.Errorf("by a name: exit %d, %s", code, errs)
+	}
+	if code, results, errs := replayed(t, "--config", config, "--what-if", "us-xx"); code == 0 || len(results) > 0 || !strings.Contains(errs, `pack us-xx: `) {
+		t.Errorf("by no name: exit %d, %s", code, errs)
+	}
+	if code, _, errs := replayed(t, "--config", config, "--since", "2026-03-02", "--until", "2026-03-01"); code != exitUsage || !strings.Contains(errs, "--since must be before --until") {
+		t.Errorf("a span with nothing in it: exit %d, %s", code, errs)
+	}
 	kept, err := filepath.Glob(filepath.Join(dir, "audit", "packs", "*"))
 	if err != nil || len(kept) == 0 {
 		t.Fatalf("%v, %v", kept, err)

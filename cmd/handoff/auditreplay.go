@@ -55,7 +55,7 @@ be said; 3 some could not be made again.`,
 		Example: `  handoff audit replay --config handoff.yaml --request 4kdu2…
   handoff audit replay --config handoff.yaml --resource CarePlan/p7 --at 2026-03-01T22:15:00-06:00
   handoff audit replay --config handoff.yaml --since 2026-03-01 --json
-  handoff audit replay --config handoff.yaml --since 720h --what-if us-tx.yaml`,
+  handoff audit replay --config handoff.yaml --since 720h --what-if us-tx`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error { return p.run(cmd) },
 	}
@@ -67,7 +67,7 @@ be said; 3 some could not be made again.`,
 	f.StringVar(&p.since, "since", "", "only events from this time on")
 	f.StringVar(&p.until, "until", "", "only events before this time")
 	f.StringArrayVar(&p.files, "resource-file", nil, "a connected system's resource, as JSON; may be repeated")
-	f.StringArrayVar(&p.whatIf, "what-if", nil, "a rule pack: decide by it too, or in place of the one of its name, and show what would come out otherwise; may be repeated")
+	f.StringArrayVar(&p.whatIf, "what-if", nil, "a rule pack, by its name or its file: decide by it too, or in place of the one of its name, and show what would come out otherwise; may be repeated")
 	f.StringVar(&p.anchor, "anchor", "", "file with the signed checkpoints, in place of the configuration's")
 	f.StringVar(&p.key, "key", "", "key that checks them, in place of the configuration's")
 	f.BoolVar(&p.asJSON, "json", false, "print one JSON object a decision")
@@ -90,7 +90,7 @@ func (p *replaying) check() (err error) {
 			return err
 		}
 	}
-	return nil
+	return inOrder("--since", p.first, "--until", p.after)
 }
 
 func (p *replaying) run(cmd *cobra.Command) (err error) {
