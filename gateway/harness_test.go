@@ -38,6 +38,7 @@ const siteKey = "0123456789abcdef0123456789abcdef"
 // settings is a county in small. UPSTREAM and PART2 stand for addresses.
 const settings = `
 site: {key: ` + siteKey + `, timeZone: America/Chicago}
+broker: {timeout: 300ms}
 organizations:
   - {id: pd, name: Police, kind: police}
   - {id: so, name: Sheriff, kind: police}
@@ -213,7 +214,7 @@ func newCountyOf(t testing.TB, now func() time.Time, settings string, change fun
 	c.links = identity.NewLinks(c.memory, c.ids, time.Now)
 	directory, err := attribute.NewDirectory(cfg)
 	c.must(err)
-	o := broker.Options{IDs: c.ids, Timeout: 300 * time.Millisecond}
+	o := broker.Options{IDs: c.ids, Timeout: cfg.Broker.Timeout}
 	for _, s := range directory.Upstreams() {
 		cl, err := client.New(client.Options{System: s.Key, Base: s.Base, Retries: -1})
 		c.must(err)
