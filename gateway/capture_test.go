@@ -371,6 +371,14 @@ func TestAnAnsweredFormBecomesAConsent(t *testing.T) {
 	if d.status != http.StatusCreated || contacts(t, c) != 1 {
 		t.Errorf("on the scene: %s", d)
 	}
+	for link, twice := range map[string]string{
+		"decision": ticked("decision", "refuse"), "capacity": ticked("capacity", "incapable"), "how": ticked("how", "verbal"),
+	} {
+		body := answerTo("universal-release", "twice", append(common, item("custodian", refOf("Organization/clinic")), ticked("what", "crisis-plan"), twice)...)
+		if e := ask(body); e.status != http.StatusBadRequest || !strings.Contains(e.body, link+" is answered more than once") || !strings.Contains(e.body, ".item[8].answer") {
+			t.Errorf("%s answered twice: %s", link, e)
+		}
+	}
 	for name, body := range map[string]string{
 		"the contact form":     answerTo("on-scene-contact", "4"),
 		"a form of nobody":     answerTo("none", "4"),

@@ -142,12 +142,10 @@ func (v visibility) Visible(reference string) bool {
 	if !ok {
 		return false
 	}
-	if base != "" {
-		if base != v.s.o.Base {
-			return false
-		}
-		reference = typ + "/" + id
+	if base != "" && base != v.s.o.Base {
+		return false
 	}
+	reference = typ + "/" + id // without server and version
 	if known, ok := v.x.seen[reference]; ok {
 		return known
 	}

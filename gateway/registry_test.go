@@ -55,6 +55,11 @@ func TestRevokeEndsAConsentAndKeepsWhoAndWhen(t *testing.T) {
 		!strings.Contains(ps[0], "Organization/clinic") || !strings.Contains(ps[0], "2026-11-20T15:00:00") {
 		t.Errorf("provenance: %v", ps)
 	}
+	for _, query := range []string{"target=Consent/" + id, "target=Consent/" + id + "/_history/2"} {
+		if found := c.get("clinician", "Provenance?"+query); len(found.ids(t)) != 1 || !strings.Contains(found.body, "Consent/"+id+"/_history/2") {
+			t.Errorf("the Provenance by %s: %s", query, found)
+		}
+	}
 	again := c.do("clinician", http.MethodPost, "Consent/"+id+"/$revoke", "", nil)
 	if again.status != http.StatusOK || again.header.Get("ETag") != `W/"2"` || len(c.provenances()) != 1 {
 		t.Errorf("again: %s", again)

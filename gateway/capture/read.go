@@ -113,6 +113,11 @@ func (c *Capture) take(a answers, zone *time.Location) error {
 			}
 		}
 	}
+	for _, p := range Spec { // a form can answer twice what has one answer: permit and refuse
+		if vs := a[p.Name]; !p.Many && len(vs) > 1 {
+			return outcome.BadRequest(outcome.CodeMultiple, "%s is answered more than once", p.Name).At(vs[1].at)
+		}
+	}
 	c.Patient, c.How = a.one("patient").text, a.one("how").text
 	id := a.one("identifier").node
 	c.Identifier = Identifier{id.Get("system").Text(), id.Get("value").Text()}
