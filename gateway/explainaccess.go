@@ -13,6 +13,7 @@ import (
 	"github.com/handoff-health/handoff/fhir/search"
 	"github.com/handoff-health/handoff/gateway/attribute"
 	"github.com/handoff-health/handoff/gateway/auth"
+	"github.com/handoff-health/handoff/gateway/legalbasis"
 	"github.com/handoff-health/handoff/gateway/policy"
 	"github.com/handoff-health/handoff/gateway/smart"
 )
@@ -83,10 +84,7 @@ func (s *Server) explainSpec() parameters.Spec {
 		{Name: "legalBasis", Value: "part", Parts: []parameters.Param{
 			{Name: "type", Value: "valueCode", Required: true},
 			{Name: "covers", Value: "valueReference", Many: true},
-			{Name: "attribute", Value: "part", Many: true, Parts: []parameters.Param{
-				{Name: "name", Value: "valueString", Required: true},
-				{Name: "value", Value: "value[x]", Required: true, Many: true},
-			}},
+			{Name: "attributes", Value: "part", Parts: s.attributeParts()},
 		}},
 		{Name: "breakGlass", Value: "part", Parts: []parameters.Param{
 			{Name: "reason", Value: "valueString", Required: true},
@@ -273,8 +271,9 @@ func (e *explaining) readWhen(s *Server, set parameters.Set) error {
 		e.at = t
 	}
 	if v := set.One("legalBasis"); set.Has("legalBasis") {
-		e.basis = &policy.LegalBasis{ID: "(stated)", Type: v.Parts.Text("type"), Attributes: map[string]any{}}
-		if !slices.Contains(s.o.Policy.BasisTypes(), e.basis.Type) {
+		e.basis = &policy.LegalBasis{ID: "(stated)", Type: v.Parts.Text("type")}
+		form, ok := s.o.Policy.BasisForm(e.basis.Type)
+		if !ok {
 			return outcome.BadRequest(outcome.CodeCodeInvalid, "there is no legal basis of this type; known are %s", strings.Join(s.o.Policy.BasisTypes(), ", ")).At(v.At)
 		}
 		for _, ref := range v.Parts.Texts("covers") {
@@ -284,32 +283,18 @@ func (e *explaining) readWhen(s *Server, set parameters.Set) error {
 			}
 			e.basis.Covers = append(e.basis.Covers, typ+"/"+id)
 		}
-		for _, a := range v.Parts.All("attribute") {
-			e.basis.Attributes[a.Parts.Text("name")] = stated(a.Parts.All("value"))
+		var err error
+		if e.basis.Attributes, err = attributesOf(v.Parts, form); err != nil {
+			return err
+		}
+		if issues := legalbasis.CheckAttributes(e.basis.Attributes, form); len(issues) > 0 {
+			return outcome.Unprocessable("the legal basis cannot be stated so", atParameters(issues)...)
 		}
 	}
 	if v := set.One("breakGlass"); set.Has("breakGlass") {
 		e.glass = &policy.BreakGlass{Declared: true, Reason: v.Parts.Text("reason"), ConsentCannotBeObtained: v.Parts.Flag("consentCannotBeObtained")}
 	}
 	return nil
-}
-
-// stated is an attribute's value: a boolean, a text, or a list of texts where
-// there are several or the value is a code.
-func stated(values []parameters.Value) any {
-	if len(values) == 1 {
-		if b, ok := values[0].Node.Bool(); ok {
-			return b
-		}
-		if !strings.HasSuffix(values[0].At, ".valueCode") {
-			return values[0].Text()
-		}
-	}
-	var list []any
-	for _, v := range values {
-		list = append(list, v.Text())
-	}
-	return list
 }
 
 // codeOf reads a role or a purpose; a code without a system is read as in the

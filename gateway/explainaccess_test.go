@@ -230,17 +230,23 @@ func TestExplainAccessNamesConsentsAndWhatEndsThem(t *testing.T) {
 func TestExplainAccessWithBasisAndGlass(t *testing.T) {
 	c := explaining(t)
 	plan := "CarePlan/" + opaqueID(t, "CarePlan", "plan")
-	basis := func(extra string) string {
-		return `{"name":"legalBasis","part":[{"name":"type","valueCode":"administrative-request"},{"name":"covers","valueReference":{"reference":"` + plan + `"}},
-			{"name":"attribute","part":[{"name":"name","valueString":"relevantAndMaterial"},{"name":"value","valueBoolean":true}]},
-			{"name":"attribute","part":[{"name":"name","valueString":"specificAndLimited"},{"name":"value","valueBoolean":true}]}` + extra + `]}`
+	flag := func(name string) string { return param(name, "valueBoolean", "true") }
+	basis := func(parts ...string) string {
+		return `{"name":"legalBasis","part":[{"name":"type","valueCode":"administrative-request"},` + ref("covers", plan) + "," + attributes(parts...) + `]}`
 	}
-	if e := c.explain(question(about(t), asOfficer, basis(""))).explained(t)[plan]; e.decision != "deny" || !slices.Contains(e.rules, "basis/void") {
+	lacks := basis(flag("relevantAndMaterial"), flag("specificAndLimited"))
+	if e := c.explain(question(about(t), asOfficer, lacks)).explained(t)[plan]; e.decision != "deny" || !slices.Contains(e.rules, "basis/void") {
 		t.Errorf("a basis that lacks something: %+v", e)
 	}
-	whole := basis(`,{"name":"attribute","part":[{"name":"name","valueString":"deidentifiedInsufficient"},{"name":"value","valueBoolean":true}]}`)
+	whole := basis(flag("relevantAndMaterial"), flag("specificAndLimited"), flag("deidentifiedInsufficient"))
 	if e := c.explain(question(about(t), asOfficer, whole)).explained(t)[plan]; e.decision != "permit" || !slices.Contains(e.closes, "basis/withdraw") {
 		t.Errorf("a valid basis: %+v", e)
+	}
+	if a := c.do("privacy", http.MethodPost, "$explain-access", question(about(t), asOfficer, basis(text("relevantAndMaterial", "yes"))), asFHIR); a.status != http.StatusUnprocessableEntity || !strings.Contains(a.body, "true or false") {
+		t.Errorf("an attribute of another kind: %s", a)
+	}
+	if a := c.do("privacy", http.MethodPost, "$explain-access", question(about(t), asOfficer, basis(text("issuedBy", "a court"))), asFHIR); a.status != http.StatusUnprocessableEntity || !strings.Contains(a.body, "no attribute issuedBy") {
+		t.Errorf("an attribute of another type: %s", a)
 	}
 	created(t, c.do("clinician", http.MethodPost, "Consent", optOut, asFHIR))
 	medics := strings.Replace(asER, `"TREAT"`, `"ETREAT"`, 1) + `,{"name":"medicalPersonnel","valueBoolean":true}`

@@ -126,6 +126,12 @@ func checkCovers(covers []string) []outcome.Issue {
 	return out
 }
 
+// CheckAttributes lists what is wrong with attributes as they stand once the
+// custodian has accepted the basis.
+func CheckAttributes(attributes map[string]any, form policy.BasisForm) []outcome.Issue {
+	return checkAttributes(attributes, form, true)
+}
+
 // checkAttributes compares attributes with the form. That a statement is false
 // is a statement too: whether it suffices is not asked here.
 func checkAttributes(attributes map[string]any, form policy.BasisForm, custodian bool) []outcome.Issue {
