@@ -125,6 +125,11 @@ func actAccept(ctx context.Context, s *Server, x *exchange) error {
 			Code: outcome.CodeInvariant, Expression: "Parameters.attributes", Diagnostics: f.Type + ": " + void[0].Detail,
 		})
 	}
+	if issues, err := s.barred(ctx, x, f.Case); err != nil {
+		return err
+	} else if len(issues) > 0 {
+		return outcome.Unprocessable("the legal basis would reach nothing under the law that is in force for the custodian", issues...)
+	}
 	return s.fileCase(ctx, x, f)
 }
 
@@ -166,6 +171,11 @@ func (s *Server) acceptance(x *exchange, f *caseFile, form policy.BasisForm) (*l
 
 // void asks policy whether the basis would be valid for whom it favours.
 func (s *Server) void(x *exchange, c *legalbasis.Case) []policy.Reason {
+	return s.sessionOf(x, c).VoidBases()
+}
+
+// sessionOf judges for whom the basis favours, with it as the one that is accepted.
+func (s *Server) sessionOf(x *exchange, c *legalbasis.Case) *policy.Session {
 	q := s.asFor(x, c)
 	q.LegalBases = []*policy.LegalBasis{c.Basis("")}
 	if c.Accepted.Rule == "" {
@@ -177,7 +187,8 @@ func (s *Server) void(x *exchange, c *legalbasis.Case) []policy.Reason {
 		}
 		q.Requester = policy.Requester{Organization: c.Recipient, Roles: roles, Police: s.o.Directory.Police(c.Recipient)}
 	}
-	return s.o.Policy.Begin(q).VoidBases()
+	q.Requester.OrganizationKind, q.Requester.Designations = s.o.Directory.Kind(q.Requester.Organization), s.o.Directory.Designations(q.Requester.Organization)
+	return s.o.Policy.Begin(q)
 }
 
 // strangers lists the covers that are not the custodian's, or not about the

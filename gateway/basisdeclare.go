@@ -288,7 +288,9 @@ func (s *Server) inAdvance(x *exchange, c *legalbasis.Case, form policy.BasisFor
 		if err != nil {
 			return nil, err
 		}
-		if len(s.void(x, next)) == 0 {
+		// What the law takes away is for a person to complete. Labels must not
+		// matter: the declarer would learn them by the state of its Task.
+		if session := s.sessionOf(x, next); len(session.VoidBases()) == 0 && len(session.Unmet(s.originOf(c.Custodian), nil)) == 0 {
 			return next, nil
 		}
 	}
@@ -331,7 +333,8 @@ func (s *Server) asFor(x *exchange, c *legalbasis.Case) *policy.Request {
 	p := x.principal
 	return &policy.Request{
 		At: x.at, Action: "access", Jurisdiction: s.o.Directory.Jurisdiction(c.Custodian), Requester: p.Requester, Purposes: purposes(p.Purposes),
-		Agreements: s.o.Directory.Agreements(c.Custodian, c.Recipient, purposes(p.Purposes), x.at),
+		Agreements:   s.o.Directory.Agreements(c.Custodian, c.Recipient, purposes(p.Purposes), x.at),
+		Designations: s.o.Directory.Designations(c.Custodian),
 	}
 }
 

@@ -54,7 +54,8 @@ func (e *Engine) BasisTypes() []string {
 	return slices.Compact(out)
 }
 
-// BasisForm returns what a type of legal basis asks for.
+// BasisForm returns what a type of legal basis asks for, with what the law of any
+// state in force adds.
 func (e *Engine) BasisForm(typ string) (BasisForm, bool) {
 	b, ok := e.Basis(typ)
 	if !ok {
@@ -63,13 +64,10 @@ func (e *Engine) BasisForm(typ string) (BasisForm, bool) {
 	out := BasisForm{Type: typ, Covers: b.Extent.Covers, Judged: b.judged()}
 	for _, all := range b.Any {
 		for _, c := range all {
-			kind, ok := kinds[c.Test]
-			if !ok || slices.ContainsFunc(out.Attributes, func(a BasisAttribute) bool { return a.Name == c.Attribute }) {
-				continue
-			}
-			out.Attributes = append(out.Attributes, BasisAttribute{Name: c.Attribute, Kind: kind, Values: c.Values})
+			out.add(c)
 		}
 	}
+	e.withRequired(&out, &b)
 	return out, true
 }
 

@@ -41,6 +41,9 @@ func (s *Session) testOrigin(c *condition, m *matter) truth {
 		if m.subject.Origin.Part2 && slices.Contains(c.labels.law, label.Part2) {
 			return yes
 		}
+		if m.datum.Labels != nil {
+			return truthOf(c.labels.touches(m.datum.Labels))
+		}
 		return unknown
 	case ofLabelled, ofSensitive:
 		if m.subject.Origin.Part2 {
