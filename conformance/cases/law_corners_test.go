@@ -159,6 +159,7 @@ func emergencyCorners() []row {
 		mk("a stranger without a deny in the way has no ground", "deny", nil, obs(), emergency(open, stranger)),
 		mk("a stranger against a deny treats an emergency", "permit", no, obs(), emergency(open, stranger), "NOREUSE"),
 		mk("a rule nested two deep that rules on it is followed", "deny", one(consent("c1", permit(purpose("TREAT"), nested(deny(purpose("ETREAT"), nested(deny(purpose("BTG")))))))), obs(), emergency(open)),
+		mk("a ruling on it in another Consent is followed under a broader purpose", "deny", []doc{consent("c1", deny(purpose("TREAT"))), consent("c2", deny(purpose("BTG")))}, obs(), emergency(open, purposes("ETREAT"))),
 		mk("a Consent that permits breaking the glass needs no declaration", "permit", one(consent("c1", permit(purpose("BTG")))), obs(), emergency(stranger)),
 		mk("Part 2 data under a deny opens where consent cannot be obtained", "permit", no, obs("R", "SUD", "42CFRPart2"), emergency(open), "part2-emergency-record-2.51(c)", "NOREUSE"),
 		mk("Part 2 data does not open to an officer", "deny", nil, obs("R", "42CFRPart2"), officer("BTG", open)),

@@ -141,6 +141,7 @@ func TestWhatFailsLaterIsAFaultNow(t *testing.T) {
 		{"longest of a type", "site:", "legalBases: {longestOf: {warrant: 0s}}\nsite:", []string{"$.legalBases.longestOf", "warrant"}},
 		{"document too large for a body", "site:", "legalBases: {maxDocument: 900000}\nsite:", []string{"$.legalBases.maxDocument"}},
 		{"acceptance of nothing", "ends: 2030-01-01", "ends: 2030-01-01, accepts: [{roles: [dispatcher], within: 1h}]", []string{"$.agreements[0].accepts[0].type"}},
+		{"acceptance twice for one role", "ends: 2030-01-01", "ends: 2030-01-01, accepts: [{type: warrant, roles: [dispatcher], within: 1h}, {type: warrant, roles: [dispatcher], types: [Flag], within: 1h}]", []string{"$.agreements[0].accepts[1]"}},
 		{"acceptance for nobody", "ends: 2030-01-01", "ends: 2030-01-01, accepts: [{type: warrant, within: 1h}]", []string{"$.agreements[0].accepts[0].roles"}},
 		{"acceptance for an unknown role", "ends: 2030-01-01", "ends: 2030-01-01, accepts: [{type: warrant, roles: [boss], within: 1h}]", []string{"$.agreements[0].accepts[0].roles[0]", "dispatcher"}},
 		{"acceptance of an unknown type", "ends: 2030-01-01", "ends: 2030-01-01, accepts: [{type: warrant, roles: [dispatcher], types: [Plan], within: 1h}]", []string{"$.agreements[0].accepts[0].types[0]"}},

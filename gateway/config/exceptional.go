@@ -95,7 +95,11 @@ func (k *checker) checkExceptional() {
 	}
 	for i, a := range k.Agreements {
 		for n, x := range a.Accepts {
-			k.accepts(fmt.Sprintf("$.agreements[%d].accepts[%d]", i, n), x)
+			at := fmt.Sprintf("$.agreements[%d].accepts[%d]", i, n)
+			k.accepts(at, x)
+			if slices.ContainsFunc(a.Accepts[:n], func(o Accept) bool { return o.Type == x.Type && shares(o.Roles, x.Roles) }) {
+				k.fault(at, "the type is accepted above for the same role; say all of it in one entry")
+			}
 		}
 	}
 }
@@ -119,6 +123,11 @@ func (k *checker) privacyContact(at string, p *PrivacyContact) {
 	case n > 0 && p.Webhook == "":
 		k.fault(at+".webhookSecret", "there is no webhook to sign for")
 	}
+}
+
+// shares says whether the lists have an entry in common.
+func shares(a, b []string) bool {
+	return slices.ContainsFunc(a, func(s string) bool { return slices.Contains(b, s) })
 }
 
 func (k *checker) accepts(at string, a Accept) {

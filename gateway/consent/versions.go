@@ -14,16 +14,19 @@ type candidate struct {
 // the person.
 //
 // Only a version that is understood, and that the same entitled organisation
-// recorded, ends an older deny. Any other ends only older permits. Versions whose dates do not
-// tell which is newer stand side by side.
+// recorded, ends an older deny. Any other, one of another scope too, ends only
+// older permits. Versions whose dates do not tell which is newer stand side by
+// side.
 func current(consents []*Consent, person []reference, loc *time.Location) []candidate {
 	known := make([]*Consent, 0, len(consents))
 	byID := map[Identifier][]*Consent{}
 	for _, c := range consents {
-		if c == nil || c.status == ignored || c.privacy == no {
+		if c == nil || c.status == ignored {
 			continue
 		}
-		known = append(known, c)
+		if c.privacy != no {
+			known = append(known, c)
+		}
 		for _, id := range c.identifiers {
 			byID[id] = append(byID[id], c)
 		}

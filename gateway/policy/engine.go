@@ -71,6 +71,7 @@ type asked struct {
 	consent     ground   // of Consents that permit
 	grounds     []ground // permits and denies in the order of the law, as far as they can apply
 	emergencies []ground
+	broken      *consent.Set // what Consents say of breaking the glass itself; nil: the purpose is that
 }
 
 // Begin compiles a Request. A nil Request gives a Session that denies.
@@ -107,22 +108,24 @@ func (s *Session) readPurposes() {
 		purposes = []label.Code{{}}
 	}
 	actor := s.actor()
-	action := s.req.Action
-	if action == "" {
-		action = "access"
-	}
 	s.asked = make([]asked, 0, len(purposes))
 	for i, p := range purposes {
 		if slices.Contains(purposes[:i], p) {
 			continue
 		}
-		s.asked = append(s.asked, asked{
-			purpose: p,
-			consents: consent.Compile(s.req.Consents, consent.Question{
-				At: s.req.At, Action: action, DenyActions: s.req.DenyActions, Purpose: p, Person: s.req.Person, Actor: actor, Times: s.law.times,
-			}),
-		})
+		s.asked = append(s.asked, asked{purpose: p, consents: s.compile(p, actor)})
 	}
+}
+
+// compile is what the Consents say for one purpose.
+func (s *Session) compile(purpose label.Code, actor *consent.Actor) *consent.Set {
+	action := s.req.Action
+	if action == "" {
+		action = "access"
+	}
+	return consent.Compile(s.req.Consents, consent.Question{
+		At: s.req.At, Action: action, DenyActions: s.req.DenyActions, Purpose: purpose, Person: s.req.Person, Actor: actor, Times: s.law.times,
+	})
 }
 
 // actor is the requester as a Consent sees it. Law enforcement is no treating

@@ -184,7 +184,7 @@ func (s *Session) overcome(m *matter, a *asked, f *finding, v *verdict) bool {
 	}
 	denied := f.effect == consent.Deny || f.effect == consent.Residual
 	behind, _ := s.behind(&a.emergencies[0], m)
-	if !denied && behind == 0 || denied && a.consents.RulesBreakGlass(&m.datum) {
+	if !denied && behind == 0 || denied && a.rulesBreakGlass(m) {
 		return false
 	}
 	if denied && !s.emergency(m, a, anyDeny, 0, v) {
@@ -196,6 +196,13 @@ func (s *Session) overcome(m *matter, a *asked, f *finding, v *verdict) bool {
 		}
 	}
 	return true
+}
+
+// rulesBreakGlass says whether the person has ruled on breaking the glass for
+// this resource: under the purpose asked for, or under that of breaking the
+// glass, which a broader emergency purpose does not get around.
+func (a *asked) rulesBreakGlass(m *matter) bool {
+	return a.consents.RulesBreakGlass(&m.datum) || a.broken != nil && a.broken.RulesBreakGlass(&m.datum)
 }
 
 // emergency uses the first ground that overrides this.

@@ -3,6 +3,8 @@ package policy
 import (
 	"time"
 
+	"github.com/handoff-health/handoff/fhir/label"
+	"github.com/handoff-health/handoff/fhir/terminology"
 	"github.com/handoff-health/handoff/gateway/policy/packs"
 )
 
@@ -85,6 +87,10 @@ func (s *Session) findGrounds(a *asked) {
 			s.surround(&g)
 			a.emergencies = append(a.emergencies, g)
 		}
+	}
+	btg := label.Code{System: terminology.ActReason.URI(), Code: "BTG"}
+	if len(a.emergencies) > 0 && a.purpose != btg {
+		a.broken = s.compile(btg, s.actor())
 	}
 }
 
