@@ -78,9 +78,8 @@ func Elements(r *resource.Resource) []Element {
 
 // A form is what Elements looks at.
 type form struct {
-	permits, tpo                   bool // some rule permits; every purpose is treatment, payment or operations
-	discloser, recipient, purpose  bool
-	describes, expires             bool
+	terms
+	permits                        bool // some rule permits
 	source, performer, dated       bool
 	document, part2Form, claimForm bool // policy.uri or a source; policyRule names a form
 }
@@ -103,28 +102,58 @@ func read(r *resource.Resource) form {
 			f.claimForm = f.claimForm || part2 || slices.Contains(authForms, c.Get("code").Text())
 		}
 	}
+	var t terms
 	for o := range root.All("organization") {
-		f.discloser = f.discloser || o.Get("reference").Exists() || o.Get("identifier").Exists()
+		t.discloser = t.discloser || o.Get("reference").Exists() || o.Get("identifier").Exists()
 	}
-	top := root.Get("provision")
-	f.permits = optsIn(root)
-	purposes, tpo := 0, true
-	eachRule(top, "provision", func(p resource.Node, _ string, _ resource.Node) {
-		f.permits = f.permits || p.Get("type").Is("permit")
-		f.describes = f.describes || describes(p)
-		f.expires = f.expires || p.Path("period", "end").Exists()
-		for _, a := range actors(p) {
-			f.recipient = f.recipient || a.recipient
-			f.discloser = f.discloser || a.custodian
-		}
-		for c := range p.All("purpose") {
-			purposes++
-			tpo = tpo && isTPO(c)
-		}
-	})
-	f.purpose = purposes > 0
-	f.tpo = purposes > 0 && tpo
+	f.granted(root.Get("provision"), t, optsIn(root), &budget{maxRules})
 	return f
+}
+
+// terms are what a permit says by itself and by the rules around it.
+type terms struct {
+	discloser, recipient, purpose bool
+	describes, expires            bool
+	tpo                           bool // every purpose is treatment, payment or operations
+}
+
+type budget struct{ left int }
+
+// granted collects the terms that every permit has. What an exception says, a
+// date or a purpose of a deny, is no term of what is permitted.
+func (f *form) granted(p resource.Node, around terms, permit bool, b *budget) {
+	if p.Kind() != resource.Object || b.left == 0 {
+		return
+	}
+	b.left--
+	t := around.with(p)
+	if permit || p.Get("type").Is("permit") {
+		if f.permits {
+			t.discloser, t.recipient, t.purpose = t.discloser && f.discloser, t.recipient && f.recipient, t.purpose && f.purpose
+			t.describes, t.expires, t.tpo = t.describes && f.describes, t.expires && f.expires, t.tpo && f.tpo
+		}
+		f.permits, f.terms = true, t
+	}
+	for c := range p.All("provision") {
+		f.granted(c, around.with(p), false, b)
+	}
+}
+
+// with adds what a rule says to the terms around it.
+func (t terms) with(p resource.Node) terms {
+	t.describes = t.describes || describes(p)
+	t.expires = t.expires || p.Path("period", "end").Exists()
+	for _, a := range actors(p) {
+		t.recipient = t.recipient || a.recipient && (a.identified || a.display)
+		t.discloser = t.discloser || a.custodian
+	}
+	if p.Get("purpose").Len() > 0 {
+		t.purpose, t.tpo = true, true
+		for c := range p.All("purpose") {
+			t.tpo = t.tpo && isTPO(c)
+		}
+	}
+	return t
 }
 
 var (

@@ -183,3 +183,43 @@ func FuzzLint(f *testing.F) {
 		Custodians(r)
 	})
 }
+
+// What a deny within a permit says is no term of the permit, and every permit
+// must have each element by itself or by the rules around it.
+func TestElementsAreThoseOfEveryPermit(t *testing.T) {
+	noEnd := strings.Replace(good, `"period":{"end":"2027-01-01"},`, "", 1)
+	within := func(base, rules string) string { return head + base[:len(base)-2] + `,"provision":[` + rules + `]}}` }
+	for name, c := range map[string]struct {
+		raw, element string
+		want         State
+	}{
+		"an end on a deny":               {within(noEnd, `{"type":"deny","period":{"end":"2026-12-01"}}`), "expiry", Missing},
+		"an end on the permit":           {within(good, `{"type":"deny","class":[{"system":"`+types+`","code":"Condition"}]}`), "expiry", Present},
+		"an end around a nested permit":  {within(good, `{"type":"permit","class":[{"system":"`+types+`","code":"Flag"}]}`), "expiry", Present},
+		"an end on one permit of two":    {within(strings.Replace(noEnd, `"type":"permit"`, `"type":"deny"`, 1), `{"type":"permit","period":{"end":"2026-12-01"}},{"type":"permit"}`), "expiry", Missing},
+		"a purpose on a deny":            {within(strings.Replace(good, `"purpose":[{"system":"`+own+`","code":"CRISIS"}],`, "", 1), `{"type":"deny","purpose":[{"system":"`+reason+`","code":"HMARKT"}]}`), "purpose", Missing},
+		"a recipient without a name":     {head + strings.Replace(good, refTo("Organization/pd"), `{"type":"Organization"}`, 1), "recipient", Missing},
+		"another purpose within one TPO": {within(strings.Replace(tpo, `"period":{"end":"2027-01-01"},`, "", 1), `{"type":"permit","purpose":[{"system":"`+own+`","code":"CRISIS"}]}`), "expiry", Missing},
+	} {
+		got := Elements(parse(t, c.raw))
+		i := slices.IndexFunc(got, func(e Element) bool { return e.Name == c.element })
+		if i < 0 || got[i].State != c.want {
+			t.Errorf("%s: %+v", name, got)
+		}
+	}
+}
+
+func TestAnAuthorizationForPsychotherapyNotesStandsAlone(t *testing.T) {
+	labels := func(codes string) string {
+		return head + strings.Replace(good, `"class":[`, `"securityLabel":[`+codes+`],"class":[`, 1)
+	}
+	const act = `{"system":"http://terminology.hl7.org/CodeSystem/v3-ActCode","code":"`
+	for codes, want := range map[string]int{
+		act + `PSYTHPN"},` + act + `HIPAAPsyNotes"}`: 0, act + `PSYTHPN"},` + act + `MH"}`: 1, act + `MH"}`: 0,
+	} {
+		found := rulesOf(Lint(parse(t, labels(codes)), Options{At: noon}), outcome.Failure)
+		if n := len(slices.DeleteFunc(found, func(r string) bool { return r != "notes-combined Consent.provision.securityLabel" })); n != want {
+			t.Errorf("%s: %d, %v", codes, n, found)
+		}
+	}
+}

@@ -188,12 +188,17 @@ func clip(s string) string {
 
 // codes looks at labels, classes and actions.
 func (l *linter) codes(p resource.Node, at string) {
-	i := 0
+	i, notes, others := 0, false, false
 	for c := range p.All("securityLabel") {
 		if !knownLabel(c) {
 			l.unknown(p, c, indexed(at+".securityLabel", i), "label")
 		}
+		isNotes := slices.Contains([]string{"PSYTHPN", "HIPAAPsyNotes"}, c.Get("code").Text())
+		notes, others = notes || isNotes, others || !isNotes
 		i++
+	}
+	if notes && others && !p.Get("type").Is("deny") {
+		l.add(outcome.Failure, "notes-combined", p.Get("securityLabel"), at+".securityLabel", "45 CFR 164.508(b)(3)(ii)", "an authorization for psychotherapy notes stands alone: combined with other data it is void for the notes")
 	}
 	i = 0
 	for c := range p.All("class") {
