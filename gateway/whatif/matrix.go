@@ -19,6 +19,7 @@ import (
 // A Directory says what the site's configuration knows of organisations.
 type Directory interface {
 	Kind(organization string) string // police, health, exchange; "" if unknown
+	Part2(organization string) bool  // all that it keeps is a Part 2 program's
 	Agreements(from, to string, purposes []label.Code, at time.Time) []string
 	Jurisdiction(custodian string) string
 }
@@ -124,6 +125,10 @@ func (t *trial) forms(custodian string) ([][]*policy.Subject, error) {
 	for i := range samples {
 		class := &samples[i]
 		origin := resource.Origin{System: "sample", Custodian: custodian, Part2: class.part2, Police: class.police}
+		if d := t.o.Directory; d != nil { // whatever it is, it comes from there
+			origin.Part2 = origin.Part2 || d.Part2(custodian)
+			origin.Police = origin.Police || d.Kind(custodian) == "police"
+		}
 		var subjects []*policy.Subject
 		for _, v := range variants(t.r, class.typ, t.o.At) {
 			res, err := class.build(v, t.patient)

@@ -18,14 +18,38 @@ const toPolice = `{"resourceType":"Consent","id":"c","status":"active","scope":{
 	`{"role":{"coding":[{"system":"http://terminology.hl7.org/CodeSystem/v3-ParticipationType","code":"IRCP"}]},"reference":{"reference":"Organization/pd"}}],` +
 	`"purpose":[{"system":"https://handoff-health.github.io/fhir/CodeSystem/purpose-of-use","code":"CRISIS"}]CONDITION}}`
 
+// site is a directory of which Organization/a alone is known.
+type site struct {
+	kind  string
+	part2 bool
+}
+
+func (s site) Kind(organization string) string {
+	if organization == "Organization/a" {
+		return s.kind
+	}
+	return ""
+}
+
+func (s site) Part2(organization string) bool { return s.part2 && organization == "Organization/a" }
+
+func (site) Agreements(string, string, []label.Code, time.Time) []string { return nil }
+
+func (site) Jurisdiction(string) string { return "" }
+
 func foresee(t *testing.T, raw string, source func(string, string) consent.Source) map[string]Cell {
+	t.Helper()
+	return foreseeAt(t, raw, source, nil)
+}
+
+func foreseeAt(t *testing.T, raw string, source func(string, string) consent.Source, d Directory) map[string]Cell {
 	t.Helper()
 	r, err := resource.Parse([]byte(raw))
 	if err != nil {
 		t.Fatal(err)
 	}
 	ms, err := Foresee(r, Options{
-		At: time.Date(2026, 6, 1, 12, 0, 0, 0, time.UTC), Engine: policy.New(policy.Options{}), Labeller: label.New(label.Options{}), Source: source,
+		At: time.Date(2026, 6, 1, 12, 0, 0, 0, time.UTC), Engine: policy.New(policy.Options{}), Labeller: label.New(label.Options{}), Source: source, Directory: d,
 	})
 	if err != nil || len(ms) != 1 {
 		t.Fatal(ms, err)
@@ -84,6 +108,27 @@ func TestCellsAreWhatTheDecisionPointSays(t *testing.T) {
 	}
 	if c := verbal["co-responder Organization/pd police-contact"]; c.With != Open {
 		t.Errorf("within the verbal ceiling: %+v", c)
+	}
+}
+
+// All that a Part 2 program keeps is Part 2, and all that a police agency keeps
+// is a police record, whatever class it is of.
+func TestDataComeFromTheirCustodian(t *testing.T) {
+	plain := strings.Replace(toPolice, "CONDITION", "", 1)
+	program := foreseeAt(t, plain, nil, site{"health", true})
+	for _, key := range []string{"treating-provider Organization/pd crisis-plan", "treating-provider  mental-health"} {
+		if c := program[key]; c.Without != Closed || c.With != Closed || c.Reason.Rule != "gate/part2" {
+			t.Errorf("a program's %s: %+v", key, c)
+		}
+	}
+	agency := foreseeAt(t, plain, func(string, string) consent.Source {
+		return consent.Source{Entitled: true, Ceiling: consent.Ceiling{Verbal: true}}
+	}, site{"police", false})
+	if c := agency["co-responder Organization/pd crisis-plan"]; c.With != Open {
+		t.Errorf("an agency's flag on a spoken consent: %+v", c)
+	}
+	if c := agency["treating-provider  diagnosis"]; c.Without != Closed {
+		t.Errorf("an agency's record without a consent: %+v", c)
 	}
 }
 
