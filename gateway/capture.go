@@ -14,6 +14,7 @@ import (
 	"github.com/handoff-health/handoff/fhir/resource"
 	"github.com/handoff-health/handoff/fhir/store"
 	"github.com/handoff-health/handoff/fhir/terminology"
+	"github.com/handoff-health/handoff/fhir/validate"
 	"github.com/handoff-health/handoff/gateway/capture"
 	"github.com/handoff-health/handoff/gateway/rest"
 	"github.com/handoff-health/handoff/gateway/smart"
@@ -77,7 +78,32 @@ func readCapture(s *Server, x *exchange) error {
 		return err
 	}
 	x.captured = c
+	if err := checkSignature(c); err != nil {
+		return err
+	}
 	return checkConsent(x.body)
+}
+
+// checkSignature wants a Signature that is valid FHIR: it is kept as it was sent.
+func checkSignature(c *capture.Capture) error {
+	if !c.Signature.Given() {
+		return nil
+	}
+	raw, err := encodeJSON(object{
+		"resourceType": "Provenance", "target": []object{{"reference": c.Patient}}, "recorded": resource.FormatInstant(c.Signature.When),
+		"agent": []object{{"who": object{"reference": c.Signature.Who}}}, "signature": []json.RawMessage{c.Signature.Raw},
+	})
+	if err != nil {
+		return err
+	}
+	r, err := resource.Parse(raw)
+	if err != nil {
+		return err
+	}
+	if issues := validate.Resource(r); validate.Failed(issues) {
+		return outcome.Unprocessable("the signature is not valid FHIR R4", validate.Outcomes(issues)...)
+	}
+	return nil
 }
 
 // askedBy is who asked the person: whom the token names, else whom the client

@@ -98,6 +98,11 @@ func (s *Server) parameters(x *exchange, spec parameters.Spec) (parameters.Set, 
 // identifier with its system, or family, given and full birth date.
 func namesOne(set parameters.Set) ([]search.Param, error) {
 	if set.Has("identifier") {
+		for _, name := range [...]string{"family", "given", "birthDate"} {
+			if set.Has(name) {
+				return nil, outcome.BadRequest(outcome.CodeInvalid, "give identifier, or family, given and the full birthDate, not both: %s stands beside identifier", name).At(set.One(name).At)
+			}
+		}
 		id := set.One("identifier").Node
 		system, value := id.Get("system").Text(), id.Get("value").Text()
 		if system == "" || value == "" {

@@ -86,6 +86,7 @@ func TestCrisisSummaryRefusesWhatNamesNobody(t *testing.T) {
 		"no system":      `{"resourceType":"Parameters","parameter":[{"name":"identifier","valueIdentifier":{"value":"1"}}]}`,
 		"unknown":        `{"resourceType":"Parameters","parameter":[{"name":"breakGlass","valueBoolean":true}]}`,
 		"no Parameters":  `{"resourceType":"Patient"}`,
+		"two who differ": `{"resourceType":"Parameters","parameter":[{"name":"identifier","valueIdentifier":{"system":"urn:x","value":"1"}},{"name":"family","valueString":"S"}]}`,
 		"nothing at all": ``,
 	} {
 		if a := c.do("officer", http.MethodPost, "Patient/$crisis-summary", body, asFHIR); a.status != http.StatusBadRequest {

@@ -150,9 +150,10 @@ func (c *Capture) attachment() object {
 	if len(data) == 0 {
 		data, kind = c.Signature.Data, c.Signature.Format
 	}
-	if kind != "" {
-		a["contentType"] = kind
+	if kind == "" {
+		kind = "application/octet-stream" // an Attachment with data has a type, a Signature need not
 	}
+	a["contentType"] = kind
 	a["data"] = base64.StdEncoding.EncodeToString(data)
 	return a
 }
