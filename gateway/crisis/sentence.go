@@ -175,7 +175,7 @@ func heading(line string) bool {
 }
 
 // together leaves what follows a heading that warns with it, up to a sentence
-// that is sorted by itself: "Avoid: Sirens. Dogs. Crowds."
+// that is sorted by itself: ("Avoid: Sirens. Dogs. Crowds.").
 func together(list []string) []string {
 	var out []string
 	open := false
