@@ -22,17 +22,19 @@ import (
 // Deciding on a declared legal basis: accept, reject and withdraw are the
 // custodian's, cancel is the declarer's.
 
-func readAcceptance(s *Server, x *exchange) error {
-	return s.readGiven(x, parameters.Spec{
+func acceptSpec(law *policy.Engine) parameters.Spec {
+	return parameters.Spec{
 		{Name: "covers", Value: "valueReference", Many: true},
-		{Name: "attributes", Value: "part", Parts: s.attributeParts()},
+		{Name: "attributes", Value: "part", Parts: attributeParts(law)},
 		{Name: "validUntil", Value: "value[x]", Required: true},
 		{Name: "patient", Value: "valueReference"},
 		{Name: "role", Value: "valueCode", Many: true},
 		{Name: "client", Value: "valueString"},
 		{Name: "note", Value: "valueString"},
-	})
+	}
 }
+
+func readAcceptance(s *Server, x *exchange) error { return s.readGiven(x, acceptSpec(s.o.Policy)) }
 
 // openCase reads the case of the Task in the address with both its Tasks.
 func (s *Server) openCase(ctx context.Context, c *candidate) (*caseFile, error) {

@@ -66,10 +66,10 @@ func (l *BasisLimits) longest(typ string) time.Duration {
 
 // attributeParts are the attributes that any type of basis has, as parts of the
 // parameter "attributes".
-func (s *Server) attributeParts() []parameters.Param {
+func attributeParts(law *policy.Engine) []parameters.Param {
 	var out []parameters.Param
-	for _, typ := range s.o.Policy.BasisTypes() {
-		form, _ := s.o.Policy.BasisForm(typ)
+	for _, typ := range law.BasisTypes() {
+		form, _ := law.BasisForm(typ)
 		for _, a := range form.Attributes {
 			if !slices.ContainsFunc(out, func(p parameters.Param) bool { return p.Name == a.Name }) {
 				out = append(out, parameters.Param{Name: a.Name, Value: "value[x]", Many: true})
@@ -79,21 +79,23 @@ func (s *Server) attributeParts() []parameters.Param {
 	return out
 }
 
-func readDeclaration(s *Server, x *exchange) error {
-	return s.readGiven(x, parameters.Spec{
+func declareSpec(law *policy.Engine) parameters.Spec {
+	return parameters.Spec{
 		{Name: "type", Value: "valueCode", Required: true},
 		{Name: "custodian", Value: "valueReference", Required: true},
 		{Name: "patient", Value: "valueReference", Required: true},
 		{Name: "recipient", Value: "valueReference"},
 		{Name: "covers", Value: "valueReference", Many: true},
 		{Name: "request", Value: "valueString"},
-		{Name: "attributes", Value: "part", Parts: s.attributeParts()},
+		{Name: "attributes", Value: "part", Parts: attributeParts(law)},
 		{Name: "document", Value: "valueAttachment"},
 		{Name: "until", Value: "value[x]"},
 		{Name: "role", Value: "valueCode", Many: true},
 		{Name: "client", Value: "valueString"},
-	})
+	}
 }
+
+func readDeclaration(s *Server, x *exchange) error { return s.readGiven(x, declareSpec(s.o.Policy)) }
 
 // actDeclare files the declaration, for both sides and in one unit.
 func actDeclare(ctx context.Context, s *Server, x *exchange) error {

@@ -45,10 +45,12 @@ func capabilities(base, tokenURL string) []byte {
 		}
 		resources = append(resources, res)
 	}
-	resources = append(resources, object{
-		"type": "Questionnaire", "interaction": []object{{"code": "read"}, {"code": "search-type"}},
-		"searchParam": []object{{"name": "url", "type": "uri"}, {"name": "name", "type": "string"}, {"name": "_id", "type": "token"}, {"name": "status", "type": "token"}},
-	})
+	for _, typ := range publishedTypes() {
+		resources = append(resources, object{
+			"type": typ, "interaction": []object{{"code": "read"}, {"code": "search-type"}},
+			"searchParam": []object{{"name": "url", "type": "uri"}, {"name": "name", "type": "string"}, {"name": "_id", "type": "token"}, {"name": "status", "type": "token"}},
+		})
+	}
 	security := object{
 		"cors":    false,
 		"service": []object{{"coding": []object{{"system": "http://terminology.hl7.org/CodeSystem/restful-security-service", "code": "SMART-on-FHIR"}}}},
@@ -64,8 +66,7 @@ func capabilities(base, tokenURL string) []byte {
 		"software":       object{"name": "Handoff"},
 		"implementation": object{"description": "Handoff: FHIR gateway between police and mental-health systems", "url": base},
 		"fhirVersion":    "4.0.1", "format": []string{"application/fhir+json", "json"},
-		"rest": []object{{"mode": "server", "security": security, "resource": resources,
-			"operation": []object{{"name": "explain-access", "definition": terminology.Base + "/OperationDefinition/explain-access"}}}},
+		"rest": []object{{"mode": "server", "security": security, "resource": resources, "operation": operations("")}},
 	}
 	var out bytes.Buffer
 	enc := json.NewEncoder(&out)
@@ -76,7 +77,7 @@ func capabilities(base, tokenURL string) []byte {
 	return bytes.TrimSpace(out.Bytes())
 }
 
-// operations lists those of a type that have a route.
+// operations lists those of a type that have a route; "" is the whole system.
 func operations(typ string) []object {
 	var out []object
 	for _, r := range rest.Routes() {

@@ -16,12 +16,12 @@ import (
 	"github.com/handoff-health/handoff/fhir/resource"
 )
 
-// questionnaires reads the published forms.
-func questionnaires(t testing.TB) [][]byte {
+// published reads the forms and definitions that the gateway publishes.
+func published(t testing.TB) [][]byte {
 	t.Helper()
-	names, err := filepath.Glob("../conformance/ig/questionnaire/*.json")
+	names, err := filepath.Glob("../conformance/ig/*/*.json")
 	if err != nil || len(names) < 4 {
-		t.Fatalf("%d Questionnaires, %v", len(names), err)
+		t.Fatalf("%d published resources, %v", len(names), err)
 	}
 	var out [][]byte
 	for _, n := range names {
@@ -419,5 +419,68 @@ func TestQuestionnairesAreOpenToWhoeverHasAToken(t *testing.T) {
 	}
 	if fmt.Sprint(c.get("", "Questionnaire").status) != "401" {
 		t.Error("without a token")
+	}
+}
+
+// What the CapabilityStatement says of operations is there to be read, by
+// whoever has a token, with its event.
+func TestDefinitionsAreServed(t *testing.T) {
+	c := newCounty(t)
+	c.login("narrow", "so", true, "law-enforcement-officer", crisisPurpose, "system/Patient.r")
+	var statement struct {
+		Rest []struct {
+			Operation []struct{ Name, Definition string }
+			Resource  []struct {
+				Type      string
+				Operation []struct{ Name, Definition string }
+			}
+		}
+	}
+	if err := json.Unmarshal([]byte(c.get("", "metadata").body), &statement); err != nil {
+		t.Fatal(err)
+	}
+	listed, types := statement.Rest[0].Operation, map[string]bool{}
+	for _, r := range statement.Rest[0].Resource {
+		listed = append(listed, r.Operation...)
+		types[r.Type] = true
+	}
+	if len(listed) != 12 {
+		t.Errorf("the statement lists %d operations", len(listed))
+	}
+	for _, o := range listed {
+		a := c.get("narrow", strings.TrimPrefix(o.Definition, "https://handoff-health.github.io/fhir/"))
+		if a.status != http.StatusOK || !strings.Contains(a.body, `"url": "`+o.Definition+`"`) {
+			t.Errorf("%s: %s", o.Name, a)
+		}
+		if got := c.get("narrow", "OperationDefinition?url="+o.Definition).ids(t); len(got) != 1 {
+			t.Errorf("%s by its url: %v", o.Name, got)
+		}
+	}
+	for path, want := range map[string]int{
+		"CodeSystem/purpose-of-use": 200, "ValueSet/actor-role": 200, "StructureDefinition/legal-basis": 200, "StructureDefinition?name=consent": 200,
+		"CodeSystem/universal-release": 404, "Questionnaire/purpose-of-use": 404, "CodeSystem?content=complete": 400, "CodeSystem/purpose-of-use/_history/1": 403,
+	} {
+		if a := c.get("narrow", path); a.status != want {
+			t.Errorf("%s: %s, want %d", path, a, want)
+		}
+	}
+	for _, typ := range []string{"Questionnaire", "OperationDefinition", "CodeSystem", "ValueSet", "StructureDefinition"} {
+		if !types[typ] {
+			t.Errorf("the statement does not list %s", typ)
+		}
+		if a := c.get("", typ); a.status != http.StatusUnauthorized {
+			t.Errorf("%s without a token: %s", typ, a)
+		}
+		if a := c.do("narrow", http.MethodPost, typ, "{}", asFHIR); a.status < 400 {
+			t.Errorf("%s can be written: %s", typ, a)
+		}
+		before := len(c.trail.events)
+		got := c.get("narrow", typ).ids(t)
+		if len(got) == 0 || slices.ContainsFunc(got, func(ref string) bool { return !strings.HasPrefix(ref, typ+"/") }) {
+			t.Errorf("%s: %v", typ, got)
+		}
+		if len(c.trail.events) != before+1 {
+			t.Errorf("%s left no event", typ)
+		}
 	}
 }

@@ -66,6 +66,13 @@ func emergencyPurpose(list []string) string {
 	return ""
 }
 
+var breakGlassSpec = parameters.Spec{
+	{Name: "reason", Value: "valueString", Required: true},
+	{Name: "consentCannotBeObtained", Value: "valueBoolean"},
+	{Name: "encounter", Value: "valueReference"},
+	{Name: "personnel", Value: "valueString"},
+}
+
 func readBreakGlass(s *Server, x *exchange) error {
 	if s.o.Policy.LawEnforcement(&x.principal.Requester) {
 		return outcome.Forbidden("breaking the glass is for medical personnel: who acts in a role of law enforcement cannot")
@@ -73,12 +80,7 @@ func readBreakGlass(s *Server, x *exchange) error {
 	if !resource.ValidID(x.req.ID) {
 		return outcome.NotFound(fmt.Errorf("%q is not an id", x.req.ID))
 	}
-	if err := s.readGiven(x, parameters.Spec{
-		{Name: "reason", Value: "valueString", Required: true},
-		{Name: "consentCannotBeObtained", Value: "valueBoolean"},
-		{Name: "encounter", Value: "valueReference"},
-		{Name: "personnel", Value: "valueString"},
-	}); err != nil {
+	if err := s.readGiven(x, breakGlassSpec); err != nil {
 		return err
 	}
 	if reason := strings.TrimSpace(x.given.Text("reason")); reason == "" || len(reason) > maxReason {

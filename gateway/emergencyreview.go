@@ -15,11 +15,13 @@ import (
 
 // Closing the review of a broken glass: Task/<id>/$complete-review.
 
+var reviewSpec = parameters.Spec{
+	{Name: "outcome", Value: "valueCode", Required: true},
+	{Name: "note", Value: "valueString"},
+}
+
 func readReview(s *Server, x *exchange) error {
-	if err := s.readGiven(x, parameters.Spec{
-		{Name: "outcome", Value: "valueCode", Required: true},
-		{Name: "note", Value: "valueString"},
-	}); err != nil {
+	if err := s.readGiven(x, reviewSpec); err != nil {
 		return err
 	}
 	if v := x.given.One("outcome"); !slices.Contains(emergency.Outcomes(), v.Text()) {

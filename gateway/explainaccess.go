@@ -67,7 +67,7 @@ func allowExplain(x *exchange) error {
 	return nil
 }
 
-func (s *Server) explainSpec() parameters.Spec {
+func explainSpec(law *policy.Engine) parameters.Spec {
 	return parameters.Spec{
 		{Name: "patient", Value: "valueReference", Required: true},
 		{Name: "resource", Value: "valueReference", Many: true},
@@ -84,7 +84,7 @@ func (s *Server) explainSpec() parameters.Spec {
 		{Name: "legalBasis", Value: "part", Parts: []parameters.Param{
 			{Name: "type", Value: "valueCode", Required: true},
 			{Name: "covers", Value: "valueReference", Many: true},
-			{Name: "attributes", Value: "part", Parts: s.attributeParts()},
+			{Name: "attributes", Value: "part", Parts: attributeParts(law)},
 		}},
 		{Name: "breakGlass", Value: "part", Parts: []parameters.Param{
 			{Name: "reason", Value: "valueString", Required: true},
@@ -98,7 +98,7 @@ func readExplain(s *Server, x *exchange) error {
 	if err := readNothing(s, x); err != nil {
 		return err
 	}
-	set, err := s.parameters(x, s.explainSpec())
+	set, err := s.parameters(x, explainSpec(s.o.Policy))
 	if err != nil {
 		return err
 	}

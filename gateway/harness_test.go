@@ -226,9 +226,9 @@ func newCountyOf(t testing.TB, now func() time.Time, settings string, change fun
 	b, err := broker.New(o)
 	c.must(err)
 	options := gateway.Options{
-		Capture:        gateway.CaptureLimits{Verbal: 72 * time.Hour, Written: 365 * 24 * time.Hour, Backlog: 72 * time.Hour},
-		Questionnaires: questionnaires(t),
-		Base:           "http://gateway.test/fhir", SiteKey: []byte(siteKey), Store: c.memory, Facts: c.memory, Verifier: c.tokens,
+		Capture:   gateway.CaptureLimits{Verbal: 72 * time.Hour, Written: 365 * 24 * time.Hour, Backlog: 72 * time.Hour},
+		Published: published(t),
+		Base:      "http://gateway.test/fhir", SiteKey: []byte(siteKey), Store: c.memory, Facts: c.memory, Verifier: c.tokens,
 		Discovery: smart.Discovery{TokenEndpoint: "http://gateway.test/oauth/token", Algorithms: []string{"ES384"}, Scopes: []string{"system/*.rs"}},
 		Directory: directory, Identity: c.links, IDs: c.ids, Broker: b, Labeller: label.New(label.Options{}),
 		Policy: policy.New(policy.Options{Directory: []string{"Practitioner", "Organization"}}), Audit: c.trail,

@@ -181,20 +181,20 @@ type query struct{ method, path, body string }
 func asFor(t *testing.T, route rest.Route, values map[string][]string) []query {
 	t.Helper()
 	generate := map[string]func(rest.Route, map[string][]string) []query{
-		rest.Capabilities:   plainly,
-		rest.Discovery:      plainly,
-		rest.SearchType:     searching,
-		rest.Read:           reading,
-		rest.VRead:          reading,
-		rest.CrisisSummary:  summarising,
-		rest.Revoke:         revoking,
-		rest.ExplainAccess:  asking,
-		rest.WhatIf:         trying,
-		rest.Capture:        capturing,
-		rest.Questionnaires: plainly,
-		rest.Questionnaire:  plainly,
-		rest.Create:         writing,
-		rest.Update:         writing,
+		rest.Capabilities:  plainly,
+		rest.Discovery:     plainly,
+		rest.SearchType:    searching,
+		rest.Read:          reading,
+		rest.VRead:         reading,
+		rest.CrisisSummary: summarising,
+		rest.Revoke:        revoking,
+		rest.ExplainAccess: asking,
+		rest.WhatIf:        trying,
+		rest.Capture:       capturing,
+		rest.Definitions:   publications,
+		rest.Definition:    publications,
+		rest.Create:        writing,
+		rest.Update:        writing,
 
 		rest.DeclareBasis: deciding, rest.AcceptBasis: deciding, rest.RejectBasis: deciding, rest.WithdrawBasis: deciding,
 		rest.CancelTask: deciding, rest.CompleteReview: deciding, rest.BreakGlass: deciding,
@@ -208,6 +208,20 @@ func asFor(t *testing.T, route rest.Route, values map[string][]string) []query {
 
 func plainly(r rest.Route, _ map[string][]string) []query {
 	return []query{{r.Method, strings.TrimPrefix(r.Pattern, "/"), ""}}
+}
+
+// publications asks for what is published, by the texts and ids of what is hidden.
+func publications(r rest.Route, values map[string][]string) []query {
+	path := strings.TrimPrefix(r.Pattern, "/")
+	out := []query{{r.Method, path, ""}}
+	for i, id := range values["id"] {
+		if i < 3 && strings.Contains(path, ":id") {
+			out = append(out, query{r.Method, strings.ReplaceAll(path, ":id", id), ""})
+		} else if i < 3 {
+			out = append(out, query{r.Method, path + "?_id=" + id, ""}, query{r.Method, path + "?name=" + url.QueryEscape(values["string"][i]), ""})
+		}
+	}
+	return out
 }
 
 // searching asks each type by each parameter, with values of the hidden data.

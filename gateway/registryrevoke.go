@@ -28,6 +28,9 @@ var revokeSpec = parameters.Spec{
 // revocationChannels are the ways in which a person asks for it.
 var revocationChannels = []string{"in-person", "written", "phone", "text-message", "portal", "other"}
 
+// RevocationChannels returns them.
+func RevocationChannels() []string { return slices.Clone(revocationChannels) }
+
 // allowRevoke asks the scopes: a revocation is an update of a Consent.
 func allowRevoke(x *exchange) error {
 	if !x.principal.Scopes.Allows("Consent", smart.Update, "system") {

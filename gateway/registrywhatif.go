@@ -44,6 +44,10 @@ func allowWhatIf(x *exchange) error {
 	return nil
 }
 
+// whatIfSpec is the one parameter of the operation. FHIR lets a resource that is
+// the only parameter be the body itself; that is how it is taken.
+var whatIfSpec = parameters.Spec{{Name: "resource", Value: "resource", Required: true}}
+
 // readWhatIf reads the Consent. What is wrong with it is the answer, so it is
 // not refused for that.
 func readWhatIf(s *Server, x *exchange) error {

@@ -47,9 +47,9 @@ type Options struct {
 	Other     map[string]http.Handler // what is no FHIR: token endpoint, health; optional
 	// Capture bounds Consents captured on the scene; optional, then none can be.
 	Capture CaptureLimits
-	// Questionnaires are published as they stand; optional.
-	Questionnaires [][]byte
-	Crisis         Crisis // what Patient/$crisis-summary offers to everybody; optional
+	// Published are forms and definitions, served as they stand; optional.
+	Published [][]byte
+	Crisis    Crisis // what Patient/$crisis-summary offers to everybody; optional
 	// Bases and Emergency bound acceptance and declarations; optional.
 	Bases     BasisLimits
 	Emergency EmergencyLimits
@@ -69,7 +69,7 @@ type Server struct {
 	seal         *seal
 	subjects     subjects
 	versions     versions
-	forms        []*resource.Resource // published Questionnaires
+	published    []*resource.Resource // forms and definitions
 	capabilities []byte
 	decidesBy    audit.Facts // what every event says its decisions depended on
 	discovery    []byte
@@ -115,7 +115,7 @@ func New(o Options) (*Server, error) {
 	if s.seal, err = newSeal(o.SiteKey); err != nil {
 		return nil, err
 	}
-	if s.forms, err = publish(o.Questionnaires); err != nil {
+	if s.published, err = publish(o.Published); err != nil {
 		return nil, err
 	}
 	s.capabilities = capabilities(o.Base, o.Discovery.TokenEndpoint)

@@ -93,7 +93,7 @@ func assemble(ctx context.Context, c *config.Config, log *slog.Logger) (_ *runni
 	if err := keepPacks(c.Path(c.Audit.Dir), engine.Law()); err != nil {
 		return nil, err
 	}
-	forms, err := ig.Questionnaires()
+	published, err := ig.Resources()
 	if err != nil {
 		return nil, err
 	}
@@ -107,7 +107,7 @@ func assemble(ctx context.Context, c *config.Config, log *slog.Logger) (_ *runni
 		Directory: g.directory, Identity: g.links, IDs: g.ids, Broker: b,
 		Labeller: g.labeller, Policy: engine, Audit: g.trail,
 		Other:  map[string]http.Handler{tokenPath: token, "/healthz": http.HandlerFunc(healthy), "/readyz": ready(g)},
-		Crisis: offered(c.Crisis), Questionnaires: forms,
+		Crisis: offered(c.Crisis), Published: published,
 		Capture: gateway.CaptureLimits{Verbal: c.Capture.Verbal, Written: c.Capture.Written, Backlog: c.Capture.Backlog},
 		Bases:   basisLimits(c), Emergency: emergencyLimits(c),
 		Location: zone, Logger: log,

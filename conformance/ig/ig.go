@@ -1,10 +1,14 @@
-// Package ig holds the project's conformance resources as files: the
-// Questionnaires that the gateway publishes. It turns nothing into anything and
-// decides nothing; cmd hands the files to the gateway. What the answers of a
-// Questionnaire mean is read by their linkIds in package gateway/capture, so a
-// linkId never changes; a changed text is a new version.
+// Package ig holds the project's conformance resources as files, one a
+// resource: Questionnaires, OperationDefinitions, CodeSystems, ValueSets and
+// StructureDefinitions that the gateway publishes. It turns nothing into anything
+// and decides nothing; cmd hands the files to the gateway. Its tests compare them
+// with the code, which is what counts: an operation with what it reads, a code
+// system with the lists that it is used by, an extension with where it is written.
 //
-// Spec: https://hl7.org/fhir/R4/questionnaire.html
+// What the answers of a Questionnaire mean is read by their linkIds in package
+// gateway/capture, so a linkId never changes; a changed text is a new version.
+//
+// Spec: https://hl7.org/fhir/R4/conformance-module.html
 package ig
 
 import (
@@ -13,12 +17,12 @@ import (
 	"io/fs"
 )
 
-//go:embed questionnaire/*.json
+//go:embed questionnaire/*.json operation/*.json codesystem/*.json valueset/*.json structure/*.json
 var files embed.FS
 
-// Questionnaires returns the Questionnaires, in the order of their ids.
-func Questionnaires() ([][]byte, error) {
-	names, err := fs.Glob(files, "questionnaire/*.json")
+// Resources returns all of them, in the order of their file names.
+func Resources() ([][]byte, error) {
+	names, err := fs.Glob(files, "*/*.json")
 	if err != nil {
 		return nil, err
 	}

@@ -1,62 +1,108 @@
 package ig
 
 import (
+	"regexp"
 	"strings"
 	"testing"
 
 	"github.com/handoff-health/handoff/fhir/resource"
+	"github.com/handoff-health/handoff/fhir/terminology"
 	"github.com/handoff-health/handoff/fhir/validate"
-	"github.com/handoff-health/handoff/gateway/capture"
+	"github.com/handoff-health/handoff/gateway/policy"
+	"github.com/handoff-health/handoff/gateway/policy/packs"
 )
 
-// answered are the linkIds that Consent/$capture reads.
-func answered() map[string]bool {
-	m := map[string]bool{}
-	for _, p := range capture.Spec {
-		m[p.Name] = true
+// all parses every resource.
+func all(t *testing.T) []*resource.Resource {
+	t.Helper()
+	raws, err := Resources()
+	if err != nil || len(raws) < 50 {
+		t.Fatalf("%d resources, %v", len(raws), err)
 	}
-	return m
-}
-
-func TestQuestionnairesAreValidAndAnsweredByCapture(t *testing.T) {
-	raws, err := Questionnaires()
-	if err != nil || len(raws) != 4 {
-		t.Fatalf("%d Questionnaires, %v", len(raws), err)
-	}
-	known := answered()
+	var out []*resource.Resource
 	for _, raw := range raws {
 		r, err := resource.Parse(raw)
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, is := range validate.Resource(r) {
-			t.Errorf("%s: %s", r.ID(), is)
+		out = append(out, r)
+	}
+	return out
+}
+
+// ofType is those of one type, by id.
+func ofType(t *testing.T, typ string) map[string]*resource.Resource {
+	t.Helper()
+	out := map[string]*resource.Resource{}
+	for _, r := range all(t) {
+		if r.Type() != typ {
+			continue
 		}
-		links := map[string]bool{}
-		rights := 0
+		if out[r.ID()] != nil {
+			t.Errorf("%s stands twice", r.Reference())
+		}
+		out[r.ID()] = r
+	}
+	return out
+}
+
+// wholeLaw is the law of all packs that come with the gateway.
+func wholeLaw(t *testing.T) *policy.Engine {
+	t.Helper()
+	ids, err := packs.BuiltinIDs()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var selected []policy.Selected
+	for _, id := range ids {
+		p, err := packs.Builtin(id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		selected = append(selected, policy.Selected{Pack: p})
+	}
+	l, err := policy.Compile(selected...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return policy.New(policy.Options{Law: l})
+}
+
+var machineName = regexp.MustCompile(`^[A-Z][A-Za-z0-9_]{0,254}$`) // invariant *-0
+
+func TestEveryResourceIsR4AndSaysWhatItIs(t *testing.T) {
+	for _, r := range all(t) {
+		for _, is := range validate.Resource(r) {
+			t.Errorf("%s: %s", r.Reference(), is)
+		}
+		root := r.Root()
+		if want := terminology.Base + "/" + r.Reference(); !root.Get("url").Is(want) {
+			t.Errorf("%s: url is %s", r.Reference(), root.Get("url").Text())
+		}
+		for _, name := range []string{"version", "name", "title", "status", "date", "publisher", "description"} {
+			if root.Get(name).Text() == "" {
+				t.Errorf("%s has no %s", r.Reference(), name)
+			}
+		}
+		if !machineName.MatchString(root.Get("name").Text()) {
+			t.Errorf("%s: %q is no name for machines", r.Reference(), root.Get("name").Text())
+		}
+	}
+}
+
+// A canonical of the project's own that a resource names must be there.
+func TestWhatTheResourcesNameIsThere(t *testing.T) {
+	known := map[string]bool{}
+	for _, r := range all(t) {
+		known[r.Root().Get("url").Text()] = true
+	}
+	for _, r := range all(t) {
 		r.Root().Descend(func(n resource.Node) bool {
-			link := n.Get("linkId").Text()
-			if link == "" {
-				return true
-			}
-			if links[link] {
-				t.Errorf("%s: linkId %s stands twice", r.ID(), link)
-			}
-			links[link] = true
-			if !strings.Contains(string(n.Get("_text").Raw()), `"es"`) {
-				t.Errorf("%s: %s has no Spanish text", r.ID(), link)
-			}
-			question := !n.Get("type").Is("group") && !n.Get("type").Is("display")
-			if question && r.ID() != "on-scene-contact" && !known[link] {
-				t.Errorf("%s: nobody reads the answer to %s", r.ID(), link)
-			}
-			if link == "text-revoke" || link == "text-refusal" {
-				rights++
+			text := n.Text()
+			if n.Kind() == resource.String && strings.HasPrefix(text, terminology.Base+"/") && !strings.HasPrefix(text, terminology.Base+"/sid/") && !known[text] {
+				t.Errorf("%s names %s, which is not there", r.Reference(), text)
 			}
 			return true
 		})
-		if r.ID() != "on-scene-contact" && (rights != 2 || !links["decision"] || !links["expires"] || !links["informed"]) {
-			t.Errorf("%s lacks a right or a question", r.ID())
-		}
 	}
 }

@@ -3,6 +3,7 @@ package label
 import (
 	"github.com/handoff-health/handoff/fhir/resource"
 	"github.com/handoff-health/handoff/fhir/terminology"
+	"slices"
 )
 
 // state adds the labels of a list of Codings: meta.security, or the value of an
@@ -141,6 +142,9 @@ func (l *Labels) stateActCode(code []byte, why Reason) {
 // cjiCodes are the project's labels of criminal justice information; others
 // of that system count as well, as they are written.
 var cjiCodes = [...]string{"CHRI", "NCIC-RESTRICTED", "JUVENILE"}
+
+// CJICodes returns the project's labels of criminal justice information.
+func CJICodes() []string { return slices.Clone(cjiCodes[:]) }
 
 func cjiCode(code []byte) string {
 	for _, c := range cjiCodes {

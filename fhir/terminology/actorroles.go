@@ -9,5 +9,12 @@ var actorRoles = []string{
 	"emergency-physician", "case-manager", "prosecutor", "attorney", "researcher", "marketer",
 }
 
+// purposesOfUse are the codes of the project's purpose-of-use system: purposes
+// of police that v3-ActReason has not.
+var purposesOfUse = []string{"CRISIS", "LAWENF"}
+
+// PurposesOfUse returns the codes of the project's purpose-of-use system.
+func PurposesOfUse() []string { return slices.Clone(purposesOfUse) }
+
 // ActorRoles returns the codes of the project's actor-role system.
 func ActorRoles() []string { return slices.Clone(actorRoles) }

@@ -1,6 +1,7 @@
 package crisis
 
 import (
+	"maps"
 	"slices"
 	"strings"
 
@@ -19,6 +20,15 @@ const (
 	place
 )
 
+// guidance are the codes of the project's system.
+var guidance = map[string]kind{
+	"helps": help, "calms": help, "communication": help, "mobility": help,
+	"avoid": avoids, "trigger": avoids, "call": call, "go": place,
+}
+
+// GuidanceCodes returns the codes of GuidanceSystem, sorted.
+func GuidanceCodes() []string { return slices.Sorted(maps.Keys(guidance)) }
+
 // GuidanceSystem is the code system by which a plan's activity or a Flag says
 // what it is for: helps, avoid, trigger, call, go, communication, mobility.
 const GuidanceSystem = terminology.Base + "/CodeSystem/crisis-guidance"
@@ -30,15 +40,8 @@ func kindOf(c resource.Node) kind {
 		if !e.Get("system").Is(GuidanceSystem) {
 			continue
 		}
-		switch e.Get("code").Text() {
-		case "helps", "calms", "communication", "mobility":
-			return help
-		case "avoid", "trigger":
-			return avoids
-		case "call":
-			return call
-		case "go":
-			return place
+		if k := guidance[e.Get("code").Text()]; k != unsorted {
+			return k
 		}
 	}
 	return headed(concept(c))

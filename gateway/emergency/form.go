@@ -16,11 +16,10 @@ const (
 	ReviewProfile      = terminology.Base + "/StructureDefinition/emergency-review"
 	NoticeProfile      = terminology.Base + "/StructureDefinition/notice"
 
-	codeSystem    = terminology.Base + "/CodeSystem/emergency"
-	fieldSystem   = terminology.Base + "/CodeSystem/emergency-field"
-	outcomeSystem = terminology.Base + "/CodeSystem/review-outcome"
-	noticeSystem  = terminology.Base + "/CodeSystem/notice"
-	userSystem    = terminology.Base + "/sid/user"
+	codeSystem   = terminology.Base + "/CodeSystem/emergency"
+	fieldSystem  = terminology.Base + "/CodeSystem/emergency-field"
+	noticeSystem = terminology.Base + "/CodeSystem/notice"
+	userSystem   = terminology.Base + "/sid/user"
 )
 
 type object = map[string]any

@@ -77,7 +77,7 @@ func (r *Review) Task(id string) ([]byte, error) {
 	}
 	if c := r.Closed; c != nil {
 		t["status"], t["lastModified"] = "completed", instant(c.At)
-		out.Add(outcomeSystem, "outcome", "valueCode", c.Outcome)
+		out.Text(fieldSystem, "outcome", "valueCode", c.Outcome)
 		out.Text(fieldSystem, "reviewed-by", "valueString", c.User)
 		out.Text(fieldSystem, "reviewer", "valueString", c.Name)
 		out.Text(fieldSystem, "reviewed-at", "valueInstant", instant(c.At))

@@ -90,6 +90,9 @@ var usFederal = sync.OnceValue(func() *Law {
 // A gateSet is a set of gates, by their index in Law.gates.
 type gateSet uint32
 
+// Obligations lists those that the engine knows and that packs add.
+func (l *Law) Obligations() []Obligation { return slices.Clone(l.obligations) }
+
 // A dutySet is a set of obligations, by their index in Law.obligations.
 type dutySet uint64
 

@@ -16,11 +16,12 @@ const (
 	// ExplainAccess is the privacy officer's question why somebody gets something.
 	ExplainAccess = "$explain-access"
 	// Of the Consent registry.
-	Capture        = "$capture"
-	Revoke         = "$revoke"
-	WhatIf         = "$what-if"
-	Questionnaire  = "read-questionnaire"   // one that the gateway publishes
-	Questionnaires = "search-questionnaire" // all that it publishes
+	Capture = "$capture"
+	Revoke  = "$revoke"
+	WhatIf  = "$what-if"
+	// Of what the gateway publishes about itself: forms, operations, codes, profiles.
+	Definition  = "read-definition"
+	Definitions = "search-definition"
 	// Steps of a declared legal basis, and of an emergency.
 	DeclareBasis   = "$declare-basis"
 	AcceptBasis    = "$accept-basis"
@@ -56,8 +57,16 @@ func Routes() []Route {
 		{Interaction: CrisisSummary, Method: http.MethodPost, Pattern: "/Patient/$crisis-summary", Type: "Patient"},
 		{Interaction: ExplainAccess, Method: http.MethodPost, Pattern: "/$explain-access"},
 		{Interaction: Capture, Method: http.MethodPost, Pattern: "/Consent/$capture", Type: "Consent"},
-		{Interaction: Questionnaires, Method: http.MethodGet, Pattern: "/Questionnaire", Type: "Questionnaire"},
-		{Interaction: Questionnaire, Method: http.MethodGet, Pattern: "/Questionnaire/:id", Type: "Questionnaire"},
+		{Interaction: Definitions, Method: http.MethodGet, Pattern: "/Questionnaire", Type: "Questionnaire"},
+		{Interaction: Definition, Method: http.MethodGet, Pattern: "/Questionnaire/:id", Type: "Questionnaire"},
+		{Interaction: Definitions, Method: http.MethodGet, Pattern: "/OperationDefinition", Type: "OperationDefinition"},
+		{Interaction: Definition, Method: http.MethodGet, Pattern: "/OperationDefinition/:id", Type: "OperationDefinition"},
+		{Interaction: Definitions, Method: http.MethodGet, Pattern: "/CodeSystem", Type: "CodeSystem"},
+		{Interaction: Definition, Method: http.MethodGet, Pattern: "/CodeSystem/:id", Type: "CodeSystem"},
+		{Interaction: Definitions, Method: http.MethodGet, Pattern: "/ValueSet", Type: "ValueSet"},
+		{Interaction: Definition, Method: http.MethodGet, Pattern: "/ValueSet/:id", Type: "ValueSet"},
+		{Interaction: Definitions, Method: http.MethodGet, Pattern: "/StructureDefinition", Type: "StructureDefinition"},
+		{Interaction: Definition, Method: http.MethodGet, Pattern: "/StructureDefinition/:id", Type: "StructureDefinition"},
 		{Interaction: WhatIf, Method: http.MethodPost, Pattern: "/Consent/$what-if", Type: "Consent"},
 		{Interaction: Revoke, Method: http.MethodPost, Pattern: "/Consent/:id/$revoke", Type: "Consent"},
 		{Interaction: DeclareBasis, Method: http.MethodPost, Pattern: "/Task/$declare-basis", Type: "Task"},

@@ -29,7 +29,7 @@ func PurposeOfUse(text string) (label.Code, bool) {
 	if !ok {
 		code = text
 	}
-	local := code == "LAWENF" || code == "CRISIS"
+	local := slices.Contains(terminology.PurposesOfUse(), code)
 	reason := terminology.Subsumes(terminology.ActReason.URI(), "PurposeOfUse", code)
 	s := terminology.SystemOf(system)
 	switch {
@@ -60,7 +60,7 @@ func Label(code string) LabelKind {
 	if s, ok := terminology.Law(code); ok && s == code {
 		return LawTag
 	}
-	if code == "CHRI" || code == "NCIC-RESTRICTED" || code == "JUVENILE" {
+	if slices.Contains(label.CJICodes(), code) {
 		return CJILabel
 	}
 	return NoLabel

@@ -13,30 +13,49 @@ import (
 	"github.com/handoff-health/handoff/gateway/rest"
 )
 
-// The Questionnaires that the gateway publishes: forms, about nobody, open to
-// whoever has a token.
+// What the gateway publishes: Questionnaires, and the definitions of its
+// operations, codes, profiles and extensions. They are about nobody, so no scope
+// is asked; a token is, so that without one there are no more than the two
+// documents that tell how to get one.
 
 // anyToken asks for a token and nothing more.
 func anyToken(*exchange) error { return nil }
 
-// publish reads the Questionnaires; one that cannot be read stops the start.
+// publishedTypes lists the types of what can be published, by the routes.
+func publishedTypes() []string {
+	var out []string
+	for _, r := range rest.Routes() {
+		if r.Interaction == rest.Definition {
+			out = append(out, r.Type)
+		}
+	}
+	return out
+}
+
+// publish reads what is published; one that cannot be read, or stands twice,
+// stops the start.
 func publish(raws [][]byte) ([]*resource.Resource, error) {
 	var out []*resource.Resource
+	seen := map[string]bool{}
 	for i, raw := range raws {
 		r, err := resource.Parse(raw)
 		if err != nil {
-			return nil, fmt.Errorf("gateway: published Questionnaire %d: %w", i, err)
+			return nil, fmt.Errorf("gateway: published resource %d: %w", i, err)
 		}
-		if r.Type() != "Questionnaire" || r.ID() == "" {
-			return nil, fmt.Errorf("gateway: published Questionnaire %d is a %s, or has no id", i, r.Type())
+		switch {
+		case !slices.Contains(publishedTypes(), r.Type()) || r.ID() == "":
+			return nil, fmt.Errorf("gateway: published resource %d is a %s, or has no id", i, r.Type())
+		case seen[r.Reference()]:
+			return nil, fmt.Errorf("gateway: %s is published twice", r.Reference())
 		}
+		seen[r.Reference()] = true
 		out = append(out, r)
 	}
 	return out, nil
 }
 
-// readForms reads a search: by url, name, _id or status, each at most once.
-func readForms(s *Server, x *exchange) error {
+// readDefinitions reads a search: by url, name, _id or status, each at most once.
+func readDefinitions(s *Server, x *exchange) error {
 	params, err := search.ParseQuery(x.req.HTTP.URL.RawQuery)
 	if err != nil {
 		return err
@@ -52,13 +71,13 @@ func readForms(s *Server, x *exchange) error {
 			x.params = append(x.params, p)
 		case "_format":
 		default:
-			return outcome.NotSupported("a search of Questionnaires has no parameter %q", clip(p.Name)).At("http." + clip(p.Name))
+			return outcome.NotSupported("a search of %s has no parameter %q", x.req.Type, clip(p.Name)).At("http." + clip(p.Name))
 		}
 	}
 	return nil
 }
 
-// fits says whether a form is what a parameter asks for: a url with or without
+// fits says whether a definition is what a parameter asks for: a url with or without
 // its version, the beginning of a name.
 func fits(r *resource.Resource, p search.Param) bool {
 	root := r.Root()
@@ -76,18 +95,18 @@ func fits(r *resource.Resource, p search.Param) bool {
 	return false
 }
 
-func renderForms(s *Server, x *exchange) (*rest.Response, error) {
+func renderDefinitions(s *Server, x *exchange) (*rest.Response, error) {
 	b := bundle.New(bundle.Searchset)
 	n := 0
-	for _, r := range s.forms {
-		if slices.ContainsFunc(x.params, func(p search.Param) bool { return !fits(r, p) }) {
+	for _, r := range s.published {
+		if r.Type() != x.req.Type || slices.ContainsFunc(x.params, func(p search.Param) bool { return !fits(r, p) }) {
 			continue
 		}
 		n++
 		b.Add(s.o.Base+"/"+r.Reference(), r.Raw(), bundle.ModeMatch)
 	}
 	b.Total(n)
-	self := s.o.Base + "/Questionnaire"
+	self := s.o.Base + "/" + x.req.Type
 	if q := encode(x.params); q != "" {
 		self += "?" + q
 	}
@@ -95,11 +114,11 @@ func renderForms(s *Server, x *exchange) (*rest.Response, error) {
 	return &rest.Response{Status: http.StatusOK, Header: http.Header{}, Body: b.Bytes()}, nil
 }
 
-func renderForm(s *Server, x *exchange) (*rest.Response, error) {
-	for _, r := range s.forms {
-		if r.ID() == x.req.ID {
+func renderDefinition(s *Server, x *exchange) (*rest.Response, error) {
+	for _, r := range s.published {
+		if r.Type() == x.req.Type && r.ID() == x.req.ID {
 			return &rest.Response{Status: http.StatusOK, Header: http.Header{}, Body: r.Raw()}, nil
 		}
 	}
-	return nil, outcome.NotFound(fmt.Errorf("no Questionnaire %.64q", x.req.ID))
+	return nil, outcome.NotFound(fmt.Errorf("no %s %.64q", x.req.Type, x.req.ID))
 }
