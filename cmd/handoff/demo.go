@@ -255,8 +255,10 @@ clients:
     organization: riverton-pd
     roles: [law-enforcement-officer]
     purposes: [CRISIS]
-    scopes: system/*.rs system/Task.c
+    scopes: system/*.rs system/Task.cu system/Consent.c
     jwks: ${file:keys/riverton-mdt.jwks}
+    captures: verbal
+    recordsConsentFor: [riverton-pd]
   - id: lakeside-clinic
     name: Lakeside's EHR, for its crisis clinicians and its consent desk
     organization: lakeside
@@ -271,8 +273,9 @@ clients:
     organization: lakeside
     roles: [case-manager]
     purposes: [HOPERAT]
-    scopes: system/*.rs system/Task.u
+    scopes: system/*.rs system/Task.u https://handoff-health.github.io/fhir/scope/explain-access
     users: asserted
+    mfa: asserted
     jwks: ${file:keys/lakeside-records.jwks}
   - id: lakeside-crisis
     name: Lakeside's crisis stabilization unit, for its emergency physicians
