@@ -20,10 +20,15 @@ import (
 )
 
 // MaxBytes bounds a pack's file.
-const MaxBytes = 1 << 20
+const MaxBytes = 256 << 10
 
 // maxNesting bounds how deep lists and mappings may stand in each other.
 const maxNesting = 64
+
+// maxMarks bounds the characters that can begin or end a value: the parser's time
+// and memory grow with the square of their number. It is twice what the largest
+// pack that is built in has.
+const maxMarks = 5600
 
 // Read reads one pack. name is the file's, for errors. The error joins a *Fault
 // for each thing that is wrong, as far as the text could be read: unknown and
@@ -121,6 +126,9 @@ func (d *decoder) parse(raw []byte) ast.Node {
 	case !utf8.Valid(raw):
 		d.fail(Pos{}, "", "is not UTF-8")
 		return nil
+	case marks(raw) > maxMarks:
+		d.fail(Pos{}, "", "holds more than %d of the characters , : - ? [ ] { } and quotes; divide the pack", maxMarks)
+		return nil
 	case tooDeep(raw):
 		d.fail(Pos{}, "", "lists and mappings stand more than %d deep in each other", maxNesting)
 		return nil
@@ -152,6 +160,16 @@ func (d *decoder) parse(raw []byte) ast.Node {
 		d.fail(Pos{}, "", "the file is empty")
 	}
 	return body
+}
+
+// marks counts what may structure the text.
+func marks(raw []byte) (n int) {
+	for _, c := range raw {
+		if strings.IndexByte(",:-?[]{}\"'|>&*!", c) >= 0 {
+			n++
+		}
+	}
+	return n
 }
 
 // tooDeep counts brackets that are not closed, and how deep lines are indented:

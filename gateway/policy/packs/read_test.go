@@ -111,6 +111,24 @@ func TestAllFaultsOfAPackAreTold(t *testing.T) {
 	}
 }
 
+// What the parser would take seconds for is refused before it sees it.
+func TestWhatWouldTakeLongIsNotParsed(t *testing.T) {
+	for _, piece := range []string{"- ", "-\n", "a: 1\n", "a: ", "a,", "a: b,", "\"", "- *a\n", "- !!str x\n", "<<: *a\n", "{}", "]"} {
+		text := "a: [" + strings.Repeat(piece, maxMarks)
+		if len(text) > MaxBytes {
+			t.Fatalf("%q: the size alone refuses it", piece)
+		}
+		if _, err := Read("f.yaml", []byte(text)); err == nil || !strings.Contains(err.Error(), "divide the pack") {
+			t.Errorf("%q: %v", piece, err)
+		}
+	}
+	for _, id := range []string{"us-federal", "us-tx"} {
+		if raw, err := SourceOf(id); err != nil || 2*marks(raw) > maxMarks {
+			t.Errorf("%s has %d, which is near the bound: %v", id, marks(raw), err)
+		}
+	}
+}
+
 // FuzzRead: any bytes are read or refused with a place, and what is read is
 // read the same again.
 func FuzzRead(f *testing.F) {
