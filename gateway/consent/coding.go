@@ -56,38 +56,38 @@ func (c coding) sameNode(system, code resource.Node) truth {
 	return truthOf(system.Is(c.uri))
 }
 
-// A codeNode is a Coding that stands in a resource.
-type codeNode struct{ system, code resource.Node }
-
-// codings lists the Codings of the resource, meta excepted. They are collected
-// when the first rule about codes asks, and once.
-func (d *Datum) codings() []codeNode {
+// codings lists what stands as a code in the resource, meta excepted. They are
+// collected when the first rule about codes asks, and once.
+func (d *Datum) codings() []resource.Node {
 	if d.coded {
 		return d.codes
 	}
 	d.coded = true
 	root := d.Resource.Root()
 	for code := range root.Named("code", root.Get("meta")) {
-		if code.Kind() != resource.String {
-			continue
-		}
-		n := code.Parent()
-		if list := n.Parent(); list.Parent().Called("meta") { // of a contained resource
-			continue
-		}
-		if !n.Get("value").Exists() {
-			d.codes = append(d.codes, codeNode{n.Get("system"), code})
+		if code.Kind() == resource.String {
+			d.codes = append(d.codes, code)
 		}
 	}
 	return d.codes
 }
 
+// isCoding says whether a code is that of a Coding: not of a Quantity, nor of a
+// label of a contained resource.
+func isCoding(code resource.Node) bool {
+	n := code.Parent()
+	return !n.Get("value").Exists() && !n.Parent().Parent().Called("meta")
+}
+
 // has says whether any Coding of the resource is one of these.
 func (d *Datum) has(wanted []coding) truth {
 	out := no
-	for _, c := range d.codings() {
+	for _, code := range d.codings() {
 		for _, w := range wanted {
-			if out = max(out, w.sameNode(c.system, c.code)); out == yes {
+			if !code.Is(w.code) || !isCoding(code) {
+				continue
+			}
+			if out = max(out, w.sameNode(code.Parent().Get("system"), code)); out == yes {
 				return yes
 			}
 		}

@@ -105,8 +105,8 @@ func (a *aspects) codes(d *Datum) {
 	if !a.of.codes {
 		return
 	}
-	for _, c := range d.codings() {
-		a.addNode(byCode, plainKey, c.code)
+	for _, code := range d.codings() {
+		a.addNode(byCode, plainKey, code)
 	}
 }
 
@@ -130,7 +130,7 @@ func (a *aspects) data(d *Datum) {
 	if !a.of.refs {
 		return
 	}
-	if authorUnknown(d.Resource) {
+	if a.of.authors && authorUnknown(d.Resource) {
 		a.add(byData, key{kind: authorKey})
 	}
 	for ref := range root.Named("reference", resource.Node{}) {
@@ -139,7 +139,9 @@ func (a *aspects) data(d *Datum) {
 			text = []byte(ref.Text())
 		}
 		a.addText(byData, plainKey, text)
-		a.addText(byData, plainKey, lastTwo(text))
+		if short := lastTwo(text); len(short) < len(text) {
+			a.addText(byData, plainKey, short)
+		}
 	}
 }
 
@@ -189,7 +191,7 @@ type search struct {
 func (q *search) find(tuples []tuple) bool {
 	q.first = math.MaxInt32
 	for i := range tuples {
-		if t := &tuples[i]; q.asks(t) {
+		if t := &tuples[i]; t.least < q.first && q.asks(t) {
 			q.visit(t, 0, address{})
 		}
 	}
@@ -206,8 +208,7 @@ func (q *search) asks(t *tuple) bool {
 	if q.want == Deny {
 		return !q.named || t.traits&byName != 0
 	}
-	return !(t.traits&dated != 0 && !q.d.date(q.set).known ||
-		t.traits&verbal != 0 && !q.d.PoliceToHealth ||
+	return !(t.traits&verbal != 0 && !q.d.PoliceToHealth ||
 		q.need&Part2 != 0 && t.traits&forPart2 == 0 ||
 		q.need&PsychotherapyNote != 0 && t.traits&forPsyNotes == 0)
 }
@@ -244,8 +245,12 @@ func (q *search) visit(t *tuple, d dimension, at address) {
 	}
 }
 
-// dated goes through the rules whose dates may touch the resource's.
+// dated goes through the rules whose dates may touch the resource's. A permit
+// needs a date that is known.
 func (q *search) dated(l *leaf) {
+	if q.want == Permit && !q.d.date(q.set).known {
+		return
+	}
 	from, to := q.d.date(q.set).seconds()
 	for i := range l.blocks {
 		b := &l.blocks[i]

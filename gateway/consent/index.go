@@ -24,7 +24,7 @@ type index struct {
 	residuals map[string][]int // the others, by a custodian of their root
 	patients  bool             // byPatient tells Consents apart
 	// What of a resource has to be looked at.
-	profiles, documents, idents, refs, codes bool
+	profiles, documents, idents, refs, authors, codes bool
 }
 
 // A labelEntry is one entry of a securityLabel that some rule has.
@@ -37,6 +37,7 @@ type labelEntry struct {
 type tuple struct {
 	listed uint8 // a bit for each dimension
 	traits traits
+	least  int32            // the first Consent that has such a rule
 	leaf   *leaf            // if none is listed
 	first  dimension        // the lowest listed
 	one    map[uint32]*leaf // if one is listed
@@ -227,6 +228,7 @@ func (x *builder) post(tuples map[tupleKey]*tuple, consent int, k *keyed, t trai
 	if tuples[tk] == nil {
 		tuples[tk] = newTuple(listed, t)
 	}
+	tuples[tk].least = min(tuples[tk].least, at.consent)
 	x.spread(tuples[tk], &ids, 0, address{}, at)
 }
 
@@ -287,6 +289,7 @@ func (x *builder) intern(d dimension, k *keyed) []uint32 {
 		x.profiles = x.profiles || name.kind == profileKey
 		x.documents = x.documents || name.kind == loincKey
 		x.idents = x.idents || name.kind == identKey
+		x.authors = x.authors || name.kind == authorKey
 		add(name)
 	}
 	for _, r := range k.labelsAt(d) {
@@ -300,7 +303,7 @@ func (x *builder) intern(d dimension, k *keyed) []uint32 {
 }
 
 func newTuple(listed uint8, t traits) *tuple {
-	out := &tuple{listed: listed, traits: t}
+	out := &tuple{listed: listed, traits: t, least: math.MaxInt32}
 	switch {
 	case listed == 0:
 		out.leaf = new(leaf)
@@ -342,7 +345,7 @@ func finish(tuples map[tupleKey]*tuple) []tuple {
 		out = append(out, *t)
 	}
 	slices.SortFunc(out, func(a, b tuple) int {
-		return cmp.Or(cmp.Compare(a.listed, b.listed), cmp.Compare(a.traits, b.traits))
+		return cmp.Or(cmp.Compare(a.least, b.least), cmp.Compare(a.listed, b.listed), cmp.Compare(a.traits, b.traits))
 	})
 	return out
 }

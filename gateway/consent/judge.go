@@ -23,7 +23,7 @@ type Datum struct {
 	dated     bool
 	when      dating
 	coded     bool // codes were collected
-	codes     []codeNode
+	codes     []resource.Node
 	aspects   aspects
 }
 
