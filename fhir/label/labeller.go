@@ -1,8 +1,6 @@
 package label
 
 import (
-	"bytes"
-
 	"github.com/handoff-health/handoff/fhir/resource"
 	"github.com/handoff-health/handoff/fhir/terminology"
 )
@@ -43,7 +41,7 @@ func (l *Labeller) Version() string { return l.version }
 func (l *Labeller) Label(r *resource.Resource, o resource.Origin, into *Labels) {
 	into.Reset()
 	into.Version = l.version
-	if into.mentions = 0; spelledOut(r.Raw()) {
+	if into.mentions = 0; spelledOut(&r.Document) {
 		into.mentions = terminology.MentionText | terminology.MentionNotice
 	}
 	root := r.Root()
@@ -150,16 +148,26 @@ func (l *Labeller) secondary(m resource.Node, holds, inline bool, top *Labels) {
 				return false
 			}
 		}
-		sub := top.part()
-		l.coding(n, &sub)
-		if sub.Sensitive() {
-			top.Elements = append(top.Elements, Element{n, sub})
-		}
+		l.element(n, top)
 		if inline {
 			l.inlineAt(n, top)
 		}
 		return true
 	})
+}
+
+// element labels n as an element if n is a Coding that implies anything.
+func (l *Labeller) element(n resource.Node, top *Labels) {
+	var buf [8]terminology.Hit
+	system, code, hits := l.hits(n, buf[:0])
+	if len(hits) == 0 {
+		return
+	}
+	sub := top.part()
+	sub.implied(n, system, code, hits)
+	if sub.Sensitive() {
+		top.Elements = append(top.Elements, Element{n, sub})
+	}
 }
 
 // nested labels a resource within a resource as one element.
@@ -176,31 +184,40 @@ func (l *Labeller) nested(n resource.Node, k kind, top *Labels) {
 
 // coding adds what n implies if n is a Coding.
 func (l *Labeller) coding(n resource.Node, into *Labels) {
-	code := n.Get("code")
-	if code.Kind() != resource.String {
+	var buf [8]terminology.Hit
+	system, code, hits := l.hits(n, buf[:0])
+	into.implied(n, system, code, hits)
+}
+
+// hits looks n up in the value sets if it is a Coding.
+func (l *Labeller) hits(n resource.Node, buf []terminology.Hit) (system terminology.System, code []byte, hits []terminology.Hit) {
+	c := n.Get("code")
+	if c.Kind() != resource.String {
 		return
 	}
-	c := stringBytes(code)
-	var system terminology.System
+	code = stringBytes(c)
 	if s := n.Get("system"); s.Kind() == resource.String {
 		system = terminology.SystemOf(stringBytes(s))
 	} else {
-		system = terminology.Guess(c)
+		system = terminology.Guess(code)
 	}
 	if system == terminology.Unknown {
 		return
 	}
-	var buf [8]terminology.Hit
-	for _, h := range l.table.Lookup(buf[:0], system, c) {
-		into.compute(h.Set.Sensitivity, Reason{Basis: "code", Code: Code{system.URI(), string(c)}, Set: h.Set.ID, at: n})
+	return system, code, l.table.Lookup(buf, system, code)
+}
+
+// implied adds what the Coding n implies.
+func (l *Labels) implied(n resource.Node, system terminology.System, code []byte, hits []terminology.Hit) {
+	for _, h := range hits {
+		l.compute(h.Set.Sensitivity, Reason{Basis: "code", Code: Code{system.URI(), string(code)}, Set: h.Set.ID, at: n})
 	}
 }
 
 // stringBytes returns a string node's value; it allocates only if it is escaped.
 func stringBytes(n resource.Node) []byte {
-	raw := n.Raw()
-	if bytes.IndexByte(raw, '\\') >= 0 {
-		return []byte(n.Text())
+	if text, ok := n.Bytes(); ok {
+		return text
 	}
-	return raw[1 : len(raw)-1]
+	return []byte(n.Text())
 }

@@ -3,20 +3,27 @@ package label
 import (
 	"bytes"
 	"html"
+
+	"github.com/handoff-health/handoff/fhir/resource"
 )
 
 // A code or a word may be spelled so that its bytes do not stand in a row: with
 // escapes of JSON, entities, markup or characters without width. Raw bytes that
 // hold any such spelling are read text by text.
 
-// spelledOut says whether raw JSON holds an escape or an entity of a letter, a
+// spelledOut says whether a document holds an escape or an entity of a letter, a
 // digit, a dot or a markup sign, markup inside a word, or a character without
 // width.
-func spelledOut(raw []byte) bool {
+func spelledOut(d *resource.Document) bool {
+	raw := d.Raw()
+	return d.Escapes() && hidesByEscape(raw) || hidesByEntity(raw) || splitByMarkup(raw) || d.Wide() && hasNoWidth(raw)
+}
+
+func hidesByEscape(raw []byte) bool {
 	for i := 0; ; {
 		k := bytes.IndexByte(raw[i:], '\\')
 		if k < 0 {
-			break
+			return false
 		}
 		if i += k + 2; i > len(raw) || raw[i-1] != 'u' {
 			continue
@@ -25,10 +32,13 @@ func spelledOut(raw []byte) bool {
 			return true
 		}
 	}
+}
+
+func hidesByEntity(raw []byte) bool {
 	for i := 0; ; {
 		k := bytes.IndexByte(raw[i:], '&')
 		if k < 0 {
-			break
+			return false
 		}
 		i += k + 1
 		for _, name := range [...]string{"#", "period;", "shy;", "zwnj;", "zwj;", "NoBreak;", "ZeroWidthSpace;"} {
@@ -37,7 +47,6 @@ func spelledOut(raw []byte) bool {
 			}
 		}
 	}
-	return splitByMarkup(raw) || hasNoWidth(raw)
 }
 
 // hides says whether the escaped character of these two bytes may be part of a

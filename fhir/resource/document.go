@@ -37,8 +37,10 @@ func (e *SyntaxError) Error() string {
 // A Document is one strictly read JSON value with an index of its elements.
 // It is immutable after Parse and safe for concurrent readers.
 type Document struct {
-	raw   []byte
-	nodes []entry
+	raw     []byte
+	nodes   []entry
+	escapes bool // there may be a backslash
+	wide    bool // there may be a byte beyond ASCII
 }
 
 // entry is one JSON value; children follow their parent directly.
@@ -88,6 +90,7 @@ func (d *Document) Reset(raw []byte) error {
 	if d.scan() {
 		return nil
 	}
+	d.escapes, d.wide = true, true
 	if err := d.decode(); err != nil {
 		d.raw, d.nodes = nil, d.nodes[:0]
 		return err
@@ -212,6 +215,12 @@ func (d *Document) errorAt(offset int64, pointer, reason string) error {
 
 // Raw returns the document's bytes. The caller must not change them.
 func (d *Document) Raw() []byte { return d.raw }
+
+// Escapes says whether there may be a backslash in the document.
+func (d *Document) Escapes() bool { return d.escapes }
+
+// Wide says whether there may be a character beyond ASCII, unescaped.
+func (d *Document) Wide() bool { return d.wide }
 
 // Root returns the document's top value.
 func (d *Document) Root() Node {

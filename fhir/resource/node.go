@@ -132,7 +132,7 @@ func (n Node) Get(name string) Node {
 	}
 	for i := n.i + 1; i < e.next; {
 		c := &nodes[i]
-		if c.nameIs(n.d.raw, name) {
+		if (int(c.nameLen) == len(name) || c.escapedKey) && c.nameIs(n.d.raw, name) {
 			return Node{n.d, i}
 		}
 		i = c.next

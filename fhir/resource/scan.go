@@ -24,6 +24,8 @@ type scanner struct {
 	nameLen uint16
 	named   bool
 
+	escapes, wide bool // a backslash, a byte beyond ASCII was read
+
 	depth int
 	open  [MaxDepth]container
 }
@@ -40,7 +42,7 @@ type container struct {
 func (d *Document) scan() bool {
 	s := scanner{raw: d.raw, nodes: d.nodes[:0]}
 	ok := s.document()
-	d.nodes = s.nodes
+	d.nodes, d.escapes, d.wide = s.nodes, s.escapes, s.wide
 	if !ok {
 		d.nodes = d.nodes[:0]
 	}
@@ -279,13 +281,14 @@ func (s *scanner) str(i int) (end int, escaped bool) {
 		case c == '"':
 			return i + 1, escaped
 		case c == '\\':
-			escaped = true
+			escaped, s.escapes = true, true
 			if i = s.escape(i); i < 0 {
 				return -1, false
 			}
 		case c < ' ':
 			return -1, false
 		default:
+			s.wide = true
 			_, n := utf8.DecodeRune(b[i:])
 			if n == 1 { // not UTF-8
 				return -1, false
