@@ -216,6 +216,12 @@ func (d *Document) errorAt(offset int64, pointer, reason string) error {
 // Raw returns the document's bytes. The caller must not change them.
 func (d *Document) Raw() []byte { return d.raw }
 
+// Len returns the number of values in the document, those inside others included.
+func (d *Document) Len() int { return len(d.nodes) }
+
+// At returns the i-th value in document order; the first is [Document.Root].
+func (d *Document) At(i int) Node { return Node{d, uint32(i)} }
+
 // Escapes says whether there may be a backslash in the document.
 func (d *Document) Escapes() bool { return d.escapes }
 

@@ -112,6 +112,11 @@ func rawName(raw []byte) []byte {
 	return nil
 }
 
+// mayBe compares as much of a name as can be compared at a glance.
+func (e *entry) mayBe(name string) bool {
+	return e.named && (int(e.nameLen) == len(name) || e.escapedKey)
+}
+
 // nameIs compares the member's name without allocating.
 func (e *entry) nameIs(raw []byte, name string) bool {
 	if int(e.nameLen) == len(name) && !e.escapedKey {
@@ -132,7 +137,7 @@ func (n Node) Get(name string) Node {
 	}
 	for i := n.i + 1; i < e.next; {
 		c := &nodes[i]
-		if (int(c.nameLen) == len(name) || c.escapedKey) && c.nameIs(n.d.raw, name) {
+		if c.mayBe(name) && c.nameIs(n.d.raw, name) {
 			return Node{n.d, i}
 		}
 		i = c.next
@@ -198,7 +203,7 @@ func (n Node) Named(name string, left Node) iter.Seq[Node] {
 				continue
 			}
 			e := &nodes[i]
-			if int(e.nameLen) != len(name) && !e.escapedKey || !e.named || !e.nameIs(raw, name) {
+			if !e.mayBe(name) || !e.nameIs(raw, name) {
 				continue
 			}
 			if !yield(Node{n.d, i}) {
@@ -208,24 +213,15 @@ func (n Node) Named(name string, left Node) iter.Seq[Node] {
 	}
 }
 
-// Strings yields every string below n, in document order, the inside of left
-// apart.
-func (n Node) Strings(left Node) iter.Seq[Node] {
-	return func(yield func(Node) bool) {
-		if n.d == nil {
-			return
-		}
-		nodes := n.d.nodes
-		for i := n.i + 1; i < nodes[n.i].next; i++ {
-			if left.d == n.d && i == left.i {
-				i = nodes[i].next - 1
-				continue
-			}
-			if nodes[i].kind == String && !yield(Node{n.d, i}) {
-				return
-			}
-		}
+// NameLen returns the length of the member's name in bytes, 0 for a value that
+// has none. exact is false if the name is written so that only [Node.Called]
+// knows.
+func (n Node) NameLen() (length int, exact bool) {
+	if n.d == nil {
+		return 0, true
 	}
+	e := &n.d.nodes[n.i]
+	return int(e.nameLen), !e.escapedKey
 }
 
 // Parent returns the object or array that the value stands in, an absent Node
@@ -239,11 +235,7 @@ func (n Node) Parent() Node {
 
 // Called says whether the value is a member of this name, without allocating.
 func (n Node) Called(name string) bool {
-	if n.d == nil {
-		return false
-	}
-	e := n.at()
-	return (int(e.nameLen) == len(name) || e.escapedKey) && e.named && e.nameIs(n.d.raw, name)
+	return n.d != nil && n.d.nodes[n.i].mayBe(name) && n.d.nodes[n.i].nameIs(n.d.raw, name)
 }
 
 // Descend calls visit for n and everything below it, depth first. When visit

@@ -187,8 +187,10 @@ func (t *Table) Mentions(raw []byte) (found Mention) {
 		if s >= step {
 			continue
 		}
-		for at := i + int(s); at < min(i+step, len(raw)); at++ {
-			found |= t.mentionedAt(raw, at, found)
+		for at := max(i+int(s), window-1); at < min(i+step, len(raw)); at++ {
+			if f.shift[triple(class[raw[at-2]], class[raw[at-1]], class[raw[at]])] == 0 {
+				found |= t.mentionedAt(raw, at, found)
+			}
 		}
 	}
 	return found
@@ -197,9 +199,6 @@ func (t *Table) Mentions(raw []byte) (found Mention) {
 // mentionedAt says what the window that ends at i holds, beyond what was found.
 func (t *Table) mentionedAt(raw []byte, i int, found Mention) Mention {
 	f, start := &t.words.filter, i-window+1
-	if start < 0 || f.shift[triple(class[raw[i-2]], class[raw[i-1]], class[raw[i]])] > 0 {
-		return 0
-	}
 	c0, c1 := class[raw[start]], class[raw[start+1]]
 	if c1 == digit {
 		if c0 < digit && f.letters[c0] && t.namesCode(raw, start) {

@@ -9,18 +9,22 @@ import (
 
 // pointsAtInvisible says whether anything in r, its narrative included, points
 // at what the caller may not see, or calls by name what the caller sees in part.
-// It builds nothing: the usual resource costs one pass over its strings.
+// It builds nothing: the usual resource costs one pass over its values.
 func pointsAtInvisible(r *resource.Resource, v sight) bool {
 	source := r.Root().Path("meta", "source") // the gateway's own
-	for n := range r.Root().Strings(resource.Node{}) {
+	for i := range r.Len() {
+		n := r.At(i)
+		if n.Kind() != resource.String || n == source {
+			continue
+		}
+		length, exact := n.NameLen()
 		switch {
-		case n == source:
-		case n.Called("reference"):
+		case (length == len("reference") || !exact) && n.Called("reference"):
 			ref := n.View()
 			if !isVisible(ref, v) || n.Parent().Get("display").Exists() && partial(ref, v) {
 				return true
 			}
-		case n.Called("div"):
+		case (length == len("div") || !exact) && n.Called("div"):
 			if narrativeReveals(n, v) {
 				return true
 			}
@@ -42,11 +46,15 @@ func isVisible[V Visibility](ref string, v V) bool {
 // relative returns a string that is a relative literal reference
 // ("Binary/17" in an attachment's url, say), "" for any other.
 func relative(n resource.Node) string {
-	raw := n.Raw()
-	if len(raw) < 5 || raw[1] < 'A' || raw[1] > 'Z' {
+	if raw := n.Raw(); len(raw) < 5 || raw[1] < 'A' || raw[1] > 'Z' {
 		return ""
 	}
-	for _, c := range raw[2:] { // a type's name and a slash, which may be escaped
+	return literal(n)
+}
+
+// literal is relative for a string that starts with a capital.
+func literal(n resource.Node) string {
+	for _, c := range n.Raw()[2:] { // a type's name and a slash, which may be escaped
 		if c == '/' || c == '\\' {
 			break
 		}
