@@ -56,6 +56,29 @@ func first(n Node, name string) Node {
 	return Node{}
 }
 
+func TestTheScanTellsWhatItMet(t *testing.T) {
+	for raw, want := range map[string][2]bool{
+		`{"a":"plain"}`:           {false, false},
+		`{"a":"a\"b"}`:            {true, false},
+		`{"a":"caf\u00e9"}`:       {true, false},
+		`{"a":"café"}`:            {false, true},
+		`{"é":"a"}`:               {false, true},
+		`{"\u0061":"a"}`:          {true, true}, // by the other reader, which does not say
+		`{"a":["a",{"b":"\tü"}]}`: {true, true},
+	} {
+		d, err := ParseDocument([]byte(raw))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := [2]bool{d.Escapes(), d.Wide()}; got != want {
+			t.Errorf("%s: %v, want %v", raw, got, want)
+		}
+		if err := d.Reset([]byte(`{}`)); err != nil || d.Escapes() || d.Wide() {
+			t.Errorf("%s stays with the next document", raw)
+		}
+	}
+}
+
 func TestNodesFindEachOther(t *testing.T) {
 	r, err := Parse([]byte(patient))
 	if err != nil {
@@ -69,11 +92,20 @@ func TestNodesFindEachOther(t *testing.T) {
 	if got := strings.Join(named, " "); got != `[{"url":"http://d","valueDecimal":1.00}]` {
 		t.Errorf("named: %s", got)
 	}
-	for n := range root.Strings(root.Get("contained")) {
-		strs = append(strs, n.View())
+	for i := range r.Len() {
+		n := r.At(i)
+		if n.Kind() == String {
+			strs = append(strs, n.View())
+		}
+		if length, exact := n.NameLen(); exact && length != len(n.Name()) {
+			t.Errorf("%q: a name of %d bytes", n.Name(), length)
+		}
 	}
-	if got := strings.Join(strs, "|"); got != `Patient|p.1|1980-01-02|http://x|a"b|O'Neill|A|C|Two|http://d` {
+	if got := strings.Join(strs, "|"); got != "Patient|p.1|1980-01-02|http://x|a\"b|O'Neill|A|C|Two|http://d|Organization|o|N\x00" {
 		t.Errorf("strings: %s", got)
+	}
+	if r.At(0) != root {
+		t.Error("the first value is the root")
 	}
 	if root.Parent().Exists() || (Node{}).Parent().Exists() {
 		t.Error("nothing stands above the root")

@@ -60,6 +60,7 @@ type Session struct {
 	scopes    smart.Scopes
 	launched  smart.Scopes // patient/ scopes: for the patient in context only
 	granular  bool         // some scope has criteria
+	gates     []*rule      // that are in force
 	reasons   interned     // what has been said
 }
 
@@ -84,6 +85,7 @@ func (e *Engine) Begin(req *Request) *Session {
 	s.declared = b != nil && b.Declared && strings.TrimSpace(b.Reason) != ""
 	s.readScopes()
 	s.readPurposes()
+	s.findGates()
 	for i := range s.asked {
 		s.findGrounds(&s.asked[i])
 	}
@@ -92,6 +94,7 @@ func (e *Engine) Begin(req *Request) *Session {
 }
 
 func (s *Session) readScopes() {
+	s.scopes = make(smart.Scopes, 0, len(s.req.Scopes))
 	for _, sc := range s.req.Scopes {
 		if sc.Context == smart.ContextPatient {
 			s.launched = append(s.launched, sc)

@@ -160,6 +160,9 @@ func (s *Session) permit(m *matter, g *ground, x reach, f *finding) {
 // other ground: a patient's deny, unless the Consent has itself ruled on
 // breaking the glass, and gates that an emergency opens.
 func (s *Session) onEmergency(m *matter, found []finding, v *verdict) bool {
+	if len(found) == 0 { // no purpose, so nothing that an emergency could serve
+		return false
+	}
 	before := len(m.said)
 	for i := range found {
 		f := &found[i]

@@ -59,10 +59,33 @@ func (s *Session) during(p *packs.Period) bool {
 	return err == nil && !at.Before(start)
 }
 
+// findGates lists the gates that may stand before data of this request: those
+// that are in force and whose conditions on the request hold, or may.
+func (s *Session) findGates() {
+	whole := true
+	for _, r := range s.law.gates {
+		whole = whole && s.stands(r)
+	}
+	if whole {
+		s.gates = s.law.gates
+		return
+	}
+	for _, r := range s.law.gates {
+		if s.stands(r) {
+			s.gates = append(s.gates, r)
+		}
+	}
+}
+
+func (s *Session) stands(gate *rule) bool {
+	return s.applies(gate) != no && s.all(gate.static, true, nil, nil)
+}
+
 // findGrounds prepares what can be a ground for one purpose.
 func (s *Session) findGrounds(a *asked) {
 	a.consent = ground{kind: byConsent, asked: a}
 	s.surround(&a.consent)
+	a.grounds = make([]ground, 0, len(s.law.grounds))
 	for _, r := range s.law.grounds {
 		g := ground{rule: r, asked: a, duties: r.duties}
 		if r.effect == "permit" {
@@ -126,8 +149,11 @@ func (s *Session) surround(g *ground) {
 	if g.kind == 0 {
 		return
 	}
-	for _, r := range s.law.restricts {
+	for i, r := range s.law.restricts {
 		if s.applies(r) != no && s.all(r.static, true, g, nil) {
+			if g.restricts == nil {
+				g.restricts = make([]*rule, 0, len(s.law.restricts)-i)
+			}
 			g.restricts = append(g.restricts, r)
 		}
 	}

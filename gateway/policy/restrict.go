@@ -52,8 +52,8 @@ func (s *Session) met(r *rule, g *ground, m *matter) bool {
 
 // gatesOf are the gates behind which data of these labels stand.
 func (s *Session) gatesOf(m *matter) (set gateSet) {
-	for _, r := range s.law.gates {
-		if s.applies(r) != no && s.all(r.dynamic, true, nil, m) && s.all(r.static, true, nil, m) {
+	for _, r := range s.gates {
+		if s.all(r.dynamic, true, nil, m) {
 			set |= r.bit
 		}
 	}
