@@ -196,13 +196,17 @@ func (n Node) Named(name string, left Node) iter.Seq[Node] {
 		if n.d == nil {
 			return
 		}
-		nodes, raw := n.d.nodes, n.d.raw
-		for i := n.i + 1; i < nodes[n.i].next; i++ {
-			if left.d == n.d && i == left.i {
-				i = nodes[i].next - 1
+		nodes, raw := n.d.nodes[:n.d.nodes[n.i].next], n.d.raw
+		skip := n.i // which is not among those below
+		if left.d == n.d {
+			skip = left.i
+		}
+		for i := n.i + 1; i < uint32(len(nodes)); i++ {
+			e := &nodes[i]
+			if i == skip {
+				i = e.next - 1
 				continue
 			}
-			e := &nodes[i]
 			if !e.mayBe(name) || !e.nameIs(raw, name) {
 				continue
 			}
