@@ -53,7 +53,7 @@ A case that cannot be read is reported with file and place; the others run.
 Exit status: 0 all ran; 1 nothing could be read, or --check found a difference;
 3 some cases could not be read.`,
 		Example: `  handoff decide case.json
-  handoff decide --explain conformance/cases/testdata
+  handoff decide --explain conformance/cases/data
   handoff decide --check ../shared/cases/consent
   handoff decide --pack us-federal --pack us-tx --pack ./our-agreement.yaml case.json
   jq -c '.[]' cases.json | head -1 | handoff decide -`,

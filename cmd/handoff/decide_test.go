@@ -159,3 +159,19 @@ func TestDecideAgreesWithTheProjectsCases(t *testing.T) {
 		t.Errorf("code %d: %s", code, errs)
 	}
 }
+
+// The folders of the tree that --help names in its examples are there.
+func TestDecideExamplesExist(t *testing.T) {
+	found := 0
+	for _, word := range strings.Fields(newDecideCommand().Example) {
+		if strings.HasPrefix(word, "conformance/") {
+			found++
+			if _, err := os.Stat(filepath.Join("..", "..", word)); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	if found == 0 {
+		t.Error("no example names a folder of cases")
+	}
+}

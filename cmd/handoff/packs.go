@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/handoff-health/handoff/gateway/config"
+	"github.com/handoff-health/handoff/gateway/enforce"
 	"github.com/handoff-health/handoff/gateway/law"
 	"github.com/handoff-health/handoff/gateway/policy"
 	"github.com/handoff-health/handoff/gateway/policy/packs"
@@ -123,7 +124,8 @@ func newPacksCheck() *cobra.Command {
 		Short: "Say whether packs can be used, and where they cannot",
 		Long: `Read packs strictly and compile them together with the federal one, and with
 the states' overlays that are built in; one of federal law by itself. Every fault
-is printed as file:line:column.
+is printed as file:line:column. An obligation that the gateway cannot carry out
+is no fault, and told on standard error: what it goes with is withheld.
 Exit status: 0 all can be used; 1 one cannot; 2 wrong arguments.`,
 		Example: "  handoff packs check our-agreement.yaml",
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -132,12 +134,16 @@ Exit status: 0 all can be used; 1 one cannot; 2 wrong arguments.`,
 			}
 			bad := 0
 			for _, path := range args {
-				if err := checkPack(path); err != nil {
+				strange, err := checkPack(path)
+				if err != nil {
 					bad++
 					for _, line := range law.Lines(err) {
 						fmt.Fprintln(cmd.ErrOrStderr(), line)
 					}
 					continue
+				}
+				for _, o := range strange {
+					fmt.Fprintf(cmd.ErrOrStderr(), "%s: obligation %q cannot be carried out here: what it goes with is withheld\n", path, o)
 				}
 				fmt.Fprintf(cmd.OutOrStdout(), "%s: ok\n", path)
 			}
@@ -150,31 +156,34 @@ Exit status: 0 all can be used; 1 one cannot; 2 wrong arguments.`,
 }
 
 // checkPack reads a file as a pack and compiles it with those that are built in:
-// in the place of one that has its id, if there is one.
-func checkPack(path string) error {
+// in the place of one that has its id, if there is one. It lists the obligations that the gateway cannot carry out.
+func checkPack(path string) ([]policy.Obligation, error) {
 	if !law.IsPath(path) { // a file without a folder or ending is still a file
 		path = "./" + path
 	}
 	p, err := law.Open(path, asIs)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	selected := []policy.Selected{{Pack: p}}
 	if p.Kind != packs.Federal {
 		ids, err := packs.BuiltinIDs()
 		if err != nil {
-			return err
+			return nil, err
 		}
 		for _, id := range ids {
 			if b, err := packs.Builtin(id); err != nil {
-				return err
+				return nil, err
 			} else if id != p.ID {
 				selected = append(selected, policy.Selected{Pack: b})
 			}
 		}
 	}
-	_, err = policy.Compile(selected...)
-	return err
+	rules, err := policy.Compile(selected...)
+	if err != nil {
+		return nil, err
+	}
+	return enforce.Unknown(rules.Obligations()), nil
 }
 
 func newPacksSchema() *cobra.Command {

@@ -14,6 +14,14 @@ func TestPacksCommands(t *testing.T) {
 	}
 	plus := filepath.Join(t.TempDir(), "a+b", "site+1.yaml")
 	copyOf(t, "../../gateway/policy/packs/us-ny.yaml", plus)
+	raw, err := os.ReadFile("../../gateway/policy/packs/us-tx.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	strange := filepath.Join(t.TempDir(), "strange.yaml")
+	if err := os.WriteFile(strange, []byte(strings.Replace(string(raw), "[NOREUSE]", "[NOREUSED]", 1)), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	agreement := filepath.Join(t.TempDir(), "agreement.yaml")
 	if err := os.WriteFile(agreement, []byte(onOverlay), 0o600); err != nil {
 		t.Fatal(err)
@@ -29,6 +37,7 @@ func TestPacksCommands(t *testing.T) {
 		{[]string{"packs", "show", "us-ny"}, 0, "NOTE: compared with a summary of (c)"},
 		{[]string{"packs", "check", agreement}, 0, "agreement.yaml: ok"},
 		{[]string{"packs", "check", plus}, 0, "site+1.yaml: ok"},
+		{[]string{"packs", "check", strange}, 0, `strange.yaml: obligation "NOREUSED" cannot be carried out here`},
 		{[]string{"decide", "--pack", "us-federal", "--pack", plus, row}, 0, `"resources"`},
 		{[]string{"decide", "--pack", "us-federal", "--pack", plus + "+basis/33.13(c)(6)", row}, 0, `"resources"`},
 		{[]string{"decide", "--pack", "us-federal", "--pack", plus + "+basis/none", row}, 1, `no rule "basis/none" to enable`},

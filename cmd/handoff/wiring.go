@@ -24,6 +24,7 @@ import (
 	"github.com/handoff-health/handoff/gateway/broker"
 	"github.com/handoff-health/handoff/gateway/config"
 	"github.com/handoff-health/handoff/gateway/crisis"
+	"github.com/handoff-health/handoff/gateway/enforce"
 	"github.com/handoff-health/handoff/gateway/identity"
 	"github.com/handoff-health/handoff/gateway/law"
 	"github.com/handoff-health/handoff/gateway/notify"
@@ -128,7 +129,10 @@ func loadLaw(c *config.Config, log *slog.Logger) (*policy.Law, error) {
 		}
 	}
 	if states := law.Uncovered(c, rules); len(states) > 0 {
-		log.Warn("federal law alone decides about these states: there is no overlay", "states", states)
+		log.Warn("federal law alone decides about these states: no overlay of theirs is in force", "states", states)
+	}
+	if strange := enforce.Unknown(rules.Obligations()); len(strange) > 0 {
+		log.Warn("these obligations cannot be carried out here: what they go with is withheld", "obligations", strange)
 	}
 	return rules, nil
 }

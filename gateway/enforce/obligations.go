@@ -31,6 +31,21 @@ var known = map[policy.Obligation]duty{
 	policy.Part2Copy:      {scope: true},
 }
 
+// Unknown are those of the list that cannot be carried out here. Whatever a
+// decision permits together with one of them is withheld: who loads the law
+// tells of it at the start.
+func Unknown(list []policy.Obligation) []policy.Obligation {
+	return slices.DeleteFunc(slices.Clone(list), func(o policy.Obligation) bool {
+		_, ok := known[named(o)]
+		return ok
+	})
+}
+
+// named is an obligation without its code system.
+func named(o policy.Obligation) policy.Obligation {
+	return policy.Obligation(strings.TrimPrefix(string(o), label.ActCode+"|"))
+}
+
 // owed is what a decision's obligations add up to.
 type owed struct {
 	all    []policy.Obligation
@@ -44,7 +59,7 @@ type owed struct {
 func duties(d *policy.Decision) (owed, error) {
 	var o owed
 	for i, given := range d.Obligations {
-		name := policy.Obligation(strings.TrimPrefix(string(given), label.ActCode+"|"))
+		name := named(given)
 		what, ok := known[name]
 		if !ok {
 			return owed{}, &ObligationError{name, "it is not known here"}

@@ -226,6 +226,8 @@ func (c *checker) keys(at string, r *Rule, s shape) {
 // kindOfRule checks what a rule needs in a pack of its kind.
 func (c *checker) kindOfRule(at string, r *Rule) {
 	switch {
+	case r.Effect == "gate" && r.Consent == "" && len(r.Obligations) > 0:
+		c.fail(at+".obligations", "go with a Consent that opens the gate, and this one has no consent: to open it by; write a rule that is an oblige")
 	case c.Kind == State && r.Effect == "basis" && r.Within == "":
 		c.fail(at, "a state's basis needs within: the type of the federal basis that it stands on")
 	case c.Kind == Agreement && r.Effect == "permit" && r.Within == "":

@@ -65,6 +65,7 @@ func TestFaultsNameTheirPlace(t *testing.T) {
 		{"unknown type", "police: true", "type: [Condision]", `rules[0].when[0].type[0]: "Condision" is no resource type`},
 		{"attribute without a test", "police: true", "attribute: {name: x}", "has no key that says how it is tested"},
 		{"extent for a deny", "    effect: deny", "    effect: deny\n    extent: {covers: true}", "rules[0].extent: means nothing for a rule that is a deny"},
+		{"obligations of a gate that no Consent opens", "    effect: deny", "    effect: gate\n    obligations: [NOREUSE]", "zz.yaml:14:18: rules[0].obligations: go with a Consent that opens the gate"},
 		{"neither verified nor not", "    verified: {where: text, on: 2026-11-27}\n", "", "rules[0]: exactly one of verified and unverified: true is needed"},
 		{"both", "    effect: deny", "    unverified: true\n    effect: deny", "exactly one of verified and unverified"},
 		{"unknown source", "where: text", "where: book", `zz.yaml:12:23: rules[0].verified.where: "book" is neither a source of this pack nor an address`},
