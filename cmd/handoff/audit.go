@@ -32,7 +32,7 @@ recorded.`,
 		Example: `  handoff audit verify /var/lib/handoff/audit --anchor /mnt/worm/handoff.anchor --key audit.pub
   handoff audit tail /var/lib/handoff/audit --follow
   handoff audit report /var/lib/handoff/audit --since 168h`,
-		Args: cobra.NoArgs,
+		Args: noSubcommand,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(newAuditVerifyCommand(), newAuditTailCommand(), newAuditReportCommand(), newAuditReplayCommand(), newAuditDisclosuresCommand())

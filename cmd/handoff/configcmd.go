@@ -18,8 +18,13 @@ func newConfigCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "config",
 		Short: "Check and print configuration files",
-		Args:  cobra.NoArgs,
-		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		Long: `A configuration is one YAML file. 'handoff demo --data DIR' leaves a complete one
+in DIR/handoff.yaml, to start from; every key is documented at its field in
+gateway/config/config.go of the source.`,
+		Example: `  handoff config check handoff.yaml
+  handoff config print handoff.yaml`,
+		Args: noSubcommand,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(
 		&cobra.Command{

@@ -22,7 +22,13 @@ import (
 )
 
 func newConsentCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "consent", Short: "Look at Consents", Args: cobra.NoArgs}
+	cmd := &cobra.Command{
+		Use:     "consent",
+		Short:   "Look at Consents",
+		Example: "  handoff consent lint release.json",
+		Args:    noSubcommand,
+		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
 	cmd.AddCommand(newConsentLintCommand())
 	return cmd
 }

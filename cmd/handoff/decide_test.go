@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/spf13/cobra"
 )
 
 const decideCase = `{"id":"one","description":"an officer without a Consent","semantics":"regulation","consents":[],
@@ -160,18 +162,35 @@ func TestDecideAgreesWithTheProjectsCases(t *testing.T) {
 	}
 }
 
-// The folders of the tree that --help names in its examples are there.
-func TestDecideExamplesExist(t *testing.T) {
-	found := 0
-	for _, word := range strings.Fields(newDecideCommand().Example) {
-		if strings.HasPrefix(word, "conformance/") {
-			found++
-			if _, err := os.Stat(filepath.Join("..", "..", word)); err != nil {
-				t.Error(err)
+// README says that each --help has an example; the folders of the tree that
+// examples name are there.
+func TestEveryCommandHasAnExample(t *testing.T) {
+	folders := 0
+	var visit func(c *cobra.Command)
+	visit = func(c *cobra.Command) {
+		if c.HasParent() && c.Example == "" {
+			t.Errorf("%s has no example", c.CommandPath())
+		}
+		if c.HasSubCommands() && c.HasParent() {
+			line := append(strings.Fields(c.CommandPath())[1:], "no-such-command")
+			if _, stderr, code := runLine("", line...); code != exitUsage || !strings.Contains(stderr, "no-such-command") {
+				t.Errorf("%v: exit %d, %s", line, code, stderr)
 			}
 		}
+		for _, word := range strings.Fields(c.Example) {
+			if strings.HasPrefix(word, "conformance/") {
+				folders++
+				if _, err := os.Stat(filepath.Join("..", "..", word)); err != nil {
+					t.Errorf("%s: %v", c.CommandPath(), err)
+				}
+			}
+		}
+		for _, sub := range c.Commands() {
+			visit(sub)
+		}
 	}
-	if found == 0 {
-		t.Error("no example names a folder of cases")
+	visit(newRootCommand())
+	if folders == 0 {
+		t.Error("no example names a folder of the tree")
 	}
 }

@@ -36,7 +36,7 @@ another terminal, for as long as the demo runs.
 Everything listens on loopback only. Keys are made at each start; all data are
 synthetic.`,
 		Example: "  handoff demo\n  handoff demo --addr 127.0.0.1:9000 --data /tmp/handoff-demo\n  handoff demo --once",
-		Args:    cobra.NoArgs,
+		Args:    noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return runDemo(cmd.Context(), o, cmd.OutOrStdout(), cmd.ErrOrStderr())
 		},

@@ -37,7 +37,7 @@ in place of the system to another Patient here.`,
   handoff link confirm --config handoff.yaml --reviewer mlopez Patient/p1 riverton-health 4711
   handoff link undo --config handoff.yaml --reviewer mlopez Patient/p1 - p2
   handoff link import --config handoff.yaml roster.csv`,
-		Args: cobra.NoArgs,
+		Args: noSubcommand,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	var file string

@@ -21,8 +21,11 @@ func newPacksCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "packs",
 		Short: "Show and check rule packs: the law as data",
-		Args:  cobra.NoArgs,
-		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		Example: `  handoff packs list
+  handoff packs show us-federal
+  handoff packs check our-agreement.yaml`,
+		Args: noSubcommand,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(newPacksList(), newPacksShow(), newPacksCheck(), newPacksSchema())
 	return cmd
@@ -32,7 +35,10 @@ func newPacksList() *cobra.Command {
 	return &cobra.Command{
 		Use:   "list",
 		Short: "List the packs that are built in",
-		Args:  cobra.NoArgs,
+		Long: `List the packs that are built in, with their version, how many rules they have,
+and how many of these are off because they were not compared with the text.`,
+		Example: "  handoff packs list",
+		Args:    noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ids, err := packs.BuiltinIDs()
 			if err != nil {
@@ -188,9 +194,10 @@ func checkPack(path string) ([]policy.Obligation, error) {
 
 func newPacksSchema() *cobra.Command {
 	return &cobra.Command{
-		Use:   "schema",
-		Short: "Write the JSON Schema (draft 2020-12) of a pack",
-		Args:  cobra.NoArgs,
+		Use:     "schema",
+		Short:   "Write the JSON Schema (draft 2020-12) of a pack",
+		Example: "  handoff packs schema > pack.schema.json",
+		Args:    noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			_, err := cmd.OutOrStdout().Write(packs.Schema())
 			return err

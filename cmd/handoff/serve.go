@@ -28,7 +28,7 @@ func newServeCommand() *cobra.Command {
 token endpoint at /oauth/token, /healthz and /readyz. It stops on an interrupt,
 after the requests under way have been answered.`,
 		Example: "  handoff serve --config handoff.yaml",
-		Args:    cobra.NoArgs,
+		Args:    noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if path == "" {
 				return usageError("serve needs --config FILE; see 'handoff config --help' for what is in it")
