@@ -131,6 +131,9 @@ func loadLaw(c *config.Config, log *slog.Logger) (*policy.Law, error) {
 	if states := law.Uncovered(c, rules); len(states) > 0 {
 		log.Warn("federal law alone decides about these states: no overlay of theirs is in force", "states", states)
 	}
+	if ended := law.Ended(c, time.Now()); len(ended) > 0 {
+		log.Warn("these sharing agreements have ended and open nothing", "agreements", ended)
+	}
 	if strange := enforce.Unknown(rules.Obligations()); len(strange) > 0 {
 		log.Warn("these obligations cannot be carried out here: what they go with is withheld", "obligations", strange)
 	}

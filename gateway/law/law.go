@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/handoff-health/handoff/gateway/config"
 	"github.com/handoff-health/handoff/gateway/policy"
@@ -118,12 +119,29 @@ func usual(c *config.Config) ([]config.Pack, error) {
 func Uncovered(c *config.Config, l *policy.Law) []string {
 	var out []string
 	for _, o := range c.Organizations {
-		has := func(p policy.PackInfo) bool { return p.Jurisdiction == "US-"+o.State }
+		has := func(p policy.PackInfo) bool { return p.Kind == packs.State && p.Jurisdiction == "US-"+o.State }
 		if o.State != "" && !slices.ContainsFunc(l.Packs(), has) && !slices.Contains(out, o.State) {
 			out = append(out, o.State)
 		}
 	}
 	slices.Sort(out)
+	return out
+}
+
+// Ended lists the agreements of the configuration that are past at this instant,
+// in the site's zone: they open nothing any more.
+func Ended(c *config.Config, at time.Time) []string {
+	zone, err := time.LoadLocation(c.Site.TimeZone)
+	if err != nil { // config has checked it
+		zone = time.UTC
+	}
+	today := at.In(zone).Format(time.DateOnly)
+	var out []string
+	for _, a := range c.Agreements {
+		if a.Ends < today {
+			out = append(out, a.ID)
+		}
+	}
 	return out
 }
 

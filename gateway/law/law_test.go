@@ -112,3 +112,11 @@ func TestWhatAnAgreementOfTheConfigurationAcceptsIsNoRule(t *testing.T) {
 		t.Errorf("accepted by %+v", got)
 	}
 }
+
+func TestAnEndedAgreementIsTold(t *testing.T) {
+	c := &config.Config{Site: config.Site{TimeZone: "America/Chicago"}, Agreements: []config.Agreement{{ID: "past", Ends: "2026-05-31"}, {ID: "last-day", Ends: "2026-06-01"}}}
+	evening := time.Date(2026, 6, 2, 4, 0, 0, 0, time.UTC) // still the first in Chicago
+	if got := Ended(c, evening); !slices.Equal(got, []string{"past"}) {
+		t.Errorf("got %v", got)
+	}
+}
