@@ -315,7 +315,11 @@ func announced(before []byte) bool {
 			continue
 		}
 		for _, w := range announcements {
-			if len(before)-i >= len(w) && foldEqualBytes(before[i:i+len(w)], w) && (w != "icd" || before[i] == 'I') {
+			if len(before)-i < len(w) || !foldEqualBytes(before[i:i+len(w)], w) {
+				continue
+			}
+			after := before[i+len(w):]
+			if w != "icd" || before[i] == 'I' && (len(after) == 0 || !isLetter(after[0])) { // "ICDA" is another word
 				return true
 			}
 		}
