@@ -6,7 +6,6 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -14,9 +13,7 @@ import (
 
 	"github.com/handoff-health/handoff/fhir/outcome"
 	"github.com/handoff-health/handoff/fhir/parameters"
-	"github.com/handoff-health/handoff/fhir/resource"
 	"github.com/handoff-health/handoff/fhir/store"
-	"github.com/handoff-health/handoff/gateway/attribute"
 	"github.com/handoff-health/handoff/gateway/emergency"
 	"github.com/handoff-health/handoff/gateway/legalbasis"
 	"github.com/handoff-health/handoff/gateway/policy"
@@ -273,156 +270,4 @@ func (s *Server) documentOf(g parameters.Set) (*legalbasis.Document, error) {
 	sum := sha256.Sum256(raw)
 	d.Size, d.SHA256 = len(raw), hex.EncodeToString(sum[:])
 	return d, nil
-}
-
-// inAdvance accepts the declaration if a sharing agreement has said so before,
-// for this agency, role and type; nil if none has, or not for all of it.
-func (s *Server) inAdvance(x *exchange, c *legalbasis.Case, form policy.BasisForm) (*legalbasis.Case, error) {
-	p := x.principal
-	if c.Custodian == p.Requester.Organization || len(c.Limits.Roles) > 0 {
-		return nil, nil
-	}
-	for _, a := range s.advances(x, c, form) {
-		if len(legalbasis.CheckAcceptance(c, &a, form, s.o.Bases.longest(c.Type))) > 0 {
-			continue
-		}
-		next, err := c.Accept(a)
-		if err != nil {
-			return nil, err
-		}
-		// What the law takes away is for a person to complete. Labels must not
-		// matter: the declarer would learn them by the state of its Task.
-		if session := s.sessionOf(x, next); len(session.VoidBases()) == 0 && len(session.Unmet(s.originOf(c.Custodian), nil)) == 0 {
-			return next, nil
-		}
-	}
-	return nil, nil
-}
-
-// advances are the acceptances that agreements hold ready for the declaration:
-// those of the configuration, then those of packs.
-func (s *Server) advances(x *exchange, c *legalbasis.Case, form policy.BasisForm) []legalbasis.Acceptance {
-	p := x.principal
-	base := legalbasis.Acceptance{
-		Step:   legalbasis.Step{By: legalbasis.Person{Organization: c.Custodian}, At: x.at},
-		Covers: c.Covers, Limits: legalbasis.Limits{Client: p.Client},
-	}
-	var out []legalbasis.Acceptance
-	adv, ok := s.o.Directory.AcceptedInAdvance(c.Custodian, c.Recipient, c.Type, p.Requester.Roles, purposes(p.Purposes), x.at)
-	// What was named stays the limit; more than was agreed is for a person.
-	if ok && !slices.ContainsFunc(c.Covers, func(ref string) bool {
-		_, typ, _, _ := resource.SplitReference(ref)
-		return !slices.Contains(adv.Types, typ)
-	}) {
-		a := base
-		a.Agreement, a.Limits.Roles, a.ValidUntil = adv.Agreement, adv.Roles, s.advanceUntil(x.at, c, adv)
-		if form.Covers {
-			a.Types = adv.Types
-		}
-		out = append(out, a)
-	}
-	asked := s.asFor(x, c)
-	for _, rule := range s.o.Policy.Begin(asked).AcceptedInAdvance(&policy.LegalBasis{Type: c.Type, Covers: c.Covers, Attributes: c.Attributes}, c.Custodian) {
-		a := base
-		a.Rule, a.ValidUntil = rule.Rule, s.sooner(x.at.Add(s.o.Bases.longest(c.Type)), c)
-		out = append(out, a)
-	}
-	return out
-}
-
-// asFor is a question of the declarer about the custodian's data.
-func (s *Server) asFor(x *exchange, c *legalbasis.Case) *policy.Request {
-	p := x.principal
-	return &policy.Request{
-		At: x.at, Action: "access", Jurisdiction: s.o.Directory.Jurisdiction(c.Custodian), Requester: p.Requester, Purposes: purposes(p.Purposes),
-		Agreements:   s.o.Directory.Agreements(c.Custodian, c.Recipient, purposes(p.Purposes), x.at),
-		Designations: s.o.Directory.Designations(c.Custodian),
-	}
-}
-
-// advanceUntil is the first of: what the agreement gives, its end, what the type
-// may stand, when the declarer needs it no longer.
-func (s *Server) advanceUntil(at time.Time, c *legalbasis.Case, adv attribute.Advance) time.Time {
-	until := at.Add(min(adv.Within, s.o.Bases.longest(c.Type)))
-	if adv.Until.Before(until) {
-		until = adv.Until
-	}
-	return s.sooner(until, c)
-}
-
-// sooner is the earlier of until and when the declarer needs it no longer.
-func (s *Server) sooner(until time.Time, c *legalbasis.Case) time.Time {
-	if !c.Until.IsZero() && c.Until.Before(until) {
-		until = c.Until
-	}
-	return until.UTC().Truncate(time.Millisecond)
-}
-
-// A taskAt says where a Task of a case stands; id "" if there is none yet.
-type taskAt struct {
-	id      string
-	version int64
-}
-
-// A caseFile is a case with its two Tasks.
-type caseFile struct {
-	*legalbasis.Case
-	custodian, other taskAt // other: the declarer's, or the recipient's of what the custodian declared
-}
-
-// otherSide is the organisation that keeps the other Task.
-func (f *caseFile) otherSide() string {
-	if f.Declared.By.Organization != f.Custodian {
-		return f.Declared.By.Organization
-	}
-	return f.Recipient
-}
-
-// fileCase writes both Tasks in one unit and makes the caller's the answer. Of two
-// steps at once the slower is refused: the versions have moved.
-func (s *Server) fileCase(ctx context.Context, x *exchange, f *caseFile, also ...store.Write) error {
-	index := []string{indexCase + "|" + f.ID}
-	if f.State == legalbasis.Accepted && f.other.id == "" {
-		f.other.id = s.newID() // the recipient learns of it now
-	}
-	mine := f.Custodian
-	custodian := filing{id: f.custodian.id, holder: f.Custodian, keeper: basisRecords, expect: f.custodian.version, index: index}
-	if f.State == legalbasis.Accepted {
-		for _, ref := range f.Persons() {
-			custodian.index = append(custodian.index, indexInForce+"|"+ref)
-		}
-	}
-	var err error
-	if custodian.raw, err = f.CustodianTask(custodian.id); err != nil {
-		return err
-	}
-	filings := []filing{custodian}
-	if f.other.id != "" {
-		other := filing{id: f.other.id, holder: f.otherSide(), keeper: basisRecords, expect: f.other.version, index: index}
-		if other.raw, err = f.DeclarerTask(other.id); err != nil {
-			return err
-		}
-		filings = append(filings, other)
-		mine = x.principal.Requester.Organization
-	}
-	var ws []store.Write
-	for _, fl := range filings {
-		w, err := s.filed(fl)
-		if err != nil {
-			return err
-		}
-		ws = append(ws, w)
-	}
-	recs, err := s.o.Store.Apply(ctx, append(slices.Clone(ws), also...))
-	if errors.Is(err, store.ErrConflict) {
-		return outcome.Conflict("somebody else has just taken a step; read the Task again").Because(err)
-	}
-	if err != nil {
-		return err
-	}
-	i := slices.IndexFunc(filings, func(fl filing) bool { return fl.holder == mine })
-	if i < 0 {
-		return errors.New("a step was taken by neither side")
-	}
-	return s.show(ctx, x, ws[i], recs[i])
 }
