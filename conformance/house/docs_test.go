@@ -15,6 +15,9 @@ var link = regexp.MustCompile(`\]\(([^)#\s]+)`)
 func TestLinksOfDocuments(t *testing.T) {
 	links := 0
 	err := filepath.WalkDir(root, func(file string, d fs.DirEntry, err error) error {
+		if d != nil && d.IsDir() && (d.Name() == "node_modules" || d.Name() == ".git") {
+			return filepath.SkipDir // others' documents
+		}
 		if err != nil || d.IsDir() || filepath.Ext(file) != ".md" {
 			return err
 		}
