@@ -78,22 +78,6 @@ func readCrisis(s *Server, x *exchange) error {
 	return err
 }
 
-// parameters reads the body of an operation; none counts as empty Parameters.
-func (s *Server) parameters(x *exchange, spec parameters.Spec) (parameters.Set, error) {
-	if x.req.HTTP.ContentLength == 0 {
-		return parameters.Set{}, nil
-	}
-	raw, err := x.req.Resource(s.o.MaxBody)
-	if err != nil {
-		return parameters.Set{}, err
-	}
-	r, err := resource.Parse(raw)
-	if err != nil {
-		return parameters.Set{}, outcome.BadRequest(outcome.CodeStructure, "the body is not a resource: %v", err)
-	}
-	return parameters.Read(r, spec)
-}
-
 // namesOne turns the Parameters into a search that names one person: an
 // identifier with its system, or family, given and full birth date.
 func namesOne(set parameters.Set) ([]search.Param, error) {
@@ -231,19 +215,9 @@ func (s *Server) whomTheyName(x *exchange, st *standing) func(context.Context) (
 		if rounds++; rounds > 2 { // a role names a practitioner
 			return nil, nil
 		}
-		pointers := x.named(st, done)
-		found := make([]*candidate, len(pointers))
-		ctx, cancel := context.WithTimeout(ctx, lookupTime)
-		defer cancel()
-		g, gctx := errgroup.WithContext(ctx)
-		g.SetLimit(lookupsAtOnce)
-		for i, p := range pointers {
-			g.Go(func() (err error) {
-				found[i], err = s.fetch(gctx, x, p)
-				return err
-			})
-		}
-		if err := g.Wait(); err != nil && ctx.Err() == nil {
+		pointers := s.staffIn(x, st, done)
+		found, err := s.fetchAll(ctx, x, pointers)
+		if err != nil {
 			return nil, err
 		}
 		out := slices.DeleteFunc(found, func(c *candidate) bool { return c == nil })
@@ -254,17 +228,17 @@ func (s *Server) whomTheyName(x *exchange, st *standing) func(context.Context) (
 	}
 }
 
-// named lists references to staff and organisations in what was kept.
-func (x *exchange) named(st *standing, done map[string]bool) []pointer {
+// staffIn lists references to staff and organisations in what was kept.
+func (s *Server) staffIn(x *exchange, st *standing, done map[string]bool) []pointer {
 	var out []pointer
 	for _, c := range x.kept {
 		c.final.Root().Descend(func(n resource.Node) bool {
 			if n.Kind() != resource.Object {
 				return true
 			}
-			_, typ, id, ok := resource.SplitReference(n.Get("reference").Text())
+			base, typ, id, ok := resource.SplitReference(n.Get("reference").Text())
 			ref := typ + "/" + id
-			if ok && openlyNamed(typ) && !done[ref] && len(done) < maxFollowed {
+			if ok && (base == "" || base == s.o.Base) && openlyNamed(typ) && !done[ref] && len(done) < maxFollowed {
 				done[ref] = true
 				out = append(out, pointer{typ, id, st})
 			}
@@ -277,7 +251,7 @@ func (x *exchange) named(st *standing, done map[string]bool) []pointer {
 // renderCrisis writes the summary. It waits for the pace, so that the record of
 // it is written afterwards and the answer leaves then.
 func renderCrisis(s *Server, x *exchange) (*rest.Response, error) {
-	in := crisis.Input{At: x.at, Site: s.o.Crisis.Site, Incomplete: x.incomplete}
+	in := crisis.Input{At: x.at, Base: s.o.Base, Site: s.o.Crisis.Site, Incomplete: x.incomplete}
 	if s.o.Location != nil {
 		in.At = in.At.In(s.o.Location)
 	}

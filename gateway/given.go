@@ -26,6 +26,31 @@ func (s *Server) readGiven(x *exchange, spec parameters.Spec) (err error) {
 	return err
 }
 
+// parameters reads the body of an operation; none counts as empty Parameters.
+func (s *Server) parameters(x *exchange, spec parameters.Spec) (parameters.Set, error) {
+	if x.req.HTTP.ContentLength == 0 {
+		return parameters.Set{}, nil
+	}
+	r, err := s.sent(x)
+	if err != nil {
+		return parameters.Set{}, err
+	}
+	return parameters.Read(r, spec)
+}
+
+// sent parses the resource in the body.
+func (s *Server) sent(x *exchange) (*resource.Resource, error) {
+	raw, err := x.req.Resource(s.o.MaxBody)
+	if err != nil {
+		return nil, err
+	}
+	r, err := resource.Parse(raw)
+	if err != nil { // always a *resource.SyntaxError
+		return nil, outcome.BadRequest(outcome.CodeStructure, "the body is not a resource: %v", err)
+	}
+	return r, nil
+}
+
 func reasonSpec(required bool) parameters.Spec {
 	return parameters.Spec{{Name: "reason", Value: "valueString", Required: required}}
 }

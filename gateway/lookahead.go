@@ -40,6 +40,24 @@ func (s *Server) lookAhead(ctx context.Context, x *exchange, cs []*candidate) er
 	if len(pointers) == 0 {
 		return nil
 	}
+	found, err := s.fetchAll(ctx, x, pointers)
+	if err != nil {
+		return err
+	}
+	for i, p := range pointers {
+		ref, effect := p.typ+"/"+p.id, policy.Deny
+		if found[i] != nil {
+			effect = s.target(x, p.st, found[i])
+		}
+		x.seen[ref], x.partial[ref] = lets(effect), effect == policy.Redact
+	}
+	return nil
+}
+
+// fetchAll reads what the pointers point at, side by side and within one time;
+// what did not come by then is nil. That time is the gateway's own and counts
+// against no system.
+func (s *Server) fetchAll(ctx context.Context, x *exchange, pointers []pointer) ([]*candidate, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, lookupTime, broker.ErrImpatient)
 	defer cancel()
 	found := make([]*candidate, len(pointers))
@@ -52,16 +70,9 @@ func (s *Server) lookAhead(ctx context.Context, x *exchange, cs []*candidate) er
 		})
 	}
 	if err := g.Wait(); err != nil && !errors.Is(err, context.DeadlineExceeded) {
-		return err
+		return nil, err
 	}
-	for i, p := range pointers {
-		ref, effect := p.typ+"/"+p.id, policy.Deny
-		if found[i] != nil {
-			effect = s.target(x, p.st, found[i])
-		}
-		x.seen[ref], x.partial[ref] = lets(effect), effect == policy.Redact
-	}
-	return nil
+	return found, nil
 }
 
 // first orders the permitted candidates as they will stand, from where the page
@@ -151,7 +162,12 @@ func (s *Server) fetch(ctx context.Context, x *exchange, p pointer) (*candidate,
 		}
 		return s.candidate(e.Resource, e.Origin, nil), nil
 	}
-	rec, err := s.o.Store.Read(ctx, store.Key{Type: p.typ, ID: p.id})
+	return s.fromStore(ctx, store.Key{Type: p.typ, ID: p.id})
+}
+
+// fromStore reads a resource of the own store; nil if there is none.
+func (s *Server) fromStore(ctx context.Context, k store.Key) (*candidate, error) {
+	rec, err := s.o.Store.Read(ctx, k)
 	if errors.Is(err, store.ErrNotFound) || (err == nil && rec.Deleted) {
 		return nil, nil
 	}

@@ -175,3 +175,18 @@ func TestSummaryIsOneSizeAndOrderDoesNotMatter(t *testing.T) {
 		t.Errorf("nothing = %v", got)
 	}
 }
+
+func TestAnotherServersStaffAreNotOurs(t *testing.T) {
+	role := parse(t, `{"resourceType":"Practitioner","id":"d","name":[{"family":"Marsh"}],"telecom":[{"system":"phone","value":"555-0100"}]}`)
+	for ref, want := range map[string]string{
+		"Practitioner/d":                          "Marsh||555-0100|",
+		"https://gw.example/fhir/Practitioner/d":  "Marsh||555-0100|",
+		"https://ehr.example/fhir/Practitioner/d": "Dr. Other|||",
+	} {
+		team := parse(t, `{"resourceType":"CareTeam","id":"t","status":"active","participant":[{"member":{"reference":"`+ref+`","display":"Dr. Other"}}]}`)
+		got := lists(t, Summarise(Input{At: at, Base: "https://gw.example/fhir", Resources: []*resource.Resource{team, role}}))
+		if !slices.Equal(got["call"], []string{want}) {
+			t.Errorf("%s: call = %q, want %q", ref, got["call"], want)
+		}
+	}
+}

@@ -130,7 +130,7 @@ func (s *summary) careTeam(root resource.Node) {
 // see it, else its display.
 func (s *summary) contact(ref resource.Node, role string) (Contact, bool) {
 	c := Contact{Name: ref.Get("display").Text(), Role: role}
-	if r := s.known[local(ref.Get("reference").Text())]; r != nil {
+	if r := s.known[s.local(ref.Get("reference").Text())]; r != nil {
 		s.describe(&c, r)
 	}
 	return c, c.Name != "" || c.Phone != ""
@@ -180,11 +180,14 @@ func join(list []Contact, c Contact) []Contact {
 	return append(list, c)
 }
 
-func local(ref string) string {
-	if _, typ, id, ok := resource.SplitReference(ref); ok {
-		return typ + "/" + id
+// local is a reference to what this gateway has; one to another server's
+// resource is none.
+func (s *summary) local(ref string) string {
+	base, typ, id, ok := resource.SplitReference(ref)
+	if !ok || base != "" && base != s.base {
+		return ""
 	}
-	return ref
+	return typ + "/" + id
 }
 
 // nameOf reads name: a text, or a list of HumanNames, the usual one first.

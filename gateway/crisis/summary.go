@@ -37,6 +37,7 @@ type Site struct {
 // An Input is what a summary is made of.
 type Input struct {
 	At        time.Time            // what has ended by then is left out
+	Base      string               // the gateway's FHIR base: an absolute reference below it is a relative one
 	Resources []*resource.Resource // as they go out, in any order
 	Site      Site
 	// Incomplete says that a system that would have been asked did not answer.
@@ -49,6 +50,7 @@ type Input struct {
 
 // A summary collects what the resources say.
 type summary struct {
+	base                            string
 	at                              time.Time
 	plan                            bool
 	helps, avoid, guidance, allergy []string
@@ -60,7 +62,7 @@ type summary struct {
 // Summarise writes the answer. It is the same for the same Input, whatever the
 // order of its resources.
 func Summarise(in Input) []byte {
-	s := &summary{at: in.At, known: map[string]*resource.Resource{}}
+	s := &summary{at: in.At, base: in.Base, known: map[string]*resource.Resource{}}
 	all := slices.Clone(in.Resources)
 	slices.SortFunc(all, func(a, b *resource.Resource) int { return strings.Compare(a.Reference(), b.Reference()) })
 	for _, r := range all {
