@@ -232,15 +232,8 @@ func (s *Server) holdsRecord(ctx context.Context, custodian, ref string, about [
 		return false, nil
 	}
 	if !s.o.IDs.IsOpaque(id) {
-		rec, err := s.o.Store.Read(ctx, store.Key{Type: typ, ID: id})
-		if errors.Is(err, store.ErrNotFound) || err == nil && rec.Deleted {
-			return false, nil
-		}
-		if err != nil {
-			return false, err
-		}
-		c, err := s.own(rec)
-		return err == nil && !isInternal(c.origin) && c.origin.Custodian == custodian && slices.Contains(about, c.subject.Patient), err
+		c, err := s.fromStore(ctx, store.Key{Type: typ, ID: id})
+		return c != nil && !isInternal(c.origin) && c.origin.Custodian == custodian && slices.Contains(about, c.subject.Patient), err
 	}
 	key, _, ok, err := s.o.IDs.Resolve(ctx, typ, id)
 	if err != nil || !ok {

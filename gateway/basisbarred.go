@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"strings"
 
@@ -67,15 +66,8 @@ func (s *Server) labelsOfOwn(ctx context.Context, ref string) (*label.Labels, er
 	if !ok || s.o.IDs.IsOpaque(id) {
 		return nil, nil
 	}
-	rec, err := s.o.Store.Read(ctx, store.Key{Type: typ, ID: id})
-	if errors.Is(err, store.ErrNotFound) || err == nil && rec.Deleted {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	c, err := s.own(rec)
-	if err != nil {
+	c, err := s.fromStore(ctx, store.Key{Type: typ, ID: id})
+	if c == nil || err != nil {
 		return nil, err
 	}
 	return c.subject.Labels, nil

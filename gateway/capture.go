@@ -46,13 +46,9 @@ func readCapture(s *Server, x *exchange) error {
 	if err := readNothing(s, x); err != nil {
 		return err
 	}
-	raw, err := x.req.Resource(s.o.MaxBody)
+	r, err := s.sent(x)
 	if err != nil {
 		return err
-	}
-	r, err := resource.Parse(raw)
-	if err != nil {
-		return outcome.BadRequest(outcome.CodeStructure, "the body is not a resource: %v", err)
 	}
 	c, err := capture.Read(r, s.zone())
 	if err != nil {

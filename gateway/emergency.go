@@ -126,13 +126,19 @@ func (s *Server) fileDeclaration(ctx context.Context, x *exchange, d *emergency.
 	if f.raw, err = d.Task(id); err != nil {
 		return err
 	}
+	return s.fileAndShow(ctx, x, f, "the declaration has changed meanwhile; read it again")
+}
+
+// fileAndShow writes one paper and judges it for the answer; conflict is told if
+// it has changed meanwhile.
+func (s *Server) fileAndShow(ctx context.Context, x *exchange, f filing, conflict string) error {
 	w, err := s.filed(f)
 	if err != nil {
 		return err
 	}
 	rec, err := s.o.Store.Write(ctx, w)
 	if errors.Is(err, store.ErrConflict) {
-		return outcome.Conflict("the declaration has changed meanwhile; read it again").Because(err)
+		return outcome.Conflict("%s", conflict).Because(err)
 	}
 	if err != nil {
 		return err

@@ -9,7 +9,6 @@ import (
 
 	"github.com/handoff-health/handoff/fhir/outcome"
 	"github.com/handoff-health/handoff/fhir/parameters"
-	"github.com/handoff-health/handoff/fhir/store"
 	"github.com/handoff-health/handoff/gateway/emergency"
 )
 
@@ -59,16 +58,5 @@ func actReview(ctx context.Context, s *Server, x *exchange) error {
 	if f.raw, err = v.Task(f.id); err != nil {
 		return err
 	}
-	w, err := s.filed(f)
-	if err != nil {
-		return err
-	}
-	rec, err := s.o.Store.Write(ctx, w)
-	if errors.Is(err, store.ErrConflict) {
-		return outcome.Conflict("somebody else has just closed the review").Because(err)
-	}
-	if err != nil {
-		return err
-	}
-	return s.show(ctx, x, w, rec)
+	return s.fileAndShow(ctx, x, f, "somebody else has just closed the review")
 }

@@ -54,17 +54,14 @@ func readWhatIf(s *Server, x *exchange) error {
 	if err := readNothing(s, x); err != nil {
 		return err
 	}
-	raw, err := x.req.Resource(s.o.MaxBody)
-	if err != nil {
+	var err error
+	if x.body, err = s.sent(x); err != nil {
 		return err
-	}
-	if x.body, err = resource.Parse(raw); err != nil {
-		return outcome.BadRequest(outcome.CodeStructure, "the body is not a resource: %v", err)
 	}
 	if x.body.Type() != "Consent" {
 		return outcome.BadRequest(outcome.CodeInvalid, "the body is a %s and must be a Consent", x.body.Type()).At("resourceType")
 	}
-	if len(raw) > whatif.MaxBytes {
+	if len(x.body.Raw()) > whatif.MaxBytes {
 		return outcome.TooLarge("a Consent of more than %d bytes is not tried", whatif.MaxBytes)
 	}
 	return nil

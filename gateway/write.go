@@ -27,16 +27,8 @@ func readBody(s *Server, x *exchange) error {
 	if err := readNothing(s, x); err != nil {
 		return err
 	}
-	raw, err := x.req.Resource(s.o.MaxBody)
+	r, err := s.sent(x)
 	if err != nil {
-		return err
-	}
-	r, err := resource.Parse(raw)
-	if err != nil {
-		var se *resource.SyntaxError
-		if errors.As(err, &se) {
-			return outcome.BadRequest(outcome.CodeStructure, "the body is not a resource: %v", se)
-		}
 		return err
 	}
 	if r.Type() != x.req.Type {
