@@ -316,6 +316,7 @@ func (c *compiler) loadOutcomes(root *node) {
 			o.action, o.issueSeverity = Seal, Information
 		case "test":
 			o.action, o.issueSeverity = Test, Information
+		case "": // missing or no text: that is said already
 		default:
 			n.get("action").errorf("unknown action %q: reject, expunge, seal or test", a)
 		}

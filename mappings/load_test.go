@@ -231,6 +231,8 @@ func FuzzLoad(f *testing.F) {
 	f.Add(strings.Replace(small, "from: Sex", "from: .1", 1))
 	f.Add("mapping: x\n? [a]\n: b\n")
 	f.Add("a: &a [*a]\n")
+	f.Add("mapping: x\noutcomes:\n  - {code: x}\n")
+	f.Add("mapping: x\noutcomes:\n  - {action: [a], code: {}, message: 1}\n")
 	f.Fuzz(func(t *testing.T, in string) {
 		m, err := mappings.Load(files(in), "m.map.yaml", nil)
 		if err != nil {
