@@ -122,7 +122,7 @@ func (s *Server) question(x *exchange, st *standing, o resource.Origin) *policy.
 	p := x.principal
 	q := &policy.Request{
 		At: x.at, Action: "access", DenyActions: []string{"use", "disclose"}, Requester: p.Requester, Scopes: effective(x),
-		Purposes: purposes(p.Purposes), OwnRecords: true, MinimumNecessary: x.req.Interaction == rest.CrisisSummary,
+		Purposes: purposes(p.Purposes), LaunchPatient: p.Patient, OwnRecords: true, MinimumNecessary: x.req.Interaction == rest.CrisisSummary,
 	}
 	q.Agreements = s.o.Directory.Agreements(o.Custodian, p.Requester.Organization, q.Purposes, x.at)
 	q.Jurisdiction, q.Designations = s.o.Directory.Jurisdiction(o.Custodian), s.o.Directory.Designations(o.Custodian)

@@ -20,12 +20,19 @@ func (v *Verifier) principal(t *verified) (*Principal, error) {
 	if want := t.issuer.clientIssuer(); c.Issuer != want {
 		return nil, faultf("client-issuer", "client %q belongs to issuer %q", c.ID, c.Issuer)
 	}
-	p, err := c.principal(t.scopes, t.operations, t.asserted, t.issuer.Audience)
+	var signedIn *personClaims
+	if t.person.Authorization != "" {
+		signedIn = &t.person
+	}
+	p, err := c.principal(t.scopes, t.operations, t.asserted, t.issuer.Audience, signedIn)
 	if err != nil {
 		return nil, err
 	}
 	b := &built{from: state, principal: p}
 	b.principal.TokenID, b.principal.Issuer, b.principal.Expires = t.claims.id, t.issuer.ID, t.claims.expires
+	if signedIn != nil {
+		b.principal.User.Subject = t.claims.subject
+	}
 	t.cached.Store(b)
 	p = b.principal
 	return &p, nil

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/url"
 	"slices"
+	"time"
 
 	"github.com/handoff-health/handoff/fhir/label"
 	"github.com/handoff-health/handoff/gateway/policy"
@@ -21,13 +22,32 @@ const (
 	Exchange Kind = "exchange" // a health information exchange
 )
 
-// A Client is the registration of one SMART Backend Services client. Whatever a
-// token says of organisation, role and purpose comes from here.
+// A Client is the registration of one client: a SMART Backend Services client,
+// an app that people sign in to, or both. Whatever a token says of organisation,
+// role and purpose comes from here.
 type Client struct {
 	ID   string
 	Name string
 
-	// Exactly one of them: a JSON Web Key Set, or where to fetch it.
+	// Grants are the OAuth grant types it may use; none means client_credentials.
+	Grants []string
+	// Of an app (authorization_code): where codes go, compared byte for byte; where
+	// a launch sends the browser; origins whose pages may call here (CORS); at
+	// which providers its users sign in, by id; and for how long (0: the most) its
+	// access tokens live.
+	RedirectURIs []string
+	LaunchURL    string
+	Origins      []string
+	Providers    []string
+	Life         time.Duration
+	// Public marks an app that can keep no key or secret: it authenticates by PKCE alone.
+	Public bool
+	// SecretHashes are "sha256:" and the hash, in hex, of client secrets of an app
+	// (client-confidential-symmetric): two while one replaces the other.
+	SecretHashes []string
+
+	// Of a client that authenticates with a key, exactly one of them: a JSON Web
+	// Key Set, or where to fetch it.
 	JWKS    []byte
 	JWKSURL string
 	// Algorithms that its assertions may be signed with; none means RS384 and
@@ -98,10 +118,28 @@ func (c *Client) check() error {
 		}
 		return nil
 	}
+	if len(c.JWKS) == 0 && c.JWKSURL == "" && !c.May(GrantClientCredentials) && c.Public != (len(c.SecretHashes) > 0) {
+		return nil
+	}
 	if (len(c.JWKS) > 0) == (c.JWKSURL != "") {
 		return errors.New("give either a key set or its URL")
 	}
 	return checkAlgorithms(c.algorithms())
+}
+
+// Grant types (RFC 6749, RFC 7591 2).
+const (
+	GrantClientCredentials = grantClientCredentials
+	GrantAuthorizationCode = "authorization_code"
+	GrantRefreshToken      = "refresh_token"
+)
+
+// May says whether the client may use a grant type.
+func (c *Client) May(grant string) bool {
+	if len(c.Grants) == 0 {
+		return grant == GrantClientCredentials
+	}
+	return slices.Contains(c.Grants, grant)
 }
 
 // checkClientID: VSCHAR of RFC 6749 A.1, bounded.
@@ -125,8 +163,11 @@ func (c *Client) algorithms() []string {
 }
 
 // principal says who speaks with these scopes: by the registration, narrowed by
-// what was asserted.
-func (c *Client) principal(granted smart.Scopes, operations []string, a *Asserted, base string) (Principal, error) {
+// what was asserted. signedIn is what the authorization server says of a person
+// who signed in; nil for a token of the client's own. Only system/ scopes count
+// for a client, and only user/ and patient/ scopes for a person: nothing that the
+// one may is ever added to what the other may.
+func (c *Client) principal(granted smart.Scopes, operations []string, a *Asserted, base string, signedIn *personClaims) (Principal, error) {
 	p := Principal{
 		Client: c.ID,
 		Requester: policy.Requester{
@@ -142,11 +183,22 @@ func (c *Client) principal(granted smart.Scopes, operations []string, a *Asserte
 		Police:     c.OrganizationKind == Police,
 		Purposes:   c.Purposes,
 		Agreements: c.Agreements,
-		// There are no launches, so only system scopes count.
 		Scopes:     smart.Restrict(granted, c.Scopes).In(smart.ContextSystem),
 		Operations: c.operations(operations),
 	}
-	return p, c.narrow(&p, a, base)
+	if signedIn != nil {
+		p.Scopes = smart.Restrict(granted, c.Scopes).In(smart.ContextUser, smart.ContextPatient)
+		p.Patient, p.Encounter = signedIn.Patient, signedIn.Encounter
+		p.Authorization, p.Session = signedIn.Authorization, signedIn.Session
+	}
+	if err := c.narrow(&p, a, base, signedIn != nil); err != nil || signedIn == nil {
+		return p, err
+	}
+	p.User.MFA, p.User.ACR = signedIn.MFA, signedIn.ACR
+	if signedIn.SignedIn != 0 {
+		p.User.SignedIn = time.Unix(signedIn.SignedIn, 0).UTC()
+	}
+	return p, nil
 }
 
 // clone keeps later changes of the caller's slices out of the registry.
@@ -161,6 +213,11 @@ func (c Client) clone() Client {
 	c.Agreements = slices.Clone(c.Agreements)
 	c.Operations = slices.Clone(c.Operations)
 	c.Practitioners = slices.Clone(c.Practitioners)
+	c.Grants = slices.Clone(c.Grants)
+	c.RedirectURIs = slices.Clone(c.RedirectURIs)
+	c.Origins = slices.Clone(c.Origins)
+	c.Providers = slices.Clone(c.Providers)
+	c.SecretHashes = slices.Clone(c.SecretHashes)
 	return c
 }
 

@@ -1,7 +1,6 @@
 package auth
 
 import (
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"net/http"
@@ -48,7 +47,7 @@ func (e *TokenEndpoint) asserted(claims *claims, client *registered, a *Attempt)
 	if err != nil {
 		return nil, badRequest("asserted", err.Error())
 	}
-	p, err := client.principal(nil, nil, said, e.o.Audience)
+	p, err := client.principal(nil, nil, said, e.o.Audience, nil)
 	if err != nil {
 		return nil, &Refusal{Status: http.StatusBadRequest, Code: codeInvalidGrant, Description: errors.Unwrap(err).Error(), Reason: reasonOf(err), Err: err}
 	}
@@ -147,24 +146,22 @@ type accessClaims struct {
 	// For whom and what, as the client asserted it (UDAP hl7-b2b, RFC 8176).
 	Extensions *extensions `json:"extensions,omitempty"`
 	Methods    []string    `json:"amr,omitempty"`
+	personClaims
 }
 
 // accessType is the typ of access tokens (RFC 9068 2.1).
 const accessType = "at+jwt"
 
 func (e *TokenEndpoint) issue(client *registered, scope string, said *Asserted, a *Attempt) (*grant, error) {
-	now := e.o.Now().Truncate(time.Second)
-	c := accessClaims{
-		Issuer: e.o.Issuer, Subject: client.ID, Audience: e.o.Audience, ClientID: client.ID,
-		Scope: scope, Expires: now.Add(e.o.Life).Unix(), IssuedAt: now.Unix(), ID: rand.Text(),
-		Extensions: said.claim(), Methods: said.methods(),
-	}
-	token, err := e.o.Key.sign(c, accessType)
+	tokens := AccessTokens{Issuer: e.o.Issuer, Audience: e.o.Audience, Key: e.o.Key, Now: e.o.Now}
+	t, err := tokens.sign(accessClaims{
+		Subject: client.ID, ClientID: client.ID, Scope: scope, Extensions: said.claim(), Methods: said.methods(),
+	}, e.o.Life)
 	if err != nil {
-		return nil, fmt.Errorf("issue token: %w", err)
+		return nil, err
 	}
-	a.Granted, a.TokenID, a.Expires = c.Scope, c.ID, time.Unix(c.Expires, 0).UTC()
-	return &grant{AccessToken: token, TokenType: "bearer", ExpiresIn: int(e.o.Life / time.Second), Scope: c.Scope}, nil
+	a.Granted, a.TokenID, a.Expires = t.Scope, t.ID, t.Expires
+	return &grant{AccessToken: t.Token, TokenType: "bearer", ExpiresIn: int(e.o.Life / time.Second), Scope: t.Scope}, nil
 }
 
 // attemptedScheme names the scheme that the client tried, if it is a known one.

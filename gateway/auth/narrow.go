@@ -17,12 +17,13 @@ type Practitioner struct {
 
 // narrow cuts a principal of this client down to what it asserted. base is the
 // FHIR base URL, which own URLs start with. Everything that is asserted must be
-// the registration's: a fault says what is not.
-func (c *Client) narrow(p *Principal, a *Asserted, base string) error {
+// the registration's: a fault says what is not. signedIn: it is not the client that
+// says it, but the gateway's own authorization server.
+func (c *Client) narrow(p *Principal, a *Asserted, base string, signedIn bool) error {
 	if a == nil {
 		return nil
 	}
-	if a.UserID != "" && !c.AssertsUsers {
+	if a.UserID != "" && !c.AssertsUsers && !signedIn {
 		return faultf("user-not-registered", "this client is not registered to ask for a person")
 	}
 	if !c.ownOrganization(a.Organization, base) {

@@ -20,8 +20,12 @@ type Principal struct {
 	Purposes   []string // "system|code"
 	Agreements []string // ids of sharing agreements that the registration names
 	Scopes     smart.Scopes
-	Patient    string // launch context, "" if none
+	Patient    string // in context, "Patient/…"; "" if none
+	Encounter  string // in context, "Encounter/…"; "" if none
 	Expires    time.Time
+	// Authorization is the family of tokens of a person's sign-in to an app, and
+	// Session the sign-in; "" for a token of the client's own.
+	Authorization, Session string
 	// User is the person for whom the client asks; the zero User where the token
 	// names none.
 	User User
@@ -37,4 +41,9 @@ type User struct {
 	// Methods are the values of amr as asserted; MFA says what is believed.
 	Methods []string
 	MFA     bool // signed in with more than one factor
+	// Subject is the sub of the person's tokens; "" where a client asserts the person.
+	Subject string
+	ACR     string
+	// SignedIn is when; zero where it is not known.
+	SignedIn time.Time
 }

@@ -142,7 +142,7 @@ func (v *Verifier) Registered(client string) (*Principal, error) {
 	if c == nil || c.Disabled {
 		return nil, whyNot(c)
 	}
-	p, err := c.principal(c.Scopes, c.Operations, nil, "")
+	p, err := c.principal(c.Scopes, c.Operations, nil, "", nil)
 	return &p, err
 }
 
@@ -161,6 +161,7 @@ type verified struct {
 	// is the registration's to say.
 	operations []string
 	asserted   *Asserted
+	person     personClaims // of a token for a person who signed in here
 	kid        string
 	keys       *KeySet // the set in which the key was found
 
@@ -223,7 +224,10 @@ func (t *verified) readGrant() error {
 	if t.client = client.Text(); t.client == "" {
 		return faultf("claims", "client_id is missing")
 	}
-	if !t.issuer.Outside && t.claims.subject != t.client {
+	if !t.issuer.Outside {
+		t.person = readPerson(n)
+	}
+	if !t.issuer.Outside && t.person.Authorization == "" && t.claims.subject != t.client {
 		return faultf("claims", "sub is not the client")
 	}
 	operations, rest := splitScopes(n.Get("scope").Text())
@@ -231,6 +235,9 @@ func (t *verified) readGrant() error {
 	var err error
 	if t.asserted, err = readAsserted(n); err != nil {
 		return faultf("asserted", "%w", err)
+	}
+	if t.person.Authorization != "" && (t.asserted == nil || t.asserted.UserID == "") {
+		return faultf("claims", "the token is for a person and names none")
 	}
 	return nil
 }

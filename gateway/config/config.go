@@ -7,14 +7,18 @@ import (
 
 // Config is the whole file. Every key is documented at its field.
 type Config struct {
-	Server        Server         `yaml:"server"`
-	Store         Store          `yaml:"store"`
-	Site          Site           `yaml:"site"`
-	Issuer        Issuer         `yaml:"issuer"`
-	Organizations []Organization `yaml:"organizations"`
-	Clients       []Client       `yaml:"clients"`
-	Systems       []System       `yaml:"systems"`
-	Agreements    []Agreement    `yaml:"agreements"`
+	Server Server `yaml:"server"`
+	Store  Store  `yaml:"store"`
+	Site   Site   `yaml:"site"`
+	Issuer Issuer `yaml:"issuer"`
+	// TrustedIssuers are outside authorization servers whose access tokens count.
+	TrustedIssuers []TrustedIssuer `yaml:"trustedIssuers"`
+	SignIn         SignIn          `yaml:"signIn"`
+	Limits         Limits          `yaml:"limits"`
+	Organizations  []Organization  `yaml:"organizations"`
+	Clients        []Client        `yaml:"clients"`
+	Systems        []System        `yaml:"systems"`
+	Agreements     []Agreement     `yaml:"agreements"`
 	// Packs are the rule packs in force; default us-federal and the overlay of
 	// every state that an organisation is in.
 	Packs      []Pack     `yaml:"packs"`
@@ -38,6 +42,9 @@ type Server struct {
 	TLSKey    string `yaml:"tlsKey"`    // PEM file
 	PlainHTTP bool   `yaml:"plainHTTP"` // allow plain HTTP beyond loopback (behind a TLS proxy)
 	MaxBody   int64  `yaml:"maxBody"`   // bytes of a request body; default 1 MiB
+	// TrustedProxies are addresses and networks (CIDR) of proxies whose
+	// X-Forwarded-For is believed; default none.
+	TrustedProxies []string `yaml:"trustedProxies"`
 }
 
 // Store is where resources are kept.
@@ -59,7 +66,10 @@ type Site struct {
 // Issuer is the built-in authorization server.
 type Issuer struct {
 	KeyFile  string        `yaml:"keyFile"`  // private JWK; made with mode 0600 if the file is absent
-	Lifetime time.Duration `yaml:"lifetime"` // of an access token; default and most 5m
+	Lifetime time.Duration `yaml:"lifetime"` // of a backend client's access token; default and most 5m
+	// SigningKeyFile holds the RSA key of id tokens (RS256, as SMART wants them),
+	// made with mode 0600 if the file is absent; default beside keyFile.
+	SigningKeyFile string `yaml:"signingKeyFile"`
 }
 
 // Organization is an agency, clinic or exchange that takes part.
@@ -96,8 +106,9 @@ type Identifier struct {
 	Value  string `yaml:"value"`
 }
 
-// Client is a registered SMART Backend Services client. Organisation, roles and
-// purposes of its tokens come from here and from nowhere else.
+// Client is a registered client: a backend service, an app that people sign in
+// to, or both. Organisation, roles and purposes of its tokens come from here and
+// from nowhere else.
 type Client struct {
 	ID           string   `yaml:"id"`
 	Name         string   `yaml:"name"`
@@ -109,6 +120,25 @@ type Client struct {
 	Scopes  string `yaml:"scopes"`
 	JWKS    string `yaml:"jwks"`    // JSON Web Key Set of its public keys: inline, ${file:…}
 	JWKSURL string `yaml:"jwksUrl"` // or where to fetch it
+	// Grants are client_credentials (default), authorization_code, refresh_token.
+	Grants []string `yaml:"grants"`
+	// The following are an app's. RedirectURIs take its codes, compared byte for
+	// byte; LaunchURL is where a launch sends the browser; Origins are those of its
+	// pages that may call this server (CORS); Providers are the ids of signIn
+	// providers at which its users sign in; Lifetime is of its access tokens,
+	// default and most 1h.
+	RedirectURIs []string      `yaml:"redirectUris"`
+	LaunchURL    string        `yaml:"launchUrl"`
+	Origins      []string      `yaml:"origins"`
+	Providers    []string      `yaml:"providers"`
+	Lifetime     time.Duration `yaml:"lifetime"`
+	// Public marks an app that can keep neither key nor secret.
+	Public bool `yaml:"public"`
+	// SecretHashes are "sha256:" and hex of its client secrets, where it has no key.
+	SecretHashes []string `yaml:"secretHashes"`
+	// Issuer is the id of a trusted issuer whose tokens it uses instead of the
+	// gateway's own.
+	Issuer string `yaml:"issuer"`
 	// TreatingProvider says when its organisation counts as treating the person
 	// asked about: "never" (default) or "linked": when the person is linked to a
 	// patient of one of that organisation's systems.
@@ -204,6 +234,81 @@ func (p *Pack) UnmarshalYAML(unmarshal func(any) error) error {
 	}
 	type plain Pack
 	return unmarshal((*plain)(p))
+}
+
+// TrustedIssuer is an outside authorization server whose access tokens count.
+type TrustedIssuer struct {
+	ID         string   `yaml:"id"`         // iss of its tokens
+	Audience   string   `yaml:"audience"`   // in aud of its tokens; default server.base
+	JWKS       string   `yaml:"jwks"`       // its public keys: inline, ${file:…}
+	JWKSURL    string   `yaml:"jwksUrl"`    // or where to fetch them
+	Algorithms []string `yaml:"algorithms"` // RS256, RS384, ES256, ES384; at least one
+	// Claims names the claims in which this issuer says what; the defaults are the
+	// names of RFC 9068.
+	Claims TokenClaims `yaml:"claims"`
+	// Scopes turns a scope or role as this issuer writes it into one as SMART does,
+	// for issuers that cannot issue a "/", "*" or "?". What is not here is read as
+	// it stands.
+	Scopes map[string]string `yaml:"scopes"`
+}
+
+// TokenClaims are names of claims; a path into objects is written with dots.
+type TokenClaims struct {
+	Client  string   `yaml:"client"`  // default client_id, then azp
+	Scope   []string `yaml:"scope"`   // a text or a list each, added up; default scope
+	User    string   `yaml:"user"`    // who the person is; default none: tokens are the client's own
+	Patient string   `yaml:"patient"` // in context; default none
+}
+
+// SignIn is how people sign in.
+type SignIn struct {
+	// Banner is the notice that everybody sees and confirms before signing in.
+	Banner string `yaml:"banner"`
+	// Idle ends a session that is not used, Absolute every session; default and
+	// most 30m and 12h.
+	Idle      time.Duration      `yaml:"idle"`
+	Absolute  time.Duration      `yaml:"absolute"`
+	Providers []IdentityProvider `yaml:"providers"`
+}
+
+// IdentityProvider is an OpenID Provider at which an organisation's people sign in.
+type IdentityProvider struct {
+	ID           string `yaml:"id"`
+	Name         string `yaml:"name"`         // as people know it
+	Issuer       string `yaml:"issuer"`       // its issuer URL; all else comes from its discovery document
+	ClientID     string `yaml:"clientId"`     // of this gateway there
+	ClientSecret Secret `yaml:"clientSecret"` // or a key file
+	KeyFile      string `yaml:"keyFile"`      // private JWK, for private_key_jwt
+	Organization string `yaml:"organization"` // id of the organisation whose people sign in here
+	// ACRValues are asked for, and one of them in the id token proves more than one
+	// factor; so does amr. MFA is "required" (default) or "optional".
+	ACRValues []string `yaml:"acrValues"`
+	MFA       string   `yaml:"mfa"`
+	// Exempt lets sessions of this provider stay open while unused: terminals in a
+	// police vehicle or a secure dispatch room (CJIS AC-11).
+	Exempt bool       `yaml:"exempt"`
+	Claims UserClaims `yaml:"claims"`
+	// Roles turns a value of the roles claim into a role code; a person without any
+	// is not let in.
+	Roles map[string]string `yaml:"roles"`
+}
+
+// UserClaims are names of claims of an id token.
+type UserClaims struct {
+	User   string `yaml:"user"`   // the person's id at the organisation; default sub
+	System string `yaml:"system"` // naming system of that id: a person of organizations[].practitioners with this identifier is that Practitioner
+	Name   string `yaml:"name"`   // default name
+	Roles  string `yaml:"roles"`  // default roles
+}
+
+// Limits bound what one caller may ask of the gateway.
+type Limits struct {
+	Requests int `yaml:"requests"` // FHIR requests of one client in a minute; default 6000, -1 none
+	Tokens   int `yaml:"tokens"`   // token requests of one client, or of one address that proves no client, in a minute; default 300, -1 none
+	// Failures in Window lock a user's sign-in, until an administrator lets them in
+	// again, and a client at that address for Window; default and most 5 in 15m.
+	Failures int           `yaml:"failures"`
+	Window   time.Duration `yaml:"window"`
 }
 
 // Agreement is a sharing agreement between two organisations.

@@ -78,13 +78,16 @@ func (k *checker) scopes(at string, cl Client) {
 			k.because(at, text, "has a scope that is neither a system/ scope nor one of "+strings.Join(smart.OperationScopes(), ", "), err)
 		case err != nil:
 			k.because(at, text, "has a scope that cannot be granted", err)
-		case s.Context != smart.ContextSystem:
+		case s.Context != smart.ContextSystem && !slices.Contains(cl.Grants, "authorization_code"):
 			k.value(at, text, "cannot be granted: a backend service gets system/ scopes only")
 		}
 	}
 }
 
 func (k *checker) keys(at string, cl Client) {
+	if cl.Issuer != "" || cl.Public || len(cl.SecretHashes) > 0 {
+		return
+	}
 	if (cl.JWKS == "") == (cl.JWKSURL == "") {
 		k.fault(at, "exactly one of jwks and jwksUrl is needed")
 		return
