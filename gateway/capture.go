@@ -31,15 +31,6 @@ type CaptureLimits struct {
 	Backlog         time.Duration // how long ago the person may have been asked
 }
 
-// allowCapture asks the scopes: a capture is the create of a Consent. Whether
-// the client may capture is asked when it is known how.
-func allowCapture(x *exchange) error {
-	if !x.principal.Scopes.Allows("Consent", smart.Create, "system") {
-		return beyondScope("the scopes of the token do not cover the creation of a Consent")
-	}
-	return nil
-}
-
 // readCapture reads what was captured, holds it to its ceiling and builds the
 // Consent. All of it depends on the body, the token and the configuration alone.
 func readCapture(s *Server, x *exchange) error {
@@ -118,7 +109,7 @@ func askedBy(x *exchange, c *capture.Capture) (string, error) {
 // actCapture writes the Consent with its Provenance, the request to call back
 // and the end of what it replaces, as one unit. A replay gives what is there.
 func actCapture(ctx context.Context, s *Server, x *exchange) error {
-	if len(x.kept) != 1 && !s.gatherer.Linked(x.person, x.principal.Requester.Organization) {
+	if !s.mayRecordAbout(x) {
 		return outcome.Unprocessable("patient is not a Patient known to you",
 			outcome.Issue{Code: outcome.CodeNotFound, Diagnostics: "not found", Expression: "patient"})
 	}

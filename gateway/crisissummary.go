@@ -123,13 +123,13 @@ func locateCrisis(ctx context.Context, s *Server, x *exchange) error {
 	case resource.ValidID(x.req.ID):
 		ref = "Patient/" + x.req.ID
 	}
-	p, err := s.gatherer.Person(ctx, ref)
-	if err != nil {
+	var err error
+	if x.person, err = s.whom(ctx, x, ref); err != nil {
 		return err
 	}
-	x.person = p
 	if ref != nobody {
-		x.note(p.References...)
+		x.note(ref)
+		x.note(x.person.References...)
 	}
 	return nil
 }

@@ -26,6 +26,10 @@ type exchange struct {
 	at        time.Time // the instant every decision of this request is made for
 	event     *audit.Event
 	principal *auth.Principal
+	demand    demand            // of the interaction, on the scopes
+	levels    []string          // of scopes at which the interaction is open
+	launched  *attribute.Person // in context, where patient/ scopes count; nil: nobody
+	narrowed  bool              // a search that names nobody is held to launched
 
 	params  []search.Param     // as asked
 	asked   *search.Query      // the same, parsed: for links

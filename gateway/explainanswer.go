@@ -54,7 +54,7 @@ func actExplain(ctx context.Context, s *Server, x *exchange) error {
 // together as for a request of its own.
 func (e *explaining) question(s *Server, x *exchange, st *standing, o resource.Origin) *policy.Request {
 	as := s.begin(x.req)
-	as.principal, as.at, as.people = e.asker, e.at, x.people
+	as.principal, as.at, as.people, as.levels = e.asker, e.at, x.people, workforce
 	q := s.question(as, st, o)
 	q.Scopes = slices.Clone(q.Scopes)
 	for i := range q.Scopes { // a search is covered by s, and with it what it finds

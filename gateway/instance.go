@@ -101,7 +101,7 @@ func (s *Server) locateOpaque(ctx context.Context, x *exchange) error {
 		return err
 	}
 	for _, ref := range refs {
-		p, err := s.gatherer.Person(ctx, ref)
+		p, err := s.whom(ctx, x, ref)
 		if err != nil {
 			return err
 		}

@@ -13,7 +13,6 @@ import (
 	"github.com/handoff-health/handoff/fhir/store"
 	"github.com/handoff-health/handoff/fhir/validate"
 	"github.com/handoff-health/handoff/gateway/emergency"
-	"github.com/handoff-health/handoff/gateway/smart"
 )
 
 // Records that the gateway itself keeps for an organisation: declarations and
@@ -129,22 +128,9 @@ func (s *Server) notice(n emergency.Notice) (store.Write, error) {
 	return s.filed(f)
 }
 
-// allowTask asks the scopes for a letter on Task.
-func allowTask(needs smart.Permission) func(*exchange) error {
-	return func(x *exchange) error {
-		if !x.principal.Scopes.Allows("Task", needs, "system") {
-			return beyondScope("the scopes of the token do not cover this operation: it needs system/Task.%s", needs)
-		}
-		return nil
-	}
-}
-
-// allowDecision is for what a person of the custodian determines: by a token
+// mayDetermine is for what a person of the custodian determines: by a token
 // that names the person, and never by police.
-func allowDecision(x *exchange) error {
-	if err := allowTask(smart.Update)(x); err != nil {
-		return err
-	}
+func mayDetermine(x *exchange) error {
 	switch {
 	case x.principal.Police:
 		return outcome.Forbidden("a law-enforcement agency does not decide on the disclosure of health records")

@@ -115,7 +115,7 @@ func (s *Server) pointers(x *exchange, cs []*candidate) []pointer {
 			if !ok || (base != "" && base != s.o.Base) || openlyNamed(typ) || typ == "Patient" || asked[ref] {
 				return true
 			}
-			if _, judged := x.seen[ref]; !judged && search.KnownType(typ) && x.principal.Scopes.Allows(typ, scopeFor(x)) {
+			if _, judged := x.seen[ref]; !judged && search.KnownType(typ) && x.allows(typ, scopeFor(x)) {
 				asked[ref] = true
 				out = append(out, pointer{typ, id, st})
 			}

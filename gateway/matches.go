@@ -57,10 +57,13 @@ func readQuery(s *Server, x *exchange) error {
 	if err != nil {
 		return err
 	}
-	if person == "" && x.principal.Police && !findsOnePerson(x) {
+	if person == "" && x.patientAlone() {
+		x.narrowed = canNarrow(x.req.Type)
+	}
+	if person == "" && !x.narrowed && x.principal.Police && !findsOnePerson(x) {
 		return outcome.Forbidden("a police caller searches within one person: give patient (or, for Patient, _id, an identifier with its system, or family, given and a full birthdate)")
 	}
-	if person == "" && (x.asked.CountOnly() || x.asked.Total() == search.TotalAccurate) {
+	if person == "" && !x.narrowed && (x.asked.CountOnly() || x.asked.Total() == search.TotalAccurate) {
 		return outcome.NotSupported("a count is given only within one person: give patient").At("http._summary")
 	}
 	return nil
@@ -130,13 +133,17 @@ func findsOnePerson(x *exchange) bool {
 // Patients: a search for one reaches the others.
 func locatePerson(ctx context.Context, s *Server, x *exchange) error {
 	x.query = x.asked
+	if x.narrowed {
+		return s.narrow(ctx, x)
+	}
 	ref, err := personOf(x.asked)
 	if err != nil || ref == "" {
 		return err
 	}
-	if x.person, err = s.gatherer.Person(ctx, ref); err != nil {
+	if x.person, err = s.whom(ctx, x, ref); err != nil {
 		return err
 	}
+	x.note(ref)
 	x.note(x.person.References...)
 	if x.req.Type == "Patient" {
 		return nil

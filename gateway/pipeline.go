@@ -14,17 +14,16 @@ import (
 	"github.com/handoff-health/handoff/gateway/audit"
 	"github.com/handoff-health/handoff/gateway/auth"
 	"github.com/handoff-health/handoff/gateway/rest"
-	"github.com/handoff-health/handoff/gateway/smart"
 )
 
 // An interaction is what is peculiar to one FHIR interaction: hooks that the
 // pipeline calls between its own steps. A nil hook does nothing; no hook can
 // leave a step out.
 type interaction struct {
-	needs smart.Permission // letter of a scope; 0: open to everybody
-	// allow replaces the check of scopes: for operations, whose type and letter
-	// are not those of the path. It sees the token and the path alone.
-	allow func(*exchange) error
+	open bool // needs no token
+	// who asks more of the caller than the scopes that demands has. It sees the
+	// token and the path alone.
+	who func(*exchange) error
 	// read takes parameters and body apart. It touches no data.
 	read func(*Server, *exchange) error
 	// locate finds whom the interaction is about; what it reads stays inside.
@@ -42,31 +41,27 @@ type interaction struct {
 // interactions has a row for each interaction of rest.Routes.
 func interactions() map[string]interaction {
 	return map[string]interaction{
-		rest.Capabilities: {render: renderCapabilities},
-		rest.Discovery:    {render: renderDiscovery},
-		rest.Read:         {needs: smart.Read, read: readNothing, locate: locateInstance, gather: gatherInstance, render: renderInstance},
-		rest.VRead:        {needs: smart.Read, read: readVersion, locate: locateInstance, gather: gatherInstance, render: renderInstance},
-		rest.SearchType:   {needs: smart.Search, read: readQuery, locate: locatePerson, gather: gatherMatches, render: renderSearchset},
-		rest.CrisisSummary: {
-			needs: smart.Read, read: readCrisis, locate: locateCrisis, gather: gatherCrisis, render: renderCrisis,
-		},
-		rest.WhatIf: {allow: allowWhatIf, read: readWhatIf, render: renderWhatIf},
-		rest.ExplainAccess: {
-			allow: allowExplain, read: readExplain, locate: locateExplain, gather: gatherExplain, act: actExplain, render: renderExplain,
-		},
-		rest.Capture:        {allow: allowCapture, read: readCapture, locate: locateSubject, gather: gatherSubject, act: actCapture, render: renderCaptured},
-		rest.Definitions:    {allow: anyToken, read: readDefinitions, render: renderDefinitions},
-		rest.Definition:     {allow: anyToken, read: readNothing, render: renderDefinition},
-		rest.Revoke:         {allow: allowRevoke, read: readRevoke, locate: locateRevoked, act: actRevoke, render: renderRevoked},
-		rest.DeclareBasis:   {allow: allowTask(smart.Create), read: readDeclaration, act: actDeclare, render: renderWritten},
-		rest.AcceptBasis:    {allow: allowDecision, read: readAcceptance, locate: locateInstance, act: actAccept, render: renderWritten},
-		rest.RejectBasis:    {allow: allowDecision, read: readReason(true), locate: locateInstance, act: actReject, render: renderWritten},
-		rest.WithdrawBasis:  {allow: allowDecision, read: readReason(false), locate: locateInstance, act: actWithdraw, render: renderWritten},
-		rest.CancelTask:     {allow: allowTask(smart.Update), read: readReason(false), locate: locateInstance, act: actCancel, render: renderWritten},
-		rest.BreakGlass:     {allow: allowBreakGlass, read: readBreakGlass, act: actBreakGlass, render: renderWritten},
-		rest.CompleteReview: {allow: allowDecision, read: readReview, locate: locateInstance, act: actReview, render: renderWritten},
-		rest.Create:         {needs: smart.Create, read: readBody, locate: locateSubject, gather: gatherSubject, act: actCreate, render: renderWritten},
-		rest.Update:         {needs: smart.Update, read: readBody, locate: locateStanding, gather: gatherStanding, act: actUpdate, render: renderWritten},
+		rest.Capabilities:   {open: true, render: renderCapabilities},
+		rest.Discovery:      {open: true, render: renderDiscovery},
+		rest.Read:           {read: readNothing, locate: locateInstance, gather: gatherInstance, render: renderInstance},
+		rest.VRead:          {read: readVersion, locate: locateInstance, gather: gatherInstance, render: renderInstance},
+		rest.SearchType:     {read: readQuery, locate: locatePerson, gather: gatherMatches, render: renderSearchset},
+		rest.CrisisSummary:  {read: readCrisis, locate: locateCrisis, gather: gatherCrisis, render: renderCrisis},
+		rest.WhatIf:         {read: readWhatIf, render: renderWhatIf},
+		rest.ExplainAccess:  {who: mayExplain, read: readExplain, locate: locateExplain, gather: gatherExplain, act: actExplain, render: renderExplain},
+		rest.Capture:        {read: readCapture, locate: locateSubject, gather: gatherSubject, act: actCapture, render: renderCaptured},
+		rest.Definitions:    {read: readDefinitions, render: renderDefinitions},
+		rest.Definition:     {read: readNothing, render: renderDefinition},
+		rest.Revoke:         {read: readRevoke, locate: locateRevoked, act: actRevoke, render: renderRevoked},
+		rest.DeclareBasis:   {read: readDeclaration, act: actDeclare, render: renderWritten},
+		rest.AcceptBasis:    {who: mayDetermine, read: readAcceptance, locate: locateInstance, act: actAccept, render: renderWritten},
+		rest.RejectBasis:    {who: mayDetermine, read: readReason(true), locate: locateInstance, act: actReject, render: renderWritten},
+		rest.WithdrawBasis:  {who: mayDetermine, read: readReason(false), locate: locateInstance, act: actWithdraw, render: renderWritten},
+		rest.CancelTask:     {read: readReason(false), locate: locateInstance, act: actCancel, render: renderWritten},
+		rest.BreakGlass:     {who: mayBreakGlass, read: readBreakGlass, act: actBreakGlass, render: renderWritten},
+		rest.CompleteReview: {who: mayDetermine, read: readReview, locate: locateInstance, act: actReview, render: renderWritten},
+		rest.Create:         {read: readBody, locate: locateSubject, gather: gatherSubject, act: actCreate, render: renderWritten},
+		rest.Update:         {read: readBody, locate: locateStanding, gather: gatherStanding, act: actUpdate, render: renderWritten},
 	}
 }
 
@@ -107,7 +102,7 @@ func (s *Server) guard(ctx context.Context, x *exchange) (answer *rest.Response,
 // steps is the order of things. It is the only caller of every step.
 func (s *Server) steps(ctx context.Context, x *exchange) (*rest.Response, error) {
 	hooks, known := s.interactions[x.req.Interaction]
-	if known && hooks.needs == 0 && hooks.allow == nil {
+	if known && hooks.open {
 		return hooks.render(s, x)
 	}
 	ctx, err := s.pin(ctx)
@@ -123,13 +118,13 @@ func (s *Server) steps(ctx context.Context, x *exchange) (*rest.Response, error)
 	if !known {
 		return nil, noRoute(x.req)
 	}
-	if hooks.allow != nil {
-		err = hooks.allow(x)
-	} else {
-		err = allow(x, hooks.needs)
-	}
-	if err != nil {
+	if err := s.allow(x); err != nil {
 		return nil, err
+	}
+	if hooks.who != nil {
+		if err := hooks.who(x); err != nil {
+			return nil, err
+		}
 	}
 	if err := x.req.Acceptable(); err != nil {
 		return nil, err
@@ -138,7 +133,7 @@ func (s *Server) steps(ctx context.Context, x *exchange) (*rest.Response, error)
 		return nil, err
 	}
 	for _, step := range []func(context.Context, *Server, *exchange) error{
-		hooks.locate, attributes, hooks.gather, judge, hooks.act,
+		launch, hooks.locate, attributes, hooks.gather, judge, hooks.act,
 	} {
 		if step == nil {
 			continue
@@ -203,21 +198,6 @@ func noRoute(r *rest.Request) error {
 		return outcome.MethodNotAllowed("%s is not supported here", r.HTTP.Method)
 	}
 	return outcome.New(http.StatusNotFound, outcome.CodeNotSupported, "there is no such interaction")
-}
-
-// allow asks the scopes before any data is touched: its answer depends on the
-// token and the path alone.
-func allow(x *exchange, needs smart.Permission) error {
-	if !search.KnownType(x.req.Type) {
-		return outcome.New(http.StatusNotFound, outcome.CodeNotSupported, "unknown resource type")
-	}
-	if (needs == smart.Create || needs == smart.Update) && x.req.Type != "Consent" {
-		return outcome.MethodNotAllowed("only Consent can be written here; other resources come from their systems")
-	}
-	if !x.principal.Scopes.Allows(x.req.Type, needs, "system") {
-		return beyondScope("the scopes of the token do not cover this interaction on %s", x.req.Type)
-	}
-	return nil
 }
 
 // refuse renders an error. What the caller is told never comes from the data.

@@ -18,9 +18,6 @@ import (
 // is asked; a token is, so that without one there are no more than the two
 // documents that tell how to get one.
 
-// anyToken asks for a token and nothing more.
-func anyToken(*exchange) error { return nil }
-
 // publishedTypes lists the types of what can be published, by the routes.
 func publishedTypes() []string {
 	var out []string

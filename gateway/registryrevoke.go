@@ -31,14 +31,6 @@ var revocationChannels = []string{"in-person", "written", "phone", "text-message
 // RevocationChannels returns them.
 func RevocationChannels() []string { return slices.Clone(revocationChannels) }
 
-// allowRevoke asks the scopes: a revocation is an update of a Consent.
-func allowRevoke(x *exchange) error {
-	if !x.principal.Scopes.Allows("Consent", smart.Update, "system") {
-		return beyondScope("the scopes of the token do not cover an update of a Consent")
-	}
-	return nil
-}
-
 // readRevoke reads how and when the person asked. All of it may be left out: a
 // revocation must not fail for want of a form.
 func readRevoke(s *Server, x *exchange) error {
@@ -86,7 +78,11 @@ func actRevoke(ctx context.Context, s *Server, x *exchange) error {
 	c := x.candidates[0]
 	seen := len(x.kept) == 1
 	x.kept = nil
-	if err := s.mayRevoke(x, c); err != nil {
+	err := s.mayRevoke(x, c)
+	if err == nil && !x.covers(smart.Update, c.resource) {
+		err = beyondScope("the scopes of the token do not cover this Consent")
+	}
+	if err != nil {
 		if seen {
 			return err
 		}
@@ -130,7 +126,11 @@ func (s *Server) revoke(ctx context.Context, x *exchange, rec *store.Record) (*s
 	if err != nil {
 		return nil, err
 	}
-	if !x.principal.Scopes.CoversAny(r, smart.Update) {
+	ended, err := resource.Parse(ws[0].Raw)
+	if err != nil {
+		return nil, err
+	}
+	if !x.covers(smart.Update, r, ended) {
 		return nil, beyondScope("the scopes of the token do not cover this Consent")
 	}
 	recs, err := s.o.Store.Apply(ctx, ws)

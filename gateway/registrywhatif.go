@@ -16,7 +16,6 @@ import (
 	"github.com/handoff-health/handoff/gateway/consent"
 	"github.com/handoff-health/handoff/gateway/consentform"
 	"github.com/handoff-health/handoff/gateway/rest"
-	"github.com/handoff-health/handoff/gateway/smart"
 	"github.com/handoff-health/handoff/gateway/whatif"
 )
 
@@ -34,14 +33,6 @@ func prefers(x *exchange, what string) bool {
 		}
 	}
 	return false
-}
-
-// allowWhatIf asks the scopes: who may write a Consent may try one.
-func allowWhatIf(x *exchange) error {
-	if !x.principal.Scopes.Allows("Consent", smart.Create, "system") && !x.principal.Scopes.Allows("Consent", smart.Update, "system") {
-		return beyondScope("the scopes of the token do not cover the writing of a Consent")
-	}
-	return nil
 }
 
 // whatIfSpec is the one parameter of the operation. FHIR lets a resource that is

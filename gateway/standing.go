@@ -122,7 +122,7 @@ func (s *Server) question(x *exchange, st *standing, o resource.Origin) *policy.
 	p := x.principal
 	q := &policy.Request{
 		At: x.at, Action: "access", DenyActions: []string{"use", "disclose"}, Requester: p.Requester, Scopes: effective(x),
-		Purposes: purposes(p.Purposes), LaunchPatient: p.Patient, OwnRecords: true, MinimumNecessary: x.req.Interaction == rest.CrisisSummary,
+		Purposes: purposes(p.Purposes), LaunchPatient: x.inContext(s), OwnRecords: true, MinimumNecessary: x.req.Interaction == rest.CrisisSummary,
 	}
 	q.Agreements = s.o.Directory.Agreements(o.Custodian, p.Requester.Organization, q.Purposes, x.at)
 	q.Jurisdiction, q.Designations = s.o.Directory.Jurisdiction(o.Custodian), s.o.Directory.Designations(o.Custodian)
@@ -153,10 +153,10 @@ func (s *Server) question(x *exchange, st *standing, o resource.Origin) *policy.
 // the matches).
 func effective(x *exchange) smart.Scopes {
 	if x.req.Interaction != rest.SearchType {
-		return x.principal.Scopes
+		return x.scopes()
 	}
 	var out smart.Scopes
-	for _, sc := range x.principal.Scopes {
+	for _, sc := range x.scopes() {
 		if sc.Permissions&smart.Search != 0 {
 			sc.Permissions |= smart.Read
 			out = append(out, sc)

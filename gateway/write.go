@@ -70,7 +70,7 @@ func checkConsent(r *resource.Resource) error {
 func locateSubject(ctx context.Context, s *Server, x *exchange) error {
 	ref := compartment.Subject(x.body)
 	var err error
-	if x.person, err = s.gatherer.Person(ctx, ref); err != nil {
+	if x.person, err = s.whom(ctx, x, ref); err != nil {
 		return err
 	}
 	x.note(ref)
@@ -110,9 +110,7 @@ func gatherSubject(ctx context.Context, s *Server, x *exchange) error {
 
 // actCreate writes the new Consent. Policy has judged the Patient by then.
 func actCreate(ctx context.Context, s *Server, x *exchange) error {
-	// A patient of the recorder's own is known to it whatever the person's
-	// Consents withhold: otherwise nobody could consent again after an opt-out.
-	if len(x.kept) != 1 && !s.gatherer.Linked(x.person, x.principal.Requester.Organization) {
+	if !s.mayRecordAbout(x) {
 		return outcome.Unprocessable("Consent.patient is not a Patient known to you",
 			outcome.Issue{Code: outcome.CodeNotFound, Diagnostics: "not found", Expression: "Consent.patient"})
 	}
@@ -141,6 +139,13 @@ func actCreate(ctx context.Context, s *Server, x *exchange) error {
 		return cerr
 	}
 	return err
+}
+
+// mayRecordAbout says whether the Patient is one that the caller may see. A
+// patient of the recorder's own is known to it whatever the person's Consents
+// withhold: otherwise nobody could consent again after an opt-out.
+func (s *Server) mayRecordAbout(x *exchange) bool {
+	return len(x.kept) == 1 || s.gatherer.Linked(x.person, x.principal.Requester.Organization)
 }
 
 // conditional looks for a Consent that fulfils the condition, among those the
@@ -217,6 +222,9 @@ func actUpdate(ctx context.Context, s *Server, x *exchange) error {
 	if version != c.record.Version {
 		return staleVersion(c.record.Version)
 	}
+	if !x.covers(smart.Update, c.resource, x.body) {
+		return beyondScope("the scopes of the token do not cover this Consent")
+	}
 	return s.write(ctx, x, store.Write{Record: store.Record{Key: c.record.Key}, Expect: version})
 }
 
@@ -245,8 +253,7 @@ func (s *Server) write(ctx context.Context, x *exchange, w store.Write) error {
 	if err != nil {
 		return err
 	}
-	needs := s.interactions[x.req.Interaction].needs
-	if err := s.record(x, &w, raw, needs, resource.Capture{}); err != nil {
+	if err := s.record(x, &w, raw, x.demand.all, resource.Capture{}); err != nil {
 		return err
 	}
 	rec, err := s.unit(ctx, x, w)
@@ -273,7 +280,7 @@ func (s *Server) record(x *exchange, w *store.Write, raw []byte, needs smart.Per
 	origin.Part2 = origin.Part2 || slices.ContainsFunc(references(r), s.o.Directory.Part2)
 	origin.Capture = how
 	s.file(w, r, origin)
-	if needs != 0 && !x.principal.Scopes.CoversAny(r, needs) {
+	if needs != 0 && !x.covers(needs, r) {
 		return beyondScope("the scopes of the token do not cover this Consent")
 	}
 	return nil

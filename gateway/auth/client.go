@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/handoff-health/handoff/fhir/label"
+	"github.com/handoff-health/handoff/gateway/guard"
 	"github.com/handoff-health/handoff/gateway/policy"
 	"github.com/handoff-health/handoff/gateway/smart"
 )
@@ -183,11 +184,17 @@ func (c *Client) principal(granted smart.Scopes, operations []string, a *Asserte
 		Police:     c.OrganizationKind == Police,
 		Purposes:   c.Purposes,
 		Agreements: c.Agreements,
-		Scopes:     smart.Restrict(granted, c.Scopes).In(smart.ContextSystem),
+		Scopes:     smart.Restrict(granted, c.Scopes),
 		Operations: c.operations(operations),
 	}
+	levels := []string{smart.ContextSystem}
 	if signedIn != nil {
-		p.Scopes = smart.Restrict(granted, c.Scopes).In(smart.ContextUser, smart.ContextPatient)
+		levels = []string{smart.ContextUser, smart.ContextPatient}
+	}
+	if !guard.Off(guard.ScopeLevel) {
+		p.Scopes = p.Scopes.In(levels...)
+	}
+	if signedIn != nil {
 		p.Patient, p.Encounter = signedIn.Patient, signedIn.Encounter
 		p.Authorization, p.Session = signedIn.Authorization, signedIn.Session
 	}

@@ -34,6 +34,11 @@ type Principal struct {
 	Operations []string
 }
 
+// ForPerson says whether the token is a person's, who signed in: user/ and
+// patient/ scopes count for it. A client's own has system/ scopes, also where the
+// client names a person.
+func (p *Principal) ForPerson() bool { return p.Authorization != "" || p.User.Subject != "" }
+
 // A User is a person behind a client, as the token names them.
 type User struct {
 	ID   string // of the person at the client's organisation: an NPI, a badge number …

@@ -15,6 +15,13 @@ const (
 	ClientAssertionLife     Name = "client/assertion-lifetime"
 	ClientDisabled          Name = "client/disabled"
 	ClientRegisteredScopes  Name = "client/registered-scopes"
+
+	ScopeLevel       Name = "scope/level"
+	ScopeInteraction Name = "scope/interaction"
+	ScopeOperation   Name = "scope/operation"
+	ScopePatient     Name = "scope/patient"
+	ScopeReturned    Name = "scope/returned"
+	ScopeWritten     Name = "scope/written"
 )
 
 var guards = map[Name]string{
@@ -31,4 +38,11 @@ var guards = map[Name]string{
 	ClientAssertionLife:     "an assertion that lives longer than five minutes",
 	ClientDisabled:          "a client that was disabled",
 	ClientRegisteredScopes:  "scopes beyond the client's registration",
+
+	ScopeLevel:       "scopes of a level that is not the token's: a client's user/, a person's system/",
+	ScopeInteraction: "an interaction on a type that no scope allows, before data is touched",
+	ScopeOperation:   "an operation whose own scope the token has not",
+	ScopePatient:     "patient/ scopes used for somebody else than the patient in context",
+	ScopeReturned:    "a resource in an answer that no scope covers in the form in which it goes out",
+	ScopeWritten:     "a write of what no scope covers",
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/handoff-health/handoff/fhir/label"
 	"github.com/handoff-health/handoff/fhir/resource"
 	"github.com/handoff-health/handoff/gateway/consent"
+	"github.com/handoff-health/handoff/gateway/guard"
 	"github.com/handoff-health/handoff/gateway/smart"
 )
 
@@ -146,12 +147,16 @@ func (s *Session) actor() *consent.Actor {
 	return a
 }
 
-// covers is the scope gate: does the token cover the resource in this form?
+// covers is the scope gate: does one level of the token's scopes cover the
+// resource in this form? patient/ scopes cover what is about the patient in
+// context, and what is about nobody by its type (staff, places, medications),
+// which needs a ground like everything else.
 func (s *Session) covers(r *resource.Resource, patient string) bool {
-	if s.scopes.Covers(r) {
+	if s.scopes.Covers(r) || guard.Off(guard.ScopeReturned) {
 		return true
 	}
-	return s.inContext(patient) && s.launched.Covers(r)
+	return s.launched.Covers(r) && (s.inContext(patient) || guard.Off(guard.ScopePatient) ||
+		patient == "" && s.req.LaunchPatient != "" && consent.Impersonal(r.Type()))
 }
 
 // inContext says whether the patient is the one in the token's context.
@@ -159,4 +164,13 @@ func (s *Session) inContext(patient string) bool {
 	lp := s.req.LaunchPatient
 	return patient != "" && lp != "" &&
 		(lp == patient || slices.Contains(s.req.Person, lp) && slices.Contains(s.req.Person, patient))
+}
+
+// reaches says whether any scope could cover what is about the person.
+func (s *Session) reaches() bool {
+	if len(s.scopes) > 0 || guard.Off(guard.ScopeReturned) {
+		return true
+	}
+	lp := s.req.LaunchPatient
+	return len(s.launched) > 0 && (lp != "" && (len(s.req.Person) == 0 || slices.Contains(s.req.Person, lp)) || guard.Off(guard.ScopePatient))
 }

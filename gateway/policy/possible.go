@@ -14,7 +14,7 @@ import (
 // the person of that origin, Possible is true. What a directory opens is not
 // the person's and does not count.
 func (s *Session) Possible(o resource.Origin) bool {
-	if len(s.scopes)+len(s.launched) == 0 || len(s.asked) == 0 {
+	if !s.reaches() || len(s.asked) == 0 {
 		return false
 	}
 	m := matter{subject: &Subject{Origin: o}, originOnly: true}
