@@ -12,6 +12,7 @@ import (
 
 	"github.com/handoff-health/handoff/fhir/outcome"
 	"github.com/handoff-health/handoff/fhir/search"
+	"github.com/handoff-health/handoff/gateway/guard"
 )
 
 // cursorParam is the paging parameter. Callers follow next links; they never
@@ -51,7 +52,14 @@ func newSeal(siteKey []byte) (*seal, error) {
 
 // binding ties a place to who asked what.
 func binding(x *exchange) []byte {
-	return []byte(x.principal.Client + "\n" + x.req.Type + "?" + x.asked.Self())
+	client, query := x.principal.Client, x.req.Type+"?"+x.asked.Self()
+	if guard.Off(guard.AccessPageOwner) {
+		client = ""
+	}
+	if guard.Off(guard.AccessPageQuery) {
+		query = ""
+	}
+	return []byte(client + "\n" + query)
 }
 
 func (s *seal) close(p place, binding []byte) (string, error) {

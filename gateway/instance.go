@@ -15,6 +15,7 @@ import (
 	"github.com/handoff-health/handoff/fhir/store"
 	"github.com/handoff-health/handoff/gateway/attribute"
 	"github.com/handoff-health/handoff/gateway/broker"
+	"github.com/handoff-health/handoff/gateway/guard"
 	"github.com/handoff-health/handoff/gateway/rest"
 	"github.com/handoff-health/handoff/gateway/upstream"
 )
@@ -28,7 +29,7 @@ func readNothing(_ *Server, x *exchange) error {
 		return err
 	}
 	for _, p := range params {
-		if p.Name != "_format" {
+		if p.Name != "_format" && !guard.Off(guard.ParserReadParameters) {
 			return outcome.NotSupported("a read has no parameter %q", clip(p.Name)).At("http." + clip(p.Name))
 		}
 	}

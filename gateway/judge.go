@@ -8,6 +8,7 @@ import (
 	"github.com/handoff-health/handoff/fhir/resource"
 	"github.com/handoff-health/handoff/fhir/store"
 	"github.com/handoff-health/handoff/gateway/enforce"
+	"github.com/handoff-health/handoff/gateway/guard"
 	"github.com/handoff-health/handoff/gateway/policy"
 	"github.com/handoff-health/handoff/gateway/rest"
 )
@@ -48,6 +49,9 @@ func (s *Server) decide(ctx context.Context, x *exchange, cs []*candidate) error
 		} else {
 			p := s.pose(x, st, c.origin)
 			c.decision, c.question = p.session.Decide(&c.subject), p.question
+			if guard.Off(guard.AccessDecision) {
+				c.decision = policy.Decision{Effect: policy.Permit}
+			}
 		}
 		x.seen[c.reference()] = lets(c.decision.Effect)
 		x.partial[c.reference()] = c.decision.Effect == policy.Redact
@@ -89,7 +93,7 @@ func (s *Server) carryOut(x *exchange, c *candidate) error {
 		return nil
 	}
 	c.result, c.raw, c.final = result, result.Body, result.Form
-	if x.query != nil && !x.query.Match(c.final) {
+	if x.query != nil && !x.query.Match(c.final) && !guard.Off(guard.AccessReturnedForm) && !guard.Off(guard.AccessPerson) {
 		x.judged(c, "deny") // a redacted element finds nothing
 		return nil
 	}
@@ -135,7 +139,7 @@ var _ enforce.Partial = visibility{}
 
 // Visible is false unless the target is known to be visible.
 func (v visibility) Visible(reference string) bool {
-	if v.own {
+	if v.own || guard.Off(guard.AccessReferences) {
 		return true
 	}
 	base, typ, id, ok := resource.SplitReference(reference)

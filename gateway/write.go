@@ -16,6 +16,7 @@ import (
 	"github.com/handoff-health/handoff/fhir/search"
 	"github.com/handoff-health/handoff/fhir/store"
 	"github.com/handoff-health/handoff/fhir/validate"
+	"github.com/handoff-health/handoff/gateway/guard"
 	"github.com/handoff-health/handoff/gateway/rest"
 	"github.com/handoff-health/handoff/gateway/smart"
 )
@@ -31,11 +32,11 @@ func readBody(s *Server, x *exchange) error {
 	if err != nil {
 		return err
 	}
-	if r.Type() != x.req.Type {
+	if r.Type() != x.req.Type && !guard.Off(guard.ParserAddress) {
 		return outcome.BadRequest(outcome.CodeInvalid, "the body is a %s, the address says %s", r.Type(), x.req.Type).At("resourceType")
 	}
 	if x.req.Interaction == rest.Update {
-		if r.ID() != x.req.ID {
+		if r.ID() != x.req.ID && !guard.Off(guard.ParserAddress) {
 			return outcome.BadRequest(outcome.CodeInvalid, "the body's id must be the one in the address").At("Consent.id")
 		}
 		if x.req.HTTP.Header.Get("If-Match") == "" {
@@ -110,7 +111,7 @@ func gatherSubject(ctx context.Context, s *Server, x *exchange) error {
 
 // actCreate writes the new Consent. Policy has judged the Patient by then.
 func actCreate(ctx context.Context, s *Server, x *exchange) error {
-	if !s.mayRecordAbout(x) {
+	if !s.mayRecordAbout(x) && !guard.Off(guard.AccessKnownSubject) {
 		return outcome.Unprocessable("Consent.patient is not a Patient known to you",
 			outcome.Issue{Code: outcome.CodeNotFound, Diagnostics: "not found", Expression: "Consent.patient"})
 	}
@@ -174,6 +175,9 @@ func (s *Server) conditional(ctx context.Context, x *exchange, condition string)
 		if err := s.decide(ctx, x, []*candidate{c}); err != nil {
 			return false, "", err
 		}
+		if len(x.kept) == 0 && guard.Off(guard.AccessUnseenCondition) {
+			x.kept = []*candidate{c}
+		}
 	}
 	switch n := len(x.kept); {
 	case n == 1 && x.kept[0].record != nil:
@@ -211,7 +215,7 @@ func actUpdate(ctx context.Context, s *Server, x *exchange) error {
 	if c.origin.Custodian != x.principal.Requester.Organization {
 		return outcome.Forbidden("a Consent is changed by the organisation that recorded it")
 	}
-	if compartment.Subject(x.body) != c.subject.Patient {
+	if compartment.Subject(x.body) != c.subject.Patient && !guard.Off(guard.AccessSameSubject) {
 		return outcome.Unprocessable("a Consent stays with its Patient",
 			outcome.Issue{Code: outcome.CodeInvalid, Diagnostics: "differs from the standing version", Expression: "Consent.patient"})
 	}

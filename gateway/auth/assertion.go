@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/handoff-health/handoff/fhir/store"
+	"github.com/handoff-health/handoff/gateway/guard"
 )
 
 const (
@@ -33,15 +34,15 @@ func (e *TokenEndpoint) authenticate(ctx context.Context, form map[string]string
 		return nil, nil, unknownClient(err)
 	}
 	id := s.claims.issuer
-	if checkClientID(id) != nil || s.claims.subject != id {
+	if checkClientID(id) != nil || s.claims.subject != id && !guard.Off(guard.ClientAssertionSubject) {
 		return nil, nil, unknownClient(faultf("subject", "iss and sub are not one client id"))
 	}
 	a.Client = id
-	if given := form["client_id"]; given != "" && given != id {
+	if given := form["client_id"]; given != "" && given != id && !guard.Off(guard.ClientIDAgrees) {
 		return nil, nil, unknownClient(faultf("client-id", "client_id is not the assertion's iss"))
 	}
 	client := e.o.Registry.current().clients[id]
-	if client == nil || client.Disabled || client.keys == nil {
+	if client == nil || client.Disabled && !guard.Off(guard.ClientDisabled) || client.keys == nil {
 		e.decoy.verify(ctx, s)
 		return nil, nil, unknownClient(whyNot(client))
 	}
@@ -84,13 +85,13 @@ func (e *TokenEndpoint) checkAssertion(ctx context.Context, c *claims, client *r
 	if err := c.current(now, 0, e.o.Skew); err != nil {
 		return refuse("the assertion is not in force: check exp, nbf, iat and the clock", err)
 	}
-	if c.expires.After(now.Add(maxAssertionLife)) {
+	if c.expires.After(now.Add(maxAssertionLife)) && !guard.Off(guard.ClientAssertionLife) {
 		return refuse("exp is more than five minutes ahead", faultf("lifetime", "exp %v ahead", c.expires.Sub(now)))
 	}
-	if !e.audience(c, client) {
+	if !e.audience(c, client) && !guard.Off(guard.ClientAssertionAudience) {
 		return refuse("aud must be the URL of this token endpoint", faultf("audience", "aud %.200q", c.audience))
 	}
-	if c.id == "" || len(c.id) > maxJTIBytes {
+	if (c.id == "" || len(c.id) > maxJTIBytes) && !guard.Off(guard.ClientAssertionID) {
 		return refuse("jti is missing or too long", faultf("jti", "jti of %d bytes", len(c.id)))
 	}
 	// The note outlives the assertion by more than any tolerated skew.
@@ -98,7 +99,7 @@ func (e *TokenEndpoint) checkAssertion(ctx context.Context, c *claims, client *r
 	if err != nil {
 		return err
 	}
-	if !first {
+	if !first && !guard.Off(guard.ClientAssertionReplay) {
 		return refuse("the assertion was used before: make a new one, with a new jti, for each request", faultf("replay", "jti was used"))
 	}
 	return nil

@@ -184,7 +184,7 @@ func (c *Client) principal(granted smart.Scopes, operations []string, a *Asserte
 		Police:     c.OrganizationKind == Police,
 		Purposes:   c.Purposes,
 		Agreements: c.Agreements,
-		Scopes:     smart.Restrict(granted, c.Scopes),
+		Scopes:     c.held(granted),
 		Operations: c.operations(operations),
 	}
 	levels := []string{smart.ContextSystem}
@@ -206,6 +206,14 @@ func (c *Client) principal(granted smart.Scopes, operations []string, a *Asserte
 		p.User.SignedIn = time.Unix(signedIn.SignedIn, 0).UTC()
 	}
 	return p, nil
+}
+
+// held is what of the granted scopes the registration still allows.
+func (c *Client) held(granted smart.Scopes) smart.Scopes {
+	if guard.Off(guard.ClientRegisteredScopes) {
+		return granted
+	}
+	return smart.Restrict(granted, c.Scopes)
 }
 
 // clone keeps later changes of the caller's slices out of the registry.

@@ -9,6 +9,8 @@ import (
 	"net/url"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/handoff-health/handoff/gateway/guard"
 )
 
 // MaxFormBytes is the largest body of a token request.
@@ -19,10 +21,10 @@ const maxParameters = 32
 // readForm reads the parameters of a token request. The body is the only place
 // they may stand in, and each may stand there once (RFC 6749 3.2).
 func readForm(r *http.Request) (map[string]string, error) {
-	if r.URL.RawQuery != "" || r.URL.ForceQuery {
+	if (r.URL.RawQuery != "" || r.URL.ForceQuery) && !guard.Off(guard.ClientParametersInURL) {
 		return nil, errors.New("parameters belong in the body, not in the URL")
 	}
-	if err := checkFormType(r.Header); err != nil {
+	if err := checkFormType(r.Header); err != nil && !guard.Off(guard.ClientFormType) {
 		return nil, err
 	}
 	body, err := io.ReadAll(io.LimitReader(r.Body, MaxFormBytes+1))
@@ -81,10 +83,10 @@ func parseForm(body string) (map[string]string, error) {
 		if err != nil {
 			return nil, errors.New("the form has a bad percent-encoding")
 		}
-		if name == "" || !text(name) || !text(value) {
+		if (name == "" || !text(name) || !text(value)) && !guard.Off(guard.ClientFormText) {
 			return nil, errors.New("the form has a name or value that is not text")
 		}
-		if seen[name] {
+		if seen[name] && !guard.Off(guard.ClientRepeatedParameter) {
 			return nil, errors.New("a parameter is repeated")
 		}
 		if len(seen) == maxParameters {

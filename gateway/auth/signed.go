@@ -11,6 +11,7 @@ import (
 	"github.com/lestrrat-go/jwx/v3/jws"
 
 	"github.com/handoff-health/handoff/fhir/resource"
+	"github.com/handoff-health/handoff/gateway/guard"
 )
 
 // reasonKeysUnavailable marks a signature that could not be judged.
@@ -38,7 +39,7 @@ type expectation struct {
 // parseSigned reads the parts of a compact JWS strictly: size, base64url without
 // padding or stray bits, JSON without duplicate names.
 func parseSigned(compact string) (*signed, error) {
-	if len(compact) > MaxTokenBytes {
+	if len(compact) > MaxTokenBytes && !guard.Off(guard.TokenSize) {
 		return nil, faultf("size", "%d bytes, at most %d", len(compact), MaxTokenBytes)
 	}
 	parts := strings.Split(compact, ".")
@@ -107,7 +108,7 @@ func verifySignature(ctx context.Context, s *signed, e expectation) (*publicKey,
 		return nil, nil, err
 	}
 	alg, _ := algorithmOf(name)
-	if _, err := jws.VerifyCompactFast(key.raw, []byte(s.compact), alg.id); err != nil {
+	if _, err := jws.VerifyCompactFast(key.raw, []byte(s.compact), alg.id); err != nil && !guard.Off(guard.TokenSignature) {
 		return nil, nil, faultf("signature", "%w", err)
 	}
 	return key, set, nil
@@ -116,27 +117,27 @@ func verifySignature(ctx context.Context, s *signed, e expectation) (*publicKey,
 // checkHeader judges the protected header against what is pinned.
 func checkHeader(h resource.Node, e expectation) (alg, kid string, err error) {
 	alg = h.Get("alg").Text()
-	if _, ok := algorithmOf(alg); !ok || !slices.Contains(e.algorithms, alg) {
+	if _, ok := algorithmOf(alg); !ok || !slices.Contains(e.algorithms, alg) && !guard.Off(guard.ClientAlgorithm) {
 		return "", "", faultf("algorithm", "alg %.40q is not accepted here", alg)
 	}
 	for _, name := range [...]string{"crit", "b64", "zip"} {
-		if h.Get(name).Exists() {
+		if h.Get(name).Exists() && !guard.Off(guard.TokenCritical) {
 			return "", "", faultf("critical", "header %q is not understood", name)
 		}
 	}
 	for _, name := range [...]string{"jwk", "x5u"} {
-		if h.Get(name).Exists() {
+		if h.Get(name).Exists() && !guard.Off(guard.TokenEmbeddedKey) {
 			return "", "", faultf("embedded-key", "header %q: a token cannot bring its own key", name)
 		}
 	}
-	if jku := h.Get("jku"); jku.Exists() && (e.jku == "" || !jku.Is(e.jku)) {
+	if jku := h.Get("jku"); jku.Exists() && (e.jku == "" || !jku.Is(e.jku)) && !guard.Off(guard.ClientKeyURL) {
 		return "", "", faultf("jku", "jku is not the registered JWKS URL")
 	}
 	typ := h.Get("typ")
 	if typ.Exists() && typ.Kind() != resource.String {
 		return "", "", faultf("typ", "typ is not a string")
 	}
-	if t := strings.TrimPrefix(strings.ToLower(typ.Text()), "application/"); !slices.Contains(e.types, t) {
+	if t := strings.TrimPrefix(strings.ToLower(typ.Text()), "application/"); !slices.Contains(e.types, t) && !guard.Off(guard.TokenType) {
 		return "", "", faultf("typ", "typ %.40q is not accepted here", typ.Text())
 	}
 	kid = h.Get("kid").Text()

@@ -2,19 +2,43 @@ package guard
 
 // The guards. A new one gets a constant, a line in the table and an attack.
 const (
-	TokenSignature Name = "token/signature"
-	TokenIssuer    Name = "token/issuer"
-	TokenAudience  Name = "token/audience"
-	TokenExpiry    Name = "token/expiry"
-	TokenType      Name = "token/type"
-	TokenRevoked   Name = "token/revoked"
-	TokenAmbiguous Name = "token/ambiguous-issuer"
+	TokenSignature   Name = "token/signature"
+	TokenIssuer      Name = "token/issuer"
+	TokenAudience    Name = "token/audience"
+	TokenExpiry      Name = "token/expiry"
+	TokenType        Name = "token/type"
+	TokenRevoked     Name = "token/revoked"
+	TokenAmbiguous   Name = "token/ambiguous-issuer"
+	TokenNotBefore   Name = "token/not-before"
+	TokenCritical    Name = "token/critical-header"
+	TokenEmbeddedKey Name = "token/embedded-key"
+	TokenID          Name = "token/id"
+	TokenSubject     Name = "token/subject"
+	TokenOneHeader   Name = "token/one-header"
+	TokenScheme      Name = "token/scheme"
+	TokenSize        Name = "token/size"
 
 	ClientAssertionReplay   Name = "client/assertion-replay"
 	ClientAssertionAudience Name = "client/assertion-audience"
 	ClientAssertionLife     Name = "client/assertion-lifetime"
 	ClientDisabled          Name = "client/disabled"
 	ClientRegisteredScopes  Name = "client/registered-scopes"
+	ClientKeyURL            Name = "client/key-url"
+	ClientAlgorithm         Name = "client/algorithm"
+	ClientAssertionID       Name = "client/assertion-id"
+	ClientAssertionSubject  Name = "client/assertion-subject"
+	ClientAssertionType     Name = "client/assertion-type"
+	ClientIDAgrees          Name = "client/client-id"
+	ClientParametersInURL   Name = "client/parameters-in-url"
+	ClientRepeatedParameter Name = "client/repeated-parameter"
+	ClientFormType          Name = "client/form-type"
+	ClientFormText          Name = "client/form-text"
+	ClientResource          Name = "client/resource"
+	ClientNamesUsers        Name = "client/names-users"
+	ClientOwnOrganization   Name = "client/own-organization"
+	ClientOwnRole           Name = "client/own-role"
+	ClientOwnPurpose        Name = "client/own-purpose"
+	ClientBelievedMFA       Name = "client/believed-mfa"
 
 	ScopeLevel       Name = "scope/level"
 	ScopeInteraction Name = "scope/interaction"
@@ -22,22 +46,69 @@ const (
 	ScopePatient     Name = "scope/patient"
 	ScopeReturned    Name = "scope/returned"
 	ScopeWritten     Name = "scope/written"
+	ScopeCriteria    Name = "scope/criteria"
+	ScopeUnsupported Name = "scope/unsupported-criteria"
+	ScopeLetters     Name = "scope/letters"
+
+	AccessDecision        Name = "access/decision"
+	AccessReturnedForm    Name = "access/returned-form"
+	AccessPerson          Name = "access/person-asked-about"
+	AccessReferences      Name = "access/references"
+	AccessOnePerson       Name = "access/one-person"
+	AccessCountOnePerson  Name = "access/count-one-person"
+	AccessPageOwner       Name = "access/page-owner"
+	AccessPageQuery       Name = "access/page-query"
+	AccessUnseenCondition Name = "access/unseen-condition"
+	AccessKnownSubject    Name = "access/known-subject"
+	AccessSameSubject     Name = "access/same-subject"
+	AccessRecorder        Name = "access/consent-recorder"
+
+	ParserBodyType       Name = "parser/body-type"
+	ParserCharset        Name = "parser/charset"
+	ParserEncoding       Name = "parser/content-encoding"
+	ParserBodySize       Name = "parser/body-size"
+	ParserReadParameters Name = "parser/read-parameters"
+	ParserAddress        Name = "parser/body-and-address"
 )
 
 var guards = map[Name]string{
-	TokenSignature: "a token whose signature does not hold",
-	TokenIssuer:    "a token of an issuer that is not trusted",
-	TokenAudience:  "a token made for another server",
-	TokenExpiry:    "a token after its time",
-	TokenType:      "an id token or an assertion in the place of an access token",
-	TokenRevoked:   "a token that was revoked",
-	TokenAmbiguous: "a token that two issuers could have made",
+	TokenSignature:   "a token whose signature does not hold",
+	TokenIssuer:      "a token of an issuer that is not trusted",
+	TokenAudience:    "a token made for another server",
+	TokenExpiry:      "a token after its time",
+	TokenType:        "an id token or an assertion in the place of an access token",
+	TokenRevoked:     "a token that was revoked",
+	TokenAmbiguous:   "a token that two issuers could have made",
+	TokenNotBefore:   "a token before its time",
+	TokenCritical:    "a token that demands what is not understood here",
+	TokenEmbeddedKey: "a token that brings its own key",
+	TokenID:          "a token without an id, which nobody could revoke",
+	TokenSubject:     "a client's token that names somebody else",
+	TokenOneHeader:   "two tokens in one request",
+	TokenScheme:      "a token under another scheme than Bearer",
+	TokenSize:        "a token of more bytes than any has",
 
 	ClientAssertionReplay:   "an assertion that was used before",
 	ClientAssertionAudience: "an assertion made for another server",
 	ClientAssertionLife:     "an assertion that lives longer than five minutes",
 	ClientDisabled:          "a client that was disabled",
 	ClientRegisteredScopes:  "scopes beyond the client's registration",
+	ClientKeyURL:            "a jku that is not the registered one",
+	ClientAlgorithm:         "a signature algorithm that was not registered",
+	ClientAssertionID:       "an assertion without a usable jti",
+	ClientAssertionSubject:  "an assertion of one client about another",
+	ClientAssertionType:     "an assertion under another type",
+	ClientIDAgrees:          "a client_id that is not the assertion's",
+	ClientParametersInURL:   "parameters of a token request in its URL",
+	ClientRepeatedParameter: "a parameter of a token request that stands twice",
+	ClientFormType:          "a token request that says it is no form",
+	ClientFormText:          "control characters in a token request",
+	ClientResource:          "a token for another resource server",
+	ClientNamesUsers:        "a person named by a client that may name none",
+	ClientOwnOrganization:   "another organisation than the client's own",
+	ClientOwnRole:           "a role beyond the client's",
+	ClientOwnPurpose:        "a purpose beyond the client's",
+	ClientBelievedMFA:       "factors told by a client that is not believed about them",
 
 	ScopeLevel:       "scopes of a level that is not the token's: a client's user/, a person's system/",
 	ScopeInteraction: "an interaction on a type that no scope allows, before data is touched",
@@ -45,4 +116,27 @@ var guards = map[Name]string{
 	ScopePatient:     "patient/ scopes used for somebody else than the patient in context",
 	ScopeReturned:    "a resource in an answer that no scope covers in the form in which it goes out",
 	ScopeWritten:     "a write of what no scope covers",
+	ScopeCriteria:    "a resource outside the criteria of a granular scope",
+	ScopeUnsupported: "a scope with criteria that cannot be evaluated",
+	ScopeLetters:     "a scope whose letters are out of order",
+
+	AccessDecision:        "what policy denies",
+	AccessReturnedForm:    "a match on what does not go out",
+	AccessPerson:          "somebody else's data from a system that ignores filters",
+	AccessReferences:      "references to what may not be seen",
+	AccessOnePerson:       "police looking around among persons",
+	AccessCountOnePerson:  "counting over all persons",
+	AccessPageOwner:       "a page of somebody else's search",
+	AccessPageQuery:       "a page of another search",
+	AccessUnseenCondition: "a conditional create that feels what may not be seen",
+	AccessKnownSubject:    "a Consent about a person unknown to the writer",
+	AccessSameSubject:     "a Consent that moves to another person",
+	AccessRecorder:        "a Consent that grants though its recorder may not",
+
+	ParserBodyType:       "a body of another media type",
+	ParserCharset:        "a body in another character set",
+	ParserEncoding:       "a compressed body",
+	ParserBodySize:       "a body of more bytes than allowed",
+	ParserReadParameters: "parameters that a read does not have",
+	ParserAddress:        "a body that is not what the address says",
 }

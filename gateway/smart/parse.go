@@ -8,6 +8,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/handoff-health/handoff/gateway/guard"
 )
 
 // Limits on what is parsed.
@@ -100,7 +102,7 @@ func parsePermissions(s string) (p Permission, v1 bool, err error) {
 		if j < 0 {
 			return 0, false, fmt.Errorf("%w: unknown permission in %q", errSyntax, s)
 		}
-		if j < next {
+		if j < next && !guard.Off(guard.ScopeLetters) {
 			return 0, false, fmt.Errorf("%w: permissions %q are not in the order cruds", errSyntax, s)
 		}
 		next = j + 1
@@ -132,6 +134,9 @@ func parseCriteria(typ, query string) ([]Criterion, error) {
 			return nil, fmt.Errorf("%w: criterion %q is not text", errSyntax, part)
 		}
 		// Modifiers (a colon) and chains (a dot) are in no table: refused here.
+		if !supported(typ, c.Param) && guard.Off(guard.ScopeUnsupported) {
+			continue
+		}
 		if !supported(typ, c.Param) {
 			return nil, fmt.Errorf("%w: %s on %s", ErrUnsupportedCriterion, c.Param, typ)
 		}

@@ -1,0 +1,3 @@
+package attack
+
+func scopeFamilies() []Family { return nil }

@@ -1,0 +1,400 @@
+package attack
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"strings"
+	"time"
+)
+
+// A Party is one client of the gateway with its key.
+type Party struct {
+	ID    string
+	Key   *Key
+	Scope string // all that it is registered for
+	// Secret of a confidential app; Redirect, where its codes go.
+	Secret, Redirect string
+	// Organization is what it must assert, "Organization/…", and Purpose one of
+	// its purposes, of a client that names users.
+	Organization, Purpose string
+}
+
+// A Target is a gateway under attack with what the attacker holds.
+type Target struct {
+	Base    string // FHIR base URL
+	Token   string // URL of the token endpoint
+	Parties map[string]*Party
+	Keys    map[string]*Key   // others' signing keys: "issuer" is the gateway's own
+	Issuers map[string]string // iss of outside issuers, by the name of their key
+	Records map[string]string // references by what they are to whom: README.md lists them
+
+	client *http.Client
+	tokens map[string]string
+}
+
+// NewTarget looks the gateway's endpoints up.
+func NewTarget(ctx context.Context, base string) (*Target, error) {
+	t := &Target{
+		Base: strings.TrimRight(base, "/"), Parties: map[string]*Party{}, Keys: map[string]*Key{},
+		Issuers: map[string]string{}, Records: map[string]string{}, tokens: map[string]string{},
+	}
+	t.client = &http.Client{
+		Timeout:       20 * time.Second,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		Transport:     &http.Transport{DialContext: (&net.Dialer{}).DialContext, MaxIdleConnsPerHost: 8, DisableCompression: true},
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, t.Base+"/.well-known/smart-configuration", nil)
+	if err != nil {
+		return nil, err
+	}
+	a, err := t.send(req)
+	if err != nil {
+		return nil, err
+	}
+	var found struct {
+		Token string `json:"token_endpoint"`
+	}
+	if err := json.Unmarshal(a.body, &found); err != nil || a.status != http.StatusOK || found.Token == "" {
+		return nil, fmt.Errorf("%s: no SMART configuration with a token endpoint: %s", req.URL, a)
+	}
+	t.Token = found.Token
+	return t, nil
+}
+
+// Origin is scheme and host of the gateway: the iss of its tokens.
+func (t *Target) Origin() string {
+	u, err := url.Parse(t.Token)
+	if err != nil {
+		return ""
+	}
+	return u.Scheme + "://" + u.Host
+}
+
+func (t *Target) party(name string) (*Party, error) {
+	if p := t.Parties[name]; p != nil {
+		return p, nil
+	}
+	return nil, Missing("client " + name)
+}
+
+func (t *Target) key(name string) (*Key, error) {
+	if k := t.Keys[name]; k != nil {
+		return k, nil
+	}
+	return nil, Missing("key of " + name)
+}
+
+// record returns the reference of what stands under a name.
+func (t *Target) record(name string) (string, error) {
+	if r := t.Records[name]; r != "" {
+		return r, nil
+	}
+	return "", Missing("record " + name)
+}
+
+// records is record for several at once.
+func (t *Target) records(names ...string) ([]string, error) {
+	var out []string
+	for _, n := range names {
+		r, err := t.record(n)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, r)
+	}
+	return out, nil
+}
+
+// An answer is what came back.
+type answer struct {
+	status int
+	header http.Header
+	body   []byte
+}
+
+func (a *answer) String() string {
+	text := string(a.body)
+	if len(text) > 300 {
+		text = text[:300] + "…"
+	}
+	return fmt.Sprintf("%d %s", a.status, strings.TrimSpace(text))
+}
+
+func (a *answer) ok() bool { return a.status >= 200 && a.status < 300 }
+
+// json reads the body as an object; an empty one if it is none.
+func (a *answer) json() object {
+	var o object
+	if json.Unmarshal(a.body, &o) != nil {
+		return object{}
+	}
+	return o
+}
+
+// text is a member of the body that is a string.
+func (a *answer) text(name string) string {
+	s, _ := a.json()[name].(string)
+	return s
+}
+
+// entries lists the references in a searchset, outcomes left out.
+func (a *answer) entries() []string {
+	var b struct {
+		Entry []struct {
+			Resource struct{ ResourceType, ID string }
+			Search   struct{ Mode string }
+		}
+	}
+	_ = json.Unmarshal(a.body, &b) // no Bundle has no entries
+	var out []string
+	for _, e := range b.Entry {
+		if e.Search.Mode != "outcome" {
+			out = append(out, e.Resource.ResourceType+"/"+e.Resource.ID)
+		}
+	}
+	return out
+}
+
+// link is a link of a Bundle.
+func (a *answer) link(relation string) string {
+	var b struct {
+		Link []struct{ Relation, URL string }
+	}
+	_ = json.Unmarshal(a.body, &b)
+	for _, l := range b.Link {
+		if l.Relation == relation {
+			return l.URL
+		}
+	}
+	return ""
+}
+
+func (t *Target) send(req *http.Request) (*answer, error) {
+	resp, err := t.client.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(resp.Body, 8<<20))
+	if err != nil {
+		return nil, err
+	}
+	return &answer{resp.StatusCode, resp.Header, body}, nil
+}
+
+// A change alters a request before it leaves.
+type change func(*http.Request)
+
+func with(name, value string) change { return func(r *http.Request) { r.Header.Set(name, value) } }
+
+func and(name, value string) change { return func(r *http.Request) { r.Header.Add(name, value) } }
+
+// ask sends a FHIR request with a bearer token ("": none). path is below the
+// base, or absolute.
+func (t *Target) ask(token, method, path string, body []byte, changes ...change) (*answer, error) {
+	address := path
+	if !strings.HasPrefix(path, "http://") && !strings.HasPrefix(path, "https://") {
+		address = t.Base + "/" + path
+	}
+	req, err := http.NewRequest(method, strings.ReplaceAll(address, "|", "%7C"), bytes.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	if token != "" {
+		req.Header.Set("Authorization", "Bearer "+token)
+	}
+	if body != nil {
+		req.Header.Set("Content-Type", "application/fhir+json")
+	}
+	for _, c := range changes {
+		c(req)
+	}
+	return t.send(req)
+}
+
+func (t *Target) get(token, path string, changes ...change) (*answer, error) {
+	return t.ask(token, http.MethodGet, path, nil, changes...)
+}
+
+// as is get with a token for all that the party is registered for.
+func (t *Target) as(party, path string, changes ...change) (*answer, error) {
+	token, err := t.tokenOf(party, "")
+	if err != nil {
+		return nil, err
+	}
+	return t.get(token, path, changes...)
+}
+
+// raw writes bytes to the gateway's socket and returns what came back; for what
+// no client library writes.
+func (t *Target) raw(request string) (string, error) {
+	u, err := url.Parse(t.Base)
+	if err != nil {
+		return "", err
+	}
+	if u.Scheme != "http" {
+		return "", Missing("plain connection to write bytes to")
+	}
+	host := u.Host
+	if u.Port() == "" {
+		host += ":80"
+	}
+	c, err := net.DialTimeout("tcp", host, 5*time.Second)
+	if err != nil {
+		return "", err
+	}
+	defer c.Close()
+	if err := c.SetDeadline(time.Now().Add(3 * time.Second)); err != nil {
+		return "", err
+	}
+	if _, err := io.WriteString(c, request); err != nil {
+		return "", err
+	}
+	got, err := io.ReadAll(io.LimitReader(c, 1<<20))
+	if err != nil && len(got) == 0 && !errors.Is(err, io.EOF) {
+		return "", nil // closed without a word
+	}
+	return string(got), nil
+}
+
+// bytes is a request as it goes over the wire.
+func (t *Target) bytes(token, method, path string, body []byte, changes ...change) (string, error) {
+	req, err := http.NewRequest(method, t.Base+"/"+path, bytes.NewReader(body))
+	if err != nil {
+		return "", err
+	}
+	req.Header.Set("Authorization", "Bearer "+token)
+	req.Close = true
+	for _, c := range changes {
+		c(req)
+	}
+	out, err := httputil.DumpRequestOut(req, true)
+	return string(out), err
+}
+
+const assertionType = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+
+// assertion makes the header and claims of a good assertion of the party.
+func (t *Target) assertion(p *Party) (header, claims object) {
+	header = object{"alg": p.Key.Alg, "kid": p.Key.KID, "typ": "JWT"}
+	claims = object{
+		"iss": p.ID, "sub": p.ID, "aud": t.Token, "jti": rand.Text(),
+		"exp": time.Now().Add(2 * time.Minute).Unix(), "iat": time.Now().Unix(),
+	}
+	if p.Organization != "" {
+		claims["extensions"] = object{"hl7-b2b": object{
+			"version": "1", "organization_id": p.Organization, "purpose_of_use": []string{p.Purpose},
+			"subject_id": "urn:handoff:test:user#7", "subject_name": "Pat Reyes",
+		}}
+		claims["amr"] = []string{"pwd", "otp"}
+	}
+	return header, claims
+}
+
+// form is a token request by client credentials.
+func form(assertion, scope string) url.Values {
+	return url.Values{
+		"grant_type": {"client_credentials"}, "scope": {scope},
+		"client_assertion_type": {assertionType}, "client_assertion": {assertion},
+	}
+}
+
+// post sends a form to an endpoint.
+func (t *Target) post(address string, f url.Values, changes ...change) (*answer, error) {
+	return t.ask("", http.MethodPost, address, []byte(f.Encode()),
+		append([]change{with("Content-Type", "application/x-www-form-urlencoded")}, changes...)...)
+}
+
+// grant asks for a token; vary may change header and claims of the assertion.
+func (t *Target) grant(p *Party, scope string, vary func(header, claims object)) (*answer, error) {
+	header, claims := t.assertion(p)
+	if vary != nil {
+		vary(header, claims)
+	}
+	signed, err := forgery{header: header, claims: claims, key: p.Key}.token()
+	if err != nil {
+		return nil, err
+	}
+	return t.post(t.Token, form(signed, scope))
+}
+
+// tokenOf gets an access token, or one that it has from before; scope "" is all
+// that the party is registered for.
+func (t *Target) tokenOf(party, scope string) (string, error) {
+	p, err := t.party(party)
+	if err != nil {
+		return "", err
+	}
+	if scope == "" {
+		scope = p.Scope
+	}
+	if token := t.tokens[party+" "+scope]; token != "" {
+		return token, nil
+	}
+	token, err := t.newToken(p, scope)
+	if err == nil {
+		t.tokens[party+" "+scope] = token
+	}
+	return token, err
+}
+
+// newToken gets one that nobody had before.
+func (t *Target) newToken(p *Party, scope string) (string, error) {
+	a, err := t.grant(p, scope, nil)
+	if err != nil {
+		return "", err
+	}
+	token := a.text("access_token")
+	if a.status != http.StatusOK || token == "" {
+		return "", fmt.Errorf("no token for %s with %q: %s", p.ID, scope, a)
+	}
+	return token, nil
+}
+
+// access makes the header and claims of a good access token of a client, as the
+// gateway would.
+func (t *Target) access(p *Party) (header, claims object, err error) {
+	k, err := t.key("issuer")
+	if err != nil {
+		return nil, nil, err
+	}
+	header = object{"alg": k.Alg, "kid": k.KID, "typ": "at+jwt"}
+	claims = object{
+		"iss": t.Origin(), "sub": p.ID, "client_id": p.ID, "aud": t.Base, "scope": p.Scope, "jti": rand.Text(),
+		"iat": time.Now().Unix(), "exp": time.Now().Add(2 * time.Minute).Unix(),
+	}
+	return header, claims, nil
+}
+
+// forged makes an access token with the gateway's own key; vary may change what
+// it says.
+func (t *Target) forged(party string, vary func(header, claims object)) (string, error) {
+	p, err := t.party(party)
+	if err != nil {
+		return "", err
+	}
+	header, claims, err := t.access(p)
+	if err != nil {
+		return "", err
+	}
+	if vary != nil {
+		vary(header, claims)
+	}
+	return forgery{header: header, claims: claims, key: t.Keys["issuer"]}.token()
+}
+
+func merged(o object, more object) object {
+	out := maps.Clone(o)
+	maps.Copy(out, more)
+	return out
+}
