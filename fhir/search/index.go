@@ -37,7 +37,7 @@ func Index(r *resource.Resource) []string {
 func (p *Parameter) entries(r *resource.Resource, name string, out []string) []string {
 	add := func(v string) { out = append(out, name+"|"+bound(v)) }
 	addEnd := func(v string) { out = append(out, name+endSuffix+"|"+bound(v)) }
-	p.values(r, func(n resource.Node, at *path) bool {
+	p.values(r.Root(), func(n resource.Node, at *path) bool {
 		switch p.Kind {
 		case Token:
 			token{}.entries(n, at, add)

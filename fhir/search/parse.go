@@ -127,29 +127,6 @@ func ParseConditional(typ, query string, o Options) (*Query, error) {
 	return q, nil
 }
 
-// MatchToken says whether r matches one token criterion, as SMART's granular
-// scopes have them: Observation?category=http://…|laboratory. An unknown
-// parameter, one that is not a token, or a malformed value is an *Error.
-func MatchToken(param, value string, r *resource.Resource) (bool, error) {
-	q, err := ParseToken(r.Type(), param, value)
-	if err != nil {
-		return false, err
-	}
-	return q.Match(r), nil
-}
-
-// ParseToken reads one token criterion for [MatchToken], to be used often.
-func ParseToken(typ, param, value string) (*Query, error) {
-	name, _, _ := strings.Cut(param, ":")
-	if p := Lookup(typ, name); p != nil && p.Kind != Token {
-		return nil, refuse(param, Unsupported, "not a token parameter")
-	}
-	if slices.Contains(results, name) {
-		return nil, refuse(param, Malformed, "not a criterion")
-	}
-	return Parse(typ, []Param{{param, value}}, Options{})
-}
-
 func (q *Query) criterion(in Param) (*criterion, error) {
 	name, modifier, modified := strings.Cut(in.Name, ":")
 	p := Lookup(q.typ, name)

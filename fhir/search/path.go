@@ -57,13 +57,13 @@ var choices = [...][]string{
 // values calls yield for each value at the parameter's positions; JSON nulls,
 // which hold the place of an absent primitive, are no values. It stops and
 // returns true when yield does.
-func (p *Parameter) values(r *resource.Resource, yield func(resource.Node, *path) bool) bool {
+func (p *Parameter) values(root resource.Node, yield func(resource.Node, *path) bool) bool {
 	for i := range p.paths {
 		at := &p.paths[i]
 		if at.deceased {
 			continue
 		}
-		if p.walk(r.Root(), at, at.steps, yield) {
+		if p.walk(root, at, at.steps, yield) {
 			return true
 		}
 	}
@@ -111,15 +111,15 @@ func (p *Parameter) present(r *resource.Resource) bool {
 	if p.isDeceased() { // has a value for every Patient
 		return true
 	}
-	return p.values(r, func(resource.Node, *path) bool { return true })
+	return p.values(r.Root(), func(resource.Node, *path) bool { return true })
 }
 
 func (p *Parameter) isDeceased() bool { return len(p.paths) == 1 && p.paths[0].deceased }
 
 // deceased reads Patient.deceased[x]: a date means yes.
-func deceased(r *resource.Resource) bool {
-	if b, ok := r.Root().Get("deceasedBoolean").Bool(); ok {
+func deceased(root resource.Node) bool {
+	if b, ok := root.Get("deceasedBoolean").Bool(); ok {
 		return b
 	}
-	return r.Root().Get("deceasedDateTime").Exists()
+	return root.Get("deceasedDateTime").Exists()
 }

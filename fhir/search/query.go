@@ -198,9 +198,9 @@ func (c *criterion) match(r *resource.Resource, q *Query) bool {
 	case c.modifier == "missing":
 		return c.param.present(r) != c.missing
 	case c.param.isDeceased():
-		return c.any(func(v matcher) bool { return v.(token).code == strconv.FormatBool(deceased(r)) }) != (c.modifier == "not")
+		return c.any(func(v matcher) bool { return v.(token).code == strconv.FormatBool(deceased(r.Root())) }) != (c.modifier == "not")
 	}
-	found := c.param.values(r, func(n resource.Node, at *path) bool {
+	found := c.param.values(r.Root(), func(n resource.Node, at *path) bool {
 		return c.any(func(v matcher) bool { return v.match(n, at, q) })
 	})
 	return found != (c.modifier == "not")

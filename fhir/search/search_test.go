@@ -221,27 +221,6 @@ func TestConditionalCriteria(t *testing.T) {
 	}
 }
 
-func TestMatchTokenForScopes(t *testing.T) {
-	o := read(t, `{"resourceType":"Observation","status":"final","category":[{"coding":[{"system":"http://terminology.hl7.org/CodeSystem/observation-category","code":"laboratory"}]}]}`)
-	for _, c := range []struct {
-		param, value string
-		want, fails  bool
-	}{
-		{"category", "http://terminology.hl7.org/CodeSystem/observation-category|laboratory", true, false},
-		{"category", "http://terminology.hl7.org/CodeSystem/observation-category|vital-signs", false, false},
-		{"status", "final", true, false},
-		{"nonsense", "x", false, true},
-		{"date", "2024", false, true},
-		{"_count", "1", false, true},
-		{"category", "", false, true},
-	} {
-		got, err := MatchToken(c.param, c.value, o)
-		if got != c.want || (err != nil) != c.fails {
-			t.Errorf("%s=%s: %v %v", c.param, c.value, got, err)
-		}
-	}
-}
-
 func TestReferencesAndIDs(t *testing.T) {
 	q := parse(t, "Observation", "patient=1,Patient/2&subject="+base+"/Patient/3,https://x/Patient/4&_id=a,b&code=x")
 	if got := q.References("patient"); len(got) != 1 || !slices.Equal(got[0], []string{"Patient/1", "Patient/2"}) {

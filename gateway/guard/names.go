@@ -44,9 +44,9 @@ const (
 	ScopeInteraction Name = "scope/interaction"
 	ScopeOperation   Name = "scope/operation"
 	ScopePatient     Name = "scope/patient"
+	ScopeCriteria    Name = "scope/criteria"
 	ScopeReturned    Name = "scope/returned"
 	ScopeWritten     Name = "scope/written"
-	ScopeCriteria    Name = "scope/criteria"
 	ScopeUnsupported Name = "scope/unsupported-criteria"
 	ScopeLetters     Name = "scope/letters"
 
@@ -114,9 +114,9 @@ var guards = map[Name]string{
 	ScopeInteraction: "an interaction on a type that no scope allows, before data is touched",
 	ScopeOperation:   "an operation whose own scope the token has not",
 	ScopePatient:     "patient/ scopes used for somebody else than the patient in context",
+	ScopeCriteria:    "a resource on which the criteria of a scope (?category=…) do not hold",
 	ScopeReturned:    "a resource in an answer that no scope covers in the form in which it goes out",
 	ScopeWritten:     "a write of what no scope covers",
-	ScopeCriteria:    "a resource outside the criteria of a granular scope",
 	ScopeUnsupported: "a scope with criteria that cannot be evaluated",
 	ScopeLetters:     "a scope whose letters are out of order",
 

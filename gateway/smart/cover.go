@@ -57,9 +57,14 @@ func (ss Scopes) CoversAny(r *resource.Resource, p Permission) bool {
 	if r == nil {
 		return false
 	}
-	typ := r.Type()
+	return ss.CoversPart(r.Type(), r.Root(), p)
+}
+
+// CoversPart says the same of a resource that stands inside another one, at n:
+// of a contained one.
+func (ss Scopes) CoversPart(typ string, n resource.Node, p Permission) bool {
 	for i := range ss {
-		if ss[i].Permissions&p != 0 && ss[i].fits(typ) && ss[i].holds(r) {
+		if ss[i].Permissions&p != 0 && ss[i].fits(typ) && ss[i].holds(typ, n) {
 			return true
 		}
 	}
@@ -72,9 +77,9 @@ func (s *Scope) fits(typ string) bool {
 }
 
 // holds says whether all criteria hold.
-func (s *Scope) holds(r *resource.Resource) bool {
+func (s *Scope) holds(typ string, root resource.Node) bool {
 	for _, c := range s.Criteria {
-		if !c.holds(r) && !guard.Off(guard.ScopeCriteria) {
+		if !c.holds(typ, root) && !guard.Off(guard.ScopeCriteria) {
 			return false
 		}
 	}

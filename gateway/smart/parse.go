@@ -9,6 +9,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/handoff-health/handoff/fhir/search"
 	"github.com/handoff-health/handoff/gateway/guard"
 )
 
@@ -133,15 +134,12 @@ func parseCriteria(typ, query string) ([]Criterion, error) {
 		if !utf8.ValidString(c.Value) || strings.ContainsFunc(c.Value, unicode.IsControl) {
 			return nil, fmt.Errorf("%w: criterion %q is not text", errSyntax, part)
 		}
-		// Modifiers (a colon) and chains (a dot) are in no table: refused here.
-		if !supported(typ, c.Param) && guard.Off(guard.ScopeUnsupported) {
-			continue
-		}
-		if !supported(typ, c.Param) {
-			return nil, fmt.Errorf("%w: %s on %s", ErrUnsupportedCriterion, c.Param, typ)
-		}
-		if !validTokens(c.Value) {
-			return nil, fmt.Errorf("%w: criterion %q has an empty token", errSyntax, part)
+		// Modifiers (a colon), chains (a dot) and _filter are no token parameters.
+		if err := search.CheckToken(typ, c.Param, c.Value); err != nil {
+			if guard.Off(guard.ScopeUnsupported) {
+				continue
+			}
+			return nil, fmt.Errorf("%w on %s: %w", ErrUnsupportedCriterion, typ, err)
 		}
 		cs = append(cs, c)
 	}
@@ -187,7 +185,7 @@ func ParseRequested(s string) (Scopes, error) {
 // out too; [OtherScopes] returns them.
 func ParseGranted(s string) Scopes {
 	var out Scopes
-	for part := range strings.FieldsSeq(s) {
+	for part := range strings.SplitSeq(s, " ") {
 		if len(out) == MaxScopes {
 			break
 		}
@@ -203,7 +201,7 @@ func ParseGranted(s string) Scopes {
 // resource.
 func OtherScopes(s string) []string {
 	var out []string
-	for part := range strings.FieldsSeq(s) {
+	for part := range strings.SplitSeq(s, " ") {
 		if _, err := parseScope(strings.TrimPrefix(part, uriPrefix)); errors.Is(err, ErrNotResourceScope) {
 			out = append(out, part)
 		}

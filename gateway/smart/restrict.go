@@ -31,7 +31,7 @@ func intersect(q, g Scope) (Scope, bool) {
 	s.Criteria = narrowest(append(append([]Criterion(nil), q.Criteria...), g.Criteria...))
 	for _, c := range s.Criteria {
 		// A criterion on "*" may mean nothing on the narrower type.
-		if !supported(s.ResourceType, c.Param) {
+		if !c.supported(s.ResourceType) {
 			return Scope{}, false
 		}
 	}

@@ -3,8 +3,11 @@ package smart
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/handoff-health/handoff/fhir/resource"
 )
@@ -50,9 +53,10 @@ func TestRestrictGrantsTheIntersection(t *testing.T) {
 // vocabulary of the property tests: small, so that scopes often meet.
 var (
 	someTypes    = []string{"*", "Patient", "Observation", "Condition"}
-	someContexts = []string{"system", "system", "user"}
-	someCriteria = []string{"category=a", "category=b", "category=http://s|a", "category=http://s|", "category=a,b", "code=x", "category=|a", "gender=female", "status=final"}
-	someLetters  = []string{"read", "write", "*"}
+	someContexts = []string{"system", "system", "user", "patient"}
+	someCriteria = []string{"category=a", "category=b", "category=http://s|a", "category=http://s|", "category=a,b", "code=x", "category=|a", "gender=female", "status=final",
+		"category=http://s|a,b", "identifier=http://i|1", "identifier=1", "active=true", "deceased=false", "_tag=t", "_id=x1"}
+	someLetters = []string{"read", "write", "*"}
 )
 
 func randomScopes(r *rand.Rand) Scopes {
@@ -77,7 +81,7 @@ func randomResources(t *testing.T) []*resource.Resource {
 	for _, typ := range []string{"Patient", "Observation", "Condition"} {
 		for _, category := range []string{``, `{"system":"http://s","code":"a"}`, `{"code":"a"}`, `{"system":"http://s","code":"b"}`, `{"system":"http://s","code":"a"},{"code":"b"}`} {
 			for _, code := range []string{"x", "y"} {
-				out = append(out, parse(t, fmt.Sprintf(`{"resourceType":%q,"gender":"female","status":"final","category":[{"coding":[%s]}],"code":{"coding":[{"code":%q}]}}`, typ, category, code)))
+				out = append(out, parse(t, fmt.Sprintf(`{"resourceType":%q,"id":"x1","meta":{"tag":[{"code":"t"}]},"identifier":[{"system":"http://i","value":"1"}],"active":true,"gender":"female","status":"final","category":[{"coding":[%s]}],"code":{"coding":[{"code":%q}]}}`, typ, category, code)))
 			}
 		}
 	}
@@ -90,7 +94,7 @@ func TestRestrictCoversExactlyWhatBothCover(t *testing.T) {
 	for range 4000 {
 		q, g := randomScopes(r), randomScopes(r)
 		got := Restrict(q, g)
-		for _, context := range []string{ContextSystem, ContextUser} {
+		for _, context := range []string{ContextSystem, ContextUser, ContextPatient} {
 			q, g, got := q.In(context), g.In(context), got.In(context)
 			for _, res := range resources {
 				for p := Create; p <= Search; p <<= 1 {
@@ -126,6 +130,57 @@ func TestNormalizeChangesNothingAboutWhatIsCovered(t *testing.T) {
 			}
 		}
 	}
+}
+
+func TestWhatIsWrittenIsReadTheSame(t *testing.T) {
+	r := rand.New(rand.NewPCG(5, 6))
+	for range 3000 {
+		for _, s := range append(randomScopes(r), Normalize(randomScopes(r))...) {
+			again, err := ParseScope(s.String())
+			if err != nil {
+				t.Fatalf("%q is refused: %v", s, err)
+			}
+			if d := cmp.Diff(s, again); d != "" {
+				t.Fatalf("%q is read otherwise:\n%s", s, d)
+			}
+		}
+	}
+}
+
+// FuzzRestrict: whatever is asked and registered, nothing is granted that both do
+// not cover, and what is granted is written so that it is read the same.
+func FuzzRestrict(f *testing.F) {
+	r := rand.New(rand.NewPCG(7, 8))
+	for range 20 {
+		f.Add(randomScopes(r).String(), randomScopes(r).String())
+	}
+	f.Add("system/*.rs?category=a,b", `system/Observation.cruds?category=http://s|,b&_tag=t`)
+	var resources []*resource.Resource
+	f.Fuzz(func(t *testing.T, requested, registered string) {
+		if resources == nil {
+			resources = randomResources(t)
+		}
+		q, err := ParseRequested(requested)
+		if err != nil || len(q) > 8 {
+			return
+		}
+		g := ParseGranted(registered)
+		got := Restrict(q, g)
+		for _, context := range []string{ContextSystem, ContextUser, ContextPatient} {
+			q, g, got := q.In(context), g.In(context), got.In(context)
+			for _, res := range resources {
+				for p := Create; p <= Search; p <<= 1 {
+					if got.CoversAny(res, p) && (!q.CoversAny(res, p) || !g.CoversAny(res, p)) {
+						t.Fatalf("asked %q, registered %q, granted %q: %s %v", q, g, got, res.Raw(), p)
+					}
+				}
+			}
+		}
+		short := !slices.ContainsFunc(got, func(s Scope) bool { return len(s.String()) > MaxScopeBytes })
+		if again := ParseGranted(got.String()); short && len(got) <= MaxScopes && again.String() != got.String() {
+			t.Fatalf("granted %q is read as %q", got, again)
+		}
+	})
 }
 
 func TestAHostileRequestIsCheap(t *testing.T) {
