@@ -97,6 +97,11 @@ func (s *Server) carryOut(x *exchange, c *candidate) error {
 		x.judged(c, "deny") // a redacted element finds nothing
 		return nil
 	}
+	// A scope's criteria hold on the form in which it goes out, too.
+	if !s.session(x, x.people[c.subject.Patient], c.origin).InScope(c.final, c.subject.Patient) {
+		x.judged(c, "deny")
+		return nil
+	}
 	if x.query != nil {
 		c.sort = x.query.SortKey(c.final)
 	}

@@ -142,3 +142,41 @@ func TestPatientScopesReachLinkedPatients(t *testing.T) {
 		t.Errorf("the clinic was asked about another patient: %v", asked)
 	}
 }
+
+// What a resource contains goes out only if the level that covers the resource
+// covers it too; a contained Medication or Practitioner says of nobody anything.
+func TestContainedResourcesAreCoveredToo(t *testing.T) {
+	c := ward(t)
+	c.putAs(`{"resourceType":"Observation","id":"box","status":"final","category":[{"coding":[{"code":"laboratory"}]}],"code":{"text":"sodium"},"subject":{"reference":"Patient/p1"},
+	 "contained":[{"resourceType":"Condition","id":"c","code":{"text":"asthma"},"subject":{"reference":"Patient/p1"}},
+	  {"resourceType":"Observation","id":"v","status":"final","category":[{"coding":[{"code":"vital-signs"}]}],"code":{"text":"tachycardia"},"subject":{"reference":"Patient/p1"}},
+	  {"resourceType":"Condition","id":"other","code":{"text":"measles"},"subject":{"reference":"Patient/p2"}},
+	  {"resourceType":"Practitioner","id":"d","name":[{"family":"Hale"}]}],
+	 "hasMember":[{"reference":"#v"}],"performer":[{"reference":"#d"}],"extension":[{"url":"http://x","valueReference":{"reference":"#c"}},{"url":"http://x","valueReference":{"reference":"#other"}}]}`, ofClinic)
+	for _, tt := range []struct{ scopes, has, hasNot string }{
+		{"user/*.rs", "asthma tachycardia Hale", "measles"},
+		{"user/Observation.rs", "tachycardia Hale sodium", "asthma measles #c #other"},
+		{"user/Observation.rs?category=laboratory", "Hale sodium", "tachycardia asthma measles #v"},
+		{"user/Observation.rs patient/Condition.rs", "tachycardia Hale", "asthma measles"},
+		{"patient/Observation.rs patient/Condition.rs", "tachycardia asthma Hale", "measles #other"},
+		{"patient/Observation.rs?category=laboratory user/Observation.rs?category=vital-signs", "sodium", "tachycardia asthma"},
+	} {
+		c.signIn("nurse", "Patient/p1", tt.scopes)
+		for _, path := range []string{"Observation/box", "Observation?patient=p1"} {
+			a := c.get("nurse", path)
+			if a.status != http.StatusOK {
+				t.Fatalf("%s with %s: %s", path, tt.scopes, a)
+			}
+			for _, word := range strings.Fields(tt.has) {
+				if !strings.Contains(a.body, word) {
+					t.Errorf("%s with %s lacks %s: %s", path, tt.scopes, word, a)
+				}
+			}
+			for _, word := range strings.Fields(tt.hasNot) {
+				if strings.Contains(a.body, word) {
+					t.Errorf("%s with %s has %s: %s", path, tt.scopes, word, a)
+				}
+			}
+		}
+	}
+}

@@ -39,8 +39,13 @@ func (s *Session) Decide(subject *Subject) Decision {
 	for i := range l.Elements {
 		remove = s.element(m, l, &l.Elements[i], &v, remove)
 	}
-	if !s.inScope(subject, remove) {
+	uncovered, ok := s.inScope(subject, remove)
+	if !ok {
 		return s.deny(m, atom{what: outsideScope})
+	}
+	if len(uncovered) > 0 {
+		m.say(atom{what: outsideScope, effect: redacts})
+		remove = append(remove, uncovered...)
 	}
 	d := Decision{Effect: Permit, Remove: remove, Reasons: s.reasonsOf(m.said), Obligations: s.law.list(v.duties)}
 	if len(remove) > 0 {
@@ -160,23 +165,6 @@ func union(a, b []string) []string {
 	out := slices.Concat(a, b)
 	slices.Sort(out)
 	return slices.Compact(out)
-}
-
-// inScope is the scope gate. Criteria of a scope must hold on the form that is
-// returned, so that a removed element cannot be found out through them.
-func (s *Session) inScope(subject *Subject, remove []resource.Node) bool {
-	if !s.covers(subject.Resource, subject.Patient) {
-		return false
-	}
-	if len(remove) == 0 || !s.granular {
-		return true
-	}
-	edit := subject.Resource.Edit()
-	for _, n := range remove {
-		edit.Remove(n)
-	}
-	form, err := resource.Parse(edit.Bytes())
-	return err == nil && s.covers(form, subject.Patient)
 }
 
 // A verdict is whether data of some labels may go, and how far.

@@ -5,10 +5,7 @@ import (
 	"strings"
 
 	"github.com/handoff-health/handoff/fhir/label"
-	"github.com/handoff-health/handoff/fhir/resource"
 	"github.com/handoff-health/handoff/gateway/consent"
-	"github.com/handoff-health/handoff/gateway/guard"
-	"github.com/handoff-health/handoff/gateway/smart"
 )
 
 // Options are an Engine's settings. The zero value is the usual one.
@@ -58,11 +55,10 @@ type Session struct {
 	declared  bool        // an emergency is declared, with a reason
 	bases     []*declared // legal bases that are valid
 	void      []atom      // why the others are not
-	scopes    smart.Scopes
-	launched  smart.Scopes // patient/ scopes: for the patient in context only
-	granular  bool         // some scope has criteria
-	gates     []*rule      // that are in force
-	reasons   interned     // what has been said
+	levels    []level     // of the request's scopes
+	granular  bool        // some scope has criteria
+	gates     []*rule     // that are in force
+	reasons   interned    // what has been said
 }
 
 // An asked is one declared purpose with what is compiled for it. Every declared
@@ -92,18 +88,6 @@ func (e *Engine) Begin(req *Request) *Session {
 	}
 	s.declareAll()
 	return s
-}
-
-func (s *Session) readScopes() {
-	s.scopes = make(smart.Scopes, 0, len(s.req.Scopes))
-	for _, sc := range s.req.Scopes {
-		if sc.Context == smart.ContextPatient {
-			s.launched = append(s.launched, sc)
-		} else {
-			s.scopes = append(s.scopes, sc)
-		}
-		s.granular = s.granular || len(sc.Criteria) > 0
-	}
 }
 
 func (s *Session) readPurposes() {
@@ -145,32 +129,4 @@ func (s *Session) actor() *consent.Actor {
 		a.Identifiers = append(a.Identifiers, consent.Identifier(id))
 	}
 	return a
-}
-
-// covers is the scope gate: does one level of the token's scopes cover the
-// resource in this form? patient/ scopes cover what is about the patient in
-// context, and what is about nobody by its type (staff, places, medications),
-// which needs a ground like everything else.
-func (s *Session) covers(r *resource.Resource, patient string) bool {
-	if s.scopes.Covers(r) || guard.Off(guard.ScopeReturned) {
-		return true
-	}
-	return s.launched.Covers(r) && (s.inContext(patient) || guard.Off(guard.ScopePatient) ||
-		patient == "" && s.req.LaunchPatient != "" && consent.Impersonal(r.Type()))
-}
-
-// inContext says whether the patient is the one in the token's context.
-func (s *Session) inContext(patient string) bool {
-	lp := s.req.LaunchPatient
-	return patient != "" && lp != "" &&
-		(lp == patient || slices.Contains(s.req.Person, lp) && slices.Contains(s.req.Person, patient))
-}
-
-// reaches says whether any scope could cover what is about the person.
-func (s *Session) reaches() bool {
-	if len(s.scopes) > 0 || guard.Off(guard.ScopeReturned) {
-		return true
-	}
-	lp := s.req.LaunchPatient
-	return len(s.launched) > 0 && (lp != "" && (len(s.req.Person) == 0 || slices.Contains(s.req.Person, lp)) || guard.Off(guard.ScopePatient))
 }

@@ -10,7 +10,7 @@ func (s *Session) internal(m *matter) Decision {
 		return s.deny(m, atom{what: internalElse})
 	}
 	m.say(atom{what: internalOwn, effect: permits})
-	if !s.inScope(m.subject, nil) {
+	if !s.InScope(m.subject.Resource, m.subject.Patient) {
 		return s.deny(m, atom{what: outsideScope})
 	}
 	return Decision{Effect: Permit, Reasons: s.reasonsOf(m.said), Obligations: s.law.list(auditing)}

@@ -129,7 +129,11 @@ func endOf(name string) Change {
 
 // scope adds the smallest scope that covers the resource's type.
 func (x *explainer) scope() Change {
-	sc := smart.Scope{Context: smart.ContextSystem, ResourceType: x.subject.Resource.Type(), Permissions: smart.Read | smart.Search}
+	level := smart.ContextSystem
+	if len(x.s.req.Scopes) > 0 && len(x.s.req.Scopes.In(level)) == 0 { // a person's token
+		level = smart.ContextUser
+	}
+	sc := smart.Scope{Context: level, ResourceType: x.subject.Resource.Type(), Permissions: smart.Read | smart.Search}
 	return Change{
 		Code: AddScope, Scope: sc.String(), Detail: "the token has the scope " + sc.String(),
 		apply: func(q *Request) { q.Scopes = append(slices.Clip(slices.Clone(q.Scopes)), sc) },
