@@ -9,6 +9,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"fmt"
 
 	"github.com/handoff-health/handoff/fhir/outcome"
 	"github.com/handoff-health/handoff/fhir/search"
@@ -27,7 +28,7 @@ type place struct {
 }
 
 // A seal makes places unreadable and unforgeable: AES-256-GCM under a key made
-// from the site key. A sealed place is good for one client and one query alone;
+// from the site key. A sealed place is good for one caller and one query alone;
 // each page is decided anew, so it carries no rights.
 type seal struct{ aead cipher.AEAD }
 
@@ -50,16 +51,19 @@ func newSeal(siteKey []byte) (*seal, error) {
 	return &seal{aead}, nil
 }
 
-// binding ties a place to who asked what.
+// binding ties a place to who asked what: client, user, patient in context and
+// purposes.
 func binding(x *exchange) []byte {
-	client, query := x.principal.Client, x.req.Type+"?"+x.asked.Self()
+	p := x.principal
+	who := fmt.Sprintf("%q %q %q %q", p.Client, p.User.ID, p.Patient, p.Purposes)
+	query := x.req.Type + "?" + x.asked.Self()
 	if guard.Off(guard.AccessPageOwner) {
-		client = ""
+		who = ""
 	}
 	if guard.Off(guard.AccessPageQuery) {
 		query = ""
 	}
-	return []byte(client + "\n" + query)
+	return []byte(who + "\n" + query)
 }
 
 func (s *seal) close(p place, binding []byte) (string, error) {
