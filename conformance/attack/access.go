@@ -1,6 +1,7 @@
 package attack
 
 import (
+	"crypto/rand"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -323,11 +324,11 @@ func pages() Family {
 			if err != nil {
 				return err
 			}
-			last := "A"
-			if strings.HasSuffix(link, "A") {
-				last = "Q"
+			at, other := len(link)-4, "A"
+			if link[at] == 'A' {
+				other = "Q"
 			}
-			return refused("clinician", link[:len(link)-4]+last+link[len(link)-3:])(t)
+			return refused("clinician", link[:at]+other+link[at+1:])(t)
 		}},
 		{"made-up", "a page link that somebody made up opens nothing", "google fhir-gateway: _getpages let through unchecked", nil, refused("clinician", "Encounter?_count=1&_cursor=eyJhIjoiMCJ9")},
 		{"readable", "a page link tells nothing about where it stands", "smart.md 4, convention 7", nil, func(t *Target) error {
@@ -479,12 +480,12 @@ func writes() Family {
 			return empty("officer", "Condition?patient={ada}")(t)
 		})},
 		{"for-another-custodian", "a Consent that one custodian's recorder files grants nothing of another's", "decisions 2.4: recorders are registered per custodian", []guard.Name{guard.AccessRecorder}, func(t *Target) error {
-			if err := t.has("{ben}{ben's contact}"); err != nil {
+			if err := t.has("{ada}"); err != nil {
 				return err
 			}
-			// The clinic says that the sheriff may have what the police keep of Ben.
-			body := strings.NewReplacer(`"Organization/pd"`, `"Organization/so"`, `"reference": "Organization/clinic"}}`, `"reference": "Organization/pd"}}`, `"code": "CarePlan"`, `"code": "Encounter"`, `"C-1"`, `"X-1"`, "PATIENT", t.Records["ben"]).Replace(planConsent)
-			token, err := t.tokenOf("clinician", "")
+			// The police say that the sheriff may have what the clinic keeps of Ada.
+			body := strings.NewReplacer(`"Organization/pd"`, `"Organization/so"`, `"C-1"`, strconv.Quote(rand.Text()), "PATIENT", t.Records["ada"]).Replace(planConsent)
+			token, err := t.tokenOf("unit", "")
 			if err != nil {
 				return err
 			}
@@ -495,7 +496,7 @@ func writes() Family {
 			if !a.ok() {
 				return fmt.Errorf("filing a Consent: %s", a)
 			}
-			return empty("deputy", "Encounter?patient={ben}")(t)
+			return empty("deputy", "CarePlan?patient={ada}")(t)
 		}},
 		{"move", "a Consent does not move to another person", "decisions 3.4", []guard.Name{guard.AccessSameSubject}, func(t *Target) error {
 			if err := t.has("{ada}{ben}"); err != nil {

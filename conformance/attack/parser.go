@@ -177,7 +177,7 @@ func addresses() Family {
 		{"absolute-target", "an absolute address in the request line is not another host", "CWE-918; RFC 9112 3.2.2", nil, raw(func(t *Target, token string) (string, error) {
 			return lines(token, "GET http://127.0.0.1:1"+path(t)+"/"+t.fill("{therapy}")+" HTTP/1.1"), nil
 		}, hidden)},
-		{"smuggled", "a request hidden in another's body is not answered", "CWE-444: Content-Length beside Transfer-Encoding", nil, raw(func(t *Target, token string) (string, error) {
+		{"smuggled", "a request hidden in another's body is not answered", "CWE-444; RFC 9112 6.1: Content-Length beside Transfer-Encoding", []guard.Name{guard.ParserFraming}, raw(func(t *Target, token string) (string, error) {
 			inner := "GET " + path(t) + "/" + t.fill("{plan}") + " HTTP/1.1\r\nHost: gateway\r\nAuthorization: Bearer " + token + "\r\n\r\n"
 			return "POST " + path(t) + "/CarePlan/_search HTTP/1.1\r\nHost: gateway\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n" + inner, nil
 		}, "Crisis plan")},

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/handoff-health/handoff/gateway/guard"
 	"github.com/handoff-health/handoff/gateway/upstream"
 )
 
@@ -163,7 +164,7 @@ func (c *collector) take(it upstream.Item) bool {
 	if it.Resource.Type() == c.typ {
 		rel = upstream.About(it.Resource, c.s.Bases(), c.patient)
 	}
-	if rel != upstream.Own {
+	if rel != upstream.Own && !guard.Off(guard.AccessPerson) {
 		c.unclear = c.unclear || rel == upstream.Unclear
 		c.f.drop()
 		return c.ctx.Err() == nil

@@ -69,6 +69,7 @@ const (
 	ParserBodySize       Name = "parser/body-size"
 	ParserReadParameters Name = "parser/read-parameters"
 	ParserAddress        Name = "parser/body-and-address"
+	ParserFraming        Name = "parser/framing"
 )
 
 var guards = map[Name]string{
@@ -139,4 +140,5 @@ var guards = map[Name]string{
 	ParserBodySize:       "a body of more bytes than allowed",
 	ParserReadParameters: "parameters that a read does not have",
 	ParserAddress:        "a body that is not what the address says",
+	ParserFraming:        "a second request behind a body that two readers end in two places",
 }

@@ -68,7 +68,7 @@ func New(o Options, h Handler) http.Handler {
 		e.Any(path, gin.WrapH(o.Other[path]))
 	}
 	e.NoRoute(unknown)
-	return dollars(e)
+	return framed(dollars(e))
 }
 
 // dollars reads %24 in a path as the $ of an operation: some clients escape it.
