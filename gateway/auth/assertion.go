@@ -20,42 +20,41 @@ const (
 // libraries leave it out or follow RFC 7523bis.
 var assertionTypes = []string{"jwt", "", "client-authentication+jwt"}
 
-// authenticate says which registered client made the assertion. All refusals
+// byAssertion says which registered client made the assertion. All refusals
 // before the signature is verified read the same to the caller: nobody learns
 // which clients exist. Afterwards the client has proven itself and is told what
 // is wrong.
-func (e *TokenEndpoint) authenticate(ctx context.Context, form map[string]string, a *Attempt) (*registered, *claims, error) {
+func (n *Authenticator) byAssertion(ctx context.Context, form map[string]string, a *Attempt) (*Authenticated, error) {
 	raw := form["client_assertion"]
 	if len(raw) > maxAssertionBytes {
-		return nil, nil, unknownClient(faultf("size", "assertion of %d bytes", len(raw)))
+		return nil, unknownClient(faultf("size", "assertion of %d bytes", len(raw)))
 	}
 	s, err := parseSigned(raw)
 	if err != nil {
-		return nil, nil, unknownClient(err)
+		return nil, unknownClient(err)
 	}
 	id := s.claims.issuer
 	if checkClientID(id) != nil || s.claims.subject != id && !guard.Off(guard.ClientAssertionSubject) {
-		return nil, nil, unknownClient(faultf("subject", "iss and sub are not one client id"))
+		return nil, unknownClient(faultf("subject", "iss and sub are not one client id"))
 	}
 	a.Client = id
 	if given := form["client_id"]; given != "" && given != id && !guard.Off(guard.ClientIDAgrees) {
-		return nil, nil, unknownClient(faultf("client-id", "client_id is not the assertion's iss"))
+		return nil, unknownClient(faultf("client-id", "client_id is not the assertion's iss"))
 	}
-	client := e.o.Registry.current().clients[id]
+	client := n.o.Registry.current().clients[id]
 	if client == nil || client.Disabled && !guard.Off(guard.ClientDisabled) || client.keys == nil {
-		e.decoy.verify(ctx, s)
-		return nil, nil, unknownClient(whyNot(client))
+		n.decoy.verify(ctx, s)
+		return nil, unknownClient(whyNot(client))
 	}
 	if _, _, err := verifySignature(ctx, s, expectation{
 		keys: client.keys, algorithms: client.algorithms(), types: assertionTypes, jku: client.JWKSURL,
 	}); err != nil {
-		return nil, nil, unknownClient(err)
+		return nil, unknownClient(err)
 	}
-	if err := e.checkAssertion(ctx, &s.claims, client); err != nil {
-		return nil, nil, err
+	if err := n.checkAssertion(ctx, &s.claims, client); err != nil {
+		return nil, err
 	}
-	a.Authenticated, a.Organization = true, client.Organization
-	return client, &s.claims, nil
+	return &Authenticated{client: client, claims: &s.claims, Method: MethodPrivateKeyJWT}, nil
 }
 
 func whyNot(c *registered) error {
@@ -65,7 +64,7 @@ func whyNot(c *registered) error {
 	case c.Disabled:
 		return faultf("client-disabled", "the client is disabled")
 	}
-	return faultf("client-outside", "the client belongs to another issuer")
+	return faultf("client-outside", "the client has no keys here: it belongs to another issuer, or authenticates otherwise")
 }
 
 // unknownClient is the one refusal of a client that has proven nothing.
@@ -77,25 +76,25 @@ func unknownClient(err error) error {
 // uses its jti up last. exp gets no clock skew, on neither side: an assertion
 // that has expired is refused, and the five minutes that SMART allows are five
 // minutes of this server's clock. nbf and iat get it.
-func (e *TokenEndpoint) checkAssertion(ctx context.Context, c *claims, client *registered) error {
+func (n *Authenticator) checkAssertion(ctx context.Context, c *claims, client *registered) error {
 	refuse := func(description string, err error) error {
 		return &Refusal{Status: http.StatusUnauthorized, Code: codeInvalidClient, Description: description, Reason: reasonOf(err), Err: err}
 	}
-	now := e.o.Now()
-	if err := c.current(now, 0, e.o.Skew); err != nil {
+	now := n.o.Now()
+	if err := c.current(now, 0, n.o.Skew); err != nil {
 		return refuse("the assertion is not in force: check exp, nbf, iat and the clock", err)
 	}
 	if c.expires.After(now.Add(maxAssertionLife)) && !guard.Off(guard.ClientAssertionLife) {
 		return refuse("exp is more than five minutes ahead", faultf("lifetime", "exp %v ahead", c.expires.Sub(now)))
 	}
-	if !e.audience(c, client) && !guard.Off(guard.ClientAssertionAudience) {
+	if !n.audience(c, client) && !guard.Off(guard.ClientAssertionAudience) {
 		return refuse("aud must be the URL of this token endpoint", faultf("audience", "aud %.200q", c.audience))
 	}
 	if (c.id == "" || len(c.id) > maxJTIBytes) && !guard.Off(guard.ClientAssertionID) {
 		return refuse("jti is missing or too long", faultf("jti", "jti of %d bytes", len(c.id)))
 	}
 	// The note outlives the assertion by more than any tolerated skew.
-	first, err := e.once(ctx, factKey(factReplay, c.issuer, c.id), c.expires.Add(2*maxSkew))
+	first, err := n.once(ctx, factKey(factReplay, c.issuer, c.id), c.expires.Add(2*maxSkew))
 	if err != nil {
 		return err
 	}
@@ -107,17 +106,17 @@ func (e *TokenEndpoint) checkAssertion(ctx context.Context, c *claims, client *r
 
 // audience wants the token URL, alone or in an array whose every value is
 // acceptable: an assertion that another server could use too is not taken.
-func (e *TokenEndpoint) audience(c *claims, client *registered) bool {
+func (n *Authenticator) audience(c *claims, client *registered) bool {
 	ok := func(aud string) bool {
-		return aud == e.o.URL || (client.AcceptIssuerAudience && aud == e.o.Issuer)
+		return aud == n.o.TokenURL || (client.AcceptIssuerAudience && aud == n.o.Issuer)
 	}
 	return len(c.audience) > 0 && !slices.ContainsFunc(c.audience, func(aud string) bool { return !ok(aud) })
 }
 
 // once takes a key that can be taken one time only: of several callers at the
 // same moment exactly one is first.
-func (e *TokenEndpoint) once(ctx context.Context, key string, expires time.Time) (first bool, err error) {
-	_, err = e.o.Facts.PutIfAbsent(ctx, key, []byte("1"), expires)
+func (n *Authenticator) once(ctx context.Context, key string, expires time.Time) (first bool, err error) {
+	_, err = n.o.Facts.PutIfAbsent(ctx, key, []byte("1"), expires)
 	switch {
 	case err == nil:
 		return true, nil

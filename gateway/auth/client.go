@@ -63,6 +63,9 @@ type Client struct {
 
 	Scopes     smart.Scopes // the most it is granted
 	Operations []string     // scopes of operations, the same
+	// ContextScopes are those of an app beside them: launch, openid, fhirUser,
+	// offline_access … ([smart.ContextScopes]).
+	ContextScopes []string
 
 	Organization     string // "Organization/…"
 	OrganizationKind Kind
@@ -101,6 +104,11 @@ func (c *Client) check() error {
 	}
 	if len(c.Scopes)+len(c.Operations) == 0 {
 		return errors.New("no scopes")
+	}
+	for _, s := range c.ContextScopes {
+		if !smart.ContextScope(s) {
+			return fmt.Errorf("scope %q is not known", s)
+		}
 	}
 	for _, s := range c.Operations {
 		switch known, police := smart.OperationScope(s); {
@@ -227,6 +235,7 @@ func (c Client) clone() Client {
 	c.Purposes = slices.Clone(c.Purposes)
 	c.Agreements = slices.Clone(c.Agreements)
 	c.Operations = slices.Clone(c.Operations)
+	c.ContextScopes = slices.Clone(c.ContextScopes)
 	c.Practitioners = slices.Clone(c.Practitioners)
 	c.Grants = slices.Clone(c.Grants)
 	c.RedirectURIs = slices.Clone(c.RedirectURIs)

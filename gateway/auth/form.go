@@ -18,8 +18,30 @@ const MaxFormBytes = 64 << 10
 
 const maxParameters = 32
 
-// readForm reads the parameters of a token request. The body is the only place
-// they may stand in, and each may stand there once (RFC 6749 3.2).
+// ReadForm reads the parameters of a token request. The body is the only place
+// they may stand in, and each may stand there once (RFC 6749 3.2); one without a
+// value counts as absent. An error is a [*Refusal].
+func ReadForm(r *http.Request) (map[string]string, error) {
+	form, err := readForm(r)
+	if err != nil {
+		return nil, badRequest("form", err.Error())
+	}
+	return form, nil
+}
+
+// ParseForm reads application/x-www-form-urlencoded as [ReadForm] does: of the
+// query of an authorization request.
+func ParseForm(text string) (map[string]string, error) {
+	if len(text) > MaxFormBytes {
+		return nil, badRequest("form", fmt.Sprintf("more than %d bytes of parameters", MaxFormBytes))
+	}
+	form, err := parseForm(text)
+	if err != nil {
+		return nil, badRequest("form", err.Error())
+	}
+	return form, nil
+}
+
 func readForm(r *http.Request) (map[string]string, error) {
 	if (r.URL.RawQuery != "" || r.URL.ForceQuery) && !guard.Off(guard.ClientParametersInURL) {
 		return nil, errors.New("parameters belong in the body, not in the URL")

@@ -18,20 +18,35 @@ const (
 )
 
 // answer does everything but audit and writing: read, authenticate, grant.
-func (e *TokenEndpoint) answer(r *http.Request, a *Attempt) (*grant, error) {
+func (e *TokenEndpoint) answer(r *http.Request, a *Attempt) (*Grant, error) {
 	form, err := e.read(r)
 	if err != nil {
 		return nil, err
 	}
-	client, claims, err := e.authenticate(r.Context(), form, a)
+	a.GrantType = grantClientCredentials
+	client, err := e.names.Authenticate(r.Context(), r.Header, form, a)
 	if err != nil {
 		return nil, err
+	}
+	return e.ClientCredentials(form, client, a)
+}
+
+// ClientCredentials grants a backend service a token for itself
+// (grant_type=client_credentials). It must have proven its name by an assertion:
+// SMART keeps secrets out of backend services. It notes in a what was granted.
+func (e *TokenEndpoint) ClientCredentials(form map[string]string, by *Authenticated, a *Attempt) (*Grant, error) {
+	client := by.client
+	if by.Method != MethodPrivateKeyJWT {
+		return nil, &Refusal{Status: http.StatusUnauthorized, Code: codeInvalidClient, Description: "a backend service authenticates with client_assertion (private_key_jwt)", Reason: "client-method"}
+	}
+	if !client.May(GrantClientCredentials) {
+		return nil, &Refusal{Status: http.StatusBadRequest, Code: codeUnauthorized, Description: "this client is not registered for client_credentials", Reason: "grant-not-registered"}
 	}
 	if aud := form["resource"]; aud != "" && aud != e.o.Audience && !guard.Off(guard.ClientResource) {
 		return nil, &Refusal{Status: http.StatusBadRequest, Code: codeInvalidTarget, Description: "resource is not this server's FHIR base URL", Reason: "resource"}
 	}
 	a.Requested = form["scope"]
-	asserted, err := e.asserted(claims, client, a)
+	asserted, err := e.asserted(by.claims, client, a)
 	if err != nil {
 		return nil, err
 	}
@@ -67,9 +82,9 @@ func (e *TokenEndpoint) read(r *http.Request) (map[string]string, error) {
 	if len(r.Header.Values("Authorization")) > 0 {
 		return nil, &Refusal{Status: http.StatusUnauthorized, Code: codeInvalidClient, Description: "authenticate with client_assertion (private_key_jwt) only", Reason: reasonAuthorizationHeader}
 	}
-	form, err := readForm(r)
+	form, err := ReadForm(r)
 	if err != nil {
-		return nil, badRequest("form", err.Error())
+		return nil, err
 	}
 	switch {
 	case form["grant_type"] == "":
@@ -156,7 +171,7 @@ type accessClaims struct {
 // accessType is the typ of access tokens (RFC 9068 2.1).
 const accessType = "at+jwt"
 
-func (e *TokenEndpoint) issue(client *registered, scope string, said *Asserted, a *Attempt) (*grant, error) {
+func (e *TokenEndpoint) issue(client *registered, scope string, said *Asserted, a *Attempt) (*Grant, error) {
 	tokens := AccessTokens{Issuer: e.o.Issuer, Audience: e.o.Audience, Key: e.o.Key, Now: e.o.Now}
 	t, err := tokens.sign(accessClaims{
 		Subject: client.ID, ClientID: client.ID, Scope: scope, Extensions: said.claim(), Methods: said.methods(),
@@ -165,7 +180,7 @@ func (e *TokenEndpoint) issue(client *registered, scope string, said *Asserted, 
 		return nil, err
 	}
 	a.Granted, a.TokenID, a.Expires = t.Scope, t.ID, t.Expires
-	return &grant{AccessToken: t.Token, TokenType: "bearer", ExpiresIn: int(e.o.Life / time.Second), Scope: t.Scope}, nil
+	return &Grant{AccessToken: t.Token, TokenType: "bearer", ExpiresIn: int(e.o.Life / time.Second), Scope: t.Scope}, nil
 }
 
 // attemptedScheme names the scheme that the client tried, if it is a known one.

@@ -217,6 +217,10 @@ func PublicKeys(keys ...*PrivateKey) ([]byte, error) {
 	return raw, nil
 }
 
+// SignIDToken makes an ID Token (OpenID Connect Core 2) of its claims. Its typ
+// keeps it from being taken for an access token.
+func (k *PrivateKey) SignIDToken(claims any) (string, error) { return k.sign(claims, "JWT") }
+
 // sign makes a compact JWS with the given typ.
 func (k *PrivateKey) sign(claims any, typ string) (string, error) {
 	payload, err := json.Marshal(claims)

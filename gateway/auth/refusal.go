@@ -14,6 +14,7 @@ const (
 	codeInvalidScope     = "invalid_scope"
 	codeInvalidTarget    = "invalid_target"
 	codeUnsupportedGrant = "unsupported_grant_type"
+	codeUnauthorized     = "unauthorized_client"
 	codeServerError      = "server_error"
 	codeInvalidToken     = "invalid_token"
 )
@@ -37,6 +38,18 @@ func (r *Refusal) Error() string {
 
 // Unwrap returns the cause.
 func (r *Refusal) Unwrap() error { return r.Err }
+
+// AsRefusal is err as a refusal: what is none is the server's own trouble, of
+// which the caller learns nothing. nil stays nil.
+func AsRefusal(err error) *Refusal {
+	if err == nil {
+		return nil
+	}
+	if r := (*Refusal)(nil); errors.As(err, &r) {
+		return r
+	}
+	return &Refusal{Status: http.StatusInternalServerError, Code: codeServerError, Reason: reasonOf(err), Err: err}
+}
 
 // A fault is why one signed token is not believed.
 type fault struct {

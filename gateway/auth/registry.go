@@ -19,7 +19,7 @@ type registrations struct{ clients map[string]*registered }
 
 type registered struct {
 	Client
-	keys KeySource // nil for a client of an outside issuer
+	keys KeySource // nil for a client of an outside issuer, and for an app without a key
 }
 
 // NewRegistry checks and takes the clients. fetcher may be nil if none has a
@@ -57,7 +57,7 @@ func (r *Registry) Replace(clients []Client) error {
 
 func (r *Registry) keySource(c *Client) (KeySource, error) {
 	switch {
-	case c.Issuer != "":
+	case c.Issuer != "", c.JWKSURL == "" && len(c.JWKS) == 0: // check has said that it needs none
 		return nil, nil
 	case c.JWKSURL != "":
 		return NewRemoteKeys(c.JWKSURL, r.fetcher, r.now)

@@ -29,6 +29,7 @@ type Attempt struct {
 	Duration      time.Duration
 	Source        string // network address of the caller
 	Method        string
+	GrantType     string // as asked
 	Client        string // as claimed; "" if none was
 	Authenticated bool   // the claim was proven
 	Organization  string // of an authenticated client
@@ -39,6 +40,7 @@ type Attempt struct {
 	Requested     string // scope, of an authenticated client
 	Granted       string // scope
 	TokenID       string // jti of the token; "" if refused
+	Authorization string // family of the token; "" for a client's own
 	Expires       time.Time
 	Status        int    // HTTP
 	Error         string // OAuth error code; "" if granted
@@ -64,15 +66,13 @@ type TokenOptions struct {
 // credentials with a signed assertion, nothing else.
 type TokenEndpoint struct {
 	o     TokenOptions
-	decoy *decoy
+	names *Authenticator
 }
 
 // NewTokenEndpoint checks the options.
 func NewTokenEndpoint(o TokenOptions) (*TokenEndpoint, error) {
-	for name, s := range map[string]string{"URL": o.URL, "Issuer": o.Issuer, "Audience": o.Audience} {
-		if u, err := url.Parse(s); err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http") {
-			return nil, fmt.Errorf("token endpoint: %s %q is not an absolute http URL", name, s)
-		}
+	if u, err := url.Parse(o.Audience); err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http") {
+		return nil, fmt.Errorf("token endpoint: Audience %q is not an absolute http URL", o.Audience)
 	}
 	if o.Registry == nil || o.Facts == nil || o.Key == nil || o.Auditor == nil {
 		return nil, errors.New("token endpoint: registry, facts, key or auditor is missing")
@@ -83,22 +83,21 @@ func NewTokenEndpoint(o TokenOptions) (*TokenEndpoint, error) {
 	if o.Life < time.Second || o.Life > MaxTokenLife {
 		return nil, fmt.Errorf("token endpoint: tokens live from 1s to %v, not %v", MaxTokenLife, o.Life)
 	}
-	var err error
-	if o.Skew, err = checkSkew(o.Skew); err != nil {
-		return nil, err
-	}
 	if o.Now == nil {
 		o.Now = time.Now
 	}
 	if o.Source == nil {
 		o.Source = func(r *http.Request) string { return r.RemoteAddr }
 	}
-	d, err := newDecoy()
+	names, err := NewAuthenticator(AuthenticatorOptions{TokenURL: o.URL, Issuer: o.Issuer, Registry: o.Registry, Facts: o.Facts, Skew: o.Skew, Now: o.Now})
 	if err != nil {
 		return nil, err
 	}
-	return &TokenEndpoint{o: o, decoy: d}, nil
+	return &TokenEndpoint{o: o, names: names}, nil
 }
+
+// Authenticator is what the endpoint knows its clients by.
+func (e *TokenEndpoint) Authenticator() *Authenticator { return e.names }
 
 func checkSkew(d time.Duration) (time.Duration, error) {
 	if d == 0 {
@@ -110,8 +109,8 @@ func checkSkew(d time.Duration) (time.Duration, error) {
 	return d, nil
 }
 
-// A grant is the answer of RFC 6749 5.1.
-type grant struct {
+// A Grant is the answer of RFC 6749 5.1 to a client that asks for itself.
+type Grant struct {
 	AccessToken string `json:"access_token"`
 	TokenType   string `json:"token_type"`
 	ExpiresIn   int    `json:"expires_in"`
@@ -128,34 +127,35 @@ type problem struct {
 func (e *TokenEndpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	a := &Attempt{At: e.o.Now(), Source: e.o.Source(r), Method: r.Method}
 	g, err := e.answer(r, a)
-	var refusal *Refusal
-	if err != nil && !errors.As(err, &refusal) {
-		refusal = &Refusal{Status: http.StatusInternalServerError, Code: codeServerError, Reason: reasonOf(err), Err: err}
-	}
-	a.Status = http.StatusOK
-	if refusal != nil {
-		a.Status, a.Error, a.Reason = refusal.Status, refusal.Code, refusal.Reason
-		a.Granted, a.TokenID, a.Expires = "", "", time.Time{}
-	}
-	a.Duration = e.o.Now().Sub(a.At)
+	refusal := AsRefusal(err)
+	a.Close(refusal, e.o.Now())
 	// A caller that hangs up must not leave the trail without the attempt.
 	if err := e.o.Auditor.TokenRequested(context.WithoutCancel(r.Context()), a); err != nil {
 		refusal = &Refusal{Status: http.StatusInternalServerError, Code: codeServerError, Reason: "audit", Err: err}
 	}
 	if refusal != nil {
-		e.refuse(w, r, refusal)
+		WriteRefusal(w, r, refusal)
 		return
 	}
 	writeJSON(w, http.StatusOK, g)
 }
 
-// refuse answers with an OAuth error.
-func (e *TokenEndpoint) refuse(w http.ResponseWriter, r *http.Request, f *Refusal) {
+// Close notes what came of the attempt; refusal nil: a token leaves.
+func (a *Attempt) Close(refusal *Refusal, now time.Time) {
+	a.Status, a.Duration = http.StatusOK, now.Sub(a.At)
+	if refusal != nil {
+		a.Status, a.Error, a.Reason = refusal.Status, refusal.Code, refusal.Reason
+		a.Granted, a.TokenID, a.Expires = "", "", time.Time{}
+	}
+}
+
+// WriteRefusal answers with an OAuth error (RFC 6749 5.2).
+func WriteRefusal(w http.ResponseWriter, r *http.Request, f *Refusal) {
 	switch {
 	case f.Status == http.StatusMethodNotAllowed:
 		w.Header().Set("Allow", http.MethodPost)
 	case f.Reason == reasonAuthorizationHeader:
-		// RFC 6749 5.2: a client that tried a scheme is told about that scheme.
+		// A client that tried a scheme is told about that scheme.
 		w.Header().Set("WWW-Authenticate", attemptedScheme(r)+` realm="token"`)
 	}
 	// The rest of a refused body is not read.

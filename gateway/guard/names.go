@@ -70,6 +70,29 @@ const (
 	ParserReadParameters Name = "parser/read-parameters"
 	ParserAddress        Name = "parser/body-and-address"
 	ParserFraming        Name = "parser/framing"
+
+	ClientAuthentication Name = "client/authentication"
+	ClientSecret         Name = "client/secret"
+	ClientOneMethod      Name = "client/one-method"
+
+	AuthorizeRedirectURI  Name = "authorize/redirect-uri"
+	AuthorizeState        Name = "authorize/state"
+	AuthorizeAudience     Name = "authorize/audience"
+	AuthorizeChallenge    Name = "authorize/code-challenge"
+	AuthorizeScope        Name = "authorize/scope"
+	AuthorizeOnce         Name = "authorize/request-once"
+	AuthorizeDecision     Name = "authorize/decision"
+	AuthorizeCodeOnce     Name = "authorize/code-once"
+	AuthorizeCodeAge      Name = "authorize/code-age"
+	AuthorizeCodeClient   Name = "authorize/code-client"
+	AuthorizeCodeRedirect Name = "authorize/code-redirect-uri"
+	AuthorizeVerifier     Name = "authorize/code-verifier"
+	AuthorizeFamily       Name = "authorize/family"
+	AuthorizeRefreshOnce  Name = "authorize/refresh-once"
+	AuthorizeRefreshOf    Name = "authorize/refresh-client"
+	AuthorizeRefreshScope Name = "authorize/refresh-scope"
+	AuthorizeRefreshLife  Name = "authorize/refresh-life"
+	AuthorizePolicy       Name = "authorize/policy-again"
 )
 
 var guards = map[Name]string{
@@ -141,4 +164,27 @@ var guards = map[Name]string{
 	ParserReadParameters: "parameters that a read does not have",
 	ParserAddress:        "a body that is not what the address says",
 	ParserFraming:        "a second request behind a body that two readers end in two places",
+
+	ClientAuthentication: "an app that has a key or a secret and uses neither",
+	ClientSecret:         "a wrong client secret",
+	ClientOneMethod:      "a request that authenticates in several ways",
+
+	AuthorizeRedirectURI:  "a redirect_uri that is not registered, byte for byte",
+	AuthorizeState:        "an authorization request without state",
+	AuthorizeAudience:     "an authorization request for another server",
+	AuthorizeChallenge:    "an authorization request without a code_challenge of method S256",
+	AuthorizeScope:        "an app that asks for more than it is registered for",
+	AuthorizeOnce:         "an authorization request that is answered twice",
+	AuthorizeDecision:     "a decision that gives more than was asked for",
+	AuthorizeCodeOnce:     "a code that was used before",
+	AuthorizeCodeAge:      "a code after a minute",
+	AuthorizeCodeClient:   "a code of another app",
+	AuthorizeCodeRedirect: "a code with another redirect_uri than it was sent to",
+	AuthorizeVerifier:     "a code without the code_verifier of its challenge",
+	AuthorizeFamily:       "what is left of an authorization that was ended",
+	AuthorizeRefreshOnce:  "a refresh token that was used before",
+	AuthorizeRefreshOf:    "a refresh token of another app",
+	AuthorizeRefreshScope: "a refresh that asks for more than was granted",
+	AuthorizeRefreshLife:  "a refresh token after its time, or after the session of online_access",
+	AuthorizePolicy:       "a refresh for which the registration of today leaves nothing",
 }
