@@ -128,6 +128,13 @@ func (v *Verifier) Verify(ctx context.Context, bearer string) (*Principal, error
 		v.cache.drop(hash)
 		return nil, invalidToken(faultf("revoked", "token is on the deny list"))
 	}
+	if is, err = Ended(ctx, v.o.Facts, t.person.Authorization, t.person.Session); err != nil {
+		return nil, err
+	}
+	if is && !guard.Off(guard.TokenEnded) {
+		v.cache.drop(hash)
+		return nil, invalidToken(faultf("ended", "the authorization or its session was ended"))
+	}
 	p, err := v.principal(t)
 	if err != nil {
 		return nil, invalidToken(err)

@@ -8,6 +8,7 @@ const (
 	TokenExpiry      Name = "token/expiry"
 	TokenType        Name = "token/type"
 	TokenRevoked     Name = "token/revoked"
+	TokenEnded       Name = "token/ended"
 	TokenAmbiguous   Name = "token/ambiguous-issuer"
 	TokenNotBefore   Name = "token/not-before"
 	TokenCritical    Name = "token/critical-header"
@@ -102,6 +103,7 @@ var guards = map[Name]string{
 	TokenExpiry:      "a token after its time",
 	TokenType:        "an id token or an assertion in the place of an access token",
 	TokenRevoked:     "a token that was revoked",
+	TokenEnded:       "a token of an authorization or a session that was ended",
 	TokenAmbiguous:   "a token that two issuers could have made",
 	TokenNotBefore:   "a token before its time",
 	TokenCritical:    "a token that demands what is not understood here",
