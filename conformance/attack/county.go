@@ -40,7 +40,7 @@ type Command func(ctx context.Context, args ...string) error
 // a key, with the algorithm of the key where it is not ES384.
 var countyClients = map[string]string{
 	"officer": "", "unit": "", "deputy": "", "clinician": "", "twin": "RS384", "remote": "", "narrow": "",
-	"reader": "", "searcher": "", "granular": "", "retired": "", "both": "", "privacy": "", "desk": "",
+	"granular": "", "retired": "", "both": "", "privacy": "", "desk": "",
 }
 
 // NewCounty writes a county's files into dir, for a gateway that will listen at

@@ -27,8 +27,7 @@ func isText(s string) bool {
 // bodies are what no parser should take.
 func bodies() Family {
 	consent := func(t *Target) (string, error) {
-		ada, err := t.record("ada")
-		return strings.NewReplacer("PATIENT", ada, `"C-1"`, `"B-1"`).Replace(planConsent), err
+		return t.fill(strings.Replace(planConsent, "{mark}", "B-{mark}", 1)), t.has(planConsent)
 	}
 	send := func(make func(body string) (string, []change)) func(*Target) error {
 		return func(t *Target) error {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -12,72 +13,127 @@ import (
 	"github.com/goccy/go-yaml"
 )
 
+// A Scene says which clients and records of a gateway play which part. It is a
+// YAML file: demo.yaml, county/scene.yaml.
+type Scene struct {
+	Clients map[string]Actor  `yaml:"clients"`
+	Keys    map[string]string `yaml:"keys"`    // files of others' signing keys, "issuer" the gateway's own
+	Issuers map[string]string `yaml:"issuers"` // iss of outside issuers, by the name of their key
+	Records map[string]string `yaml:"records"` // references by what they are to the suite
+	Lookups []Lookup          `yaml:"lookups"` // records that are found, or made, one after the other
+}
+
+// An Actor is a client of the gateway.
+type Actor struct {
+	ID       string `yaml:"id"`
+	Key      string `yaml:"key"`   // file of its private key
+	Scope    string `yaml:"scope"` // all that it is registered for
+	Secret   string `yaml:"secret"`
+	Redirect string `yaml:"redirect"`
+	// Organization and Purpose, of a client that names users.
+	Organization string `yaml:"organization"`
+	Purpose      string `yaml:"purpose"`
+}
+
+// A Lookup finds a record by a search of a client's, the first match, or has the
+// client file a Consent.
+type Lookup struct {
+	Name   string `yaml:"name"`
+	Client string `yaml:"client"`
+	Query  string `yaml:"query"` // {name} and {#name} stand for a record and its id
+	File   string `yaml:"file"`  // "plan": a Consent that lets {pd} have care plans of {clinic}
+}
+
+func readScene(raw []byte) (*Scene, error) {
+	s := &Scene{}
+	return s, yaml.UnmarshalWithOptions(raw, s, yaml.Strict())
+}
+
+// ReadTarget is a gateway elsewhere: base is its FHIR base URL, file a Scene (none
+// if ""), keys the folder in which the files of keys lie.
+func ReadTarget(ctx context.Context, base, file, keys string) (*Target, error) {
+	t, err := NewTarget(ctx, base)
+	if err != nil || file == "" {
+		return t, err
+	}
+	raw, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	s, err := readScene(raw)
+	if err == nil {
+		err = t.set(s, keys)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", file, err)
+	}
+	return t, nil
+}
+
 // Target is the county's gateway, which must be listening, with all that the
-// suite can hold: every client's key and the gateway's own. It files two
-// Consents and looks up how the records are called here.
+// suite can hold: every client's key and the gateway's own.
 func (c *County) Target(ctx context.Context) (*Target, error) {
 	t, err := NewTarget(ctx, c.Base)
 	if err != nil {
 		return nil, err
 	}
-	t.Keys["issuer"] = c.keys["issuer"]
-	raw, err := os.ReadFile(c.Config)
+	raw, err := countyFiles.ReadFile("county/scene.yaml")
 	if err != nil {
 		return nil, err
 	}
+	s, err := readScene(raw)
+	if err != nil {
+		return nil, err
+	}
+	if raw, err = os.ReadFile(c.Config); err != nil {
+		return nil, err
+	}
 	var registered struct {
-		Clients []struct{ ID, Organization, Scopes, Users string }
+		Clients []struct{ ID, Organization, Scopes, Users, JWKS string }
 	}
 	if err := yaml.Unmarshal(raw, &registered); err != nil {
 		return nil, err
 	}
+	s.Clients = map[string]Actor{}
 	for _, cl := range registered.Clients {
-		p := &Party{ID: cl.ID, Key: c.keys[cl.ID], Scope: cl.Scopes}
-		if cl.Users == "asserted" {
-			p.Organization, p.Purpose = "Organization/"+cl.Organization, "http://terminology.hl7.org/CodeSystem/v3-ActReason#HOPERAT"
+		a := Actor{ID: cl.ID, Scope: cl.Scopes}
+		if c.keys[cl.ID] != nil {
+			a.Key = cl.ID + ".jwk"
 		}
-		t.Parties[cl.ID] = p
+		if cl.Users == "asserted" {
+			a.Organization, a.Purpose = "Organization/"+cl.Organization, "http://terminology.hl7.org/CodeSystem/v3-ActReason#HOPERAT"
+		}
+		s.Clients[cl.ID] = a
 	}
-	return t, t.lookUp()
+	return t, t.set(s, filepath.Join(c.Dir, "keys"))
 }
 
-const ori = "https://handoff-health.github.io/fhir/sid/ZZ0030000/mni|"
-
-// lookUp fills Records in: over HTTP, by those who may see them.
-func (t *Target) lookUp() error {
-	for _, q := range []struct{ name, party, query string }{
-		{"ada", "officer", "Patient?identifier=" + ori + "M300001"},
-		{"ben", "officer", "Patient?identifier=" + ori + "M300002"},
-	} {
-		if err := t.find(q.name, q.party, q.query, 0); err != nil {
+// set gives the target what a scene says.
+func (t *Target) set(s *Scene, keys string) (err error) {
+	for name, a := range s.Clients {
+		p := &Party{ID: a.ID, Scope: a.Scope, Secret: a.Secret, Redirect: a.Redirect, Organization: a.Organization, Purpose: a.Purpose}
+		if a.Key != "" {
+			if p.Key, err = ReadKey(filepath.Join(keys, a.Key)); err != nil {
+				return err
+			}
+		}
+		t.Parties[name] = p
+	}
+	for name, path := range s.Keys {
+		if t.Keys[name], err = ReadKey(filepath.Join(keys, path)); err != nil {
 			return err
 		}
 	}
-	for _, q := range []struct{ name, party, query string }{
-		{"contact", "officer", "Encounter?patient={ada}&_sort=date"},
-		{"ben's contact", "officer", "Encounter?patient={ben}"},
-		{"asthma", "clinician", "Condition?patient={ada}&code=J45.20"},
-		{"sprain", "clinician", "Condition?patient={ada}&code=S93.401A"},
-		{"weight", "clinician", "Observation?patient={ada}&category=vital-signs"},
-		{"glucose", "clinician", "Observation?patient={ada}&category=laboratory"},
-	} {
-		if err := t.find(q.name, q.party, q.query, 0); err != nil {
-			return err
+	maps.Copy(t.Issuers, s.Issuers)
+	maps.Copy(t.Records, s.Records)
+	for _, l := range s.Lookups {
+		if l.File != "" {
+			err = t.file(l.Name, l.Client, planConsent)
+		} else {
+			err = t.find(l.Name, l.Client, l.Query)
 		}
-	}
-	if err := t.file("consent", "clinician", strings.ReplaceAll(planConsent, "PATIENT", t.Records["ada"])); err != nil {
-		return err
-	}
-	if err := t.find("plan", "officer", "CarePlan?patient={ada}", 0); err != nil {
-		return err
-	}
-	plans, err := t.as("clinician", t.fill("CarePlan?patient={ada}"))
-	if err != nil {
-		return err
-	}
-	for _, ref := range plans.entries() {
-		if ref != t.Records["plan"] {
-			t.Records["therapy"] = ref
+		if err != nil {
+			return err
 		}
 	}
 	return nil
@@ -93,17 +149,17 @@ func (t *Target) fill(path string) string {
 	return path
 }
 
-// find remembers one of what a search finds under a name.
-func (t *Target) find(name, party, query string, i int) error {
+// find remembers the first of what a search finds under a name.
+func (t *Target) find(name, party, query string) error {
 	a, err := t.as(party, t.fill(query))
 	if err != nil {
 		return err
 	}
 	found := a.entries()
-	if len(found) <= i {
+	if len(found) == 0 {
 		return fmt.Errorf("%s: %s finds nothing: %s", name, query, a)
 	}
-	t.Records[name] = found[i]
+	t.Records[name] = found[0]
 	return nil
 }
 
@@ -113,7 +169,7 @@ func (t *Target) file(name, party, body string) error {
 	if err != nil {
 		return err
 	}
-	a, err := t.ask(token, http.MethodPost, "Consent", []byte(body))
+	a, err := t.ask(token, http.MethodPost, "Consent", []byte(t.fill(body)))
 	if err != nil {
 		return err
 	}
@@ -126,74 +182,24 @@ func (t *Target) file(name, party, body string) error {
 	return nil
 }
 
-// planConsent lets the police have the crisis plan.
+// planConsent lets the police have the crisis plan, by the words that fill puts in.
 const planConsent = `{
   "resourceType": "Consent", "status": "active",
-  "identifier": [{"system": "https://handoff-health.github.io/fhir/sid/clinic/consent", "value": "C-1"}],
+  "identifier": [{"system": "https://handoff-health.github.io/fhir/sid/clinic/consent", "value": "{mark}"}],
   "scope": {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/consentscope", "code": "patient-privacy"}]},
   "category": [{"coding": [{"system": "http://loinc.org", "code": "59284-0"}]}],
-  "patient": {"reference": "PATIENT"}, "dateTime": "2026-03-30T10:30:00-05:00",
-  "performer": [{"reference": "PATIENT"}], "organization": [{"reference": "Organization/clinic"}],
+  "patient": {"reference": "{ada}"}, "dateTime": "2026-03-30T10:30:00-05:00",
+  "performer": [{"reference": "{ada}"}], "organization": [{"reference": "{clinic}"}],
   "sourceAttachment": {"contentType": "application/pdf", "title": "signed on the clinic's tablet"},
   "policyRule": {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": "HIPAAAuthCD"}]},
   "provision": {
     "type": "permit", "period": {"start": "2026-03-30", "end": "2099-12-31"},
     "actor": [
-      {"role": {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/v3-ParticipationType", "code": "CST"}]}, "reference": {"reference": "Organization/clinic"}},
-      {"role": {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/v3-ParticipationType", "code": "IRCP"}]}, "reference": {"reference": "Organization/pd"}}
+      {"role": {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/v3-ParticipationType", "code": "CST"}]}, "reference": {"reference": "{clinic}"}},
+      {"role": {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/v3-ParticipationType", "code": "IRCP"}]}, "reference": {"reference": "{pd}"}}
     ],
     "securityLabel": [{"system": "http://terminology.hl7.org/CodeSystem/v3-Confidentiality", "code": "N"}],
     "purpose": [{"system": "https://handoff-health.github.io/fhir/CodeSystem/purpose-of-use", "code": "CRISIS"}],
     "class": [{"system": "http://hl7.org/fhir/resource-types", "code": "CarePlan"}]
   }
 }`
-
-// ReadTarget is a gateway elsewhere: base is its FHIR base URL, file says which
-// of its clients and records play which part (README.md), keys is the folder of
-// private keys that the file names.
-func ReadTarget(ctx context.Context, base, file, keys string) (*Target, error) {
-	t, err := NewTarget(ctx, base)
-	if err != nil || file == "" {
-		return t, err
-	}
-	raw, err := os.ReadFile(file)
-	if err != nil {
-		return nil, err
-	}
-	var given struct {
-		Clients map[string]struct{ ID, Key, Scope, Secret, Redirect, Organization, Purpose string }
-		Keys    map[string]string
-		Issuers map[string]string
-		Records map[string]string
-		Lookups []struct{ Name, Client, Query string }
-	}
-	if err := yaml.UnmarshalWithOptions(raw, &given, yaml.Strict()); err != nil {
-		return nil, fmt.Errorf("%s: %w", file, err)
-	}
-	for name, cl := range given.Clients {
-		p := &Party{ID: cl.ID, Scope: cl.Scope, Secret: cl.Secret, Redirect: cl.Redirect, Organization: cl.Organization, Purpose: cl.Purpose}
-		if cl.Key != "" {
-			if p.Key, err = ReadKey(filepath.Join(keys, cl.Key)); err != nil {
-				return nil, err
-			}
-		}
-		t.Parties[name] = p
-	}
-	for name, path := range given.Keys {
-		if t.Keys[name], err = ReadKey(filepath.Join(keys, path)); err != nil {
-			return nil, err
-		}
-	}
-	for name, iss := range given.Issuers {
-		t.Issuers[name] = iss
-	}
-	for name, ref := range given.Records {
-		t.Records[name] = ref
-	}
-	for _, l := range given.Lookups {
-		if err := t.find(l.Name, l.Client, l.Query, 0); err != nil {
-			return nil, err
-		}
-	}
-	return t, nil
-}
