@@ -74,6 +74,7 @@ type county struct {
 	ehr     *ehr
 	program *ehr
 	tokens  tokens
+	options gateway.Options
 }
 
 // tokens maps a bearer token to whom it speaks for.
@@ -237,12 +238,21 @@ func newCountyOf(t testing.TB, now func() time.Time, settings string, change fun
 	if change != nil {
 		change(&options)
 	}
-	c.server, err = gateway.New(options)
-	c.must(err)
+	c.options = options
+	c.restart(func(*gateway.Options) {})
 	c.login("officer", "pd", true, "law-enforcement-officer", "https://handoff-health.github.io/fhir/CodeSystem/purpose-of-use|CRISIS", "system/*.rs")
 	c.login("deputy", "so", true, "law-enforcement-officer", "https://handoff-health.github.io/fhir/CodeSystem/purpose-of-use|CRISIS", "system/*.rs")
 	c.login("clinician", "clinic", false, "treating-clinician", "http://terminology.hl7.org/CodeSystem/v3-ActReason|TREAT", "system/*.rs system/Consent.cu")
 	return c
+}
+
+// restart makes the gateway anew over the same store, with other options.
+func (c *county) restart(change func(*gateway.Options)) {
+	c.t.Helper()
+	change(&c.options)
+	var err error
+	c.server, err = gateway.New(c.options)
+	c.must(err)
 }
 
 func (c *county) must(err error) {

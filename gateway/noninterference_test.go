@@ -86,7 +86,31 @@ func hidingResources() []ask {
 	}
 	return []ask{
 		{"officer", clinical}, {"deputy", sheriff}, {"clinician", elsewhere()}, {"privacy", elsewhere()}, {"researcher", clinical}, {"narrow", clinical}, {"", clinical},
+		{"user", elsewhere()}, {"patient", another()}, {"laboratory", uncovered()}, {"gone", clinical},
 	}
+}
+
+// another is what the clinic keeps of another patient than the one in context,
+// beside what is hidden anyway.
+func another() hiding {
+	h := elsewhere()
+	h.own = append(h.own,
+		placed{`{"resourceType":"Patient","id":"p2","name":[{"family":"Okonkwo","given":["Ada"]}],"birthDate":"1966-07-08","identifier":[{"system":"urn:clinic","value":"C-2"}]}`, ofClinic},
+		placed{`{"resourceType":"Observation","id":"p2-o","status":"final","code":{"coding":[{"system":"http://loinc.org","code":"2951-2"}]},"subject":{"reference":"Patient/p2"},"performer":[{"reference":"Patient/p1"}],"effectiveDateTime":"2024-05-06","valueString":"very low"}`, ofClinic},
+		placed{`{"resourceType":"Consent","id":"p2-c","status":"active","scope":{"coding":[{"code":"treatment"}]},"category":[{"coding":[{"system":"http://loinc.org","code":"59284-0"}]}],"patient":{"reference":"Patient/p2"},"dateTime":"2024-05-07","identifier":[{"system":"urn:forms","value":"77"}]}`, ofClinic},
+	)
+	return h
+}
+
+// uncovered is what the clinic keeps of the patient in context and the criteria
+// of the scopes do not cover.
+func uncovered() hiding {
+	h := another()
+	h.own = append(h.own,
+		placed{`{"resourceType":"Observation","id":"p1-v","status":"final","category":[{"coding":[{"system":"http://terminology.hl7.org/CodeSystem/observation-category","code":"vital-signs"}]}],"code":{"coding":[{"system":"http://loinc.org","code":"8867-4"}]},"subject":{"reference":"Patient/p1"},"effectiveDateTime":"2024-06-07","valueString":"racing"}`, ofClinic},
+		placed{`{"resourceType":"Observation","id":"p1-n","status":"final","code":{"text":"no category"},"subject":{"reference":"Patient/p1"}}`, ofClinic},
+	)
+	return h
 }
 
 // hidingElements is, per caller, the same resources with another withheld value.
@@ -105,6 +129,7 @@ func hidingElements(value int) []ask {
 	return []ask{
 		{"officer", hiding{ehr: []string{carePlan}}},
 		{"clinician", hiding{own: []placed{police}}},
+		{"user", hiding{own: []placed{police}}}, {"patient", hiding{own: []placed{police}}},
 	}
 }
 
@@ -120,6 +145,10 @@ func world(t *testing.T, h hiding) *county {
 	c.login("researcher", "clinic", false, "researcher", "http://terminology.hl7.org/CodeSystem/v3-ActReason|HRESCH", "system/*.rs")
 	c.tokens["researcher"].Requester.Organization = "Organization/lab"
 	c.login("narrow", "pd", true, "law-enforcement-officer", "https://handoff-health.github.io/fhir/CodeSystem/purpose-of-use|CRISIS", "system/Patient.rs system/CarePlan.s")
+	c.signIn("user", "", "user/*.cruds")
+	c.signIn("patient", "Patient/p1", "patient/*.cruds")
+	c.signIn("laboratory", "Patient/p1", "patient/Patient.rs patient/Observation.rs?category=laboratory")
+	c.signIn("gone", "Patient/p9", "patient/*.cruds")
 	withholding := strings.Replace(release, `"class":[{"system":"http://hl7.org/fhir/resource-types","code":"CarePlan"}]}`,
 		`"class":[{"system":"http://hl7.org/fhir/resource-types","code":"CarePlan"}],"provision":[{"type":"deny","securityLabel":[
 		{"system":"http://terminology.hl7.org/CodeSystem/v3-ActCode","code":"SUD"},{"system":"http://terminology.hl7.org/CodeSystem/v3-ActCode","code":"HIV"}]}]}`, 1)

@@ -1,7 +1,9 @@
 package attribute
 
 import (
+	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/handoff-health/handoff/fhir/label"
@@ -55,4 +57,11 @@ func holds(roles []label.Code, codes []string) bool {
 	return slices.ContainsFunc(roles, func(r label.Code) bool {
 		return terminology.SystemOf(r.System) == terminology.ActorRole && slices.Contains(codes, r.Code)
 	})
+}
+
+// Organizations lists the configured organisations by id.
+func (d *Directory) Organizations() []config.Organization {
+	out := slices.Collect(maps.Values(d.organizations))
+	slices.SortFunc(out, func(a, b config.Organization) int { return strings.Compare(a.ID, b.ID) })
+	return out
 }
