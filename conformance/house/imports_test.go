@@ -131,6 +131,24 @@ func broken(r rule, dir, name, imported string) bool {
 	return false
 }
 
+// A guard is taken away by tests alone, and by those that look whether it is missed.
+func TestGuardsAreTakenAwayByTestsAlone(t *testing.T) {
+	sources(t, func(dir, name string, file *ast.File, fset *token.FileSet, _ int) {
+		fits := strings.HasSuffix(name, "_test.go") &&
+			(strings.HasPrefix(dir, "conformance/") || strings.HasPrefix(dir, "cmd/") || dir == "gateway/guard/")
+		ast.Inspect(file, func(n ast.Node) bool {
+			sel, ok := n.(*ast.SelectorExpr)
+			if !ok {
+				return true
+			}
+			if x, ok := sel.X.(*ast.Ident); ok && x.Name == "guard" && sel.Sel.Name == "Disable" && !fits {
+				t.Errorf("%s takes a guard away", fset.Position(sel.Pos()))
+			}
+			return true
+		})
+	})
+}
+
 func TestRulesCanFail(t *testing.T) {
 	for _, c := range []struct {
 		dir, name, imported string
