@@ -110,7 +110,16 @@ func (c *claims) current(now time.Time, expSkew, skew time.Duration) error {
 	return nil
 }
 
-// for says whether the audience names this exact string.
+// bounded wants a token to say when it was issued, and not to live for longer than
+// endings are kept.
+func (c *claims) bounded() error {
+	if (c.issuedAt.IsZero() || c.expires.Sub(c.issuedAt) > maxTokenSpan) && !guard.Off(guard.TokenSpan) {
+		return faultf("lifetime", "iat is missing, or exp comes more than %v after it", maxTokenSpan)
+	}
+	return nil
+}
+
+// forAudience says whether the audience names this exact string.
 func (c *claims) forAudience(want string) bool {
 	return want != "" && (slices.Contains(c.audience, want) || guard.Off(guard.TokenAudience))
 }

@@ -31,7 +31,7 @@ type Issuer struct {
 type VerifierOptions struct {
 	Issuers  []Issuer
 	Registry *Registry
-	Facts    store.Facts      // deny list
+	Facts    store.Facts      // what was ended before its time
 	Skew     time.Duration    // 0 is DefaultSkew
 	Now      func() time.Time // nil is time.Now
 	// CacheSize is the most verified tokens kept; 0 is 10,000.
@@ -120,20 +120,12 @@ func (v *Verifier) Verify(ctx context.Context, bearer string) (*Principal, error
 		v.cache.drop(hash)
 		return nil, invalidToken(err)
 	}
-	is, err := revoked(ctx, v.o.Facts, t.issuer.ID, t.claims.id)
-	if err != nil {
-		return nil, err
-	}
-	if is && !guard.Off(guard.TokenRevoked) {
+	if err := t.alive(ctx, v.o.Facts); err != nil {
+		if f := (*fault)(nil); !errors.As(err, &f) {
+			return nil, err
+		}
 		v.cache.drop(hash)
-		return nil, invalidToken(faultf("revoked", "token is on the deny list"))
-	}
-	if is, err = Ended(ctx, v.o.Facts, t.person.Authorization, t.person.Session); err != nil {
-		return nil, err
-	}
-	if is && !guard.Off(guard.TokenEnded) {
-		v.cache.drop(hash)
-		return nil, invalidToken(faultf("ended", "the authorization or its session was ended"))
+		return nil, invalidToken(err)
 	}
 	p, err := v.principal(t)
 	if err != nil {
@@ -170,6 +162,7 @@ type verified struct {
 	operations []string
 	asserted   *Asserted
 	person     personClaims // of a token for a person who signed in here
+	endings    []ending
 	kid        string
 	keys       *KeySet // the set in which the key was found
 
@@ -219,12 +212,16 @@ func (v *Verifier) verify(ctx context.Context, bearer string) (*verified, error)
 	if !t.claims.forAudience(is.Audience) {
 		return nil, faultf("audience", "aud %.200q", t.claims.audience)
 	}
+	if err := t.claims.bounded(); err != nil {
+		return nil, err
+	}
 	if (t.claims.id == "" || len(t.claims.id) > maxJTIBytes) && !guard.Off(guard.TokenID) {
 		return nil, faultf("jti", "jti of %d bytes", len(t.claims.id))
 	}
 	if err := t.readGrant(); err != nil {
 		return nil, err
 	}
+	t.endings = t.listEndings()
 	t.claims.node = resource.Node{} // lets go of the token's bytes
 	return t, nil
 }

@@ -1,6 +1,7 @@
 package auth_test
 
 import (
+	"cmp"
 	"context"
 	"crypto"
 	"crypto/ecdsa"
@@ -72,8 +73,16 @@ func (f *facts) PutIfAbsent(_ context.Context, key string, value []byte, expires
 	return v, nil
 }
 
-func (f *facts) CompareAndSet(context.Context, string, int64, []byte, time.Time) (store.Fact, error) {
-	return store.Fact{}, store.ErrConflict
+func (f *facts) CompareAndSet(_ context.Context, key string, version int64, value []byte, expires time.Time) (store.Fact, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	v, ok := f.m[key]
+	if f.fail != nil || !ok || v.Version != version {
+		return store.Fact{}, cmp.Or(f.fail, error(store.ErrConflict))
+	}
+	v.Value, v.Version, v.Expires = value, version+1, expires
+	f.m[key] = v
+	return v, nil
 }
 func (f *facts) Delete(context.Context, string) error { return nil }
 func (f *facts) Scan(context.Context, string, string, int) ([]store.Fact, error) {

@@ -18,6 +18,7 @@ const (
 	TokenOneHeader   Name = "token/one-header"
 	TokenScheme      Name = "token/scheme"
 	TokenSize        Name = "token/size"
+	TokenSpan        Name = "token/span"
 
 	ClientAssertionReplay   Name = "client/assertion-replay"
 	ClientAssertionAudience Name = "client/assertion-audience"
@@ -103,7 +104,7 @@ var guards = map[Name]string{
 	TokenExpiry:      "a token after its time",
 	TokenType:        "an id token or an assertion in the place of an access token",
 	TokenRevoked:     "a token that was revoked",
-	TokenEnded:       "a token of an authorization or a session that was ended",
+	TokenEnded:       "a token of an authorization, a sign-in, a client or a person that was ended",
 	TokenAmbiguous:   "a token that two issuers could have made",
 	TokenNotBefore:   "a token before its time",
 	TokenCritical:    "a token that demands what is not understood here",
@@ -113,6 +114,7 @@ var guards = map[Name]string{
 	TokenOneHeader:   "two tokens in one request",
 	TokenScheme:      "a token under another scheme than Bearer",
 	TokenSize:        "a token of more bytes than any has",
+	TokenSpan:        "a token that would outlive every note of its end",
 
 	ClientAssertionReplay:   "an assertion that was used before",
 	ClientAssertionAudience: "an assertion made for another server",

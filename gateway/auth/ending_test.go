@@ -1,0 +1,322 @@
+package auth_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/handoff-health/handoff/fhir/store/epoch"
+	"github.com/handoff-health/handoff/fhir/store/sqlite"
+	"github.com/handoff-health/handoff/gateway/auth"
+	"github.com/handoff-health/handoff/gateway/smart"
+)
+
+// personal makes an access token for a person of client rms-app.
+func (w *world) personal(t testing.TB, change func(*auth.Authorization)) string {
+	t.Helper()
+	key, err := auth.ParsePrivateKey(marshal(keys()["issuer"].jwk(true)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := auth.Authorization{
+		ID: "family", Client: "app", Subject: "person", Session: "sitting", SignedIn: w.clock.now(),
+		Said: auth.Asserted{
+			UserID: "badge#7", UserName: "R. Diaz", Organization: "Organization/riverton-pd",
+			Purposes: []string{"https://handoff-health.github.io/fhir/CodeSystem/purpose-of-use#CRISIS"},
+		},
+		Scope: "launch user/Patient.rs openid",
+	}
+	if change != nil {
+		change(&a)
+	}
+	got, err := auth.AccessTokens{Issuer: issuerID, Audience: fhirBase, Key: key, Now: w.clock.now}.ForPerson(&a, time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return got.Token
+}
+
+// withApp adds an app to the clients of a world.
+func withApp(t testing.TB) *world {
+	t.Helper()
+	w := newWorld(t)
+	app := w.clients[0]
+	app.ID, app.JWKS, app.Public = "app", nil, true
+	app.Grants = []string{auth.GrantAuthorizationCode, auth.GrantRefreshToken}
+	app.RedirectURIs = []string{"https://app.example/back"}
+	app.Scopes = smart.ParseGranted("user/Patient.rs patient/Observation.rs")
+	app.ContextScopes = []string{"launch", "openid", "fhirUser"}
+	w.clients = append(w.clients, app)
+	if err := w.registry.Replace(w.clients); err != nil {
+		t.Fatal(err)
+	}
+	return w
+}
+
+func believed(t testing.TB, v *auth.Verifier, ctx context.Context, token string) bool {
+	t.Helper()
+	_, err := v.Verify(ctx, token)
+	if err == nil {
+		return true
+	}
+	if r := (*auth.Refusal)(nil); !errors.As(err, &r) || r.Code != "invalid_token" {
+		t.Fatalf("not refused as a token: %v", err)
+	}
+	return false
+}
+
+func TestWhatIsEndedIsRefusedAtOnce(t *testing.T) {
+	ctx := context.Background()
+	until := func(w *world) time.Time { return w.clock.now().Add(time.Hour) }
+	for _, tt := range []struct {
+		note  string
+		end   func(*world) error
+		token bool // the client's own token survives
+		one   bool // the person's does
+		other bool // that of another sign-in of another person at the same app does
+	}{
+		{"a family", func(w *world) error { return auth.EndAuthorization(ctx, w.facts, "family", until(w)) }, true, false, true},
+		{"another family", func(w *world) error { return auth.EndAuthorization(ctx, w.facts, "famil", until(w)) }, true, true, true},
+		{"a sign-in", func(w *world) error { return auth.EndSession(ctx, w.facts, "sitting", until(w)) }, true, false, true},
+		{"a person", func(w *world) error { return auth.EndSubject(ctx, w.facts, "person", w.clock.now()) }, true, false, true},
+		{"a person, of old", func(w *world) error { return auth.EndSubject(ctx, w.facts, "person", w.clock.now().Add(-time.Second)) }, true, true, true},
+		{"a session of a person's name", func(w *world) error { return auth.EndSession(ctx, w.facts, "person", until(w)) }, true, true, true},
+		{"the app", func(w *world) error { return auth.EndClient(ctx, w.facts, "app", w.clock.now()) }, true, false, false},
+		{"the service", func(w *world) error { return auth.EndClient(ctx, w.facts, "rms", w.clock.now()) }, false, true, true},
+	} {
+		t.Run(tt.note, func(t *testing.T) {
+			w := withApp(t)
+			own := w.token(t, "system/Patient.rs")
+			one := w.personal(t, nil)
+			other := w.personal(t, func(a *auth.Authorization) { a.ID, a.Subject, a.Session = "f2", "p2", "s2" })
+			for _, x := range []string{own, one, other} {
+				if !believed(t, w.verifier, ctx, x) {
+					t.Fatal("not believed before")
+				}
+			}
+			for range 2 { // twice is no error
+				if err := tt.end(w); err != nil {
+					t.Fatal(err)
+				}
+			}
+			for note, x := range map[string]struct {
+				token string
+				want  bool
+			}{"own": {own, tt.token}, "person": {one, tt.one}, "other": {other, tt.other}} {
+				for range 2 {
+					if got := believed(t, w.verifier, ctx, x.token); got != x.want {
+						t.Errorf("%s: believed %v", note, got)
+					}
+				}
+			}
+			// What is issued a second later counts again, of what ends by time.
+			w.clock.add(time.Second)
+			if !believed(t, w.verifier, ctx, w.token(t, "system/Patient.rs")) {
+				t.Error("a new token of the service is refused")
+			}
+			if !believed(t, w.verifier, ctx, w.personal(t, func(a *auth.Authorization) { a.ID, a.Session = "f3", "s3" })) {
+				t.Error("a new token of the person is refused")
+			}
+		})
+	}
+}
+
+// A second, shorter or earlier ending takes nothing back.
+func TestEndingsOnlyGrow(t *testing.T) {
+	ctx := context.Background()
+	w := withApp(t)
+	start := w.clock.now()
+	token := w.personal(t, nil)
+	for _, until := range []time.Duration{time.Minute, time.Hour, time.Second} {
+		if err := auth.EndAuthorization(ctx, w.facts, "family", start.Add(until)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.clock.add(50 * time.Minute)
+	if believed(t, w.verifier, ctx, token) {
+		t.Error("the longest ending has not counted")
+	}
+	later := w.personal(t, func(a *auth.Authorization) { a.ID = "f2" })
+	for _, at := range []time.Time{start, w.clock.now(), start} {
+		if err := auth.EndSubject(ctx, w.facts, "person", at); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if believed(t, w.verifier, ctx, later) {
+		t.Error("the latest instant has not counted")
+	}
+	for note, ask := range map[string]func() (bool, error){
+		"family":  func() (bool, error) { return auth.Ended(ctx, w.facts, "family", "sitting") },
+		"person":  func() (bool, error) { return auth.SubjectEnded(ctx, w.facts, "person", w.clock.now()) },
+		"no time": func() (bool, error) { return auth.SubjectEnded(ctx, w.facts, "person", time.Time{}) },
+	} {
+		if is, err := ask(); err != nil || !is {
+			t.Errorf("%s: ended %v, %v", note, is, err)
+		}
+	}
+	for note, ask := range map[string]func() (bool, error){
+		"another family": func() (bool, error) { return auth.Ended(ctx, w.facts, "f2", "") },
+		"session":        func() (bool, error) { return auth.Ended(ctx, w.facts, "", "sitting") },
+		"client":         func() (bool, error) { return auth.ClientEnded(ctx, w.facts, "app", start) },
+		"later":          func() (bool, error) { return auth.SubjectEnded(ctx, w.facts, "person", w.clock.now().Add(time.Second)) },
+	} {
+		if is, err := ask(); err != nil || is {
+			t.Errorf("%s: ended %v, %v", note, is, err)
+		}
+	}
+	for note, err := range map[string]error{
+		"authorization": auth.EndAuthorization(ctx, w.facts, "", start.Add(time.Hour)), "session": auth.EndSession(ctx, w.facts, "", start.Add(time.Hour)),
+		"client": auth.EndClient(ctx, w.facts, "", start), "person": auth.EndSubject(ctx, w.facts, "", start),
+	} {
+		if err == nil {
+			t.Errorf("%s: the end of nobody was taken", note)
+		}
+	}
+	w.facts.fail = errors.New("store down")
+	if err := auth.EndClient(ctx, w.facts, "app", start); err == nil {
+		t.Error("ended without a store")
+	}
+	if _, err := auth.Ended(ctx, w.facts, "", "sitting"); err == nil {
+		t.Error("answered without a store")
+	}
+}
+
+// A token that would live on after the notes of endings have gone, or that does
+// not say when it was issued, is not believed.
+func TestATokenOutlivesNoEnding(t *testing.T) {
+	w := newWorld(t)
+	for note, over := range map[string]map[string]any{
+		"no iat":         {"iat": nil},
+		"a day and more": {"exp": w.in(24*time.Hour + time.Second)},
+		"iat long ago":   {"iat": w.in(-25 * time.Hour)},
+	} {
+		token := forgery{by: keys()["issuer"], header: map[string]any{"typ": "at+jwt"}, claims: accessClaims(w, over)}.String()
+		if believed(t, w.verifier, context.Background(), token) {
+			t.Errorf("%s: believed", note)
+		}
+	}
+}
+
+// nodes are two gateways' views of one database, each with its own memory.
+func node(t testing.TB, w *world, path string) (*epoch.Cache, *auth.Verifier) {
+	t.Helper()
+	db, err := sqlite.Open(t.Context(), path, sqlite.Options{Now: w.clock.now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = db.Close() })
+	cache := epoch.New(db, 0, w.clock.now)
+	key, err := auth.ParsePrivateKey(marshal(keys()["issuer"].jwk(true)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	own, err := auth.OwnIssuer(issuerID, fhirBase, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	v, err := auth.NewVerifier(auth.VerifierOptions{Issuers: []auth.Issuer{own}, Registry: w.registry, Facts: cache, Now: w.clock.now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cache, v
+}
+
+// request is the context of a new request, as the pipeline makes it.
+func request(t testing.TB, c *epoch.Cache) context.Context {
+	t.Helper()
+	ctx, err := c.Pin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ctx
+}
+
+func TestAnEndingIsSeenAtOnceOnAnotherNode(t *testing.T) {
+	w := withApp(t)
+	path := filepath.Join(t.TempDir(), "facts.db")
+	here, mine := node(t, w, path)
+	there, theirs := node(t, w, path)
+	for i := range 20 {
+		family, sitting, person := fmt.Sprint("f", i), fmt.Sprint("s", i), fmt.Sprint("p", i)
+		token := w.personal(t, func(a *auth.Authorization) { a.ID, a.Session, a.Subject = family, sitting, person })
+		for range 2 { // the second time from memory
+			if !believed(t, mine, request(t, here), token) || !believed(t, theirs, request(t, there), token) {
+				t.Fatal("not believed before")
+			}
+		}
+		var err error
+		switch until := w.clock.now().Add(time.Hour); i % 4 {
+		case 0:
+			err = auth.EndAuthorization(request(t, here), here, family, until)
+		case 1:
+			err = auth.EndSession(request(t, here), here, sitting, until)
+		case 2:
+			err = auth.EndSubject(request(t, here), here, person, w.clock.now())
+		case 3:
+			err = auth.EndClient(request(t, here), here, "app", w.clock.now())
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if believed(t, theirs, request(t, there), token) {
+			t.Fatalf("round %d: believed on the other node", i)
+		}
+		if believed(t, mine, request(t, here), token) {
+			t.Fatalf("round %d: believed on the node that ended it", i)
+		}
+		w.clock.add(time.Second)
+	}
+}
+
+const (
+	envDatabase = "HANDOFF_TEST_ENDING_DATABASE"
+	envFamily   = "HANDOFF_TEST_ENDING_FAMILY"
+	envUntil    = "HANDOFF_TEST_ENDING_UNTIL"
+)
+
+// TestEndInAnotherProcess is the other process of the next test.
+func TestEndInAnotherProcess(t *testing.T) {
+	path := os.Getenv(envDatabase)
+	if path == "" {
+		return // not started by the test below
+	}
+	until, err := time.Parse(time.RFC3339, os.Getenv(envUntil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	db, err := sqlite.Open(t.Context(), path, sqlite.Options{Now: func() time.Time { return until.Add(-time.Hour) }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := auth.EndAuthorization(t.Context(), db, os.Getenv(envFamily), until); err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestAnEndingOfAnotherProcessIsSeenAtOnce(t *testing.T) {
+	w := withApp(t)
+	path := filepath.Join(t.TempDir(), "facts.db")
+	here, mine := node(t, w, path)
+	token := w.personal(t, nil)
+	for range 2 {
+		if !believed(t, mine, request(t, here), token) {
+			t.Fatal("not believed before")
+		}
+	}
+	cmd := exec.Command(os.Args[0], "-test.run=^TestEndInAnotherProcess$") //nolint:gosec // this very test
+	cmd.Env = append(os.Environ(), envDatabase+"="+path, envFamily+"=family", envUntil+"="+w.clock.now().Add(time.Hour).Format(time.RFC3339))
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	if believed(t, mine, request(t, here), token) {
+		t.Error("believed after another process ended it")
+	}
+}
