@@ -45,7 +45,7 @@ type running struct {
 	labeller  *label.Labeller
 	directory *attribute.Directory
 	outbox    *notify.Outbox
-	handler   http.Handler
+	handler   *gateway.Server
 }
 
 // assemble builds a gateway from its configuration. This is the one place where
@@ -113,7 +113,10 @@ func assemble(ctx context.Context, c *config.Config, log *slog.Logger) (_ *runni
 		Bases:   basisLimits(c), Emergency: emergencyLimits(c),
 		Location: zone, Logger: log,
 	})
-	return g, err
+	if err != nil {
+		return nil, err
+	}
+	return g, g.handler.KeepConfigured(ctx)
 }
 
 // loadLaw compiles the rule packs, and tells by which the gateway decides.
