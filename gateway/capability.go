@@ -52,7 +52,7 @@ func capabilities(base, tokenURL string) []byte {
 		})
 	}
 	security := object{
-		"cors":    false,
+		"cors":    true,
 		"service": []object{{"coding": []object{{"system": "http://terminology.hl7.org/CodeSystem/restful-security-service", "code": "SMART-on-FHIR"}}}},
 	}
 	if tokenURL != "" { // deprecated, but clients still look here first
@@ -105,7 +105,6 @@ func renderCapabilities(s *Server, x *exchange) (*rest.Response, error) {
 		return nil, err
 	}
 	h := http.Header{}
-	h.Set("Access-Control-Allow-Origin", "*")
 	h.Set("Cache-Control", "public, max-age=300")
 	return &rest.Response{Status: http.StatusOK, Header: h, Body: s.capabilities}, nil
 }
@@ -114,7 +113,11 @@ func renderCapabilities(s *Server, x *exchange) (*rest.Response, error) {
 // Accept says, for pages of any origin.
 func renderDiscovery(s *Server, _ *exchange) (*rest.Response, error) {
 	h := http.Header{}
-	h.Set("Access-Control-Allow-Origin", "*")
 	h.Set("Cache-Control", "public, max-age=300")
 	return &rest.Response{Status: http.StatusOK, Header: h, Body: s.discovery, Type: "application/json"}, nil
+}
+
+// renderPreflight answers a browser's question; rest has set what the page may.
+func renderPreflight(*Server, *exchange) (*rest.Response, error) {
+	return &rest.Response{Status: http.StatusNoContent, Header: http.Header{}}, nil
 }

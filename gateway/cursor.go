@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"bytes"
 	"crypto/aes"
 	"crypto/cipher"
 	"crypto/hkdf"
@@ -9,7 +10,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
-	"fmt"
+	"slices"
 
 	"github.com/handoff-health/handoff/fhir/outcome"
 	"github.com/handoff-health/handoff/fhir/search"
@@ -28,15 +29,21 @@ type place struct {
 }
 
 // A seal makes places unreadable and unforgeable: AES-256-GCM under a key made
-// from the site key. A sealed place is good for one caller and one query alone;
-// each page is decided anew, so it carries no rights.
-type seal struct{ aead cipher.AEAD }
+// from the site key. A sealed place is good for one query of one client, and of
+// one person with one role and purpose there; each page is decided anew, so it
+// carries no rights.
+type seal struct {
+	id   []byte // of the key; leads every sealed place
+	aead cipher.AEAD
+}
+
+const sealIDBytes = 4
 
 func newSeal(siteKey []byte) (*seal, error) {
 	if len(siteKey) < 32 {
 		return nil, errors.New("gateway: the site key is shorter than 32 bytes")
 	}
-	key, err := hkdf.Key(sha256.New, siteKey, nil, "handoff paging cursor 1", 32)
+	key, err := hkdf.Key(sha256.New, siteKey, nil, "handoff paging cursor 2", 32)
 	if err != nil {
 		return nil, err
 	}
@@ -48,22 +55,30 @@ func newSeal(siteKey []byte) (*seal, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &seal{aead}, nil
+	id := sha256.Sum256(key)
+	return &seal{id[:sealIDBytes], aead}, nil
 }
 
-// binding ties a place to who asked what: client, user, patient in context and
-// purposes.
+// binding ties a place to who asked what: the client, the person there with role
+// and purposes, the patient in context, and the query.
 func binding(x *exchange) []byte {
 	p := x.principal
-	who := fmt.Sprintf("%q %q %q %q", p.Client, p.User.ID, p.Patient, p.Purposes)
-	query := x.req.Type + "?" + x.asked.Self()
+	client, query := []string{p.Client}, []string{x.req.Type, x.asked.Self()}
+	person := []any{
+		p.Requester.Organization, p.Requester.Reference, p.User.ID, p.User.Subject, p.Authorization,
+		p.Patient, p.Encounter, p.Requester.Roles, p.Purposes,
+	}
 	if guard.Off(guard.AccessPageOwner) {
-		who = ""
+		client, person = nil, nil
 	}
 	if guard.Off(guard.AccessPageQuery) {
-		query = ""
+		query = nil
 	}
-	return []byte(who + "\n" + query)
+	raw, err := json.Marshal([]any{client, person, query})
+	if err != nil {
+		panic("gateway: names cannot be written: " + err.Error()) // they are strings
+	}
+	return raw
 }
 
 func (s *seal) close(p place, binding []byte) (string, error) {
@@ -71,15 +86,19 @@ func (s *seal) close(p place, binding []byte) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return base64.RawURLEncoding.EncodeToString(s.aead.Seal(nil, nil, plain, binding)), nil
+	return base64.RawURLEncoding.EncodeToString(s.aead.Seal(slices.Clone(s.id), nil, plain, s.bound(binding))), nil
 }
 
 func (s *seal) open(text string, binding []byte) (place, error) {
 	var p place
 	sealed, err := base64.RawURLEncoding.DecodeString(text)
+	rest, ours := bytes.CutPrefix(sealed, s.id)
+	if err == nil && !ours {
+		err = errors.New("sealed under another key")
+	}
 	if err == nil {
 		var plain []byte
-		if plain, err = s.aead.Open(nil, nil, sealed, binding); err == nil {
+		if plain, err = s.aead.Open(nil, nil, rest, s.bound(binding)); err == nil {
 			err = json.Unmarshal(plain, &p)
 		}
 	}
@@ -88,6 +107,9 @@ func (s *seal) open(text string, binding []byte) (place, error) {
 	}
 	return p, nil
 }
+
+// bound adds the key's id to what a place is bound to.
+func (s *seal) bound(binding []byte) []byte { return slices.Concat(s.id, binding) }
 
 // newResourceID makes the id of a resource that is created here.
 func newResourceID() string { return rand.Text() }

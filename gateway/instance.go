@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"strconv"
 
 	"golang.org/x/sync/errgroup"
@@ -16,7 +15,6 @@ import (
 	"github.com/handoff-health/handoff/gateway/attribute"
 	"github.com/handoff-health/handoff/gateway/broker"
 	"github.com/handoff-health/handoff/gateway/guard"
-	"github.com/handoff-health/handoff/gateway/rest"
 	"github.com/handoff-health/handoff/gateway/upstream"
 )
 
@@ -45,7 +43,7 @@ func clip(s string) string {
 
 // readVersion takes the version of a vread. What cannot be a version is absent.
 func readVersion(s *Server, x *exchange) error {
-	if err := readNothing(s, x); err != nil {
+	if err := readShape(s, x); err != nil {
 		return err
 	}
 	v, err := strconv.ParseInt(x.req.VersionID, 10, 64)
@@ -221,26 +219,4 @@ func aboutPerson(c *candidate, p *attribute.Person) bool {
 		return upstream.IsAdministrative(c.resource.Type())
 	}
 	return p.Is(c.subject.Patient)
-}
-
-// renderInstance answers a read with the one resource that was kept.
-func renderInstance(_ *Server, x *exchange) (*rest.Response, error) {
-	// A vread has the newest version as second candidate: both must be kept.
-	if len(x.kept) == 0 || len(x.kept) != len(x.candidates) {
-		return nil, outcome.NotFound(errors.New("not permitted"))
-	}
-	c := x.kept[0]
-	for _, also := range x.kept[1:] {
-		also.withheld = true // it was judged and does not go out
-	}
-	h := http.Header{}
-	if c.record != nil {
-		etag := etagOf(c.record)
-		h.Set("ETag", etag)
-		h.Set("Last-Modified", c.record.LastUpdated.UTC().Format(http.TimeFormat))
-		if x.req.HTTP.Header.Get("If-None-Match") == etag {
-			return &rest.Response{Status: http.StatusNotModified, Header: h}, nil
-		}
-	}
-	return &rest.Response{Status: http.StatusOK, Header: h, Body: c.raw}, nil
 }

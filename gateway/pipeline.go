@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"runtime/debug"
+	"slices"
 	"strings"
 
 	"github.com/handoff-health/handoff/fhir/outcome"
@@ -43,7 +44,8 @@ func interactions() map[string]interaction {
 	return map[string]interaction{
 		rest.Capabilities:   {open: true, render: renderCapabilities},
 		rest.Discovery:      {open: true, render: renderDiscovery},
-		rest.Read:           {read: readNothing, locate: locateInstance, gather: gatherInstance, render: renderInstance},
+		rest.Preflight:      {open: true, render: renderPreflight},
+		rest.Read:           {read: readShape, locate: locateInstance, gather: gatherInstance, render: renderInstance},
 		rest.VRead:          {read: readVersion, locate: locateInstance, gather: gatherInstance, render: renderInstance},
 		rest.SearchType:     {read: readQuery, locate: locatePerson, gather: gatherMatches, render: renderSearchset},
 		rest.CrisisSummary:  {read: readCrisis, locate: locateCrisis, gather: gatherCrisis, render: renderCrisis},
@@ -101,18 +103,26 @@ func (s *Server) guard(ctx context.Context, x *exchange) (answer *rest.Response,
 
 // steps is the order of things. It is the only caller of every step.
 func (s *Server) steps(ctx context.Context, x *exchange) (*rest.Response, error) {
+	if x.req.Fault != nil {
+		return nil, x.req.Fault
+	}
 	hooks, known := s.interactions[x.req.Interaction]
 	if known && hooks.open {
 		return hooks.render(s, x)
 	}
-	ctx, err := s.pin(ctx)
+	// Who shows no token costs the store nothing.
+	bearer, err := auth.BearerFromRequest(x.req.HTTP)
+	if err != nil {
+		return nil, unauthenticated(err)
+	}
+	ctx, err = s.pin(ctx)
 	if err != nil {
 		return nil, err
 	}
 	if p, ok := s.o.Store.(pinner); ok {
 		x.event.ConsentEpoch = p.Pinned(ctx)
 	}
-	if err := s.authenticate(ctx, x); err != nil {
+	if err := s.authenticate(ctx, x, bearer); err != nil {
 		return nil, err
 	}
 	if !known {
@@ -154,11 +164,7 @@ func (s *Server) steps(ctx context.Context, x *exchange) (*rest.Response, error)
 }
 
 // authenticate turns the bearer token into a principal.
-func (s *Server) authenticate(ctx context.Context, x *exchange) error {
-	bearer, err := auth.BearerFromRequest(x.req.HTTP)
-	if err != nil {
-		return unauthenticated(err)
-	}
+func (s *Server) authenticate(ctx context.Context, x *exchange, bearer string) error {
 	p, err := s.o.Verifier.Verify(ctx, bearer)
 	if err != nil {
 		return unauthenticated(err)
@@ -192,9 +198,9 @@ func unauthenticated(err error) error {
 func noRoute(r *rest.Request) error {
 	typ, _, _ := strings.Cut(strings.TrimPrefix(r.Path, "/"), "/")
 	if r.Path == "" || r.Path == "/" {
-		return outcome.MethodNotAllowed("batch and transaction are not supported")
+		return outcome.MethodNotAllowed("there is no interaction on the whole system: neither search nor history, batch or transaction")
 	}
-	if search.KnownType(typ) && r.HTTP.Method != http.MethodGet {
+	if search.KnownType(typ) && r.HTTP.Method != http.MethodGet && r.HTTP.Method != http.MethodHead {
 		return outcome.MethodNotAllowed("%s is not supported here", r.HTTP.Method)
 	}
 	return outcome.New(http.StatusNotFound, outcome.CodeNotSupported, "there is no such interaction")
@@ -241,13 +247,18 @@ func ofStore(err error) error {
 // realm names the protected space in challenges (RFC 9110 11.5).
 const realm = "handoff"
 
-// allowed lists the methods of the routes whose pattern has the path's shape.
+// allowed lists the methods of the routes whose pattern has the path's shape; a
+// preflight is answered everywhere.
 func allowed(r *rest.Request) string {
-	segments := strings.Count(strings.Trim(r.Path, "/"), "/") + 1
-	var methods []string
+	path := strings.Trim(r.Path, "/")
+	methods := []string{http.MethodOptions}
 	for _, route := range rest.Routes() {
-		if strings.Count(route.Pattern, "/") == segments && !route.Open {
-			methods = append(methods, route.Method)
+		if path == "" || strings.Count(route.Pattern, "/") != strings.Count(path, "/")+1 || route.Open || slices.Contains(methods, route.Method) {
+			continue
+		}
+		methods = append(methods, route.Method)
+		if route.Method == http.MethodGet {
+			methods = append(methods, http.MethodHead)
 		}
 	}
 	return strings.Join(methods, ", ")
@@ -262,7 +273,9 @@ func (s *Server) close(x *exchange, answer *rest.Response, err error) error {
 	}
 	e := x.event
 	e.Duration = s.o.Now().Sub(e.At)
-	e.Status, e.BytesOut = answer.Status, len(answer.Body)
+	if e.Status = answer.Status; x.req.HTTP.Method != http.MethodHead {
+		e.BytesOut = len(answer.Body)
+	}
 	if answer.Header == nil {
 		answer.Header = http.Header{}
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/handoff-health/handoff/fhir/bundle"
 	"github.com/handoff-health/handoff/fhir/label"
 	"github.com/handoff-health/handoff/fhir/outcome"
+	"github.com/handoff-health/handoff/fhir/search"
 	"github.com/handoff-health/handoff/gateway/enforce"
 	"github.com/handoff-health/handoff/gateway/rest"
 	"github.com/handoff-health/handoff/gateway/smart"
@@ -59,15 +60,18 @@ func renderSearchset(s *Server, x *exchange) (*rest.Response, error) {
 		x.kept = nil
 	}
 	s.fill(b, x)
-	body := b.Bytes()
-	if x.asked.Pretty() {
-		var out bytes.Buffer
-		if err := json.Indent(&out, body, "", "  "); err != nil {
-			return nil, err
-		}
-		body = out.Bytes()
+	body, err := pretty(x.asked, b.Bytes())
+	return &rest.Response{Status: http.StatusOK, Header: http.Header{}, Body: body}, err
+}
+
+// pretty indents a body, if that was asked for.
+func pretty(q *search.Query, body []byte) ([]byte, error) {
+	if !q.Pretty() {
+		return body, nil
 	}
-	return &rest.Response{Status: http.StatusOK, Header: http.Header{}, Body: body}, nil
+	var out bytes.Buffer
+	err := json.Indent(&out, body, "", "  ")
+	return out.Bytes(), err
 }
 
 // fill adds entries, high-water mark, notices and the incomplete outcome.

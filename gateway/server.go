@@ -45,6 +45,11 @@ type Options struct {
 	Policy    *policy.Engine
 	Audit     audit.Recorder
 	Other     map[string]http.Handler // what is no FHIR: token endpoint, health; optional
+	// Proxies are believed about where a request comes from; optional.
+	Proxies rest.Proxies
+	// Origins says whether a page of this origin may call here: whether an enabled
+	// client registered it. Optional, then none may.
+	Origins func(origin string) bool
 	// Capture bounds Consents captured on the scene; optional, then none can be.
 	Capture CaptureLimits
 	// Published are forms and definitions, served as they stand; optional.
@@ -122,7 +127,9 @@ func New(o Options) (*Server, error) {
 	if s.discovery, err = o.Discovery.JSON(); err != nil {
 		return nil, err
 	}
-	s.handler = rest.New(rest.Options{BasePath: base.Path, Other: o.Other}, s.handle)
+	s.handler = rest.New(rest.Options{
+		BasePath: base.Path, Other: o.Other, Proxies: o.Proxies, Origins: o.Origins, HTTPS: base.Scheme == "https",
+	}, s.handle)
 	return s, nil
 }
 

@@ -46,11 +46,26 @@ func readBody(s *Server, x *exchange) error {
 	if x.req.HTTP.Header.Get("If-None-Match") != "" {
 		return outcome.NotSupported("If-None-Match is not supported on writes").At("http.If-None-Match")
 	}
+	if isPart(r) && !guard.Off(guard.AccessPartialWrite) {
+		return outcome.Unprocessable("what was received in part (meta.tag SUBSETTED) cannot be written: read it whole first",
+			outcome.Issue{Code: outcome.CodeIncomplete, Diagnostics: "marks a part", Expression: "Consent.meta.tag"})
+	}
 	if err := checkConsent(r); err != nil {
 		return err
 	}
 	x.body = r
 	return nil
+}
+
+// isPart says whether a resource is marked as received without some of its
+// elements. To write it would lose them.
+func isPart(r *resource.Resource) bool {
+	for t := range r.Root().Get("meta").Get("tag").Elements() {
+		if t.Get("code").Is("SUBSETTED") || t.Get("code").Is("REDACTED") {
+			return true
+		}
+	}
+	return false
 }
 
 // checkConsent validates the structure, and what a Consent needs here to be

@@ -118,6 +118,11 @@ func (k *checker) checkServer() {
 	case !k.derived && !isWebURL(s.Base, "http", "https"):
 		k.value("$.server.base", s.Base, "is not an absolute http(s) URL without query and fragment")
 	}
+	for i, text := range s.TrustedProxies {
+		if _, err := parseProxies([]string{text}); err != nil {
+			k.because(fmt.Sprintf("$.server.trustedProxies[%d]", i), text, "cannot be trusted", err)
+		}
+	}
 	if k.Telemetry.Listen != "" {
 		k.hostPort("$.telemetry.listen", k.Telemetry.Listen)
 	}

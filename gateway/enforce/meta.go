@@ -8,6 +8,7 @@ import (
 
 	"github.com/handoff-health/handoff/fhir/label"
 	"github.com/handoff-health/handoff/fhir/resource"
+	"github.com/handoff-health/handoff/gateway/guard"
 )
 
 var errMeta = errors.New("enforce: meta or a list in it has not the form that R4 gives it")
@@ -124,6 +125,13 @@ func markMore(res *resource.Resource, meta resource.Node, security []byte, chang
 			return nil, nil, err
 		}
 		sets = append(sets, field{"tag", raw})
+		// Version and time are those of the whole: they would change with what was
+		// cut out, and so tell of it.
+		for _, name := range []string{"versionId", "lastUpdated"} {
+			if meta.Get(name).Exists() && !guard.Off(guard.AccessValidator) {
+				sets = append(sets, field{name, nil})
+			}
+		}
 	}
 	extensions := meta.Get("extension")
 	for _, x := range []struct{ url, text string }{{NoticeURL, noticeText(o)}, {ScopeURL, o.scope}} {

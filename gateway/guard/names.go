@@ -64,6 +64,10 @@ const (
 	AccessKnownSubject    Name = "access/known-subject"
 	AccessSameSubject     Name = "access/same-subject"
 	AccessRecorder        Name = "access/consent-recorder"
+	AccessValidator       Name = "access/validator-of-the-form"
+	AccessOldVersion      Name = "access/old-version"
+	AccessPartialWrite    Name = "access/partial-write"
+	AccessOrigin          Name = "access/origin"
 
 	ParserBodyType       Name = "parser/body-type"
 	ParserCharset        Name = "parser/charset"
@@ -95,6 +99,9 @@ const (
 	AuthorizeRefreshScope Name = "authorize/refresh-scope"
 	AuthorizeRefreshLife  Name = "authorize/refresh-life"
 	AuthorizePolicy       Name = "authorize/policy-again"
+	ParserURLSize         Name = "parser/url-size"
+	ParserHeaders         Name = "parser/header-lines"
+	ParserForwarded       Name = "parser/forwarded-for"
 )
 
 var guards = map[Name]string{
@@ -160,6 +167,10 @@ var guards = map[Name]string{
 	AccessKnownSubject:    "a Consent about a person unknown to the writer",
 	AccessSameSubject:     "a Consent that moves to another person",
 	AccessRecorder:        "a Consent that grants though its recorder may not",
+	AccessValidator:       "an ETag or a version that tells of changes out of sight",
+	AccessOldVersion:      "a version before the newest, of what may not be seen whole any more",
+	AccessPartialWrite:    "a write of what was received in part",
+	AccessOrigin:          "a page of an origin that no client registered",
 
 	ParserBodyType:       "a body of another media type",
 	ParserCharset:        "a body in another character set",
@@ -191,4 +202,7 @@ var guards = map[Name]string{
 	AuthorizeRefreshScope: "a refresh that asks for more than was granted",
 	AuthorizeRefreshLife:  "a refresh token after its time, or after the session of online_access",
 	AuthorizePolicy:       "a refresh for which the registration of today leaves nothing",
+	ParserURLSize:         "an address of more bytes than allowed",
+	ParserHeaders:         "more header lines than allowed",
+	ParserForwarded:       "a caller that says itself where it comes from",
 }

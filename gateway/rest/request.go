@@ -22,10 +22,11 @@ type Request struct {
 	ID          string // logical id in the path
 	VersionID   string // version in the path
 	Path        string // below the FHIR base, without query
+	Fault       error  // what is wrong with it as a request; it goes no further then
 }
 
-// Source returns the address of the peer, without port. Forwarding headers are
-// not believed.
+// Source returns where the request comes from, without port: the peer, or what a
+// trusted proxy says.
 func (r *Request) Source() string {
 	host, _, err := net.SplitHostPort(r.HTTP.RemoteAddr)
 	if err != nil {
@@ -41,7 +42,7 @@ func (r *Request) Query(maxBytes int64) ([]search.Param, error) {
 	if err != nil || r.HTTP.Method != http.MethodPost {
 		return params, err
 	}
-	body, err := r.body(maxBytes, "application/x-www-form-urlencoded")
+	body, err := r.body(min(maxBytes, MaxFormBytes), "application/x-www-form-urlencoded")
 	if err != nil {
 		return nil, err
 	}
@@ -59,10 +60,15 @@ func (r *Request) Resource(maxBytes int64) ([]byte, error) {
 }
 
 func (r *Request) body(maxBytes int64, types ...string) ([]byte, error) {
-	if enc := r.HTTP.Header.Get("Content-Encoding"); enc != "" && enc != "identity" && !guard.Off(guard.ParserEncoding) {
-		return nil, outcome.UnsupportedMediaType("Content-Encoding is not supported: send the body as it is")
+	for _, coding := range r.HTTP.Header.Values("Content-Encoding") {
+		if !strings.EqualFold(coding, "identity") && !guard.Off(guard.ParserEncoding) {
+			return nil, outcome.UnsupportedMediaType("Content-Encoding is not supported: send the body as it is")
+		}
 	}
 	got, params, err := mime.ParseMediaType(r.HTTP.Header.Get("Content-Type"))
+	if len(r.HTTP.Header.Values("Content-Type")) > 1 {
+		err = errors.New("several media types")
+	}
 	fits := false
 	for _, t := range types {
 		fits = fits || (err == nil && got == t)
@@ -75,6 +81,9 @@ func (r *Request) body(maxBytes int64, types ...string) ([]byte, error) {
 	}
 	if guard.Off(guard.ParserBodySize) {
 		maxBytes = 1 << 30
+	}
+	if r.HTTP.ContentLength > maxBytes {
+		return nil, outcome.TooLarge("the body is larger than %d bytes", maxBytes)
 	}
 	b, err := io.ReadAll(http.MaxBytesReader(nil, r.HTTP.Body, maxBytes))
 	var tooLarge *http.MaxBytesError

@@ -30,7 +30,9 @@ const (
 	CancelTask     = "$cancel" // of the declarer's own: a legal basis or an emergency
 	BreakGlass     = "$break-glass"
 	CompleteReview = "$complete-review"
-	Unknown        = "" // no route fits
+	// Preflight is a browser's question whether a page may ask; on any path.
+	Preflight = "preflight"
+	Unknown   = "" // no route fits
 )
 
 // A Route is one row of the table.

@@ -5,7 +5,6 @@ import (
 	"maps"
 	"net/http"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/gin-gonic/gin"
@@ -23,10 +22,14 @@ type Response struct {
 // A Handler answers one interaction. It never returns nil.
 type Handler func(ctx context.Context, r *Request) *Response
 
-// Options says where things are mounted.
+// Options says where things are mounted, and who is believed.
 type Options struct {
 	BasePath string                  // path of the FHIR base, "/fhir"
 	Other    map[string]http.Handler // what is no FHIR, by full path: "/oauth/token", "/healthz"
+	Proxies  Proxies                 // whose X-Forwarded-For is believed
+	// Origins says whether pages of an origin may call here; nil: none may.
+	Origins func(origin string) bool
+	HTTPS   bool // callers come by TLS: browsers shall never come otherwise
 }
 
 // New mounts the table of routes, each answered by h.
@@ -50,7 +53,7 @@ func New(o Options, h Handler) http.Handler {
 		serve(c, h, &Request{HTTP: c.Request, Interaction: Unknown, Path: strings.TrimPrefix(c.Request.URL.Path, base)})
 	}
 	for m, routes := range mounted(Routes()) {
-		e.Handle(m.method, base+m.pattern, func(c *gin.Context) {
+		answer := func(c *gin.Context) {
 			typ := c.Param("type")
 			i := slices.IndexFunc(routes, func(r Route) bool { return r.Type == "" || r.Type == typ })
 			if i < 0 {
@@ -62,13 +65,21 @@ func New(o Options, h Handler) http.Handler {
 				Type: typ, ID: c.Param("id"), VersionID: c.Param("vid"),
 				Path: strings.TrimPrefix(c.Request.URL.Path, base),
 			})
-		})
+		}
+		e.Handle(m.method, base+m.pattern, answer)
+		if m.method == http.MethodGet { // the same, of which net/http sends the headers alone
+			e.Handle(http.MethodHead, base+m.pattern, answer)
+		}
 	}
 	for _, path := range slices.Sorted(maps.Keys(o.Other)) {
 		e.Any(path, gin.WrapH(o.Other[path]))
 	}
 	e.NoRoute(unknown)
-	return framed(dollars(e))
+	open := map[string]bool{}
+	for _, r := range Routes() {
+		open[r.Pattern] = r.Open
+	}
+	return &front{base: base, open: open, other: o.Other, proxies: o.Proxies, origins: o.Origins, https: o.HTTPS, handle: h, next: framed(dollars(e))}
 }
 
 // dollars reads %24 in a path as the $ of an operation: some clients escape it.
@@ -105,26 +116,5 @@ func mounted(routes []Route) map[mount][]Route {
 }
 
 func serve(c *gin.Context, h Handler, r *Request) {
-	w := h(c.Request.Context(), r)
-	header := c.Writer.Header()
-	for name, values := range w.Header {
-		header[name] = values
-	}
-	if w.Type == "" {
-		w.Type = "application/fhir+json; charset=utf-8"
-	}
-	if len(w.Body) > 0 {
-		header.Set("Content-Type", w.Type)
-	}
-	header.Set("Content-Length", strconv.Itoa(len(w.Body)))
-	header.Set("X-Content-Type-Options", "nosniff")
-	header.Set("Referrer-Policy", "no-referrer")
-	if header.Get("Cache-Control") == "" {
-		header.Set("Cache-Control", "no-store")
-	}
-	c.Writer.WriteHeader(w.Status)
-	if len(w.Body) > 0 {
-		// The answer is decided and audited; a peer that went away is no error of ours.
-		_, _ = c.Writer.Write(w.Body)
-	}
+	write(c.Writer, h(c.Request.Context(), r))
 }
