@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/handoff-health/handoff/gateway/config"
+	"github.com/handoff-health/handoff/gateway/rest"
 )
 
 // newServeCommand runs the gateway.
@@ -64,19 +65,19 @@ func serve(ctx context.Context, c *config.Config, h http.Handler, log *slog.Logg
 // serveOn serves one listener and shuts down gently.
 func serveOn(ctx context.Context, l net.Listener, c *config.Config, h http.Handler, log *slog.Logger) error {
 	tuneMemory()
-	s := &http.Server{
-		Handler:           h,
-		ReadHeaderTimeout: 5 * time.Second,
-		ReadTimeout:       30 * time.Second,
-		WriteTimeout:      60 * time.Second,
-		IdleTimeout:       120 * time.Second,
-		MaxHeaderBytes:    32 << 10,
-		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+	s := rest.NewServer(h, log)
+	if c.Server.TLSCert != "" {
+		cert, err := newCertificate(c.Path(c.Server.TLSCert), c.Path(c.Server.TLSKey), log)
+		if err != nil {
+			return fmt.Errorf("server.tlsCert: %w", err)
+		}
+		s.TLSConfig = rest.TLS()
+		s.TLSConfig.GetCertificate = cert.get
 	}
 	failed := make(chan error, 1)
 	go func() {
 		if c.Server.TLSCert != "" {
-			failed <- s.ServeTLS(l, c.Path(c.Server.TLSCert), c.Path(c.Server.TLSKey))
+			failed <- s.ServeTLS(l, "", "")
 			return
 		}
 		failed <- s.Serve(l)

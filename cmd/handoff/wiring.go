@@ -45,6 +45,7 @@ type running struct {
 	labeller  *label.Labeller
 	directory *attribute.Directory
 	outbox    *notify.Outbox
+	registry  *auth.Registry
 	handler   *gateway.Server
 }
 
@@ -107,8 +108,9 @@ func assemble(ctx context.Context, c *config.Config, log *slog.Logger) (_ *runni
 		},
 		Directory: g.directory, Identity: g.links, IDs: g.ids, Broker: b,
 		Labeller: g.labeller, Policy: engine, Audit: g.trail,
-		Other:  map[string]http.Handler{tokenPath: token, "/healthz": http.HandlerFunc(healthy), "/readyz": ready(g)},
+		Other:  map[string]http.Handler{tokenPath: token, "/healthz": http.HandlerFunc(healthy), "/readyz": ready(g, log)},
 		Crisis: offered(c.Crisis), Published: published,
+		Proxies: c.Server.Proxies(), Origins: g.registry.RegisteredOrigin,
 		Capture: gateway.CaptureLimits{Verbal: c.Capture.Verbal, Written: c.Capture.Written, Backlog: c.Capture.Backlog},
 		Bases:   basisLimits(c), Emergency: emergencyLimits(c),
 		Location: zone, Logger: log,
@@ -269,6 +271,7 @@ func newAuth(c *config.Config, g *running) (http.Handler, *auth.Verifier, error)
 	if err != nil {
 		return nil, nil, err
 	}
+	g.registry = registry
 	token, err := auth.NewTokenEndpoint(auth.TokenOptions{
 		URL: tokenURL(c), Issuer: origin(c), Audience: c.Server.Base, Registry: registry, Facts: g.store, Key: key,
 		Life: c.Issuer.Lifetime, Auditor: tokenAuditor{g.trail},
@@ -289,6 +292,7 @@ func registration(c *config.Config, cl config.Client) (auth.Client, error) {
 	org := c.Organization(cl.Organization)
 	out := auth.Client{
 		ID: cl.ID, Name: cl.Name, JWKSURL: cl.JWKSURL, AcceptIssuerAudience: cl.AcceptIssuerAud,
+		Origins:      cl.Origins,
 		Organization: attribute.Reference(org.ID), OrganizationKind: auth.Kind(org.Kind),
 		MedicalPersonnel: cl.MedicalPersonnel, Disabled: cl.Disabled,
 		AssertsUsers: cl.Users == "asserted", BelievesMFA: cl.MFA == "asserted",
@@ -360,26 +364,4 @@ func (t tokenAuditor) TokenRequested(ctx context.Context, a *auth.Attempt) error
 		e.Outcome = audit.Minor
 	}
 	return t.trail.Record(context.WithoutCancel(ctx), e)
-}
-
-func healthy(w http.ResponseWriter, _ *http.Request) {
-	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	fmt.Fprintln(w, "ok")
-}
-
-// ready says whether the store and the trail can serve; without one of them no
-// request is answered.
-func ready(g *running) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-		if err := g.store.Ping(r.Context()); err != nil {
-			http.Error(w, "the store does not answer", http.StatusServiceUnavailable)
-			return
-		}
-		if err := g.trail.Healthy(); err != nil {
-			http.Error(w, "the audit trail cannot be written", http.StatusServiceUnavailable)
-			return
-		}
-		fmt.Fprintln(w, "ready")
-	})
 }

@@ -9,7 +9,7 @@ import (
 )
 
 func accessFamilies() []Family {
-	return []Family{hiddenResources(), searches(), redacted(), pages(), spoofing(), writes()}
+	return []Family{hiddenResources(), searches(), redacted(), pages(), spoofing(), writes(), forms()}
 }
 
 // leaks is an attack that succeeds if an answer to the party holds a text of what

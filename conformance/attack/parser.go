@@ -13,7 +13,7 @@ import (
 	"github.com/handoff-health/handoff/gateway/guard"
 )
 
-func parserFamilies() []Family { return []Family{bodies(), addresses()} }
+func parserFamilies() []Family { return []Family{bodies(), addresses(), bounds()} }
 
 func unb64(s string) (string, error) {
 	raw, err := base64.RawURLEncoding.DecodeString(s)
@@ -215,7 +215,7 @@ func addresses() Family {
 			}
 			return err
 		}},
-		{"foreign-page", "a page of another origin may not read answers", "issue 4.6: CORS by registration; CWE-942", nil, func(t *Target) error {
+		{"foreign-page", "a page of another origin may not read answers", "issue 4.6: CORS by registration; CWE-942", []guard.Name{guard.AccessOrigin}, func(t *Target) error {
 			ref, err := t.record("plan")
 			if err != nil {
 				return err

@@ -76,6 +76,8 @@ const (
 	ParserReadParameters Name = "parser/read-parameters"
 	ParserAddress        Name = "parser/body-and-address"
 	ParserFraming        Name = "parser/framing"
+	ParserURLSize        Name = "parser/url-size"
+	ParserHeaders        Name = "parser/header-lines"
 
 	ClientAuthentication Name = "client/authentication"
 	ClientSecret         Name = "client/secret"
@@ -99,9 +101,6 @@ const (
 	AuthorizeRefreshScope Name = "authorize/refresh-scope"
 	AuthorizeRefreshLife  Name = "authorize/refresh-life"
 	AuthorizePolicy       Name = "authorize/policy-again"
-	ParserURLSize         Name = "parser/url-size"
-	ParserHeaders         Name = "parser/header-lines"
-	ParserForwarded       Name = "parser/forwarded-for"
 )
 
 var guards = map[Name]string{
@@ -179,6 +178,8 @@ var guards = map[Name]string{
 	ParserReadParameters: "parameters that a read does not have",
 	ParserAddress:        "a body that is not what the address says",
 	ParserFraming:        "a second request behind a body that two readers end in two places",
+	ParserURLSize:        "an address of more bytes than allowed",
+	ParserHeaders:        "more header lines than allowed",
 
 	ClientAuthentication: "an app that has a key or a secret and uses neither",
 	ClientSecret:         "a wrong client secret",
@@ -202,7 +203,4 @@ var guards = map[Name]string{
 	AuthorizeRefreshScope: "a refresh that asks for more than was granted",
 	AuthorizeRefreshLife:  "a refresh token after its time, or after the session of online_access",
 	AuthorizePolicy:       "a refresh for which the registration of today leaves nothing",
-	ParserURLSize:         "an address of more bytes than allowed",
-	ParserHeaders:         "more header lines than allowed",
-	ParserForwarded:       "a caller that says itself where it comes from",
 }

@@ -5,8 +5,6 @@ import (
 	"net/http"
 	"net/netip"
 	"strings"
-
-	"github.com/handoff-health/handoff/gateway/guard"
 )
 
 // Proxies are the addresses and networks of proxies whose word on where a request
@@ -28,10 +26,7 @@ func (p Proxies) trusts(a netip.Addr) bool {
 // never read: a proxy that writes one header passes the others through.
 func (p Proxies) source(r *http.Request) string {
 	peer, ok := address(r.RemoteAddr)
-	if !ok || len(p) == 0 && !guard.Off(guard.ParserForwarded) {
-		return ""
-	}
-	if !p.trusts(peer) && !guard.Off(guard.ParserForwarded) {
+	if !ok || !p.trusts(peer) {
 		return ""
 	}
 	hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")

@@ -79,7 +79,9 @@ func New(o Options, h Handler) http.Handler {
 	for _, r := range Routes() {
 		open[r.Pattern] = r.Open
 	}
-	return &front{base: base, open: open, other: o.Other, proxies: o.Proxies, origins: o.Origins, https: o.HTTPS, handle: h, next: framed(dollars(e))}
+	return framed(&front{
+		base: base, open: open, other: o.Other, proxies: o.Proxies, origins: o.Origins, https: o.HTTPS, handle: h, next: dollars(e),
+	})
 }
 
 // dollars reads %24 in a path as the $ of an operation: some clients escape it.
