@@ -37,11 +37,10 @@ func forms() Family {
 		{"version-of-the-whole", "what is received in part has no version and no time of the whole", "decisions 3.1: they would change with what is out of sight", []guard.Name{guard.AccessValidator}, part("{plan}")},
 		{"version-of-the-whole-in-search", "nor has it in a search", "decisions 3.1", []guard.Name{guard.AccessValidator}, part("CarePlan?patient={ada}")},
 		{"old-version", "a version that the scopes cover, of a Consent whose newest they do not, reads like one that never was", "smart.md 4, convention 6: history versions are decided too", []guard.Name{guard.AccessOldVersion}, func(t *Target) error {
-			ada, err := t.record("ada")
-			if err != nil {
+			body := t.fill(strings.Replace(planConsent, "{mark}", "V-{mark}", 1))
+			if err := t.has(planConsent); err != nil {
 				return err
 			}
-			body := strings.NewReplacer("PATIENT", ada, `"C-1"`, `"V-1"`).Replace(planConsent)
 			if err := t.file("versioned", "clinician", body); err != nil {
 				return err
 			}
@@ -65,16 +64,15 @@ func forms() Family {
 			return err
 		}},
 		{"write-a-part", "what was received in part is not written as if it were whole", "decisions 3.4: SUBSETTED", []guard.Name{guard.AccessPartialWrite}, func(t *Target) error {
-			ada, err := t.record("ada")
-			if err != nil {
+			if err := t.has(planConsent); err != nil {
 				return err
 			}
 			token, err := t.tokenOf("clinician", "")
 			if err != nil {
 				return err
 			}
-			body := strings.NewReplacer("PATIENT", ada, `"C-1"`, `"S-1"`, `"resourceType"`,
-				`"meta": {"tag": [{"system": "http://terminology.hl7.org/CodeSystem/v3-ObservationValue", "code": "SUBSETTED"}]}, "resourceType"`).Replace(planConsent)
+			body := t.fill(strings.NewReplacer("{mark}", "S-{mark}", `"resourceType"`,
+				`"meta": {"tag": [{"system": "http://terminology.hl7.org/CodeSystem/v3-ObservationValue", "code": "SUBSETTED"}]}, "resourceType"`).Replace(planConsent))
 			a, err := t.ask(token, http.MethodPost, "Consent", []byte(body))
 			if err == nil && a.ok() {
 				err = breach("it is taken: %s", a)
