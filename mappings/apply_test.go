@@ -231,6 +231,7 @@ func FuzzApply(f *testing.F) {
 	m := load(f, riverton)
 	f.Add("RIVERA", "03/17/1980", "Paranoid; Mania", "72 HRS", "A")
 	f.Add("=HYPERLINK(\"x\")", "00/00/1979", "SID 1234567", "", "S")
+	f.Add("!", "0000\x10\x00\x00\x0079", "23\x00\x00\xffS\x004567", "", "S") // a facility whose name has no letter
 	f.Add("DOE, JOHN", "\x00", "{\\rtf1 x}", "until case closed", "X")
 	columns := []string{"LastName", "FirstName", "AKA", "HomeAddr", "City", "Zip", "Phone", "IncLocation", "FinalCallType", "CoResponder", "SuicideRisk", "SuicideMethod", "SubstanceObs", "WeaponType", "InjurySubj", "Housing", "MedsReported", "HoldStatute", "TransportMode", "DestFacility", "ReferralTo", "ConsentScope", "ConsentMethod", "OfficerName", "OfficerBadge", "Narrative", "OLN", "CallNo", "AgeEst", "Race", "Ethnicity", "Sex", "Disposition"}
 	f.Fuzz(func(t *testing.T, a, date, list, expiry, status string) {

@@ -37,7 +37,7 @@ func functions(p *Profile) []function {
 		{"sid", "the identifier system of a kind of record at an agency: sid(AgencyORI, \"mni\")",
 			func(a ...any) (any, error) { return Base + "/sid/" + text(a[0]) + "/" + text(a[1]), nil },
 			[]any{new(func(string, string) string)}},
-		{"slug", "text as letters, digits and hyphens, for use in keys",
+		{"slug", "text as letters, digits and hyphens, for use in keys; a digest of a text without letters and digits",
 			func(a ...any) (any, error) { return slug(text(a[0])), nil },
 			[]any{new(func(string) string)}},
 		{"items", "the parts of a list, trimmed, without blanks and placeholders: items(Behaviors, \";\")",
@@ -202,6 +202,8 @@ func timeReaders(p *Profile) []function {
 	}
 }
 
+// slug keeps letters, digits and what lies between them as hyphens. Of a text
+// that has neither it is a digest, so that every text is a key.
 func slug(s string) string {
 	var b strings.Builder
 	gap := false
@@ -215,6 +217,9 @@ func slug(s string) string {
 		} else {
 			gap = true
 		}
+	}
+	if b.Len() == 0 && strings.TrimSpace(s) != "" {
+		return digestOf([]any{s})
 	}
 	return b.String()
 }
