@@ -133,7 +133,11 @@ func kind(e *Event) (coding, []coding) {
 		return coding{dicom, "110100", "Application Activity"}, []coding{{dicom, "110121", "Application Stop"}}
 	case Cut:
 		return coding{dicom, "110113", "Security Alert"}, []coding{{ownSystems + "audit-subtype", Cut, ""}}
-	case "token", "authorize":
+	case Logout:
+		return coding{dicom, "110114", "User Authentication"}, []coding{{dicom, "110123", "Logout"}}
+	case Lock, Unlock:
+		return coding{dicom, "110113", "Security Alert"}, []coding{{dicom, "110137", "User security Attributes Changed"}, {ownSystems + "audit-subtype", e.Interaction, ""}}
+	case "token", "authorize", Login:
 		return coding{dicom, "110114", "User Authentication"}, []coding{{dicom, "110122", "Login"}}
 	}
 	sub := []coding{{ownSystems + "audit-subtype", e.Interaction, ""}}

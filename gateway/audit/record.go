@@ -24,6 +24,14 @@ const (
 	Closing = "audit-close"   // the writer ended in good order
 )
 
+// Interactions of people who sign in.
+const (
+	Login  = "login" // also one that failed: Outcome and Reason say so
+	Logout = "logout"
+	Lock   = "lock"   // a user after too many failures
+	Unlock = "unlock" // by an administrator
+)
+
 // A Record is one line of the log.
 type Record struct {
 	Seq   uint64 `json:"seq"`             // from 1, without gaps

@@ -90,6 +90,9 @@ func freshness(h http.Header) time.Duration {
 	return fresh
 }
 
+// Loopback says whether a host, a name or an address, is this machine.
+func Loopback(host string) bool { return loopback(host) }
+
 // loopback says whether the host is this machine.
 func loopback(host string) bool {
 	if host == "localhost" {

@@ -54,6 +54,9 @@ func NewRemoteKeys(url string, fetcher Fetcher, now func() time.Time) (*RemoteKe
 	return &RemoteKeys{url: url, fetcher: fetcher, now: now}, nil
 }
 
+// URL is where the keys are.
+func (k *RemoteKeys) URL() string { return k.url }
+
 // Keys returns the fresh set, fetching it if need be. An unknown kid makes it
 // look again, not more often than twice a minute. A set that is no longer fresh
 // and cannot be fetched is not used.

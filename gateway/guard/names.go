@@ -101,6 +101,24 @@ const (
 	AuthorizeRefreshScope Name = "authorize/refresh-scope"
 	AuthorizeRefreshLife  Name = "authorize/refresh-life"
 	AuthorizePolicy       Name = "authorize/policy-again"
+
+	SignInSignature     Name = "authorize/id-token-signature"
+	SignInIssuer        Name = "authorize/id-token-issuer"
+	SignInAudience      Name = "authorize/id-token-audience"
+	SignInExpiry        Name = "authorize/id-token-expiry"
+	SignInNonce         Name = "authorize/id-token-nonce"
+	SignInAge           Name = "authorize/id-token-age"
+	SignInBrowser       Name = "authorize/sign-in-browser"
+	SignInStateOnce     Name = "authorize/sign-in-state-once"
+	SignInProviderMixUp Name = "authorize/sign-in-provider-mix-up"
+	SignInPageToken     Name = "authorize/page-token"
+	SignInMFA           Name = "authorize/sign-in-mfa"
+	SignInRole          Name = "authorize/sign-in-role"
+	SignInProvider      Name = "authorize/sign-in-provider-of-client"
+	SignInNext          Name = "authorize/sign-in-next"
+	SignInLock          Name = "authorize/sign-in-lock"
+	SignInIdle          Name = "authorize/session-idle"
+	SignInAbsolute      Name = "authorize/session-absolute"
 )
 
 var guards = map[Name]string{
@@ -203,4 +221,22 @@ var guards = map[Name]string{
 	AuthorizeRefreshScope: "a refresh that asks for more than was granted",
 	AuthorizeRefreshLife:  "a refresh token after its time, or after the session of online_access",
 	AuthorizePolicy:       "a refresh for which the registration of today leaves nothing",
+
+	SignInSignature:     "an id token whose signature does not hold",
+	SignInIssuer:        "an id token of another provider",
+	SignInAudience:      "an id token made for another client of the provider",
+	SignInExpiry:        "an id token after its time",
+	SignInNonce:         "an id token of another sign-in",
+	SignInAge:           "a sign-in at the provider longer ago than was asked for",
+	SignInBrowser:       "an answer of a provider that another browser asked for",
+	SignInStateOnce:     "an answer of a provider that was used before",
+	SignInProviderMixUp: "an answer of one provider to a question that was put to another",
+	SignInPageToken:     "a form that another site made the browser send",
+	SignInMFA:           "a person who signed in with one factor",
+	SignInRole:          "a person to whom the provider gives no role here",
+	SignInProvider:      "a sign-in at a provider that the client does not list",
+	SignInNext:          "a sign-in that ends at another server",
+	SignInLock:          "guesses at the password of a user",
+	SignInIdle:          "a session that nobody used",
+	SignInAbsolute:      "a session after its time",
 }

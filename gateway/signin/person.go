@@ -20,7 +20,8 @@ type Person struct {
 	Methods      []string // amr
 	ACR          string
 	MFA          bool
-	SignedIn     time.Time
+	SignedIn     time.Time // at the provider; the session ends so long after it
+	Began        time.Time // when the session began here
 }
 
 // Sessions is what other packages ask of this one.
@@ -29,12 +30,17 @@ type Sessions interface {
 	// session has ended. An error means that it cannot be known.
 	Current(r *http.Request) (*Person, error)
 	// Ask sends the browser to sign in at one of the providers, and back to next, a
-	// path of this server, afterwards. again: also a person who is signed in.
+	// path of this server below /oauth/, afterwards. again: also a person who is
+	// signed in, whom the provider is to ask again.
 	Ask(w http.ResponseWriter, r *http.Request, providers []string, next string, again bool)
-	// Check says whether a form came from a page that this session was shown, by
-	// the field that Field names; Token makes its value.
+	// End ends the session of this browser and the tokens that hang on it, and
+	// forgets its cookie. It returns who was signed in, nil if nobody was.
+	End(w http.ResponseWriter, r *http.Request) (*Person, error)
+	// Check says whether a form came from a page that this browser was shown, by
+	// the field that Field names; Token makes its value. Token may set a cookie,
+	// so it comes before the page.
 	Check(r *http.Request) bool
-	Token(r *http.Request) string
+	Token(w http.ResponseWriter, r *http.Request) string
 }
 
 // Field is the name of the form field that proves where a form came from.

@@ -1,0 +1,141 @@
+package signin
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"net/http"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/handoff-health/handoff/fhir/label"
+	"github.com/handoff-health/handoff/gateway/audit"
+	"github.com/handoff-health/handoff/gateway/guard"
+	"github.com/handoff-health/handoff/gateway/page"
+)
+
+// A User signs in with a password and a code that are kept here. There are such
+// users in the demo alone: no setting of a configuration makes one.
+type User struct {
+	Name     string // to sign in with
+	Password string
+	Code     string // the second factor
+	ID       string // at the organisation
+	Display  string // the person's name
+	Roles    []label.Code
+}
+
+// Users are those of one provider. They live as long as the process and keep no
+// password: its hash alone, which is enough for one that is random.
+type Users struct{ known map[string]secretUser }
+
+type secretUser struct {
+	User
+	proof [sha256.Size]byte // of password and code together
+}
+
+// leastSecret is how long a random password is at least, in characters.
+const leastSecret = 16
+
+// NewUsers wants long random passwords: they are hashed fast.
+func NewUsers(list ...User) (*Users, error) {
+	u := &Users{known: map[string]secretUser{}}
+	for _, x := range list {
+		name := folded(x.Name)
+		_, twice := u.known[name]
+		if name == "" || twice || len(x.Password) < leastSecret || len(x.Code) < 6 || x.ID == "" || x.Display == "" || len(x.Roles) == 0 {
+			return nil, errors.New("demo users: one says too little, stands twice, or has a short password")
+		}
+		s := secretUser{User: x, proof: proof(x.Password, x.Code)}
+		s.Password, s.Code = "", ""
+		u.known[name] = s
+	}
+	return u, nil
+}
+
+func proof(password, code string) [sha256.Size]byte {
+	return sha256.Sum256([]byte(password + "\x00" + code))
+}
+
+// folded is a user's name as it is compared.
+func folded(name string) string { return strings.ToLower(strings.TrimSpace(name)) }
+
+// check compares for an unknown name as for a known one, and takes as long.
+func (u *Users) check(name, password, code string) (User, bool) {
+	x, known := u.known[folded(name)]
+	given := proof(password, strings.ReplaceAll(code, " ", ""))
+	same := hmac.Equal(given[:], x.proof[:])
+	return x.User, known && same
+}
+
+const (
+	reasonPassword = "password" // or the code, or no such user
+	reasonLocked   = "locked"
+)
+
+// password takes the form of a demo user. A wrong name, password or code and a
+// locked user get one answer, after the same steps.
+func (s *Server) password(w http.ResponseWriter, r *http.Request, h string, a *asked, p *Provider) {
+	if blocked, err := s.addressBlocked(r); err != nil || blocked {
+		s.slow(w, r, p, err)
+		return
+	}
+	name := r.PostFormValue("name")
+	if len(name) > 255 || !utf8.ValidString(name) {
+		name = ""
+	}
+	locked, err := s.attempt(r, p, name)
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	user, ok := p.Users.check(name, r.PostFormValue("password"), r.PostFormValue("code"))
+	if ok && (!locked || guard.Off(guard.SignInLock)) {
+		if err := s.attemptRight(r.Context(), p, name); err != nil {
+			s.fail(w, r, err)
+			return
+		}
+		s.admit(w, r, a, p, s.demoPerson(p, user))
+		return
+	}
+	why := reasonPassword
+	if locked {
+		why = reasonLocked
+	}
+	err = s.record(r.Context(), r, happened{interaction: audit.Login, provider: p, claimed: s.claimed(p, name), reason: why, status: http.StatusUnprocessableEntity})
+	if err == nil {
+		err = s.attemptWrong(r, p, name)
+	}
+	if err == nil {
+		err = s.addressFailed(r.Context(), r)
+	}
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	s.form(w, r, http.StatusUnprocessableEntity, h, a, []page.Fault{{
+		Field: p.ID + "-password",
+		Text:  "The name, the password or the code is not right, or the user is locked. After several failures only an administrator can let the user in.",
+	}})
+}
+
+// claimed is the name for the trail: of an unknown user a hash, because people
+// type passwords in the wrong field.
+func (s *Server) claimed(p *Provider, name string) string {
+	if _, known := p.Users.known[folded(name)]; known {
+		return folded(name)
+	}
+	return "unknown-" + hex.EncodeToString(s.keyed("user", p.ID, folded(name)))[:16]
+}
+
+func (s *Server) demoPerson(p *Provider, u User) *Person {
+	who := &Person{
+		Provider: p.ID, Organization: p.Organization, Subject: s.subject(p, folded(u.Name)), ID: u.ID, Name: u.Display, Roles: u.Roles,
+		FHIRUser: p.practitioner(u.ID), Methods: []string{"pwd", "otp"}, MFA: true, SignedIn: s.o.Now(),
+	}
+	if p.Claims.System != "" {
+		who.ID = p.Claims.System + "#" + u.ID
+	}
+	return who
+}
