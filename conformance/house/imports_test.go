@@ -43,6 +43,7 @@ var rules = []rule{
 	{"gateway/enforce/", []string{module + "gateway/consent", module + "gateway/broker", module + "fhir/store"}, nil, "enforce carries out a decision and makes none"},
 	{"", []string{"github.com/gin-gonic/gin"}, []string{"gateway/rest/", "gateway/console/"}, "gin lives in the HTTP rooms"},
 	{"", []string{"github.com/lestrrat-go/jwx"}, []string{"gateway/auth/", "gateway/smart/"}, "signatures are verified in one place"},
+	{"", []string{"github.com/zitadel/oidc", "github.com/go-jose/go-jose"}, []string{"gateway/oauth/", "gateway/signin/"}, "the authorization server and the sign-in at providers are in one room each; access tokens and outside signatures are auth's"},
 	{"", []string{"go.mongodb.org/mongo-driver"}, []string{"fhir/store/mongo/"}, "one store, one folder"},
 	{"", []string{"modernc.org/sqlite"}, []string{"fhir/store/sqlite/"}, "one store, one folder"},
 	{"", []string{"github.com/hashicorp/go-retryablehttp"}, []string{"fhir/client/", "gateway/upstream/", "adapters/"}, "outbound HTTP goes through the client"},
@@ -160,6 +161,9 @@ func TestRulesCanFail(t *testing.T) {
 		{"gateway/rest/", "routes.go", "github.com/gin-gonic/gin", false},
 		{"gateway/auth/", "token.go", "github.com/gin-gonic/gin", true},
 		{"adapters/rms/csv/", "csv.go", module + "gateway/identity", true},
+		{"gateway/auth/", "token.go", "github.com/zitadel/oidc/v3/pkg/oidc", true},
+		{"gateway/launch/", "page.go", "github.com/go-jose/go-jose/v4", true},
+		{"gateway/oauth/", "code.go", "github.com/zitadel/oidc/v3/pkg/op", false},
 		{"fhir/store/sqlite/", "db.go", "modernc.org/sqlite", false},
 	} {
 		got := false

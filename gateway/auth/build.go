@@ -1,5 +1,7 @@
 package auth
 
+import "slices"
+
 import "github.com/handoff-health/handoff/gateway/guard"
 
 // built is a principal with the state of the registry that it was built from.
@@ -34,6 +36,11 @@ func (v *Verifier) principal(t *verified) (*Principal, error) {
 	b.principal.TokenID, b.principal.Issuer, b.principal.Expires = t.claims.id, t.issuer.ID, t.claims.expires
 	if signedIn != nil {
 		b.principal.User.Subject = t.claims.subject
+		for _, s := range t.context {
+			if slices.Contains(c.ContextScopes, s) {
+				b.principal.ContextScopes = append(b.principal.ContextScopes, s)
+			}
+		}
 	}
 	t.cached.Store(b)
 	p = b.principal

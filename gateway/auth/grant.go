@@ -172,8 +172,7 @@ type accessClaims struct {
 const accessType = "at+jwt"
 
 func (e *TokenEndpoint) issue(client *registered, scope string, said *Asserted, a *Attempt) (*Grant, error) {
-	tokens := AccessTokens{Issuer: e.o.Issuer, Audience: e.o.Audience, Key: e.o.Key, Now: e.o.Now}
-	t, err := tokens.sign(accessClaims{
+	t, err := e.AccessTokens().sign(accessClaims{
 		Subject: client.ID, ClientID: client.ID, Scope: scope, Extensions: said.claim(), Methods: said.methods(),
 	}, e.o.Life)
 	if err != nil {

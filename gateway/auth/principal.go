@@ -32,6 +32,8 @@ type Principal struct {
 	// Operations are the granted scopes that open an operation of their own, as
 	// canonical URLs: [ScopeExplainAccess] …
 	Operations []string
+	// ContextScopes are those of the token that open no resource: openid, fhirUser …
+	ContextScopes []string
 }
 
 // ForPerson says whether the token is a person's, who signed in: user/ and

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -160,6 +161,7 @@ type verified struct {
 	// operations and asserted are as they stand in the token; what they are worth
 	// is the registration's to say.
 	operations []string
+	context    []string
 	asserted   *Asserted
 	person     personClaims // of a token for a person who signed in here
 	endings    []ending
@@ -244,6 +246,11 @@ func (t *verified) readGrant() error {
 	}
 	operations, rest := splitScopes(n.Get("scope").Text())
 	t.operations, t.scopes = operations, smart.ParseGranted(rest)
+	for s := range strings.FieldsSeq(rest) {
+		if smart.ContextScope(s) {
+			t.context = append(t.context, s)
+		}
+	}
 	var err error
 	if t.asserted, err = readAsserted(n); err != nil {
 		return faultf("asserted", "%w", err)
