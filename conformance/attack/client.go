@@ -160,8 +160,11 @@ func replayed(times int) func(*Target) error {
 		}
 		if times == 1 { // one after the other
 			a, err := t.post(t.Token, form(text, "system/Patient.rs"))
-			if err != nil || a.text("access_token") == "" {
-				return fmt.Errorf("the first use gives no token: %v %v", a, err)
+			if err != nil {
+				return err
+			}
+			if a.text("access_token") == "" {
+				return fmt.Errorf("the first use gives no token: %s", a)
 			}
 			return gives(t.post(t.Token, form(text, "system/Patient.rs")))
 		}

@@ -8,7 +8,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/http/httputil"
 	"net/url"
 	"strings"
 	"time"
@@ -152,7 +151,7 @@ func (t *Target) raw(request string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	defer c.Close()
+	defer func() { _ = c.Close() }()
 	if err := c.SetDeadline(time.Now().Add(3 * time.Second)); err != nil {
 		return "", err
 	}
@@ -164,19 +163,4 @@ func (t *Target) raw(request string) (string, error) {
 		return "", nil // closed without a word
 	}
 	return string(got), nil
-}
-
-// bytes is a request as it goes over the wire.
-func (t *Target) bytes(token, method, path string, body []byte, changes ...change) (string, error) {
-	req, err := http.NewRequest(method, t.Base+"/"+path, bytes.NewReader(body))
-	if err != nil {
-		return "", err
-	}
-	req.Header.Set("Authorization", "Bearer "+token)
-	req.Close = true
-	for _, c := range changes {
-		c(req)
-	}
-	out, err := httputil.DumpRequestOut(req, true)
-	return string(out), err
 }

@@ -98,19 +98,6 @@ func (t *Target) record(name string) (string, error) {
 	return "", Missing("record " + name)
 }
 
-// records is record for several at once.
-func (t *Target) records(names ...string) ([]string, error) {
-	var out []string
-	for _, n := range names {
-		r, err := t.record(n)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, r)
-	}
-	return out, nil
-}
-
 const assertionType = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
 // assertion makes the header and claims of a good assertion of the party.
