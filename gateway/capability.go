@@ -10,6 +10,7 @@ import (
 	"github.com/handoff-health/handoff/fhir/search"
 	"github.com/handoff-health/handoff/fhir/terminology"
 	"github.com/handoff-health/handoff/gateway/rest"
+	"github.com/handoff-health/handoff/gateway/smart"
 )
 
 // The CapabilityStatement: https://hl7.org/fhir/R4/capabilitystatement.html
@@ -23,6 +24,22 @@ func Served() []string {
 		"Organization", "Patient", "Practitioner", "PractitionerRole", "Procedure", "Provenance", "RelatedPerson",
 		"ServiceRequest", "Task",
 	}
+}
+
+// SupportedScopes lists what can be asked for at these levels, for
+// scopes_supported: what can be read and searched, the granular scopes of US
+// Core, what opens writes and steps, and the scopes of operations.
+func SupportedScopes(levels ...string) []string {
+	var out []string
+	for _, level := range levels {
+		out = append(out, smart.SupportedScopes(level, smart.Read|smart.Search, Served()...)...)
+		out = append(out, smart.USCoreScopes(level, Served()...)...)
+		out = append(out, level+"/Consent.crus")
+		if slices.Contains(workforce, level) {
+			out = append(out, level+"/Task.crus")
+		}
+	}
+	return append(out, smart.OperationScopes()...)
 }
 
 type object = map[string]any

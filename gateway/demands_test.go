@@ -7,8 +7,10 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/handoff-health/handoff/gateway"
 	"github.com/handoff-health/handoff/gateway/auth"
 	"github.com/handoff-health/handoff/gateway/rest"
+	"github.com/handoff-health/handoff/gateway/smart"
 )
 
 // opening says, for every interaction that needs a token, which letters on which
@@ -199,5 +201,32 @@ func TestWritesStayWithinTheirLevel(t *testing.T) {
 		if a := c.do("nurse", http.MethodPost, "Consent/"+id+"/$revoke", "", nil); a.status != tt.status {
 			t.Errorf("revocation with %s: %s", tt.scopes, a)
 		}
+	}
+}
+
+// Every scope that is announced can be asked for, and opens something.
+func TestWhatIsAnnouncedCanBeAskedFor(t *testing.T) {
+	all := gateway.SupportedScopes(smart.ContextSystem, smart.ContextUser, smart.ContextPatient)
+	seen := map[string]bool{}
+	for _, s := range all {
+		if seen[s] {
+			t.Errorf("%s stands twice", s)
+		}
+		seen[s] = true
+		if known, _ := smart.OperationScope(s); known {
+			continue
+		}
+		sc, err := smart.ParseScope(s)
+		if err != nil || sc.String() != s {
+			t.Errorf("%s: read as %s, %v", s, sc, err)
+		}
+	}
+	for _, want := range []string{"patient/*.rs", "user/Task.crus", "system/Observation.rs?category=http://terminology.hl7.org/CodeSystem/observation-category|laboratory", smart.ScopeExplainAccess} {
+		if !seen[want] {
+			t.Errorf("%s is not announced", want)
+		}
+	}
+	if seen["patient/Task.crus"] {
+		t.Error("patient/ scopes take no steps")
 	}
 }

@@ -73,7 +73,7 @@ func authorizationServer(t *testing.T, jwks []byte) (base string) {
 		t.Fatal(err)
 	}
 	discovery, err := smart.Discovery{
-		TokenEndpoint: srv.URL + "/oauth/token", Algorithms: []string{auth.ES384}, Scopes: smart.SupportedScopes(smart.Read, "Patient"),
+		TokenEndpoint: srv.URL + "/oauth/token", Algorithms: []string{auth.ES384}, Scopes: smart.SupportedScopes(smart.ContextSystem, smart.Read, "Patient"),
 	}.Handler()
 	if err != nil {
 		t.Fatal(err)

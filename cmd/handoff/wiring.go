@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -104,7 +103,7 @@ func assemble(ctx context.Context, c *config.Config, log *slog.Logger) (_ *runni
 		Store: g.cache, Facts: g.cache, Verifier: verifier,
 		Discovery: smart.Discovery{
 			TokenEndpoint: tokenURL(c), Algorithms: []string{auth.RS384, auth.ES384},
-			Scopes: slices.Concat(smart.SupportedScopes(smart.Read|smart.Search, gateway.Served()...), []string{"system/Consent.cruds", "system/Task.cruds"}, smart.OperationScopes()),
+			Scopes: gateway.SupportedScopes(smart.ContextSystem),
 		},
 		Directory: g.directory, Identity: g.links, IDs: g.ids, Broker: b,
 		Labeller: g.labeller, Policy: engine, Audit: g.trail,

@@ -136,7 +136,7 @@ func serve(t *testing.T, jwks []byte) (base string) {
 	if stub.verifier, err = auth.NewVerifier(auth.VerifierOptions{Issuers: []auth.Issuer{own}, Registry: registry, Facts: facts}); err != nil {
 		t.Fatal(err)
 	}
-	discovery, err := smart.Discovery{TokenEndpoint: stub.token, Algorithms: []string{auth.RS384, auth.ES384}, Scopes: smart.SupportedScopes(smart.Read|smart.Search, "Patient")}.Handler()
+	discovery, err := smart.Discovery{TokenEndpoint: stub.token, Algorithms: []string{auth.RS384, auth.ES384}, Scopes: smart.SupportedScopes(smart.ContextSystem, smart.Read|smart.Search, "Patient")}.Handler()
 	if err != nil {
 		t.Fatal(err)
 	}

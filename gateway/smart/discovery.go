@@ -54,12 +54,12 @@ func (d Discovery) JSON() ([]byte, error) {
 	})
 }
 
-// SupportedScopes lists system scopes for the types that a server serves, the
-// wildcard first: what Discovery.Scopes takes.
-func SupportedScopes(p Permission, types ...string) []string {
-	out := []string{"system/*." + p.String()}
+// SupportedScopes lists the scopes of one level for the types that a server
+// serves, the wildcard first: what Discovery.Scopes takes.
+func SupportedScopes(level string, p Permission, types ...string) []string {
+	out := []string{level + "/*." + p.String()}
 	for _, t := range types {
-		out = append(out, "system/"+t+"."+p.String())
+		out = append(out, level+"/"+t+"."+p.String())
 	}
 	return out
 }

@@ -12,7 +12,7 @@ func discovery() Discovery {
 	return Discovery{
 		TokenEndpoint: "http://127.0.0.1:8080/oauth/token",
 		Algorithms:    []string{"RS384", "ES384"},
-		Scopes:        SupportedScopes(Read|Search, "Patient", "Encounter"),
+		Scopes:        SupportedScopes(ContextSystem, Read|Search, "Patient", "Encounter"),
 	}
 }
 
