@@ -46,7 +46,7 @@ type object = map[string]any
 
 // capabilities builds the statement from the route table and the search
 // parameters, so that it cannot promise what is not there.
-func capabilities(base, tokenURL string) []byte {
+func capabilities(base string, d smart.Discovery) []byte {
 	var resources []object
 	for _, typ := range Served() {
 		interactions := []object{{"code": "read"}, {"code": "vread"}, {"code": "search-type"}}
@@ -72,10 +72,10 @@ func capabilities(base, tokenURL string) []byte {
 		"cors":    true,
 		"service": []object{{"coding": []object{{"system": "http://terminology.hl7.org/CodeSystem/restful-security-service", "code": "SMART-on-FHIR"}}}},
 	}
-	if tokenURL != "" { // deprecated, but clients still look here first
+	if uris := oauthURIs(d); len(uris) > 0 { // deprecated, but clients still look here first
 		security["extension"] = []object{{
 			"url":       "http://fhir-registry.smarthealthit.org/StructureDefinition/oauth-uris",
-			"extension": []object{{"url": "token", "valueUri": tokenURL}},
+			"extension": uris,
 		}}
 	}
 	statement := object{
@@ -92,6 +92,20 @@ func capabilities(base, tokenURL string) []byte {
 		panic("gateway: the capability statement cannot be encoded: " + err.Error()) // it is built of constants
 	}
 	return bytes.TrimSpace(out.Bytes())
+}
+
+// oauthURIs are the endpoints that there are, by the names of SMART's extension.
+func oauthURIs(d smart.Discovery) []object {
+	var out []object
+	for _, e := range [...]struct{ name, url string }{
+		{"token", d.TokenEndpoint}, {"authorize", d.AuthorizationEndpoint}, {"introspect", d.IntrospectionEndpoint},
+		{"revoke", d.RevocationEndpoint}, {"register", d.RegistrationEndpoint},
+	} {
+		if e.url != "" {
+			out = append(out, object{"url": e.name, "valueUri": e.url})
+		}
+	}
+	return out
 }
 
 // operations lists those of a type that have a route; "" is the whole system.

@@ -123,7 +123,7 @@ func New(o Options) (*Server, error) {
 	if s.published, err = publish(o.Published); err != nil {
 		return nil, err
 	}
-	s.capabilities = capabilities(o.Base, o.Discovery.TokenEndpoint)
+	s.capabilities = capabilities(o.Base, o.Discovery)
 	if s.discovery, err = o.Discovery.JSON(); err != nil {
 		return nil, err
 	}

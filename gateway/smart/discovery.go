@@ -6,52 +6,165 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 )
 
-// WellKnown is the path of the discovery document below the FHIR base URL.
-const WellKnown = "/.well-known/smart-configuration"
+// WellKnown is the path of the SMART configuration document below the FHIR base
+// URL. The two others stand at the origin (OpenID Connect Discovery 4, RFC 8414 3).
+const (
+	WellKnown       = "/.well-known/smart-configuration"
+	WellKnownOpenID = "/.well-known/openid-configuration"
+	WellKnownServer = "/.well-known/oauth-authorization-server"
+)
 
-// A Discovery is what the SMART configuration document states. It names only
-// what exists.
+// A Discovery is what the discovery documents state of the authorization server.
+// It names only what exists: an endpoint that is empty is in no document. All
+// endpoints are absolute URLs.
 type Discovery struct {
-	TokenEndpoint string   // absolute URL
+	TokenEndpoint string
 	Algorithms    []string // accepted for client assertions: RS384, ES384
 	Scopes        []string // every one of them is really served
+
+	// Of a server to which people come: all four, or none.
+	Issuer                string
+	AuthorizationEndpoint string
+	KeysEndpoint          string // jwks_uri
+	UserInfoEndpoint      string
+	// Online says that refresh tokens can end with the session (online_access).
+	Online bool
+
+	IntrospectionEndpoint string
+	RevocationEndpoint    string
+	RegistrationEndpoint  string
 }
 
-// document is the JSON form: SMART 2.2, conformance page.
+// document is the JSON form: SMART 2.2, conformance page, and OpenID Connect
+// Discovery 3, which have most names in common.
 type document struct {
-	TokenEndpoint        string   `json:"token_endpoint"`
+	Issuer               string   `json:"issuer,omitempty"`
+	KeysURI              string   `json:"jwks_uri,omitempty"`
+	Authorization        string   `json:"authorization_endpoint,omitempty"`
+	Token                string   `json:"token_endpoint"`
 	AuthMethods          []string `json:"token_endpoint_auth_methods_supported"`
 	AuthAlgorithms       []string `json:"token_endpoint_auth_signing_alg_values_supported"`
 	GrantTypes           []string `json:"grant_types_supported"`
+	UserInfo             string   `json:"userinfo_endpoint,omitempty"`
+	Registration         string   `json:"registration_endpoint,omitempty"`
+	Introspection        string   `json:"introspection_endpoint,omitempty"`
+	Revocation           string   `json:"revocation_endpoint,omitempty"`
 	Scopes               []string `json:"scopes_supported"`
+	ResponseTypes        []string `json:"response_types_supported,omitempty"`
 	CodeChallengeMethods []string `json:"code_challenge_methods_supported"`
-	Capabilities         []string `json:"capabilities"`
+	Capabilities         []string `json:"capabilities,omitempty"`
+
+	// The rest is OpenID Connect's and OAuth's alone.
+	ResponseModes     []string `json:"response_modes_supported,omitempty"`
+	SubjectTypes      []string `json:"subject_types_supported,omitempty"`
+	IDTokenAlgorithms []string `json:"id_token_signing_alg_values_supported,omitempty"`
+	Claims            []string `json:"claims_supported,omitempty"`
+	Prompts           []string `json:"prompt_values_supported,omitempty"`
+	// Absent, the three would be true, false and false.
+	RequestURIParameter *bool `json:"request_uri_parameter_supported,omitempty"`
+	RequestParameter    *bool `json:"request_parameter_supported,omitempty"`
+	ClaimsParameter     *bool `json:"claims_parameter_supported,omitempty"`
+	IssuerInAnswers     bool  `json:"authorization_response_iss_parameter_supported,omitempty"`
 }
 
-// JSON renders the document. There is no issuer, because SMART forbids one
-// without sso-openid-connect, and no authorization_endpoint, because there is
-// no launch. SMART requires code_challenge_methods_supported of every server:
-// it says S256 and never plain, also before there is a code flow.
+// People says whether people sign in here.
+func (d Discovery) People() bool { return d.AuthorizationEndpoint != "" }
+
+// JSON renders the SMART configuration. issuer and jwks_uri are there only with
+// sso-openid-connect, as SMART has it. SMART requires
+// code_challenge_methods_supported of every server: it says S256 and never plain,
+// also before there is a code flow.
 func (d Discovery) JSON() ([]byte, error) {
-	u, err := url.Parse(d.TokenEndpoint)
-	if err != nil || (u.Scheme != "https" && u.Scheme != "http") || u.Host == "" {
-		return nil, fmt.Errorf("token endpoint %q is not an absolute http URL", d.TokenEndpoint)
+	if err := d.check(); err != nil {
+		return nil, err
+	}
+	doc := d.common()
+	doc.Capabilities = d.capabilities()
+	return json.Marshal(doc)
+}
+
+// OpenID renders the document of OpenID Connect Discovery, which is that of RFC
+// 8414 too. Without people there is none.
+func (d Discovery) OpenID() ([]byte, error) {
+	if err := d.check(); err != nil {
+		return nil, err
+	}
+	if !d.People() {
+		return nil, errors.New("discovery: nobody signs in here")
+	}
+	doc, no := d.common(), false
+	doc.ResponseModes = []string{"query"}
+	doc.SubjectTypes = []string{"public"}
+	doc.IDTokenAlgorithms = []string{"RS256"}
+	doc.Claims = []string{"iss", "sub", "aud", "exp", "iat", "auth_time", "nonce", "acr", "amr", "azp", "at_hash", "sid", "fhirUser", "name"}
+	doc.Prompts = []string{"login", "consent", "select_account"}
+	doc.RequestURIParameter, doc.RequestParameter, doc.ClaimsParameter = &no, &no, &no
+	doc.IssuerInAnswers = true
+	return json.Marshal(doc)
+}
+
+// check wants absolute URLs.
+func (d Discovery) check() error {
+	for name, s := range d.endpoints() {
+		u, err := url.Parse(s)
+		if (s != "" || name == "token") && (err != nil || (u.Scheme != "https" && u.Scheme != "http") || u.Host == "") {
+			return fmt.Errorf("discovery: the %s endpoint %q is not an absolute http URL", name, s)
+		}
 	}
 	if len(d.Algorithms) == 0 || len(d.Scopes) == 0 {
-		return nil, errors.New("discovery needs signing algorithms and scopes")
+		return errors.New("discovery needs signing algorithms and scopes")
 	}
-	return json.Marshal(document{
-		TokenEndpoint:        d.TokenEndpoint,
-		AuthMethods:          []string{"private_key_jwt"},
-		AuthAlgorithms:       d.Algorithms,
-		GrantTypes:           []string{"client_credentials"},
-		Scopes:               d.Scopes,
-		CodeChallengeMethods: []string{"S256"},
-		Capabilities:         []string{"client-confidential-asymmetric", "permission-v1", "permission-v2"},
+	given := func(s string) bool { return s != "" }
+	if people := []bool{given(d.Issuer), given(d.AuthorizationEndpoint), given(d.KeysEndpoint), given(d.UserInfoEndpoint)}; slices.Contains(people, true) && slices.Contains(people, false) {
+		return errors.New("discovery: issuer, authorization, keys and userinfo go together")
+	}
+	return nil
+}
+
+func (d Discovery) endpoints() map[string]string {
+	return map[string]string{
+		"token": d.TokenEndpoint, "issuer": d.Issuer, "authorization": d.AuthorizationEndpoint, "keys": d.KeysEndpoint, "userinfo": d.UserInfoEndpoint,
+		"introspection": d.IntrospectionEndpoint, "revocation": d.RevocationEndpoint, "registration": d.RegistrationEndpoint,
+	}
+}
+
+// common is what all documents say.
+func (d Discovery) common() document {
+	doc := document{
+		Token: d.TokenEndpoint, AuthMethods: []string{"private_key_jwt"}, AuthAlgorithms: d.Algorithms, GrantTypes: []string{"client_credentials"},
+		Introspection: d.IntrospectionEndpoint, Revocation: d.RevocationEndpoint, Registration: d.RegistrationEndpoint,
+		Scopes: d.Scopes, CodeChallengeMethods: []string{"S256"},
+	}
+	if !d.People() {
+		return doc
+	}
+	doc.Issuer, doc.KeysURI, doc.Authorization, doc.UserInfo = d.Issuer, d.KeysEndpoint, d.AuthorizationEndpoint, d.UserInfoEndpoint
+	doc.AuthMethods = append(doc.AuthMethods, "client_secret_basic", "client_secret_post", "none")
+	doc.GrantTypes = []string{"authorization_code", "refresh_token", "client_credentials"}
+	doc.ResponseTypes = []string{"code"}
+	return doc
+}
+
+// capabilities are those of SMART 2.2 that are there.
+func (d Discovery) capabilities() []string {
+	own := []string{"client-confidential-asymmetric", "permission-v1", "permission-v2"}
+	if !d.People() {
+		return own
+	}
+	out := slices.Concat([]string{
+		"launch-ehr", "launch-standalone", "authorize-post", "client-public", "client-confidential-symmetric",
+	}, own, []string{
+		"sso-openid-connect", "context-banner", "context-ehr-patient", "context-ehr-encounter",
+		"context-standalone-patient", "context-standalone-encounter", "permission-offline", "permission-patient", "permission-user",
 	})
+	if d.Online {
+		out = append(out, "permission-online")
+	}
+	return out
 }
 
 // SupportedScopes lists the scopes of one level for the types that a server
@@ -64,13 +177,9 @@ func SupportedScopes(level string, p Permission, types ...string) []string {
 	return out
 }
 
-// Handler serves the document: JSON whatever Accept says, without
+// Document serves a discovery document: JSON whatever Accept says, without
 // authentication, to pages of any origin.
-func (d Discovery) Handler() (http.Handler, error) {
-	body, err := d.JSON()
-	if err != nil {
-		return nil, err
-	}
+func Document(body []byte) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
 		h.Set("Access-Control-Allow-Origin", "*")
@@ -92,5 +201,14 @@ func (d Discovery) Handler() (http.Handler, error) {
 			h.Set("Allow", "GET, HEAD, OPTIONS")
 			w.WriteHeader(http.StatusMethodNotAllowed)
 		}
-	}), nil
+	})
+}
+
+// Handler serves the SMART configuration.
+func (d Discovery) Handler() (http.Handler, error) {
+	body, err := d.JSON()
+	if err != nil {
+		return nil, err
+	}
+	return Document(body), nil
 }

@@ -76,3 +76,81 @@ func TestDiscoveryNeedsAnAbsoluteTokenURL(t *testing.T) {
 		}
 	}
 }
+
+func full() Discovery {
+	d := discovery()
+	d.Issuer, d.AuthorizationEndpoint, d.KeysEndpoint, d.UserInfoEndpoint = "https://gw.example", "https://gw.example/a", "https://gw.example/k", "https://gw.example/u"
+	d.IntrospectionEndpoint, d.Online = "https://gw.example/i", true
+	return d
+}
+
+func TestDiscoveryOfAServerToWhichPeopleCome(t *testing.T) {
+	read := func(raw []byte, err error) map[string]any {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		var doc map[string]any
+		if err := json.Unmarshal(raw, &doc); err != nil {
+			t.Fatal(err)
+		}
+		return doc
+	}
+	smart, openid := read(full().JSON()), read(full().OpenID())
+	for _, doc := range []map[string]any{smart, openid} {
+		for name, want := range map[string]any{
+			"issuer": "https://gw.example", "authorization_endpoint": "https://gw.example/a", "jwks_uri": "https://gw.example/k",
+			"introspection_endpoint": "https://gw.example/i", "revocation_endpoint": nil, "registration_endpoint": nil, "management_endpoint": nil,
+		} {
+			if doc[name] != want {
+				t.Errorf("%s is %v, want %v", name, doc[name], want)
+			}
+		}
+		if g, _ := doc["grant_types_supported"].([]any); !slices.Contains(g, any("authorization_code")) || !slices.Contains(g, any("client_credentials")) {
+			t.Errorf("grant types %v", g)
+		}
+	}
+	for _, required := range []string{"response_types_supported", "subject_types_supported", "id_token_signing_alg_values_supported"} {
+		if l, _ := openid[required].([]any); len(l) == 0 {
+			t.Errorf("OpenID Connect Discovery requires %s", required)
+		}
+	}
+	if openid["request_uri_parameter_supported"] != false || openid["capabilities"] != nil {
+		t.Errorf("openid-configuration %v", openid)
+	}
+	known := []string{
+		"launch-ehr", "launch-standalone", "authorize-post", "client-public", "client-confidential-symmetric", "client-confidential-asymmetric", "sso-openid-connect",
+		"context-banner", "context-style", "context-ehr-patient", "context-ehr-encounter", "context-standalone-patient", "context-standalone-encounter",
+		"permission-offline", "permission-online", "permission-patient", "permission-user", "permission-v1", "permission-v2", "smart-app-state",
+	}
+	capabilities, _ := smart["capabilities"].([]any)
+	for _, c := range capabilities {
+		if !slices.Contains(known, c.(string)) {
+			t.Errorf("%v is no capability of SMART 2.2", c)
+		}
+	}
+	offline := full()
+	offline.Online = false
+	without, _ := read(offline.JSON())["capabilities"].([]any)
+	if !slices.Contains(capabilities, any("permission-online")) || slices.Contains(without, any("permission-online")) {
+		t.Error("permission-online does not follow from what there is")
+	}
+}
+
+func TestDiscoveryIsWholeOrRefused(t *testing.T) {
+	for name, bend := range map[string]func(*Discovery){
+		"no keys":      func(d *Discovery) { d.KeysEndpoint = "" },
+		"no issuer":    func(d *Discovery) { d.Issuer = "" },
+		"relative":     func(d *Discovery) { d.RevocationEndpoint = "/oauth/revoke" },
+		"no authorize": func(d *Discovery) { d.AuthorizationEndpoint = "" },
+	} {
+		d := full()
+		bend(&d)
+		if _, err := d.JSON(); err == nil {
+			t.Errorf("%s: taken", name)
+		}
+	}
+	if _, err := discovery().OpenID(); err == nil {
+		t.Error("a server without people has an openid-configuration")
+	}
+}
