@@ -13,7 +13,9 @@ import (
 	"github.com/handoff-health/handoff/gateway/guard"
 )
 
-func authorizeFamilies() []Family { return []Family{authorizationRequests(), unknownGrants()} }
+func authorizeFamilies() []Family {
+	return []Family{authorizationRequests(), unknownGrants(), codes(), refreshes(), approvals()}
+}
 
 // A grantee is an app on its way through an authorization: what it sent and what
 // it must remember.

@@ -18,15 +18,32 @@ type IdentityProvider struct {
 	key   *Key
 	mu    sync.Mutex
 	codes map[string]url.Values // authorization requests by code
-	vary  func(header, claims object)
-	last  string // the last answer that it sent the browser to
+	lie   lie
+	asked url.Values // the last authorization request
+	last  string     // the last answer that it sent the browser to
 }
 
+// A lie changes an id token before it is signed: with the key that it returns, or
+// with the provider's own if that is nil.
+type lie func(header, claims object) *Key
+
 // as lets the next sign-ins be of this kind; nil is Ana Ortiz, with two factors.
-func (p *IdentityProvider) as(vary func(header, claims object)) {
+func (p *IdentityProvider) as(l lie) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.vary = vary
+	p.lie = l
+}
+
+// again is the last answer once more, with a code that is as good as the first.
+func (p *IdentityProvider) again() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	u, err := url.Parse(p.last)
+	if err != nil {
+		return ""
+	}
+	p.codes[u.Query().Get("code")] = p.asked
+	return p.last
 }
 
 // ServeHTTP implements http.Handler.
@@ -47,7 +64,7 @@ func (p *IdentityProvider) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case "/authorize":
 		q := r.URL.Query()
 		code := rand.Text()
-		p.codes[code] = q
+		p.codes[code], p.asked = q, q
 		p.last = q.Get("redirect_uri") + "?" + url.Values{"code": {code}, "state": {q.Get("state")}}.Encode()
 		http.Redirect(w, r, p.last, http.StatusFound)
 	case "/token":
@@ -71,10 +88,12 @@ func (p *IdentityProvider) token(w http.ResponseWriter, r *http.Request) {
 		"iss": p.Issuer, "aud": q.Get("client_id"), "sub": "ortiz", "name": "Ana Ortiz", "nonce": q.Get("nonce"), "roles": []string{"clinician"},
 		"exp": time.Now().Add(5 * time.Minute).Unix(), "iat": time.Now().Unix(), "auth_time": time.Now().Unix(), "amr": []string{"pwd", "otp"},
 	}
-	if p.vary != nil {
-		p.vary(header, claims)
-	}
 	f := forgery{header: header, claims: claims, key: p.key}
+	if p.lie != nil {
+		if k := p.lie(header, claims); k != nil {
+			f.key = k
+		}
+	}
 	if header["alg"] == "none" {
 		f.key = nil
 	}

@@ -34,6 +34,9 @@ type Target struct {
 	Issuers map[string]string // iss of outside issuers, by the name of their key
 	Records map[string]string // references by what they are to whom: README.md lists them
 
+	// Provider signs people in, where the suite plays it itself.
+	Provider *IdentityProvider
+
 	client *http.Client
 	tokens map[string]string
 }

@@ -1,0 +1,103 @@
+package attack
+
+import (
+	"net/url"
+	"strings"
+
+	"github.com/handoff-health/handoff/gateway/guard"
+)
+
+// refreshes are what thieves of a refresh token try.
+func refreshes() Family {
+	try := func(party string, change func(t *Target, k *tokens, f url.Values) error) func(*Target) error {
+		return func(t *Target) error {
+			k, err := t.granted(party, personScope)
+			if err != nil {
+				return err
+			}
+			f := k.refreshing()
+			if err := change(t, k, f); err != nil {
+				return err
+			}
+			return gives(t.post(t.Token, f))
+		}
+	}
+	return Family{Area: Authorize, Name: "refresh tokens", Control: works("app"), Attacks: []Attack{
+		{"used-refresh", "a refresh token that was replaced gets no token", "smart.md 2.3 (override 4); RFC 9700 4.14", []guard.Name{guard.AuthorizeRefreshOnce}, try("app", func(t *Target, k *tokens, _ url.Values) error {
+			_, err := t.refresh(k)
+			return err
+		})},
+		{"used-refresh-ends-family", "a refresh token that comes twice ends all that came of it", "RFC 9700 4.14.2: the thief and the owner cannot be told apart", nil, func(t *Target) error {
+			k, err := t.granted("app", personScope)
+			if err != nil {
+				return err
+			}
+			next, err := t.refresh(k)
+			if err != nil {
+				return err
+			}
+			if _, err := t.post(t.Token, k.refreshing()); err != nil {
+				return err
+			}
+			if err := opensRecord(t, next.access, "weight"); err != nil {
+				return err
+			}
+			return gives(t.post(t.Token, next.refreshing()))
+		}},
+		{"other-apps-refresh", "a refresh token of one app gets another nothing", "smart.md 1.2 A6: bound to the client", []guard.Name{guard.AuthorizeRefreshOf}, try("app", func(t *Target, _ *tokens, f url.Values) error {
+			other, err := t.party("second app")
+			if err != nil {
+				return err
+			}
+			f.Set("client_id", other.ID)
+			return nil
+		})},
+		{"more-scope", "a refresh asks for no scope that was not granted", "smart.md 1.2 A6: a subset", []guard.Name{guard.AuthorizeRefreshScope}, try("app", func(_ *Target, _ *tokens, f url.Values) error {
+			f.Set("scope", "user/Patient.rs user/Observation.rs user/Condition.rs")
+			return nil
+		})},
+		{"other-level", "a refresh changes no level", "smart.md 1.7", []guard.Name{guard.AuthorizeRefreshScope}, try("app", func(_ *Target, _ *tokens, f url.Values) error {
+			f.Set("scope", "patient/Observation.rs")
+			return nil
+		})},
+		{"access-as-refresh", "an access token is no refresh token", "RFC 8725 2.8", nil, try("app", func(_ *Target, k *tokens, f url.Values) error {
+			f.Set("refresh_token", k.access)
+			return nil
+		})},
+		{"refresh-as-access", "a refresh token opens nothing", "RFC 6749 1.5", nil, func(t *Target) error {
+			k, err := t.granted("app", personScope)
+			if err != nil {
+				return err
+			}
+			return opensRecord(t, k.refresh, "weight")
+		}},
+		{"confidential-refresh", "a refresh token of a confidential app gets no token without its secret", "RFC 6749 6", []guard.Name{guard.ClientAuthentication}, try("confidential", func(_ *Target, k *tokens, f url.Values) error {
+			f.Set("client_id", k.app.ID)
+			return nil
+		})},
+		{"not-asked-for", "who did not ask to stay connected gets no refresh token", "smart.md 1.2 A6", nil, func(t *Target) error {
+			k, err := t.granted("app", strings.ReplaceAll(personScope, "offline_access ", ""))
+			if err == nil && k.refresh != "" {
+				err = breach("it has one")
+			}
+			return err
+		}},
+		{"beyond-registration", "a person cannot let an app do more than it is registered for", "smart.md 1.4 [R250]", []guard.Name{guard.AuthorizeScope}, func(t *Target) error {
+			k, err := t.granted("app", personScope+" user/Condition.rs")
+			if err == nil && strings.Contains(k.scope, "Condition") {
+				err = breach("it has %q", k.scope)
+			}
+			return err
+		}},
+		{"beyond-granted", "an app opens nothing beyond what the person let it do", "smart.md 1.5", nil, func(t *Target) error {
+			if err := t.has("{asthma}"); err != nil {
+				return err
+			}
+			k, err := t.granted("app", personScope)
+			if err != nil {
+				return err
+			}
+			return forbidden(t.get(k.access, t.fill("{asthma}")))
+		}},
+	}}
+}
