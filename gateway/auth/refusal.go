@@ -17,6 +17,8 @@ const (
 	codeUnauthorized     = "unauthorized_client"
 	codeServerError      = "server_error"
 	codeInvalidToken     = "invalid_token"
+
+	codeInsufficientScope = "insufficient_scope"
 )
 
 // A Refusal says why a request was not authenticated. Code and Description may

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -104,6 +103,12 @@ func NewVerifier(o VerifierOptions) (*Verifier, error) {
 // stands now. A token that is not believed gives a [*Refusal]; any other error
 // means that the question could not be answered, and the request must fail.
 func (v *Verifier) Verify(ctx context.Context, bearer string) (*Principal, error) {
+	_, p, err := v.believe(ctx, bearer)
+	return p, err
+}
+
+// believe is Verify with the token itself.
+func (v *Verifier) believe(ctx context.Context, bearer string) (*verified, *Principal, error) {
 	now := v.o.Now()
 	hash := sha256.Sum256([]byte(bearer))
 	t := v.cache.get(hash)
@@ -112,28 +117,28 @@ func (v *Verifier) Verify(ctx context.Context, bearer string) (*Principal, error
 		if t, err = v.verify(ctx, bearer); err != nil {
 			v.cache.drop(hash)
 			if reasonOf(err) == reasonKeysUnavailable {
-				return nil, err // not the token's fault
+				return nil, nil, err // not the token's fault
 			}
-			return nil, invalidToken(err)
+			return nil, nil, invalidToken(err)
 		}
 	}
 	if err := t.claims.current(now, t.issuer.expSkew(v.o.Skew), v.o.Skew); err != nil {
 		v.cache.drop(hash)
-		return nil, invalidToken(err)
+		return nil, nil, invalidToken(err)
 	}
 	if err := t.alive(ctx, v.o.Facts); err != nil {
 		if f := (*fault)(nil); !errors.As(err, &f) {
-			return nil, err
+			return nil, nil, err
 		}
 		v.cache.drop(hash)
-		return nil, invalidToken(err)
+		return nil, nil, invalidToken(err)
 	}
 	p, err := v.principal(t)
 	if err != nil {
-		return nil, invalidToken(err)
+		return nil, nil, invalidToken(err)
 	}
 	v.cache.put(hash, t, now)
-	return p, nil
+	return t, p, nil
 }
 
 // Registered says for whom a token of the client would speak with all that it
@@ -161,7 +166,7 @@ type verified struct {
 	// operations and asserted are as they stand in the token; what they are worth
 	// is the registration's to say.
 	operations []string
-	context    []string
+	context    []string // scopes of the launch and the sign-in; they open nothing
 	asserted   *Asserted
 	person     personClaims // of a token for a person who signed in here
 	endings    []ending
@@ -244,13 +249,7 @@ func (t *verified) readGrant() error {
 	if !t.issuer.Outside && t.person.Authorization == "" && t.claims.subject != t.client && !guard.Off(guard.TokenSubject) {
 		return faultf("claims", "sub is not the client")
 	}
-	operations, rest := splitScopes(n.Get("scope").Text())
-	t.operations, t.scopes = operations, smart.ParseGranted(rest)
-	for s := range strings.FieldsSeq(rest) {
-		if smart.ContextScope(s) {
-			t.context = append(t.context, s)
-		}
-	}
+	t.context, t.scopes, t.operations = parseScopes(n.Get("scope").Text())
 	var err error
 	if t.asserted, err = readAsserted(n); err != nil {
 		return faultf("asserted", "%w", err)

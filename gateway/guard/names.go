@@ -41,6 +41,8 @@ const (
 	ClientOwnRole           Name = "client/own-role"
 	ClientOwnPurpose        Name = "client/own-purpose"
 	ClientBelievedMFA       Name = "client/believed-mfa"
+	ClientOwnTokens         Name = "client/own-tokens"
+	ClientIntrospects       Name = "client/introspects"
 
 	ScopeLevel       Name = "scope/level"
 	ScopeInteraction Name = "scope/interaction"
@@ -160,6 +162,8 @@ var guards = map[Name]string{
 	ClientOwnOrganization:   "another organisation than the client's own",
 	ClientOwnRole:           "a role beyond the client's",
 	ClientOwnPurpose:        "a purpose beyond the client's",
+	ClientOwnTokens:         "the end of another client's token",
+	ClientIntrospects:       "introspection by a client that is not registered for it, or by a person's app",
 	ClientBelievedMFA:       "factors told by a client that is not believed about them",
 
 	ScopeLevel:       "scopes of a level that is not the token's: a client's user/, a person's system/",

@@ -7,6 +7,8 @@ import "slices"
 // asked for; no wildcard holds it.
 const (
 	ScopeExplainAccess = "https://handoff-health.github.io/fhir/scope/explain-access"
+	// ScopeIntrospect opens token introspection (RFC 7662).
+	ScopeIntrospect = "https://handoff-health.github.io/fhir/scope/introspect"
 )
 
 // An operation is a scope with who can never be granted it.
@@ -18,6 +20,8 @@ type operation struct {
 // operations has one line for each scope.
 var operations = []operation{
 	{scope: ScopeExplainAccess, noPolice: true},
+	// An answer names the patient in context of somebody else's token.
+	{scope: ScopeIntrospect, noPolice: true},
 }
 
 // OperationScopes lists the scopes of operations that exist.
