@@ -29,6 +29,10 @@ const (
 // verifier believes, so that an ending need not be kept for longer.
 const maxTokenSpan = 24 * time.Hour
 
+// MaxFamilyLife is the longest that refresh tokens of one authorization may live:
+// for so long the end of a client or a person is kept.
+const MaxFamilyLife = 90 * 24 * time.Hour
+
 // EndAuthorization ends the family of tokens that came of one authorization
 // ([Authorization.ID]). until is when the last of its tokens would have ended by
 // itself; the note goes then.
@@ -69,6 +73,18 @@ func Ended(ctx context.Context, facts store.Facts, authorization, session string
 	return noted(ctx, facts, factKey(factEndedSession, session))
 }
 
+// FamilyEnded says whether an authorization that began then was ended in any of the
+// four ways.
+func FamilyEnded(ctx context.Context, facts store.Facts, a *Authorization, began time.Time) (bool, error) {
+	if is, err := Ended(ctx, facts, a.ID, a.Session); is || err != nil {
+		return is, err
+	}
+	if is, err := SubjectEnded(ctx, facts, a.Subject, began); is || err != nil {
+		return is, err
+	}
+	return ClientEnded(ctx, facts, a.Client, began)
+}
+
 // SubjectEnded says whether what the person was given at this time was ended by
 // [EndSubject].
 func SubjectEnded(ctx context.Context, facts store.Facts, subject string, issued time.Time) (bool, error) {
@@ -96,7 +112,7 @@ func noteInstant(ctx context.Context, facts store.Facts, prefix, id string, at t
 		return errNoID
 	}
 	value := binary.BigEndian.AppendUint64(nil, uint64(max(at.Unix(), 0)))
-	return note(ctx, facts, factKey(prefix, id), at.Add(maxTokenSpan+2*maxSkew), value)
+	return note(ctx, facts, factKey(prefix, id), at.Add(MaxFamilyLife+2*maxSkew), value)
 }
 
 const noteTries = 8

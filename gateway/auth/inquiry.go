@@ -17,8 +17,8 @@ type RefreshToken struct {
 	Authorization Authorization
 	Issued        time.Time // when the family began
 	Expires       time.Time
-	// Used says that it was exchanged for another: it gives no token any more, but
-	// its family may live.
+	// Used says that it gives no token any more, because it was exchanged for
+	// another or needs a sign-in that has ended; its family may live.
 	Used bool
 	// Ends is when the last token of the family has expired.
 	Ends time.Time
@@ -176,14 +176,9 @@ func (o *TokenInquiries) refresh(ctx context.Context, token string) (*RefreshTok
 	if err != nil || !client.May(GrantRefreshToken) {
 		return nil, nil, nil //nolint:nilerr // unknown or disabled: the token is worth nothing
 	}
-	for _, ended := range []func() (bool, error){
-		func() (bool, error) { return Ended(ctx, o.Facts, a.ID, a.Session) },
-		func() (bool, error) { return SubjectEnded(ctx, o.Facts, a.Subject, f.Issued) },
-		func() (bool, error) { return ClientEnded(ctx, o.Facts, a.Client, f.Issued) },
-	} {
-		if is, err := ended(); err != nil || is && !guard.Off(guard.TokenEnded) {
-			return nil, nil, err
-		}
+	is, err := FamilyEnded(ctx, o.Facts, a, f.Issued)
+	if err != nil || is && !guard.Off(guard.TokenEnded) {
+		return nil, nil, err
 	}
 	return f, client, nil
 }

@@ -105,7 +105,7 @@ func (s *Server) stolen(ctx context.Context, f *family, why error) error {
 // inForce says what is left of an authorization: nothing if it or its session
 // was ended, else what the client's registration of today leaves of its scope.
 func (s *Server) inForce(ctx context.Context, c *call, f *family) (string, error) {
-	over, err := auth.Ended(ctx, s.o.Facts, f.Authorization.ID, f.Authorization.Session)
+	over, err := auth.FamilyEnded(ctx, s.o.Facts, &f.Authorization, f.Began)
 	if err != nil {
 		return "", err
 	}

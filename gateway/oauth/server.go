@@ -35,7 +35,7 @@ const (
 	// OfflineIdle ends a refresh token of offline_access that is not used, and
 	// OfflineAbsolute every one, so long after the person's decision.
 	OfflineIdle     = 30 * 24 * time.Hour
-	OfflineAbsolute = 90 * 24 * time.Hour
+	OfflineAbsolute = auth.MaxFamilyLife
 	// OnlineAbsolute ends refresh tokens of online_access so long after the
 	// sign-in, if the session has not ended before.
 	OnlineAbsolute = 12 * time.Hour
