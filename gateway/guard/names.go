@@ -121,6 +121,15 @@ const (
 	SignInLock          Name = "authorize/sign-in-lock"
 	SignInIdle          Name = "authorize/session-idle"
 	SignInAbsolute      Name = "authorize/session-absolute"
+
+	LaunchBrowser  Name = "authorize/launch-browser"
+	LaunchProvider Name = "authorize/launch-provider"
+	LaunchRole     Name = "authorize/launch-role"
+	LaunchScope    Name = "authorize/launch-scope"
+	LaunchOnce     Name = "authorize/launch-once"
+	LaunchClient   Name = "authorize/launch-client"
+	LaunchSubject  Name = "authorize/launch-subject"
+	LaunchPatient  Name = "authorize/launch-patient"
 )
 
 var guards = map[Name]string{
@@ -237,10 +246,19 @@ var guards = map[Name]string{
 	SignInProviderMixUp: "an answer of one provider to a question that was put to another",
 	SignInPageToken:     "a form that another site made the browser send",
 	SignInMFA:           "a person who signed in with one factor",
-	SignInRole:          "a person to whom the provider gives no role here",
-	SignInProvider:      "a sign-in at a provider that the client does not list",
-	SignInNext:          "a sign-in that ends at another server",
-	SignInLock:          "guesses at the password of a user",
-	SignInIdle:          "a session that nobody used",
-	SignInAbsolute:      "a session after its time",
+	LaunchBrowser:       "a request that another browser opened first",
+	LaunchProvider:      "a person of another organisation, or who signed in where the app does not let its people sign in",
+	LaunchRole:          "a role that the person or the app does not have",
+	LaunchScope:         "a launch registered with a token that is not for it",
+	LaunchOnce:          "an EHR launch that was used before",
+	LaunchClient:        "an EHR launch that was opened for another app",
+	LaunchSubject:       "an EHR launch that was opened for another person",
+	LaunchPatient:       "a patient in context whom the person may not see",
+
+	SignInRole:     "a person to whom the provider gives no role here",
+	SignInProvider: "a sign-in at a provider that the client does not list",
+	SignInNext:     "a sign-in that ends at another server",
+	SignInLock:     "guesses at the password of a user",
+	SignInIdle:     "a session that nobody used",
+	SignInAbsolute: "a session after its time",
 }

@@ -9,6 +9,8 @@ const (
 	ScopeExplainAccess = "https://handoff-health.github.io/fhir/scope/explain-access"
 	// ScopeIntrospect opens token introspection (RFC 7662).
 	ScopeIntrospect = "https://handoff-health.github.io/fhir/scope/introspect"
+	// ScopeRegisterLaunch lets a system register the context of an EHR launch.
+	ScopeRegisterLaunch = "https://handoff-health.github.io/fhir/scope/launch"
 )
 
 // An operation is a scope with who can never be granted it.
@@ -22,6 +24,7 @@ var operations = []operation{
 	{scope: ScopeExplainAccess, noPolice: true},
 	// An answer names the patient in context of somebody else's token.
 	{scope: ScopeIntrospect, noPolice: true},
+	{scope: ScopeRegisterLaunch},
 }
 
 // OperationScopes lists the scopes of operations that exist.
