@@ -11,7 +11,7 @@ import (
 )
 
 func tokenFamilies() []Family {
-	return []Family{forgedTokens(), ownTokens(), sentTokens(), outsideTokens()}
+	return []Family{forgedTokens(), ownTokens(), sentTokens(), outsideTokens(), inquiries()}
 }
 
 // opens says whether a token reads a Patient that the clinician may read.

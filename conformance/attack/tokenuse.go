@@ -78,7 +78,3 @@ func sentTokens() Family {
 		{"none", "no token opens nothing", "smart.md 4, convention 1", nil, func(t *Target) error { return opens(t, "") }},
 	}}
 }
-
-func outsideTokens() Family {
-	return Family{Area: Tokens, Name: "of an outside issuer", Control: func(*Target) error { return nil }}
-}

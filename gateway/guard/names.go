@@ -2,23 +2,24 @@ package guard
 
 // The guards. A new one gets a constant, a line in the table and an attack.
 const (
-	TokenSignature   Name = "token/signature"
-	TokenIssuer      Name = "token/issuer"
-	TokenAudience    Name = "token/audience"
-	TokenExpiry      Name = "token/expiry"
-	TokenType        Name = "token/type"
-	TokenRevoked     Name = "token/revoked"
-	TokenEnded       Name = "token/ended"
-	TokenAmbiguous   Name = "token/ambiguous-issuer"
-	TokenNotBefore   Name = "token/not-before"
-	TokenCritical    Name = "token/critical-header"
-	TokenEmbeddedKey Name = "token/embedded-key"
-	TokenID          Name = "token/id"
-	TokenSubject     Name = "token/subject"
-	TokenOneHeader   Name = "token/one-header"
-	TokenScheme      Name = "token/scheme"
-	TokenSize        Name = "token/size"
-	TokenSpan        Name = "token/span"
+	TokenSignature    Name = "token/signature"
+	TokenIssuer       Name = "token/issuer"
+	TokenAudience     Name = "token/audience"
+	TokenExpiry       Name = "token/expiry"
+	TokenType         Name = "token/type"
+	TokenRevoked      Name = "token/revoked"
+	TokenEnded        Name = "token/ended"
+	TokenAmbiguous    Name = "token/ambiguous-issuer"
+	TokenNotBefore    Name = "token/not-before"
+	TokenCritical     Name = "token/critical-header"
+	TokenEmbeddedKey  Name = "token/embedded-key"
+	TokenID           Name = "token/id"
+	TokenSubject      Name = "token/subject"
+	TokenOneHeader    Name = "token/one-header"
+	TokenScheme       Name = "token/scheme"
+	TokenSize         Name = "token/size"
+	TokenClientIssuer Name = "token/client-issuer"
+	TokenSpan         Name = "token/span"
 
 	ClientAssertionReplay   Name = "client/assertion-replay"
 	ClientAssertionAudience Name = "client/assertion-audience"
@@ -133,23 +134,24 @@ const (
 )
 
 var guards = map[Name]string{
-	TokenSignature:   "a token whose signature does not hold",
-	TokenIssuer:      "a token of an issuer that is not trusted",
-	TokenAudience:    "a token made for another server",
-	TokenExpiry:      "a token after its time",
-	TokenType:        "an id token or an assertion in the place of an access token",
-	TokenRevoked:     "a token that was revoked",
-	TokenEnded:       "a token of an authorization, a sign-in, a client or a person that was ended",
-	TokenAmbiguous:   "a token that two issuers could have made",
-	TokenNotBefore:   "a token before its time",
-	TokenCritical:    "a token that demands what is not understood here",
-	TokenEmbeddedKey: "a token that brings its own key",
-	TokenID:          "a token without an id, which nobody could revoke",
-	TokenSubject:     "a client's token that names somebody else",
-	TokenOneHeader:   "two tokens in one request",
-	TokenScheme:      "a token under another scheme than Bearer",
-	TokenSize:        "a token of more bytes than any has",
-	TokenSpan:        "a token that would outlive every note of its end",
+	TokenSignature:    "a token whose signature does not hold",
+	TokenIssuer:       "a token of an issuer that is not trusted",
+	TokenAudience:     "a token made for another server",
+	TokenExpiry:       "a token after its time",
+	TokenType:         "an id token or an assertion in the place of an access token",
+	TokenRevoked:      "a token that was revoked",
+	TokenEnded:        "a token of an authorization, a sign-in, a client or a person that was ended",
+	TokenAmbiguous:    "a token that two issuers could have made",
+	TokenNotBefore:    "a token before its time",
+	TokenCritical:     "a token that demands what is not understood here",
+	TokenEmbeddedKey:  "a token that brings its own key",
+	TokenID:           "a token without an id, which nobody could revoke",
+	TokenSubject:      "a client's token that names somebody else",
+	TokenOneHeader:    "two tokens in one request",
+	TokenScheme:       "a token under another scheme than Bearer",
+	TokenSize:         "a token of more bytes than any has",
+	TokenClientIssuer: "a token of one issuer for a client of another",
+	TokenSpan:         "a token that would outlive every note of its end",
 
 	ClientAssertionReplay:   "an assertion that was used before",
 	ClientAssertionAudience: "an assertion made for another server",
