@@ -28,13 +28,19 @@ func TestGuardsAreMissed(outer *testing.T) {
 				target = besieged(t, outer)
 				gateways[n.Area()] = target
 			}
-			if n.Area() == "authorize" && target.Parties["app"] == nil {
-				t.Skip("nobody can sign in yet")
-			}
+			tried := 0
 			for _, r := range attack.Run(target, families) {
-				if r.Verdict != attack.Stopped {
+				switch r.Verdict {
+				case attack.Stopped:
+					tried++
+				case attack.Skipped:
+					t.Logf("%s/%s: %s", r.Area, r.Attack.Name, r.Detail)
+				default:
 					t.Errorf("with all guards standing, %s/%s: %s: %s", r.Area, r.Attack.Name, r.Verdict, r.Detail)
 				}
+			}
+			if tried == 0 && !t.Failed() {
+				t.Skip("what its attacks need is not there yet")
 			}
 			guard.Disable(t, n)
 			succeeded := 0
@@ -44,6 +50,7 @@ func TestGuardsAreMissed(outer *testing.T) {
 					succeeded++
 				case attack.Stopped:
 					t.Errorf("without the guard, %s/%s is still stopped: it does not fall to it, or something else stops it too", r.Area, r.Attack.Name)
+				case attack.Skipped: // as before
 				default:
 					t.Errorf("without the guard, %s/%s: %s: %s", r.Area, r.Attack.Name, r.Verdict, r.Detail)
 				}
