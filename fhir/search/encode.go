@@ -16,6 +16,9 @@ func ParseQuery(raw string) ([]Param, error) {
 		if pair == "" {
 			continue
 		}
+		if len(out) == MaxParams {
+			return nil, refuse("", TooMany, "more than %d parameters", MaxParams)
+		}
 		n, v, _ := strings.Cut(pair, "=")
 		name, err := url.QueryUnescape(n)
 		if err != nil || strings.Contains(pair, ";") {
