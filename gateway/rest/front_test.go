@@ -185,8 +185,12 @@ func TestLimitsHoldForEveryPath(t *testing.T) {
 	}
 	for _, path := range []string{"/fhir/Patient/1", "/fhir/metadata", "/oauth/token"} {
 		for name, try := range map[string]func() *httptest.ResponseRecorder{
-			"a long path":  func() *httptest.ResponseRecorder { return do(h, "GET", path+"/"+strings.Repeat("x", rest.MaxURLBytes), nil) },
-			"a long query": func() *httptest.ResponseRecorder { return do(h, "GET", path+"?x="+strings.Repeat("x", rest.MaxURLBytes), nil) },
+			"a long path": func() *httptest.ResponseRecorder {
+				return do(h, "GET", path+"/"+strings.Repeat("x", rest.MaxURLBytes), nil)
+			},
+			"a long query": func() *httptest.ResponseRecorder {
+				return do(h, "GET", path+"?x="+strings.Repeat("x", rest.MaxURLBytes), nil)
+			},
 			"many headers": func() *httptest.ResponseRecorder { return do(h, "GET", path, many) },
 		} {
 			a.last = nil
