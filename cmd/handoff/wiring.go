@@ -7,8 +7,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/handoff-health/handoff/conformance/ig"
@@ -28,7 +26,6 @@ import (
 	"github.com/handoff-health/handoff/gateway/law"
 	"github.com/handoff-health/handoff/gateway/notify"
 	"github.com/handoff-health/handoff/gateway/policy"
-	"github.com/handoff-health/handoff/gateway/smart"
 	"github.com/handoff-health/handoff/gateway/upstream"
 )
 
@@ -79,8 +76,13 @@ func assemble(ctx context.Context, c *config.Config, log *slog.Logger) (_ *runni
 	if err != nil {
 		return nil, err
 	}
-	token, verifier, err := newAuth(c, g)
+	who, err := newAccess(c, g, nil)
 	if err != nil {
+		return nil, err
+	}
+	g.registry = who.registry
+	who.handlers["/healthz"], who.handlers["/readyz"] = http.HandlerFunc(healthy), ready(g, log)
+	if err := who.announce(c); err != nil {
 		return nil, err
 	}
 	zone, err := time.LoadLocation(c.Site.TimeZone)
@@ -100,14 +102,10 @@ func assemble(ctx context.Context, c *config.Config, log *slog.Logger) (_ *runni
 	}
 	g.handler, err = gateway.New(gateway.Options{
 		Base: c.Server.Base, MaxBody: c.Server.MaxBody, SiteKey: []byte(c.Site.Key.Reveal()),
-		Store: g.cache, Facts: g.cache, Verifier: verifier,
-		Discovery: smart.Discovery{
-			TokenEndpoint: tokenURL(c), Algorithms: []string{auth.RS384, auth.ES384},
-			Scopes: gateway.SupportedScopes(smart.ContextSystem),
-		},
+		Store: g.cache, Facts: g.cache, Verifier: who.verifier, Discovery: who.discovery,
 		Directory: g.directory, Identity: g.links, IDs: g.ids, Broker: b,
 		Labeller: g.labeller, Policy: engine, Audit: g.trail,
-		Other:  map[string]http.Handler{tokenPath: token, "/healthz": http.HandlerFunc(healthy), "/readyz": ready(g, log)},
+		Other:  who.handlers,
 		Crisis: offered(c.Crisis), Published: published,
 		Proxies: c.Server.Proxies(), Origins: g.registry.RegisteredOrigin,
 		Capture: gateway.CaptureLimits{Verbal: c.Capture.Verbal, Written: c.Capture.Written, Backlog: c.Capture.Backlog},
@@ -167,8 +165,6 @@ func offered(c config.Crisis) gateway.Crisis {
 	}
 	return out
 }
-
-const tokenPath = "/oauth/token"
 
 // origin is scheme and host of the public base.
 func origin(c *config.Config) string {
@@ -252,115 +248,4 @@ func newUpstream(c *config.Config, d *attribute.Directory, s config.System) (ups
 		return nil, errors.New("has no origin")
 	}
 	return upstream.NewFHIR(upstream.FHIROptions{Client: cl, Origin: from, Units: d.Units(s.Key), Types: s.Types})
-}
-
-// newAuth makes the token endpoint and the verifier of its tokens.
-func newAuth(c *config.Config, g *running) (http.Handler, *auth.Verifier, error) {
-	key, err := auth.LoadOrGenerateKey(c.Path(c.Issuer.KeyFile), auth.ES256)
-	if err != nil {
-		return nil, nil, err
-	}
-	clients := make([]auth.Client, len(c.Clients))
-	for i, cl := range c.Clients {
-		if clients[i], err = registration(c, cl); err != nil {
-			return nil, nil, fmt.Errorf("client %s: %w", cl.ID, err)
-		}
-	}
-	registry, err := auth.NewRegistry(clients, auth.NewHTTPFetcher(), nil)
-	if err != nil {
-		return nil, nil, err
-	}
-	g.registry = registry
-	token, err := auth.NewTokenEndpoint(auth.TokenOptions{
-		URL: tokenURL(c), Issuer: origin(c), Audience: c.Server.Base, Registry: registry, Facts: g.store, Key: key,
-		Life: c.Issuer.Lifetime, Auditor: tokenAuditor{g.trail},
-	})
-	if err != nil {
-		return nil, nil, err
-	}
-	issuer, err := auth.OwnIssuer(origin(c), c.Server.Base, key)
-	if err != nil {
-		return nil, nil, err
-	}
-	verifier, err := auth.NewVerifier(auth.VerifierOptions{Issuers: []auth.Issuer{issuer}, Registry: registry, Facts: g.cache})
-	return token, verifier, err
-}
-
-// registration turns a client of the file into one of auth.
-func registration(c *config.Config, cl config.Client) (auth.Client, error) {
-	org := c.Organization(cl.Organization)
-	out := auth.Client{
-		ID: cl.ID, Name: cl.Name, JWKSURL: cl.JWKSURL, AcceptIssuerAudience: cl.AcceptIssuerAud,
-		Origins:      cl.Origins,
-		Organization: attribute.Reference(org.ID), OrganizationKind: auth.Kind(org.Kind),
-		MedicalPersonnel: cl.MedicalPersonnel, Disabled: cl.Disabled,
-		AssertsUsers: cl.Users == "asserted", BelievesMFA: cl.MFA == "asserted",
-	}
-	if cl.JWKS != "" {
-		out.JWKS = []byte(cl.JWKS)
-	}
-	for text := range strings.FieldsSeq(cl.Scopes) {
-		if operation, _ := smart.OperationScope(text); operation {
-			out.Operations = append(out.Operations, text)
-			continue
-		}
-		s, err := smart.ParseScope(text)
-		if err != nil {
-			return out, err
-		}
-		out.Scopes = append(out.Scopes, s)
-	}
-	out.Identifiers = identifiers(org.Identifiers)
-	for _, p := range org.Practitioners {
-		out.Practitioners = append(out.Practitioners, auth.Practitioner{Reference: "Practitioner/" + p.ID, Identifiers: identifiers(p.Identifiers)})
-	}
-	for _, n := range org.Networks {
-		out.Networks = append(out.Networks, attribute.Reference(n))
-	}
-	for _, r := range cl.Roles {
-		out.Roles = append(out.Roles, attribute.Role(r))
-	}
-	for _, p := range cl.Purposes {
-		out.Purposes = append(out.Purposes, attribute.Purpose(p).String())
-	}
-	return out, nil
-}
-
-func identifiers(list []config.Identifier) []policy.Identifier {
-	var out []policy.Identifier
-	for _, id := range list {
-		out = append(out, policy.Identifier{System: id.System, Value: id.Value})
-	}
-	return out
-}
-
-// tokenAuditor puts token requests into the same trail as everything else.
-type tokenAuditor struct{ trail audit.Recorder }
-
-// TokenRequested implements auth.Auditor. A client that did not prove its name
-// is kept as a claim, apart from those that did.
-func (t tokenAuditor) TokenRequested(ctx context.Context, a *auth.Attempt) error {
-	about := url.Values{"scope": {a.Requested}, "granted": {a.Granted}}
-	e := &audit.Event{
-		ID: newRequestID(), At: a.At, Duration: a.Duration, Interaction: "token", Operation: a.Method, Path: tokenPath,
-		Status: a.Status, Reason: a.Reason, Organization: a.Organization, TokenID: a.TokenID, Source: a.Source,
-		User: a.Reference, UserName: a.User.Name, Roles: a.Roles, Purposes: a.Purposes,
-	}
-	if e.User == "" {
-		e.User = a.User.ID
-	}
-	if len(a.User.Methods) > 0 {
-		about["amr"] = a.User.Methods
-		about.Set("mfa", strconv.FormatBool(a.User.MFA))
-	}
-	if a.Authenticated {
-		e.Client = a.Client
-	} else if a.Client != "" {
-		about.Set("claimed_client", a.Client)
-	}
-	e.Query = about.Encode()
-	if a.Error != "" {
-		e.Outcome = audit.Minor
-	}
-	return t.trail.Record(context.WithoutCancel(ctx), e)
 }

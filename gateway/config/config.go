@@ -115,8 +115,10 @@ type Client struct {
 	Organization string   `yaml:"organization"` // id of an organisation above
 	Roles        []string `yaml:"roles"`        // codes of the project's actor-role system, or system|code
 	Purposes     []string `yaml:"purposes"`     // v3-ActReason codes, LAWENF, CRISIS, or system|code
-	// Scopes are the most it may be granted: system/ scopes, and canonical URLs of
-	// operations that no such scope covers. A token has those that were asked for.
+	// Scopes are the most it may be granted: system/ scopes of a backend service,
+	// user/ and patient/ scopes of an app with launch, launch/patient, openid,
+	// fhirUser, offline_access …, and canonical URLs of operations that no such scope
+	// covers. A token has those that were asked for.
 	Scopes  string `yaml:"scopes"`
 	JWKS    string `yaml:"jwks"`    // JSON Web Key Set of its public keys: inline, ${file:…}
 	JWKSURL string `yaml:"jwksUrl"` // or where to fetch it

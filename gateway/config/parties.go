@@ -72,10 +72,16 @@ func (k *checker) scopes(at string, cl Client) {
 			}
 			continue
 		}
+		if smart.ContextScope(text) {
+			if !slices.Contains(cl.Grants, "authorization_code") {
+				k.value(at, text, "cannot be granted: it is for an app that people sign in to (grants: [authorization_code])")
+			}
+			continue
+		}
 		s, err := smart.ParseScope(text)
 		switch {
 		case errors.Is(err, smart.ErrNotResourceScope):
-			k.because(at, text, "has a scope that is neither a system/ scope nor one of "+strings.Join(smart.OperationScopes(), ", "), err)
+			k.because(at, text, "has a scope that is no scope of a resource and none of "+strings.Join(slices.Concat(smart.OperationScopes(), smart.ContextScopes()), ", "), err)
 		case err != nil:
 			k.because(at, text, "has a scope that cannot be granted", err)
 		case s.Context != smart.ContextSystem && !slices.Contains(cl.Grants, "authorization_code"):

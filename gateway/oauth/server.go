@@ -73,6 +73,9 @@ type Options struct {
 	// its app cannot be told; id is the request's in the audit trail. Optional.
 	Refused func(w http.ResponseWriter, r *http.Request, status int, id, text string)
 	NewID   func() string // of audit events
+	// Pin gives the context of a request that starts now, where the verifier's facts
+	// have memory; optional.
+	Pin func(context.Context) (context.Context, error)
 	// Source is the caller's address; optional, its peer's.
 	Source func(*http.Request) string
 	Now    func() time.Time // optional
@@ -105,6 +108,9 @@ func New(o Options) (*Server, error) {
 	}
 	if o.Source == nil {
 		o.Source = func(r *http.Request) string { return r.RemoteAddr }
+	}
+	if o.Pin == nil {
+		o.Pin = func(ctx context.Context) (context.Context, error) { return ctx, nil }
 	}
 	if o.Refused == nil {
 		o.Refused = plainRefusal

@@ -59,7 +59,11 @@ func (s *Server) whoIs(r *http.Request, e *audit.Event) (said map[string]any, ch
 	if err != nil {
 		return refused(err)
 	}
-	p, err := s.o.Verifier.Verify(r.Context(), bearer)
+	ctx, err := s.o.Pin(r.Context())
+	if err != nil {
+		return refused(err)
+	}
+	p, err := s.o.Verifier.Verify(ctx, bearer)
 	if err != nil {
 		return refused(err)
 	}

@@ -64,6 +64,9 @@ func (s *Server) begin(ctx context.Context, w http.ResponseWriter, held *session
 	if _, err := s.o.Facts.PutIfAbsent(ctx, sessionKey+hashed(cookie), raw, held.Ends); err != nil {
 		return fmt.Errorf("keep session: %w", err)
 	}
+	if err := s.point(ctx, held, cookie); err != nil {
+		return err
+	}
 	s.setCookie(w, sessionCookie, cookie)
 	return nil
 }
