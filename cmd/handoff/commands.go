@@ -18,5 +18,6 @@ func commands() []*cobra.Command {
 		newPacksCommand(),
 		newServeCommand(),
 		newTokenCommand(),
+		newUsersCommand(),
 	}
 }

@@ -50,6 +50,7 @@ synthetic.`,
 type demoOptions struct {
 	addr, data string
 	once       bool
+	ready      func(*demo) // called when the tour is over; nil: nobody waits for it
 }
 
 // A demo is a running one.
@@ -61,6 +62,7 @@ type demo struct {
 	systems []*demoSystem
 	facts   *sqlite.DB // of the pretended EHRs' token endpoints
 	keys    map[string]*auth.PrivateKey
+	users   []*demoUser
 }
 
 // demoClients are the systems that log in at the gateway.
@@ -92,7 +94,11 @@ func runDemo(ctx context.Context, o demoOptions, out, log io.Writer) (err error)
 	if err != nil {
 		return err
 	}
-	if d.gateway, err = assemble(ctx, c, logger); err != nil {
+	users, err := d.signIns(c)
+	if err != nil {
+		return err
+	}
+	if d.gateway, err = assemble(ctx, c, logger, users...); err != nil {
 		return err
 	}
 	serving, stop := context.WithCancel(ctx)
@@ -102,6 +108,10 @@ func runDemo(ctx context.Context, o demoOptions, out, log io.Writer) (err error)
 	go func() { done <- serveOn(serving, l, c, d.gateway.handler, logger) }()
 	if err := d.tour(ctx); err != nil {
 		return errors.Join(err, ctx.Err())
+	}
+	d.tellUsers()
+	if o.ready != nil {
+		o.ready(d)
 	}
 	if o.once {
 		stop()
@@ -245,9 +255,11 @@ site:
   key: ${file:site.key}
   timeZone: America/Chicago
 organizations:
-  - {id: riverton-pd, name: Riverton Police Department, kind: police, identifiers: [{system: https://handoff-health.github.io/fhir/sid/ori, value: ZZ0010100}]}
+  - {id: riverton-pd, name: Riverton Police Department, kind: police, identifiers: [{system: https://handoff-health.github.io/fhir/sid/ori, value: ZZ0010100}],
+     practitioners: [{id: d-ortiz, identifiers: [{system: https://riverton.example/badge, value: "4711"}]}]}
   - {id: cedar-so, name: Cedar County Sheriff, kind: police, identifiers: [{system: https://handoff-health.github.io/fhir/sid/ori, value: ZZ0020000}]}
-  - {id: lakeside, name: Lakeside Community Mental Health, kind: health, privacyContact: {name: Kim Novak}}
+  - {id: lakeside, name: Lakeside Community Mental Health, kind: health, privacyContact: {name: Kim Novak},
+     practitioners: [{id: j-marsh, identifiers: [{system: https://lakeside.example/staff, value: "1002"}]}]}
   - {id: harbor, name: Harbor Recovery Program, kind: health, part2: true, privacyContact: {name: Sam Ruiz}}
 clients:
   - id: riverton-mdt

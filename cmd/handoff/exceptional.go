@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/handoff-health/handoff/gateway"
@@ -38,17 +39,16 @@ func newOutbox(c *config.Config, g *running, log *slog.Logger) (*notify.Outbox, 
 	})
 }
 
-// deliver delivers notices until the function that it returns is called, which
-// waits for the one under way.
+// deliver delivers notices, and records what administrators do beside this
+// process, until the function that it returns is called, which waits for what is
+// under way.
 func (g *running) deliver(ctx context.Context) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		g.outbox.Run(ctx)
-	}()
+	var running sync.WaitGroup
+	running.Go(func() { g.outbox.Run(ctx) })
+	running.Go(func() { g.recordUnlocks(ctx) })
 	return func() {
 		cancel()
-		<-done
+		running.Wait()
 	}
 }

@@ -26,6 +26,7 @@ import (
 	"github.com/handoff-health/handoff/gateway/law"
 	"github.com/handoff-health/handoff/gateway/notify"
 	"github.com/handoff-health/handoff/gateway/policy"
+	"github.com/handoff-health/handoff/gateway/signin"
 	"github.com/handoff-health/handoff/gateway/upstream"
 )
 
@@ -33,6 +34,7 @@ import (
 // besides serve need of it.
 type running struct {
 	config    *config.Config
+	log       *slog.Logger
 	store     *sqlite.DB
 	cache     *epoch.Cache // what requests read through
 	trail     *audit.Trail
@@ -42,13 +44,15 @@ type running struct {
 	directory *attribute.Directory
 	outbox    *notify.Outbox
 	registry  *auth.Registry
+	signIn    *signin.Server
 	handler   *gateway.Server
 }
 
 // assemble builds a gateway from its configuration. This is the one place where
-// the parts meet.
-func assemble(ctx context.Context, c *config.Config, log *slog.Logger) (_ *running, err error) {
-	g := &running{config: c, labeller: label.New(label.Options{})}
+// the parts meet. users are where people sign in beside the configured providers:
+// the demo's.
+func assemble(ctx context.Context, c *config.Config, log *slog.Logger, users ...signin.Provider) (_ *running, err error) {
+	g := &running{config: c, log: log, labeller: label.New(label.Options{})}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, g.Close())
@@ -84,6 +88,12 @@ func assemble(ctx context.Context, c *config.Config, log *slog.Logger) (_ *runni
 	who.handlers["/healthz"], who.handlers["/readyz"] = http.HandlerFunc(healthy), ready(g, log)
 	if err := who.announce(c); err != nil {
 		return nil, err
+	}
+	if g.signIn, err = newSignIn(c, g, users, log); err != nil {
+		return nil, err
+	}
+	for _, path := range g.signIn.Paths() {
+		who.handlers[path] = g.signIn
 	}
 	zone, err := time.LoadLocation(c.Site.TimeZone)
 	if err != nil {

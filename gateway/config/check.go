@@ -36,6 +36,7 @@ func check(c *Config, with Checks, from *outside, body ast.Node) []*Fault {
 	k.checkOrganizations()
 	k.checkClients()
 	k.checkSystems()
+	k.checkSignIn()
 	k.checkAgreements()
 	k.checkExceptional()
 	k.checkPacks()

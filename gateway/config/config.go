@@ -286,6 +286,8 @@ type IdentityProvider struct {
 	// factor; so does amr. MFA is "required" (default) or "optional".
 	ACRValues []string `yaml:"acrValues"`
 	MFA       string   `yaml:"mfa"`
+	// Algorithms are those of its id tokens; default RS256.
+	Algorithms []string `yaml:"algorithms"`
 	// Exempt lets sessions of this provider stay open while unused: terminals in a
 	// police vehicle or a secure dispatch room (CJIS AC-11).
 	Exempt bool       `yaml:"exempt"`

@@ -144,7 +144,7 @@ func (d *durations) Visit(n ast.Node) ast.Visitor {
 		return d
 	}
 	switch m.Key.String() {
-	case "lifetime", "timeout", "overall":
+	case "lifetime", "timeout", "overall", "idle", "absolute", "window":
 		if s, ok := m.Value.(*ast.StringNode); ok {
 			if _, err := time.ParseDuration(s.Value); err != nil {
 				d.bad = s.GetToken()

@@ -51,6 +51,8 @@ type Server struct {
 	providers map[string]*Provider
 }
 
+var _ Sessions = (*Server)(nil)
+
 // New checks the options. It asks no provider anything yet.
 func New(o Options) (*Server, error) {
 	if o.Now == nil {

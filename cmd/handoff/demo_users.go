@@ -1,0 +1,74 @@
+package main
+
+import (
+	"crypto/rand"
+	"fmt"
+	"math/big"
+	"strings"
+
+	"github.com/handoff-health/handoff/gateway/attribute"
+	"github.com/handoff-health/handoff/gateway/config"
+	"github.com/handoff-health/handoff/gateway/signin"
+
+	"github.com/handoff-health/handoff/fhir/label"
+)
+
+// A demoUser is a person who signs in at the demo. Password and code are made at
+// each start and printed, never stored.
+type demoUser struct {
+	client, organization  string // the app, and whose person it is
+	name, display         string
+	system, id, role      string
+	provider              string
+	password, code, place string
+}
+
+// demoUsers are an officer and a clinician. Each is a Practitioner of the
+// configuration, by its identifier.
+func demoUsers() []*demoUser {
+	return []*demoUser{
+		{client: "riverton-app", organization: "riverton-pd", name: "ortiz", display: "Officer Dana Ortiz", place: "Riverton Police Department",
+			system: "https://riverton.example/badge", id: "4711", role: "law-enforcement-officer", provider: "demo-riverton"},
+		{client: "lakeside-app", organization: "lakeside", name: "marsh", display: "Jo Marsh, LCSW", place: "Lakeside Community Mental Health",
+			system: "https://lakeside.example/staff", id: "1002", role: "treating-clinician", provider: "demo-lakeside"},
+	}
+}
+
+// signIns makes the demo's places to sign in, and lets the demo's apps use them.
+// There is no setting for such users: the configuration is changed here, in memory.
+func (d *demo) signIns(c *config.Config) ([]signin.Provider, error) {
+	d.users = demoUsers()
+	var out []signin.Provider
+	for _, u := range d.users {
+		number, err := rand.Int(rand.Reader, big.NewInt(1_000_000))
+		if err != nil {
+			return nil, err
+		}
+		u.password, u.code = strings.ToLower(rand.Text()), fmt.Sprintf("%06d", number)
+		users, err := signin.NewUsers(signin.User{
+			Name: u.name, Password: u.password, Code: u.code, ID: u.id, Display: u.display, Roles: []label.Code{attribute.Role(u.role)},
+		})
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, signin.Provider{
+			ID: u.provider, Name: u.place, Organization: attribute.Reference(u.organization), Claims: signin.Claims{System: u.system},
+			People: practitioners(c, u.organization), Users: users,
+		})
+		for i := range c.Clients {
+			if c.Clients[i].ID == u.client {
+				c.Clients[i].Providers = append(c.Clients[i].Providers, u.provider)
+			}
+		}
+	}
+	return out, nil
+}
+
+// tellUsers prints who can sign in.
+func (d *demo) tellUsers() {
+	d.say("\nPeople who can sign in, with passwords and codes of this start alone:")
+	for _, u := range d.users {
+		d.say("  %-20s user %s   password %s   code %s", u.display, u.name, u.password, u.code)
+	}
+	d.say("Five failures lock a user until 'handoff users unlock' (see 'handoff users --help').")
+}
