@@ -195,7 +195,13 @@ func agents(e *Event) []agent {
 	client := agent{
 		Type: typed(dicom, "110153", "Source Role ID"), Who: who(e.Client), Requestor: e.User == "", Network: networkOf(e.Source),
 	}
-	if client.Who == nil {
+	switch {
+	case client.Who != nil:
+	case e.Interaction == Login, e.Interaction == Logout, e.Interaction == Lock:
+		client.Who = &reference{Display: "browser"}
+	case e.Interaction == Unlock:
+		client.Who = &reference{Display: "handoff command"}
+	default:
 		client.Who = &reference{Display: "unknown client"}
 	}
 	if e.User == "" { // a system asks for itself

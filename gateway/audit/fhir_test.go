@@ -49,6 +49,14 @@ func events() map[string]*Event {
 		},
 		"token-refused": {ID: "req-3", At: at, Interaction: "token", Operation: "POST", Path: "/oauth/token", Outcome: Minor, Status: 401, Reason: "jti-replayed", Source: "gateway.example"},
 		"opened":        ownEvent(Opened, "clean", at),
+		"login": {
+			ID: "req-4", At: at, Interaction: Login, Operation: "GET", Path: "/oauth/signin/callback/county", Status: 303, Source: "10.1.2.3", User: "Practitioner/officer-7",
+			UserName: "Dana Ortiz", Organization: "Organization/riverton-pd", Roles: []string{"https://handoff-health.github.io/fhir/CodeSystem/actor-role|law-enforcement-officer"}, Query: "amr=pwd&amr=otp&mfa=true&provider=county",
+		},
+		"login-refused": {ID: "req-5", At: at, Interaction: Login, Operation: "POST", Path: "/oauth/signin", Status: 422, Reason: "password", Outcome: Minor, Source: "10.1.2.3", Query: "claimed_user=ortiz&provider=demo"},
+		"logout":        {ID: "req-6", At: at, Interaction: Logout, Operation: "POST", Path: "/oauth/signout", Status: 200, User: "Practitioner/officer-7", Source: "10.1.2.3"},
+		"lock":          {ID: "req-7", At: at, Interaction: Lock, Operation: "POST", Path: "/oauth/signin", Query: "claimed_user=ortiz&provider=demo", Source: "10.1.2.3"},
+		"unlock":        {ID: "req-8", At: at, Interaction: Unlock, Operation: "handoff", Path: "users unlock", User: "mlopez", Query: "provider=demo&user=ortiz"},
 	}
 }
 

@@ -380,3 +380,7 @@ func (b *browser) who() *Person {
 	}
 	return &out
 }
+
+func demoRoles() map[string]label.Code {
+	return map[string]label.Code{"a": {System: "s", Code: "a"}}
+}
