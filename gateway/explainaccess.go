@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"context"
 	"net/url"
 	"slices"
 	"strings"
@@ -45,7 +46,7 @@ const maxExplained = 100
 
 // A registrar is a verifier that knows the registrations.
 type registrar interface {
-	Registered(client string) (*auth.Principal, error)
+	Registered(ctx context.Context, client string) (*auth.Principal, error)
 }
 
 // mayExplain lets in who signed in with more than one factor. That it is not law
@@ -103,7 +104,7 @@ func readExplain(s *Server, x *exchange) error {
 	}
 	e := &explaining{given: set, at: x.at}
 	x.explain, x.event.Query = e, explainQuery(set)
-	for _, read := range []func(*Server, parameters.Set) error{e.readWhat, e.readWho, e.readWhen} {
+	for _, read := range []func(*Server, parameters.Set) error{e.readWhat, e.readWho(x.req.HTTP.Context()), e.readWhen} {
 		if err := read(s, set); err != nil {
 			return err
 		}
@@ -187,7 +188,11 @@ func aboutPersons(s *Server, typ string) bool {
 }
 
 // readWho reads the requester: a registered client, or facts.
-func (e *explaining) readWho(s *Server, set parameters.Set) error {
+func (e *explaining) readWho(ctx context.Context) func(*Server, parameters.Set) error {
+	return func(s *Server, set parameters.Set) error { return e.requester(ctx, s, set) }
+}
+
+func (e *explaining) requester(ctx context.Context, s *Server, set parameters.Set) error {
 	roles, purposes := codesOf(set, "role"), codesOf(set, "purpose")
 	if !set.Has("client") {
 		return e.readFacts(s, set, roles, purposes)
@@ -201,7 +206,7 @@ func (e *explaining) readWho(s *Server, set parameters.Set) error {
 	if !ok {
 		return outcome.NotSupported("registrations cannot be looked up here: give facts instead of client").At(set.One("client").At)
 	}
-	p, err := known.Registered(set.Text("client"))
+	p, err := known.Registered(ctx, set.Text("client"))
 	if err != nil {
 		return outcome.Unprocessable("the client gets nothing: it is not registered, or disabled", outcome.Issue{Code: outcome.CodeNotFound, Expression: set.One("client").At}).Because(err)
 	}

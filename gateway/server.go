@@ -49,7 +49,7 @@ type Options struct {
 	Proxies rest.Proxies
 	// Origins says whether a page of this origin may call here: whether an enabled
 	// client registered it. Optional, then none may.
-	Origins func(origin string) bool
+	Origins func(ctx context.Context, origin string) bool
 	// Capture bounds Consents captured on the scene; optional, then none can be.
 	Capture CaptureLimits
 	// Published are forms and definitions, served as they stand; optional.

@@ -360,12 +360,12 @@ func TestASignerAsserts(t *testing.T) {
 func TestRegistered(t *testing.T) {
 	w := newWorld(t)
 	w.replace(t, clinic)
-	p, err := w.verifier.Registered("rms")
+	p, err := w.verifier.Registered(t.Context(), "rms")
 	if err != nil || len(p.Purposes) != 3 || len(p.Requester.Roles) != 2 || len(p.Scopes) != 3 || len(p.Operations) != 1 || p.User.ID != "" {
 		t.Errorf("%+v, %v", p, err)
 	}
 	for _, name := range []string{"gone", "nobody"} {
-		if p, err := w.verifier.Registered(name); err == nil {
+		if p, err := w.verifier.Registered(t.Context(), name); err == nil {
 			t.Errorf("%s: %+v", name, p)
 		}
 	}

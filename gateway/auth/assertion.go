@@ -41,7 +41,10 @@ func (n *Authenticator) byAssertion(ctx context.Context, form map[string]string,
 	if given := form["client_id"]; given != "" && given != id && !guard.Off(guard.ClientIDAgrees) {
 		return nil, unknownClient(faultf("client-id", "client_id is not the assertion's iss"))
 	}
-	client := n.o.Registry.current().clients[id]
+	client, err := n.o.Registry.client(ctx, id)
+	if err != nil {
+		return nil, err
+	}
 	if client == nil || client.Disabled && !guard.Off(guard.ClientDisabled) || client.keys == nil {
 		n.decoy.verify(ctx, s)
 		return nil, unknownClient(whyNot(client))

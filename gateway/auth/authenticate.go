@@ -102,11 +102,11 @@ func (n *Authenticator) Authenticate(ctx context.Context, h http.Header, form ma
 	case assertion:
 		got, err = n.byAssertion(ctx, form, a)
 	case basic:
-		got, err = n.byHeader(h, form, a)
+		got, err = n.byHeader(ctx, h, form, a)
 	case secret:
-		got, err = n.bySecret(form["client_id"], form["client_secret"], MethodSecretPost, a)
+		got, err = n.bySecret(ctx, form["client_id"], form["client_secret"], MethodSecretPost, a)
 	default:
-		got, err = n.byName(form["client_id"], a)
+		got, err = n.byName(ctx, form["client_id"], a)
 	}
 	if err != nil {
 		return nil, err
@@ -127,7 +127,7 @@ func several(given ...bool) bool {
 
 // byHeader reads RFC 6749 2.3.1: both parts are form-encoded before they are
 // joined.
-func (n *Authenticator) byHeader(h http.Header, form map[string]string, a *Attempt) (*Authenticated, error) {
+func (n *Authenticator) byHeader(ctx context.Context, h http.Header, form map[string]string, a *Attempt) (*Authenticated, error) {
 	failed := func(why string) error {
 		return &Refusal{Status: http.StatusUnauthorized, Code: codeInvalidClient, Description: "client authentication failed", Reason: reasonAuthorizationHeader, Err: errors.New(why)}
 	}
@@ -148,7 +148,7 @@ func (n *Authenticator) byHeader(h http.Header, form map[string]string, a *Attem
 	if given := form["client_id"]; given != "" && given != id && !guard.Off(guard.ClientIDAgrees) {
 		return nil, failed("client_id is not the header's")
 	}
-	got, err := n.bySecret(id, secret, MethodSecretBasic, a)
+	got, err := n.bySecret(ctx, id, secret, MethodSecretBasic, a)
 	if r := (*Refusal)(nil); errors.As(err, &r) {
 		return nil, failed(r.Reason)
 	}
@@ -157,17 +157,20 @@ func (n *Authenticator) byHeader(h http.Header, form map[string]string, a *Attem
 
 // bySecret compares hashes in constant time, for a client that does not exist
 // too. Secrets are made here at random, so that a plain hash keeps them.
-func (n *Authenticator) bySecret(id, secret, method string, a *Attempt) (*Authenticated, error) {
+func (n *Authenticator) bySecret(ctx context.Context, id, secret, method string, a *Attempt) (*Authenticated, error) {
 	if checkClientID(id) == nil {
 		a.Client = id
 	}
-	client := n.o.Registry.current().clients[id]
-	hashes := []string{"sha256:" + strings.Repeat("0", hex.EncodedLen(sha256.Size))}
+	client, err := n.o.Registry.client(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	hashes := []string{secretHashPrefix + strings.Repeat("0", hex.EncodedLen(sha256.Size))}
 	if client != nil && len(client.SecretHashes) > 0 {
-		hashes = client.SecretHashes
+		hashes = client.secretHashesAt(n.o.Now())
 	}
 	sum := sha256.Sum256([]byte(secret))
-	want := []byte("sha256:" + hex.EncodeToString(sum[:]))
+	want := []byte(secretHashPrefix + hex.EncodeToString(sum[:]))
 	same := 0
 	for _, h := range hashes {
 		same |= subtle.ConstantTimeCompare([]byte(strings.ToLower(h)), want)
@@ -184,14 +187,17 @@ func (n *Authenticator) bySecret(id, secret, method string, a *Attempt) (*Authen
 }
 
 // byName takes a public app at its word, and nobody else.
-func (n *Authenticator) byName(id string, a *Attempt) (*Authenticated, error) {
+func (n *Authenticator) byName(ctx context.Context, id string, a *Attempt) (*Authenticated, error) {
 	if id == "" {
 		return nil, unknownClient(faultf("client-missing", "no client is named"))
 	}
 	if checkClientID(id) == nil {
 		a.Client = id
 	}
-	client := n.o.Registry.current().clients[id]
+	client, err := n.o.Registry.client(ctx, id)
+	if err != nil {
+		return nil, err
+	}
 	switch {
 	case client == nil || client.Disabled && !guard.Off(guard.ClientDisabled):
 		return nil, unknownClient(whyNot(client))

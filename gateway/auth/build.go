@@ -11,8 +11,7 @@ type built struct {
 }
 
 // principal says who the token's client is now.
-func (v *Verifier) principal(t *verified) (*Principal, error) {
-	state := v.o.Registry.current()
+func (v *Verifier) principal(t *verified, state *registrations) (*Principal, error) {
 	if b := t.cached.Load(); b != nil && b.from == state {
 		p := b.principal
 		return &p, nil

@@ -1,7 +1,6 @@
 package auth
 
 import (
-	"errors"
 	"fmt"
 	"net/url"
 	"slices"
@@ -46,6 +45,8 @@ type Client struct {
 	// SecretHashes are "sha256:" and the hash, in hex, of client secrets of an app
 	// (client-confidential-symmetric): two while one replaces the other.
 	SecretHashes []string
+	// Retiring are keys and secrets that a rotation replaced and that still count.
+	Retiring []Retiring
 
 	// Of a client that authenticates with a key, exactly one of them: a JSON Web
 	// Key Set, or where to fetch it.
@@ -82,59 +83,14 @@ type Client struct {
 	TreatingProvider          bool           // states a treatment relation with everybody it asks about
 	MedicalPersonnel          bool           // in the sense of 42 CFR 2.51
 	Agreements                []string       // ids of sharing agreements
+	// Manages lists organisations, "Organization/…", whose clients it may register
+	// and change beside its own organisation's; with the scope for it alone.
+	Manages []string
 
 	Disabled bool // refuses new tokens and those already issued, at once
 }
 
 const maxClientIDBytes = 255
-
-// check refuses a registration that could not work or that says less than a
-// decision needs.
-func (c *Client) check() error {
-	if err := checkClientID(c.ID); err != nil {
-		return err
-	}
-	if c.Organization == "" || len(c.Purposes) == 0 {
-		return errors.New("organization or purposes are missing")
-	}
-	switch c.OrganizationKind {
-	case Police, Health, Exchange:
-	default:
-		return fmt.Errorf("organization kind %q is not police, health or exchange", c.OrganizationKind)
-	}
-	if len(c.Scopes)+len(c.Operations) == 0 {
-		return errors.New("no scopes")
-	}
-	for _, s := range c.ContextScopes {
-		if !smart.ContextScope(s) {
-			return fmt.Errorf("scope %q is not known", s)
-		}
-	}
-	for _, s := range c.Operations {
-		switch known, police := smart.OperationScope(s); {
-		case !known:
-			return fmt.Errorf("scope %q is no operation's", s)
-		case !police && c.lawEnforcement():
-			return fmt.Errorf("scope %q is never open to law enforcement", s)
-		}
-	}
-	if c.BelievesMFA && !c.AssertsUsers {
-		return errors.New("a client that names no users cannot say how they signed in")
-	}
-	if c.Issuer != "" {
-		if len(c.JWKS) > 0 || c.JWKSURL != "" {
-			return errors.New("a client of an outside issuer has no keys here")
-		}
-		return nil
-	}
-	if len(c.JWKS) == 0 && c.JWKSURL == "" && !c.May(GrantClientCredentials) && c.Public != (len(c.SecretHashes) > 0) {
-		return nil
-	}
-	if (len(c.JWKS) > 0) == (c.JWKSURL != "") {
-		return errors.New("give either a key set or its URL")
-	}
-	return checkAlgorithms(c.algorithms())
-}
 
 // Grant types (RFC 6749, RFC 7591 2).
 const (
@@ -192,6 +148,7 @@ func (c *Client) principal(granted smart.Scopes, operations []string, a *Asserte
 		Police:     c.OrganizationKind == Police,
 		Purposes:   c.Purposes,
 		Agreements: c.Agreements,
+		Manages:    c.Manages,
 		Scopes:     c.held(granted),
 		Operations: c.operations(operations),
 	}
@@ -242,6 +199,8 @@ func (c Client) clone() Client {
 	c.Origins = slices.Clone(c.Origins)
 	c.Providers = slices.Clone(c.Providers)
 	c.SecretHashes = slices.Clone(c.SecretHashes)
+	c.Retiring = slices.Clone(c.Retiring)
+	c.Manages = slices.Clone(c.Manages)
 	return c
 }
 

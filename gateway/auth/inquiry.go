@@ -172,7 +172,7 @@ func (o *TokenInquiries) refresh(ctx context.Context, token string) (*RefreshTok
 		return nil, nil, err
 	}
 	a := &f.Authorization
-	client, err := o.Registry.Client(a.Client)
+	client, err := o.Registry.Client(ctx, a.Client)
 	if err != nil || !client.May(GrantRefreshToken) {
 		return nil, nil, nil //nolint:nilerr // unknown or disabled: the token is worth nothing
 	}

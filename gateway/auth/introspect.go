@@ -121,7 +121,7 @@ func (e *IntrospectionEndpoint) accessToken(ctx context.Context, t *verified, p 
 		answer["scope"] = joinScopes(nil, p.Scopes, p.Operations)
 		return answer, nil
 	}
-	client, err := e.o.Registry.Client(t.client)
+	client, err := e.o.Registry.Client(ctx, t.client)
 	if err != nil {
 		return inactive{}, nil //nolint:nilerr // disabled just now
 	}

@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"context"
 	"slices"
 	"strings"
 
@@ -10,8 +11,11 @@ import (
 
 // Client returns the registration that stands now of a client that may act at
 // all. An error says which it is: unknown, or disabled.
-func (r *Registry) Client(id string) (*Client, error) {
-	c := r.current().clients[id]
+func (r *Registry) Client(ctx context.Context, id string) (*Client, error) {
+	c, err := r.client(ctx, id)
+	if err != nil {
+		return nil, err
+	}
 	if c == nil || c.Disabled && !guard.Off(guard.ClientDisabled) {
 		return nil, whyNot(c)
 	}

@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"context"
 	"fmt"
 
 	"github.com/handoff-health/handoff/gateway/smart"
@@ -13,8 +14,8 @@ var pickingScopes = smart.ParseGranted("user/Patient.rs user/Encounter.rs")
 // for the person, in the role and for the purposes that they chose, at the
 // organisation of the app. What the app is registered for is neither needed nor
 // added. There is no token of it: only the gateway itself can ask with it.
-func (r *Registry) Picking(app string, said Asserted, base string) (*Principal, error) {
-	c, err := r.Client(app)
+func (r *Registry) Picking(ctx context.Context, app string, said Asserted, base string) (*Principal, error) {
+	c, err := r.Client(ctx, app)
 	if err != nil {
 		return nil, fmt.Errorf("picking: %w", err)
 	}

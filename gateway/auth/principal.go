@@ -19,6 +19,7 @@ type Principal struct {
 	Police     bool     // the client's organisation is a law-enforcement agency
 	Purposes   []string // "system|code"
 	Agreements []string // ids of sharing agreements that the registration names
+	Manages    []string // organisations whose clients it may manage beside its own's
 	Scopes     smart.Scopes
 	Patient    string // in context, "Patient/…"; "" if none
 	Encounter  string // in context, "Encounter/…"; "" if none

@@ -133,7 +133,11 @@ func (v *Verifier) believe(ctx context.Context, bearer string) (*verified, *Prin
 		v.cache.drop(hash)
 		return nil, nil, invalidToken(err)
 	}
-	p, err := v.principal(t)
+	state, err := v.o.Registry.current(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	p, err := v.principal(t, state)
 	if err != nil {
 		return nil, nil, invalidToken(err)
 	}
@@ -143,8 +147,11 @@ func (v *Verifier) believe(ctx context.Context, bearer string) (*verified, *Prin
 
 // Registered says for whom a token of the client would speak with all that it
 // is registered for. An error means that it gets no tokens.
-func (v *Verifier) Registered(client string) (*Principal, error) {
-	c := v.o.Registry.current().clients[client]
+func (v *Verifier) Registered(ctx context.Context, client string) (*Principal, error) {
+	c, err := v.o.Registry.client(ctx, client)
+	if err != nil {
+		return nil, err
+	}
 	if c == nil || c.Disabled {
 		return nil, whyNot(c)
 	}

@@ -110,7 +110,7 @@ func (s *Server) registration(r *http.Request, e *audit.Event) (*registered, *au
 		e.Patients = []string{c.Patient}
 	}
 	unusable := &auth.Refusal{Status: http.StatusBadRequest, Code: "invalid_request", Description: "client_id, patient or encounter cannot be used in a launch", Reason: "context"}
-	app, err := s.o.Registry.Client(c.Client)
+	app, err := s.o.Registry.Client(r.Context(), c.Client)
 	if err != nil || !app.May(auth.GrantAuthorizationCode) || app.Organization != p.Requester.Organization {
 		return nil, nil, unusable
 	}

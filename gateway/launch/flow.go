@@ -65,7 +65,7 @@ func (s *Server) flow(w http.ResponseWriter, r *http.Request, id string) (*flow,
 	if !s.o.Now().Before(q.Created.Add(flowLife)) {
 		return nil, errForeign
 	}
-	app, err := s.o.Registry.Client(q.Client)
+	app, err := s.o.Registry.Client(ctx, q.Client)
 	if err != nil {
 		return nil, errForeign
 	}

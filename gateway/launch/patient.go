@@ -96,7 +96,7 @@ func (s *Server) patient(ctx context.Context, r *http.Request, f *flow, referenc
 	if !idForm.MatchString(id) {
 		return nil, nil
 	}
-	p, err := s.o.Registry.Picking(f.app.ID, f.said(), s.o.Base)
+	p, err := s.o.Registry.Picking(ctx, f.app.ID, f.said(), s.o.Base)
 	if err != nil {
 		return nil, err
 	}
@@ -114,7 +114,7 @@ func (s *Server) patient(ctx context.Context, r *http.Request, f *flow, referenc
 
 // find asks for matches as the person, and describes them.
 func (s *Server) find(ctx context.Context, r *http.Request, f *flow, target, typ string, describe func(resource.Node) (text, more string)) ([]found, error) {
-	p, err := s.o.Registry.Picking(f.app.ID, f.said(), s.o.Base)
+	p, err := s.o.Registry.Picking(ctx, f.app.ID, f.said(), s.o.Base)
 	if err != nil {
 		return nil, err
 	}

@@ -64,7 +64,7 @@ func (s *Server) Approve(ctx context.Context, id string, d Decision) (string, er
 	if err != nil {
 		return "", err
 	}
-	f, err := s.authorization(p, d)
+	f, err := s.authorization(ctx, p, d)
 	if err != nil {
 		return "", err
 	}
@@ -89,8 +89,8 @@ func (s *Server) Approve(ctx context.Context, id string, d Decision) (string, er
 }
 
 // authorization makes the record of a decision.
-func (s *Server) authorization(p *pending, d Decision) (*family, error) {
-	app, err := s.o.Registry.Client(p.Request.Client)
+func (s *Server) authorization(ctx context.Context, p *pending, d Decision) (*family, error) {
+	app, err := s.o.Registry.Client(ctx, p.Request.Client)
 	if err != nil {
 		return nil, fmt.Errorf("approve: %w", err)
 	}
@@ -208,7 +208,7 @@ func (s *Server) recordDecision(ctx context.Context, p *pending, a *auth.Authori
 	if a.Said.Role != "" {
 		e.Roles = []string{a.Said.Role}
 	}
-	if app, err := s.o.Registry.Client(p.Request.Client); err == nil {
+	if app, err := s.o.Registry.Client(ctx, p.Request.Client); err == nil {
 		e.Organization = app.Organization
 	}
 	if a.Patient != "" {

@@ -67,7 +67,7 @@ func (f *front) share(h http.Header, r *http.Request) (preflight bool) {
 	if may == ofAClient {
 		h.Add("Vary", "Origin")
 		allowed = ""
-		if origin != "" && len(r.Header.Values("Origin")) == 1 && (f.origins != nil && f.origins(origin) || guard.Off(guard.AccessOrigin)) {
+		if origin != "" && len(r.Header.Values("Origin")) == 1 && (f.origins != nil && f.origins(r.Context(), origin) || guard.Off(guard.AccessOrigin)) {
 			allowed = origin
 		}
 	}

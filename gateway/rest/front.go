@@ -1,6 +1,7 @@
 package rest
 
 import (
+	"context"
 	"net"
 	"net/http"
 	"strconv"
@@ -14,7 +15,7 @@ type front struct {
 	open    map[string]bool // paths below it that need no token
 	other   map[string]http.Handler
 	proxies Proxies
-	origins func(string) bool
+	origins func(context.Context, string) bool
 	https   bool
 	handle  Handler
 	next    http.Handler

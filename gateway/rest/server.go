@@ -28,7 +28,7 @@ type Options struct {
 	Other    map[string]http.Handler // what is no FHIR, by full path: "/oauth/token", "/healthz"
 	Proxies  Proxies                 // whose X-Forwarded-For is believed
 	// Origins says whether pages of an origin may call here; nil: none may.
-	Origins func(origin string) bool
+	Origins func(ctx context.Context, origin string) bool
 	HTTPS   bool // callers come by TLS: browsers shall never come otherwise
 }
 

@@ -11,6 +11,8 @@ const (
 	ScopeIntrospect = "https://handoff-health.github.io/fhir/scope/introspect"
 	// ScopeRegisterLaunch lets a system register the context of an EHR launch.
 	ScopeRegisterLaunch = "https://handoff-health.github.io/fhir/scope/launch"
+	// ScopeManageClients opens the registration API.
+	ScopeManageClients = "https://handoff-health.github.io/fhir/scope/manage-clients"
 )
 
 // An operation is a scope with who can never be granted it.
@@ -25,6 +27,7 @@ var operations = []operation{
 	// An answer names the patient in context of somebody else's token.
 	{scope: ScopeIntrospect, noPolice: true},
 	{scope: ScopeRegisterLaunch},
+	{scope: ScopeManageClients},
 }
 
 // OperationScopes lists the scopes of operations that exist.
