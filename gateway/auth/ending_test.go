@@ -49,6 +49,7 @@ func withApp(t testing.TB) *world {
 	app.ID, app.JWKS, app.Public = "app", nil, true
 	app.Grants = []string{auth.GrantAuthorizationCode, auth.GrantRefreshToken}
 	app.RedirectURIs = []string{"https://app.example/back"}
+	app.Providers = []string{"idp"}
 	app.Scopes = smart.ParseGranted("user/Patient.rs patient/Observation.rs")
 	app.ContextScopes = []string{"launch", "openid", "fhirUser"}
 	w.clients = append(w.clients, app)

@@ -308,13 +308,16 @@ func clientsOf(t testing.TB) []auth.Client {
 	return []auth.Client{es, rs, other, gone, outside}
 }
 
-func newWorld(t testing.TB) *world {
+func newWorld(t testing.TB) *world { return worldWith(t, nil) }
+
+// worldWith is newWorld with a source of clients beside those.
+func worldWith(t testing.TB, source auth.Source) *world {
 	t.Helper()
 	w := &world{clock: &clock{t: time.Date(2026, 7, 15, 12, 0, 0, 0, time.UTC)}, audit: &auditor{}}
 	w.facts = newFacts(w.clock.now)
 	w.clients = clientsOf(t)
 	var err error
-	if w.registry, err = auth.NewRegistry(w.clients, nil, w.clock.now); err != nil {
+	if w.registry, err = auth.FollowingRegistry(w.clients, source, nil, w.clock.now); err != nil {
 		t.Fatal(err)
 	}
 	key, err := auth.ParsePrivateKey(marshal(keys()["issuer"].jwk(true)))

@@ -147,7 +147,7 @@ func register(t testing.TB, key *auth.PrivateKey) []auth.Client {
 	app := func(id string) auth.Client {
 		return auth.Client{
 			ID: id, Name: id, Grants: []string{auth.GrantAuthorizationCode, auth.GrantRefreshToken}, RedirectURIs: []string{callback},
-			Public: true, Scopes: scopes(t, "user/*.rs patient/*.rs system/*.rs"), ContextScopes: smart.ContextScopes(),
+			Public: true, Scopes: scopes(t, "user/*.rs patient/*.rs"), ContextScopes: smart.ContextScopes(),
 			Organization: "Organization/clinic", OrganizationKind: auth.Health, Providers: []string{"idp"},
 			Roles:    []label.Code{{System: "https://handoff-health.github.io/fhir/CodeSystem/actor-role", Code: "treating-clinician"}},
 			Purposes: []string{treat},
@@ -158,6 +158,7 @@ func register(t testing.TB, key *auth.PrivateKey) []auth.Client {
 	withSecret.Public, withSecret.SecretHashes = false, []string{"sha256:" + hex.EncodeToString(sum[:])}
 	withKey.Public, withKey.JWKS = false, jwks
 	service.Public, service.JWKS, service.Grants, service.RedirectURIs = false, jwks, nil, nil
+	service.Scopes, service.ContextScopes, service.Providers = scopes(t, "system/*.rs"), nil, nil
 	return []auth.Client{app("app"), withSecret, withKey, app("other"), service}
 }
 
