@@ -1,6 +1,7 @@
 package gateway_test
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"net/netip"
@@ -342,7 +343,7 @@ func TestBodiesThatAreNotTaken(t *testing.T) {
 func TestOriginsAndProxiesComeFromTheConfiguration(t *testing.T) {
 	enabled := true
 	c := newCountyOf(t, time.Now, settings, func(o *gateway.Options) {
-		o.Origins = func(origin string) bool { return enabled && origin == "https://app.example" }
+		o.Origins = func(_ context.Context, origin string) bool { return enabled && origin == "https://app.example" }
 		o.Proxies = rest.Proxies{netip.MustParsePrefix("192.0.2.0/24")} // where httptest's requests come from
 	})
 	c.populate()

@@ -42,7 +42,7 @@ func newFront(t *testing.T, change func(*rest.Options)) (http.Handler, *asked) {
 		_, _ = io.WriteString(w, strings.Repeat("x", int(n))+r.RemoteAddr)
 	})
 	o := rest.Options{
-		BasePath: "/fhir", HTTPS: true, Origins: func(o string) bool { return o == page },
+		BasePath: "/fhir", HTTPS: true, Origins: func(_ context.Context, o string) bool { return o == page },
 		Other: map[string]http.Handler{"/oauth/token": echo, "/oauth/introspect": echo, "/oauth/jwks": echo, "/healthz": echo},
 	}
 	if change != nil {
