@@ -19,18 +19,18 @@ func TestRegisteredOrigins(t *testing.T) {
 		page: true, "http://localhost:3000": true, "": false, "null": false, "https://app.example:443": false, "https://APP.example": false,
 		"https://app.example/": false, "http://app.example": false, "https://app.example.evil": false, "http://localhost:3001": false,
 	} {
-		if got := r.RegisteredOrigin(origin); got != want {
+		if got := r.RegisteredOrigin(t.Context(), origin); got != want {
 			t.Errorf("%q: %v", origin, got)
 		}
 	}
 	app.Disabled = true
 	set(app)
-	if r.RegisteredOrigin(page) {
+	if r.RegisteredOrigin(t.Context(), page) {
 		t.Error("the origin of a disabled client")
 	}
 	app.Disabled = false
 	set(app)
-	if !r.RegisteredOrigin(page) {
+	if !r.RegisteredOrigin(t.Context(), page) {
 		t.Error("enabled again")
 	}
 }
