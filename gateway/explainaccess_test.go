@@ -14,7 +14,7 @@ import (
 	"github.com/handoff-health/handoff/gateway/rest"
 )
 
-func (m tokens) Registered(client string) (*auth.Principal, error) {
+func (m tokens) Registered(_ context.Context, client string) (*auth.Principal, error) {
 	if p, ok := m[client]; ok {
 		return p, nil
 	}
