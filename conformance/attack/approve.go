@@ -10,36 +10,54 @@ import (
 	"github.com/handoff-health/handoff/gateway/guard"
 )
 
+// onward says whether a browser that should have been stopped goes on: to an app
+// with a code, or to a page on which a person decides.
+func onward(p *page, err error) error {
+	switch {
+	case err != nil:
+		return err
+	case p.arrived() && p.at.Query().Has("code"):
+		return breach("the app gets a code: %s", p.at)
+	case !p.arrived() && p.answer.status < 400 && atLaunch(p, webForm{}):
+		return breach("the browser goes on to the approval: %s", p)
+	}
+	return nil
+}
+
+func atSignIn(p *page, _ webForm) bool   { return strings.Contains(p.at.Path, "/signin") }
+func atLaunch(p *page, _ webForm) bool   { return strings.Contains(p.at.Path, "/launch") }
+func atDecision(_ *page, f webForm) bool { return strings.Contains(f.action, "/launch/decision") }
+
+// opened lets an app begin in a browser and goes on until stop.
+func (t *Target) opened(party, scope string, b *browser, stop func(*page, webForm) bool, more ...string) (*grantee, *browser, *page, error) {
+	if t.Provider == nil {
+		return nil, nil, nil, Missing("identity provider")
+	}
+	g, err := t.begin(party, scope)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	for i := 0; i+1 < len(more); i += 2 {
+		g.request.Set(more[i], more[i+1])
+	}
+	if b == nil {
+		b = newBrowser("")
+	}
+	b.stops = g.app.Redirect
+	p, err := b.open(t.endpoint("authorization_endpoint") + "?" + g.request.Encode())
+	if err == nil {
+		p, err = b.walk(p, stop)
+	}
+	return g, b, p, err
+}
+
 // approvals are about the person's browser.
 func approvals() Family {
 	signedIn := func(t *Target, stop func(*page, webForm) bool) (*grantee, *browser, *page, error) {
-		if t.Provider == nil {
-			return nil, nil, nil, Missing("identity provider")
+		if t.Provider != nil {
+			t.Provider.as(nil)
 		}
-		t.Provider.as(nil)
-		g, err := t.begin("app", personScope)
-		if err != nil {
-			return nil, nil, nil, err
-		}
-		b := newBrowser(g.app.Redirect)
-		p, err := b.open(t.endpoint("authorization_endpoint") + "?" + g.request.Encode())
-		if err == nil {
-			p, err = b.walk(p, stop)
-		}
-		return g, b, p, err
-	}
-	toSignIn := func(p *page, f webForm) bool { return strings.Contains(p.at.Path, "/signin") }
-	toApprove := func(p *page, f webForm) bool { return strings.Contains(p.at.Path, "/launch") }
-	goesOn := func(p *page, err error) error {
-		switch {
-		case err != nil:
-			return err
-		case p.arrived() && p.at.Query().Has("code"):
-			return breach("the app gets a code: %s", p.at)
-		case !p.arrived() && p.answer.status < 400 && toApprove(p, webForm{}):
-			return breach("the browser goes on to the approval: %s", p)
-		}
-		return nil
+		return t.opened("app", personScope, nil, stop)
 	}
 	field := func(f webForm) string { // that ties the form to the browser
 		for name, v := range f.fields {
@@ -65,12 +83,12 @@ func approvals() Family {
 			if failed != nil {
 				return failed
 			}
-			return goesOn(next, err)
+			return onward(next, err)
 		}
 	}
 	lying := func(l lie) func(*Target) error {
 		return func(t *Target) error {
-			_, b, p, err := signedIn(t, toSignIn)
+			_, b, p, err := signedIn(t, atSignIn)
 			if err != nil {
 				return err
 			}
@@ -80,7 +98,7 @@ func approvals() Family {
 			}
 			t.Provider.as(l)
 			defer t.Provider.as(nil)
-			return goesOn(b.submit(p, f, button, nil))
+			return onward(b.submit(p, f, button, nil))
 		}
 	}
 	claim := func(name string, value any) func(*Target) error {
@@ -88,7 +106,7 @@ func approvals() Family {
 	}
 	elsewhere := func(name, value string) func(*Target) error { // a field of the form changed
 		return func(t *Target) error {
-			_, b, p, err := signedIn(t, toSignIn)
+			_, b, p, err := signedIn(t, atSignIn)
 			if err != nil {
 				return err
 			}
@@ -96,14 +114,14 @@ func approvals() Family {
 			if !ok {
 				return errors.New("no form to sign in: " + p.String())
 			}
-			return goesOn(b.submit(p, f, button, func(v url.Values) { v.Set(name, value) }))
+			return onward(b.submit(p, f, button, func(v url.Values) { v.Set(name, value) }))
 		}
 	}
 	return Family{Area: Authorize, Name: "the person's browser", Control: works("app"), Attacks: []Attack{
-		{"sign-in-without-token", "a form that another site sends signs nobody in", "CWE-352: login CSRF", []guard.Name{guard.SignInPageToken}, without(toSignIn, func(_ *Target, v url.Values, name string) error { v.Del(name); return nil })},
-		{"approve-without-token", "a form that another site sends approves nothing", "CWE-352; RFC 6749 10.12", []guard.Name{guard.SignInPageToken}, without(toApprove, func(_ *Target, v url.Values, name string) error { v.Del(name); return nil })},
-		{"approve-with-anothers-token", "a form with the token of another browser approves nothing", "CWE-352", []guard.Name{guard.SignInPageToken}, without(toApprove, func(t *Target, v url.Values, name string) error {
-			_, _, p, err := signedIn(t, toApprove)
+		{"sign-in-without-token", "a form that another site sends signs nobody in", "CWE-352: login CSRF", []guard.Name{guard.SignInPageToken}, without(atSignIn, func(_ *Target, v url.Values, name string) error { v.Del(name); return nil })},
+		{"approve-without-token", "a form that another site sends approves nothing", "CWE-352; RFC 6749 10.12", []guard.Name{guard.SignInPageToken}, without(atDecision, func(_ *Target, v url.Values, name string) error { v.Del(name); return nil })},
+		{"approve-with-anothers-token", "a form with the token of another browser approves nothing", "CWE-352", []guard.Name{guard.SignInPageToken}, without(atDecision, func(t *Target, v url.Values, name string) error {
+			_, _, p, err := signedIn(t, atDecision)
 			if err != nil {
 				return err
 			}
@@ -112,7 +130,7 @@ func approvals() Family {
 			return nil
 		})},
 		{"sign-in-of-another-browser", "a sign-in that one browser began is not finished in another", "RFC 9700 4.7.1; session fixation", []guard.Name{guard.SignInBrowser}, func(t *Target) error {
-			_, b, p, err := signedIn(t, toSignIn)
+			_, b, p, err := signedIn(t, atSignIn)
 			if err != nil {
 				return err
 			}
@@ -128,10 +146,10 @@ func approvals() Family {
 			if !back.arrived() {
 				return fmt.Errorf("the provider did not answer: %s", back)
 			}
-			return goesOn(newBrowser("https://").open(back.at.String()))
+			return onward(newBrowser("https://").open(back.at.String()))
 		}},
 		{"provider-answer-again", "an answer of the provider's counts once", "RFC 9700 4.5; OpenID Connect Core 3.1.2.7", []guard.Name{guard.SignInStateOnce}, func(t *Target) error {
-			_, b, p, err := signedIn(t, toSignIn)
+			_, b, p, err := signedIn(t, atSignIn)
 			if err != nil {
 				return err
 			}
@@ -144,10 +162,10 @@ func approvals() Family {
 			}
 			// The code was used too: the provider gives it out again, as one would
 			// that does not keep count.
-			return goesOn(b.open(t.Provider.again()))
+			return onward(b.open(t.Provider.again()))
 		}},
 		{"answered-request-again", "a request that was answered is not answered again", "smart.md 1.2 A4", []guard.Name{guard.AuthorizeOnce}, func(t *Target) error {
-			_, b, p, err := signedIn(t, toApprove)
+			_, b, p, err := signedIn(t, atDecision)
 			if err != nil {
 				return err
 			}
@@ -158,10 +176,10 @@ func approvals() Family {
 			if next, err := b.submit(p, f, button, nil); err != nil || !next.arrived() {
 				return fmt.Errorf("it was not approved: %v %w", next, err)
 			}
-			return goesOn(b.submit(p, f, button, nil))
+			return onward(b.submit(p, f, button, nil))
 		}},
 		{"more-in-form", "a form that brings scopes that were not asked for approves nothing of them", "the browser is the attacker's too", nil, func(t *Target) error {
-			g, b, p, err := signedIn(t, toApprove)
+			g, b, p, err := signedIn(t, atDecision)
 			if err != nil {
 				return err
 			}
@@ -202,7 +220,7 @@ func approvals() Family {
 		{"one-factor", "a person who proved one factor is not let in", "CJIS IA-2", []guard.Name{guard.SignInMFA}, claim("amr", []string{"pwd"})},
 		{"other-provider", "a person does not sign in at a provider that the app does not list", "a provider belongs to one organisation", []guard.Name{guard.SignInProvider}, elsewhere("provider", "pd-idp")},
 		{"provider-mix-up", "an answer to one provider's question is not taken from another", "RFC 9700 4.4: mix-up", []guard.Name{guard.SignInProviderMixUp}, func(t *Target) error {
-			_, b, p, err := signedIn(t, toSignIn)
+			_, b, p, err := signedIn(t, atSignIn)
 			if err != nil {
 				return err
 			}
@@ -216,7 +234,7 @@ func approvals() Family {
 				return err
 			}
 			b.stops = "https://"
-			return goesOn(b.open(strings.Replace(back.at.String(), "/callback/clinic-idp", "/callback/pd-idp", 1)))
+			return onward(b.open(strings.Replace(back.at.String(), "/callback/clinic-idp", "/callback/pd-idp", 1)))
 		}},
 		{"no-role", "a person without a role here is not let in", "issue 4.4", []guard.Name{guard.SignInRole}, claim("roles", []string{"janitor"})},
 		{"role-of-ones-own", "a role that the configuration does not translate is none", "issue 4.4: roles come through the mapping", nil, claim("roles", []string{"law-enforcement-officer"})},

@@ -14,7 +14,7 @@ import (
 )
 
 func authorizeFamilies() []Family {
-	return []Family{authorizationRequests(), unknownGrants(), codes(), refreshes(), approvals()}
+	return []Family{authorizationRequests(), unknownGrants(), codes(), refreshes(), approvals(), launches()}
 }
 
 // A grantee is an app on its way through an authorization: what it sent and what

@@ -34,8 +34,9 @@ type Target struct {
 	Issuers map[string]string // iss of outside issuers, by the name of their key
 	Records map[string]string // references by what they are to whom: README.md lists them
 
-	// Provider signs people in, where the suite plays it itself.
-	Provider *IdentityProvider
+	// Provider and Police sign people in of the clinic and of the police, where the
+	// suite plays them itself.
+	Provider, Police *IdentityProvider
 
 	client *http.Client
 	tokens map[string]string
