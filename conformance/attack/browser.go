@@ -22,7 +22,7 @@ type browser struct {
 func newBrowser(stops string) *browser {
 	jar, _ := cookiejar.New(nil) // never fails without options
 	return &browser{stops: stops, client: &http.Client{
-		Jar: jar, Timeout: 20 * time.Second,
+		Jar: jar, Timeout: 20 * time.Second, Transport: everyman(),
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
 }

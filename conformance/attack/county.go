@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"crypto/sha256"
 	"embed"
 	"encoding/hex"
 	"encoding/json"
@@ -11,6 +12,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -29,8 +31,10 @@ type County struct {
 	Config string // the configuration file in it
 	Base   string // FHIR base URL of the gateway to be
 
-	keys    map[string]*Key
-	servers []*http.Server
+	keys           map[string]*Key
+	secret         string // of the confidential app
+	clinic, police *IdentityProvider
+	servers        []*http.Server
 }
 
 // A Command runs the command line of handoff, without its name.
@@ -41,12 +45,13 @@ type Command func(ctx context.Context, args ...string) error
 var countyClients = map[string]string{
 	"officer": "", "unit": "", "deputy": "", "clinician": "", "twin": "RS384", "remote": "", "narrow": "",
 	"granular": "", "retired": "", "both": "", "privacy": "", "desk": "",
+	"ehr": "", "watcher": "",
 }
 
 // NewCounty writes a county's files into dir, for a gateway that will listen at
 // the address, starts its servers and brings its records in.
 func NewCounty(ctx context.Context, dir, listen string, handoff Command) (_ *County, err error) {
-	c := &County{Dir: dir, Config: filepath.Join(dir, "handoff.yaml"), Base: "http://" + listen + "/fhir", keys: map[string]*Key{}}
+	c := &County{Dir: dir, Config: filepath.Join(dir, "handoff.yaml"), Base: "http://" + listen + "/fhir", keys: map[string]*Key{}, secret: rand.Text()}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, c.Close())
@@ -67,7 +72,16 @@ func NewCounty(ctx context.Context, dir, listen string, handoff Command) (_ *Cou
 	if err != nil {
 		return nil, err
 	}
-	if err := c.write(map[string]string{"Listen": listen, "EHR": ehrURL + "/fhir", "Keys": keysURL}); err != nil {
+	values := map[string]string{"Listen": listen, "EHR": ehrURL + "/fhir", "Keys": keysURL, "Secret": c.secret}
+	sum := sha256.Sum256([]byte(c.secret))
+	values["SecretHash"] = "sha256:" + hex.EncodeToString(sum[:])
+	for name, p := range map[string]**IdentityProvider{"ClinicIdP": &c.clinic, "PoliceIdP": &c.police} {
+		if *p, err = c.provide(); err != nil {
+			return nil, err
+		}
+		values[name] = (*p).Issuer
+	}
+	if err := c.write(values); err != nil {
 		return nil, err
 	}
 	for _, args := range [][]string{
@@ -94,7 +108,7 @@ func (c *County) makeKeys() error {
 	if err := os.MkdirAll(filepath.Join(c.Dir, "keys"), 0o700); err != nil {
 		return err
 	}
-	algs := map[string]string{"issuer": "ES256"}
+	algs := map[string]string{"issuer": "ES256", "outside": "ES384", "shared": "ES384"}
 	for name, alg := range countyClients {
 		if alg == "" {
 			alg = "ES384"
@@ -166,6 +180,17 @@ func (c *County) serve(h http.Handler) (string, error) {
 	c.servers = append(c.servers, s)
 	go func() { _ = s.Serve(l) }() // ends with Close
 	return "http://" + l.Addr().String(), nil
+}
+
+// provide starts an identity provider.
+func (c *County) provide() (*IdentityProvider, error) {
+	k, err := NewKey("idp", "RS256")
+	if err != nil {
+		return nil, err
+	}
+	p := &IdentityProvider{key: k, codes: map[string]url.Values{}}
+	p.Issuer, err = c.serve(p)
+	return p, err
 }
 
 // publish serves key sets by the name of their owner.

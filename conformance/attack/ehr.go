@@ -51,6 +51,9 @@ func launches() Family {
 			if t.Provider == nil {
 				return Missing("identity provider")
 			}
+			if t.endpoint("authorization_endpoint") == "" {
+				return Missing("authorization endpoint")
+			}
 			if err := t.has("{ada}"); err != nil {
 				return err
 			}

@@ -89,7 +89,11 @@ func (c *County) Target(ctx context.Context) (*Target, error) {
 		return nil, err
 	}
 	var registered struct {
-		Clients []struct{ ID, Organization, Scopes, Users, JWKS string }
+		Clients []struct {
+			ID, Organization, Scopes, Users string
+			RedirectURIs                    []string `yaml:"redirectUris"`
+			SecretHashes                    []string `yaml:"secretHashes"`
+		}
 	}
 	if err := yaml.Unmarshal(raw, &registered); err != nil {
 		return nil, err
@@ -103,8 +107,15 @@ func (c *County) Target(ctx context.Context) (*Target, error) {
 		if cl.Users == "asserted" {
 			a.Organization, a.Purpose = "Organization/"+cl.Organization, "http://terminology.hl7.org/CodeSystem/v3-ActReason#HOPERAT"
 		}
-		s.Clients[cl.ID] = a
+		if len(cl.RedirectURIs) > 0 {
+			a.Redirect = cl.RedirectURIs[0]
+		}
+		if len(cl.SecretHashes) > 0 {
+			a.Secret = c.secret
+		}
+		s.Clients[strings.ReplaceAll(cl.ID, "-app", " app")] = a
 	}
+	t.Provider, t.Police = c.clinic, c.police
 	return t, t.set(s, filepath.Join(c.Dir, "keys"))
 }
 

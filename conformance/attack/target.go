@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
-	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -51,7 +50,7 @@ func NewTarget(ctx context.Context, base string) (*Target, error) {
 	t.client = &http.Client{
 		Timeout:       20 * time.Second,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		Transport:     &http.Transport{DialContext: (&net.Dialer{}).DialContext, MaxIdleConnsPerHost: 8, DisableCompression: true},
+		Transport:     everyman(),
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, t.Base+"/.well-known/smart-configuration", nil)
 	if err != nil {
