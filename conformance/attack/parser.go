@@ -42,6 +42,8 @@ func bodies() Family {
 			text, changes := make(body)
 			a, err := t.ask(token, http.MethodPost, "Consent", []byte(text), changes...)
 			switch {
+			case hungUp(err):
+				return nil
 			case err != nil:
 				return err
 			case a.ok():
@@ -198,8 +200,8 @@ func addresses() Family {
 			if err == nil && a.status < 400 {
 				err = breach("%d", a.status)
 			}
-			if err != nil && strings.Contains(err.Error(), "EOF") || err != nil && strings.Contains(err.Error(), "reset") {
-				return nil // closed
+			if hungUp(err) {
+				return nil
 			}
 			return err
 		}},

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -163,4 +164,10 @@ func (t *Target) raw(request string) (string, error) {
 		return "", nil // closed without a word
 	}
 	return string(got), nil
+}
+
+// hungUp says whether the gateway ended the connection instead of answering, which
+// is its right before it has read all that was sent.
+func hungUp(err error) bool {
+	return errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
 }
