@@ -180,3 +180,42 @@ func TestContainedResourcesAreCoveredToo(t *testing.T) {
 		}
 	}
 }
+
+// What a resource holds deeper inside needs the same: a Condition does not go out
+// in the Practitioner that a resource contains, nor in the entry of a Bundle.
+func TestResourcesWithinResourcesAreCoveredToo(t *testing.T) {
+	c := ward(t)
+	inner := func(patient string) string {
+		return `{"resourceType":"Condition","id":"c","code":{"text":"asthma"},"subject":{"reference":"` + patient + `"}}`
+	}
+	box := func(id, contained string) {
+		c.putAs(`{"resourceType":"Observation","id":"`+id+`","status":"final","code":{"text":"sodium"},"subject":{"reference":"Patient/p1"},"contained":[`+contained+`]}`, ofClinic)
+	}
+	box("staff", `{"resourceType":"Practitioner","id":"d","name":[{"family":"Hale"}],"contained":[`+inner("Patient/p1")+`]}`)
+	box("other", `{"resourceType":"Practitioner","id":"d","name":[{"family":"Hale"}],"contained":[`+inner("Patient/p2")+`]}`)
+	box("bundle", `{"resourceType":"Bundle","id":"b","type":"collection","entry":[{"resource":`+inner("Patient/p1")+`}]}`)
+	box("parameters", `{"resourceType":"Parameters","id":"b","parameter":[{"name":"x","resource":`+inner("Patient/p1")+`}]}`)
+	box("file", `{"resourceType":"Binary","id":"b","contentType":"text/plain","data":"asthma"}`)
+	c.putAs(`{"resourceType":"Bundle","id":"whole","type":"collection","entry":[{"resource":{"resourceType":"Condition","code":{"text":"asthma"}}}]}`, ofClinic)
+	for _, tt := range []struct {
+		scopes, path string
+		has          bool
+	}{
+		{"user/Observation.rs", "Observation/staff", false},
+		{"patient/Observation.rs", "Observation/staff", false},
+		{"patient/Observation.rs patient/Condition.rs", "Observation/staff", true},
+		{"patient/Observation.rs patient/Condition.rs", "Observation/other", false},
+		{"user/Observation.rs", "Observation/bundle", false},
+		{"user/Observation.rs user/Bundle.rs", "Observation/bundle", false},
+		{"user/Observation.rs", "Observation/parameters", false},
+		{"user/Observation.rs", "Observation/file", false},
+		{"user/*.rs", "Observation/file", true},
+		{"user/Bundle.rs", "Bundle/whole", false},
+		{"user/Bundle.rs user/Condition.rs", "Bundle/whole", true},
+	} {
+		c.signIn("nurse", "Patient/p1", tt.scopes)
+		if a := c.get("nurse", tt.path); strings.Contains(a.body, "asthma") != tt.has {
+			t.Errorf("%s with %s: %s", tt.path, tt.scopes, a)
+		}
+	}
+}

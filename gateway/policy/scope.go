@@ -79,7 +79,7 @@ func (s *Session) InScope(form *resource.Resource, patient string) bool {
 }
 
 func (s *Session) covers(l *level, r *resource.Resource, patient string) bool {
-	return l.scopes.Covers(r) && s.admits(l, r.Type(), patient)
+	return l.scopes.Covers(r) && s.admits(l, r.Type(), patient) && (!carries(r.Type()) || s.coversWithin(l, r.Root()))
 }
 
 // admits says whether the level can be about what this is about.
@@ -107,20 +107,35 @@ func (s *Session) coversForm(l *level, subject *Subject, remove []resource.Node)
 }
 
 // uncovered lists the contained resources that the level does not cover, but for
-// those that go anyway. What a type says of nobody goes with its container.
+// those that go anyway.
 func (s *Session) uncovered(l *level, r *resource.Resource, remove []resource.Node) []resource.Node {
 	var out []resource.Node
 	for n := range r.Root().All("contained") {
-		typ := n.Get("resourceType").Text()
-		if smart.ResourceType(typ) && !compartment.Includes(typ) ||
-			slices.ContainsFunc(remove, func(gone resource.Node) bool { return encloses(gone, n) }) {
-			continue
-		}
-		if !l.scopes.CoversPart(typ, n, smart.Read) || !s.admitsPart(l, n) {
+		if !slices.ContainsFunc(remove, func(gone resource.Node) bool { return encloses(gone, n) }) && !s.coversWithin(l, n) {
 			out = append(out, n)
 		}
 	}
 	return out
+}
+
+// carries says whether resources of the type hold others as their content, which
+// cannot be cut out one by one.
+func carries(typ string) bool { return typ == "Bundle" || typ == "Parameters" }
+
+// coversWithin says whether the level covers each resource that stands in n, at
+// any depth, n included. What a type says of nobody goes with what holds it.
+func (s *Session) coversWithin(l *level, n resource.Node) bool {
+	covered := true
+	start, _ := n.Span()
+	n.Descend(func(m resource.Node) bool {
+		at, _ := m.Span()
+		typ := m.Get("resourceType")
+		if m.Kind() == resource.Object && (typ.Exists() || at == start) && !consent.Impersonal(typ.Text()) {
+			covered = covered && l.scopes.CoversPart(typ.Text(), m, smart.Read) && s.admitsPart(l, m)
+		}
+		return covered
+	})
+	return covered
 }
 
 // admitsPart says whether the level can be about what a contained resource is
