@@ -35,7 +35,7 @@ func (s *Server) authorize(w http.ResponseWriter, r *http.Request) {
 	}
 	b := &buffer{}
 	if c.refusal == nil {
-		s.engine.ServeHTTP(b, forLibrary(r, c, "client_id", "redirect_uri", "scope", "state", "code_challenge", "code_challenge_method"))
+		s.engine.ServeHTTP(b, forLibrary(r, c, "client_id", "redirect_uri", "scope", "state"))
 		if c.refusal == nil && b.status != http.StatusFound {
 			c.refusal = b.refusal()
 		}
@@ -141,7 +141,7 @@ func (p *provider) Authorize(ctx context.Context, r *op.ClientRequest[oidc.AuthR
 	id, now := newSecret(), p.o.Now()
 	err = p.keys.put(ctx, secretKey(requestFacts, id), &pending{
 		Request: Request{
-			ID: id, Client: c.app.ID, RedirectURI: c.form["redirect_uri"], Scope: scope, Launch: c.form["launch"],
+			Client: c.app.ID, RedirectURI: c.form["redirect_uri"], Scope: scope, Launch: c.form["launch"],
 			Created: now, MaxAge: maxAge, Prompt: strings.Fields(c.form["prompt"]),
 		},
 		State: c.form["state"], Nonce: c.form["nonce"], Challenge: c.form["code_challenge"],

@@ -3,6 +3,7 @@ package oauth
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -13,6 +14,13 @@ import (
 	"github.com/handoff-health/handoff/gateway/auth"
 	"github.com/handoff-health/handoff/gateway/smart"
 )
+
+// ownMembers of an answer are the server's to write: launch context that has one
+// of these names is left out.
+var ownMembers = []string{
+	"access_token", "token_type", "expires_in", "scope", "refresh_token", "id_token", "patient", "encounter",
+	"error", "error_description", "error_uri", "state", "iss",
+}
 
 // issue makes the answer: tokens with this scope, and a refresh token that
 // carries kept. Launch context stands in every answer.
@@ -29,7 +37,9 @@ func (s *Server) issue(ctx context.Context, c *call, f *family, scope, kept stri
 	}
 	answer := map[string]any{}
 	for name, value := range f.Context {
-		answer[name] = value
+		if !slices.Contains(ownMembers, name) {
+			answer[name] = value
+		}
 	}
 	if id, ok := strings.CutPrefix(a.Patient, "Patient/"); ok {
 		answer["patient"] = id
@@ -56,12 +66,7 @@ func (s *Server) issue(ctx context.Context, c *call, f *family, scope, kept stri
 }
 
 func has(scope, word string) bool {
-	for s := range strings.FieldsSeq(scope) {
-		if s == word {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(strings.Fields(scope), word)
 }
 
 // idToken says who signed in, to the app alone (OpenID Connect Core 2; SMART 2.2,

@@ -44,12 +44,13 @@ func (s *Server) waiting(ctx context.Context, id string) (*pending, int64, error
 	case p.Answered && !guard.Off(guard.AuthorizeOnce), !s.o.Now().Before(p.Request.Created.Add(RequestLife)):
 		return nil, 0, ErrNoRequest
 	}
+	p.Request.ID = id // who knows it can answer the request: the store does not
 	return p, version, nil
 }
 
 // answer takes the request: of several answers at the same moment one counts.
 func (s *Server) answer(ctx context.Context, id string, version int64, p *pending) error {
-	p.Answered = true
+	p.Answered, p.Request.ID = true, ""
 	err := s.keys.replace(ctx, secretKey(requestFacts, id), version, p, p.Request.Created.Add(RequestLife))
 	if errors.Is(err, errTaken) {
 		return ErrNoRequest
@@ -121,8 +122,10 @@ func (s *Server) authorization(ctx context.Context, p *pending, d Decision) (*fa
 // complete refuses a decision that says too little for a token.
 func complete(a *auth.Authorization) error {
 	switch {
-	case a.Subject == "" || a.Session == "" || a.Said.UserID == "" || a.SignedIn.IsZero():
+	case a.Subject == "" || a.Session == "" || a.Said.UserID == "" || a.Said.UserName == "" || a.SignedIn.IsZero():
 		return errors.New("approve: the decision does not say who signed in, and when")
+	case a.Said.Organization == "" || len(a.Said.Purposes) == 0:
+		return errors.New("approve: the decision does not say for which organisation and purpose")
 	case !strings.HasPrefix(a.Patient, "Patient/") && (a.Patient != "" || needsPatient(a.Scope)):
 		return errors.New("approve: patient/ scopes need a patient in context")
 	case a.Encounter != "" && !strings.HasPrefix(a.Encounter, "Encounter/"):

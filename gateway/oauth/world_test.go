@@ -341,3 +341,9 @@ func (w *world) good(t testing.TB, token string) bool {
 	_, err := w.verifier.Verify(t.Context(), token)
 	return err == nil
 }
+
+func bodyOf(res *http.Response) map[string]any {
+	out := map[string]any{}
+	_ = json.NewDecoder(res.Body).Decode(&out) // an empty one shows in the test
+	return out
+}
