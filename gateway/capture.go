@@ -110,8 +110,7 @@ func askedBy(x *exchange, c *capture.Capture) (string, error) {
 // and the end of what it replaces, as one unit. A replay gives what is there.
 func actCapture(ctx context.Context, s *Server, x *exchange) error {
 	if !s.mayRecordAbout(x) {
-		return outcome.Unprocessable("patient is not a Patient known to you",
-			outcome.Issue{Code: outcome.CodeNotFound, Diagnostics: "not found", Expression: "patient"})
+		return unknownPatient(x, "patient")
 	}
 	x.kept = nil
 	if done, err := s.replayed(ctx, x); err != nil || done {

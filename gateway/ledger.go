@@ -156,8 +156,12 @@ func (s *Server) opened(x *exchange, keeper string) (*candidate, error) {
 	if c.record == nil || !slices.Contains([]string{basisRecords, emergencyRecords}, c.origin.System) || keeper != "" && c.origin.System != keeper {
 		return nil, outcome.Unprocessable("the Task is of another kind: this operation does not apply to it")
 	}
-	if header := x.req.HTTP.Header.Get("If-Match"); header != "" {
-		version, err := matchVersion(header)
+	match, err := precondition(x, "If-Match")
+	if err != nil {
+		return nil, err
+	}
+	if match != "" {
+		version, err := matchVersion(match)
 		if err != nil {
 			return nil, err
 		}

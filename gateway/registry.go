@@ -46,7 +46,7 @@ func (s *Server) unit(ctx context.Context, x *exchange, w store.Write, more ...s
 				return nil, err
 			}
 		case errors.Is(err, store.ErrExists):
-			return nil, outcome.PreconditionFailed(outcome.CodeDuplicate, "another Consent was created under the same condition at the same time").Because(err)
+			return nil, outcome.PreconditionFailed(outcome.CodeDuplicate, "a Consent was created under this condition already").Because(err)
 		case errors.Is(err, store.ErrConflict):
 			return nil, outcome.PreconditionFailed(outcome.CodeConflict, "the Consent has changed meanwhile; read it again").Because(err)
 		default:

@@ -55,8 +55,9 @@ func readRevoke(s *Server, x *exchange) error {
 		}
 		x.ending.at = at
 	}
-	if x.req.HTTP.Header.Get("If-Match") != "" {
-		x.version, err = matchVersion(x.req.HTTP.Header.Get("If-Match"))
+	match, err := precondition(x, "If-Match")
+	if match != "" {
+		x.version, err = matchVersion(match)
 	}
 	return err
 }

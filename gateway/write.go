@@ -39,12 +39,19 @@ func readBody(s *Server, x *exchange) error {
 		if r.ID() != x.req.ID && !guard.Off(guard.ParserAddress) {
 			return outcome.BadRequest(outcome.CodeInvalid, "the body's id must be the one in the address").At("Consent.id")
 		}
-		if x.req.HTTP.Header.Get("If-Match") == "" {
+		match, err := precondition(x, "If-Match")
+		if err != nil {
+			return err
+		}
+		if match == "" {
 			return outcome.New(http.StatusPreconditionRequired, outcome.CodeRequired, "an update needs If-Match with the version that it replaces").At("http.If-Match")
 		}
 	}
 	if x.req.HTTP.Header.Get("If-None-Match") != "" {
 		return outcome.NotSupported("If-None-Match is not supported on writes").At("http.If-None-Match")
+	}
+	if _, err := createCondition(x); err != nil {
+		return err
 	}
 	if isPart(r) && !guard.Off(guard.AccessPartialWrite) {
 		return outcome.Unprocessable("what was received in part (meta.tag SUBSETTED) cannot be written: read it whole first",
@@ -127,12 +134,14 @@ func gatherSubject(ctx context.Context, s *Server, x *exchange) error {
 // actCreate writes the new Consent. Policy has judged the Patient by then.
 func actCreate(ctx context.Context, s *Server, x *exchange) error {
 	if !s.mayRecordAbout(x) && !guard.Off(guard.AccessKnownSubject) {
-		return outcome.Unprocessable("Consent.patient is not a Patient known to you",
-			outcome.Issue{Code: outcome.CodeNotFound, Diagnostics: "not found", Expression: "Consent.patient"})
+		return unknownPatient(x, "Consent.patient")
 	}
 	x.kept = nil
 	var claims []string
-	condition := x.req.HTTP.Header.Get("If-None-Exist")
+	condition, err := createCondition(x)
+	if err != nil {
+		return err
+	}
 	if condition != "" {
 		done, claim, err := s.conditional(ctx, x, condition)
 		if err != nil || done {
@@ -140,7 +149,7 @@ func actCreate(ctx context.Context, s *Server, x *exchange) error {
 		}
 		claims = append(claims, claim)
 	}
-	err := s.write(ctx, x, store.Write{
+	err = s.write(ctx, x, store.Write{
 		Record: store.Record{Key: store.Key{Type: "Consent", ID: s.newID()}}, Expect: store.Absent, Claims: claims,
 	})
 	if condition == "" || !errors.Is(err, store.ErrExists) {
@@ -157,52 +166,21 @@ func actCreate(ctx context.Context, s *Server, x *exchange) error {
 	return err
 }
 
+// unknownPatient refuses a Patient that is not there or out of sight. If the
+// token sees no Patient at all, it says so, whoever is named.
+func unknownPatient(x *exchange, at string) error {
+	text := at + " is not a Patient known to you"
+	if !x.allows("Patient", smart.Read) {
+		text += ": the scopes of the token do not let it read a Patient"
+	}
+	return outcome.Unprocessable(text, outcome.Issue{Code: outcome.CodeNotFound, Diagnostics: "not found", Expression: at})
+}
+
 // mayRecordAbout says whether the Patient is one that the caller may see. A
 // patient of the recorder's own is known to it whatever the person's Consents
 // withhold: otherwise nobody could consent again after an opt-out.
 func (s *Server) mayRecordAbout(x *exchange) bool {
 	return len(x.kept) == 1 || s.gatherer.Linked(x.person, x.principal.Requester.Organization)
-}
-
-// conditional looks for a Consent that fulfils the condition, among those the
-// caller may see. One: it is the answer. None: the create goes on, under a
-// claim that lets one of several equal creates win.
-func (s *Server) conditional(ctx context.Context, x *exchange, condition string) (done bool, claim string, err error) {
-	q, err := search.ParseConditional("Consent", condition, s.search)
-	if err != nil {
-		return false, "", err
-	}
-	claim, ok := q.Claim()
-	if !ok {
-		return false, "", outcome.NotSupported("If-None-Exist must be one identifier with its system").At("http.If-None-Exist")
-	}
-	plan := q.Plan()
-	plan.Limit = 10
-	page, err := s.o.Store.Search(ctx, plan)
-	if err != nil {
-		return false, "", err
-	}
-	for _, rec := range page.Records {
-		c, err := s.own(rec)
-		if err != nil {
-			return false, "", err
-		}
-		if err := s.decide(ctx, x, []*candidate{c}); err != nil {
-			return false, "", err
-		}
-		if len(x.kept) == 0 && guard.Off(guard.AccessUnseenCondition) {
-			x.kept = []*candidate{c}
-		}
-	}
-	switch n := len(x.kept); {
-	case n == 1 && x.kept[0].record != nil:
-		x.written = x.kept[0].record
-		return true, "", nil
-	case n > 1:
-		return false, "", outcome.PreconditionFailed(outcome.CodeMultiple, "several Consents fulfil the condition")
-	}
-	// The claim is the writer's own, so that a Consent out of sight cannot be felt.
-	return false, x.principal.Requester.Organization + " " + claim, nil
 }
 
 // locateStanding loads the Consent that an update replaces.
@@ -234,7 +212,11 @@ func actUpdate(ctx context.Context, s *Server, x *exchange) error {
 		return outcome.Unprocessable("a Consent stays with its Patient",
 			outcome.Issue{Code: outcome.CodeInvalid, Diagnostics: "differs from the standing version", Expression: "Consent.patient"})
 	}
-	version, err := matchVersion(x.req.HTTP.Header.Get("If-Match"))
+	match, err := precondition(x, "If-Match")
+	if err != nil {
+		return err
+	}
+	version, err := matchVersion(match)
 	if err != nil {
 		return err
 	}
@@ -245,23 +227,6 @@ func actUpdate(ctx context.Context, s *Server, x *exchange) error {
 		return beyondScope("the scopes of the token do not cover this Consent")
 	}
 	return s.write(ctx, x, store.Write{Record: store.Record{Key: c.record.Key}, Expect: version})
-}
-
-func staleVersion(head int64) error {
-	return outcome.PreconditionFailed(outcome.CodeConflict, "the newest version is W/\"%d\"", head)
-}
-
-// matchVersion reads If-Match: W/"3".
-func matchVersion(header string) (int64, error) {
-	text, ok := strings.CutPrefix(header, `W/"`)
-	if ok {
-		text, ok = strings.CutSuffix(text, `"`)
-	}
-	v, err := strconv.ParseInt(text, 10, 64)
-	if !ok || err != nil || v < 1 {
-		return 0, outcome.BadRequest(outcome.CodeValue, `If-Match must be one weak ETag as it was given: W/"3"`).At("http.If-Match")
-	}
-	return v, nil
 }
 
 // write stores the body under the write's key and expectation, labelled, and
