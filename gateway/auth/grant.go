@@ -134,15 +134,36 @@ func badScope(reason, description string, err error) error {
 	return &Refusal{Status: http.StatusBadRequest, Code: codeInvalidScope, Description: description, Reason: reason, Err: err}
 }
 
+// unreadable refuses scopes that are malformed, unknown or not supported, and says
+// which one and why.
+func unreadable(err error) error { return badScope("scope-syntax", describe(err), err) }
+
+// maxDescription is the longest error_description that quotes a request, in bytes.
+const maxDescription = 300
+
+// describe writes an error in the characters of an error_description: RFC 6749 5.2.
+func describe(err error) string {
+	text := strings.Map(func(r rune) rune {
+		switch {
+		case r == '"':
+			return '\''
+		case r < ' ' || r > '~' || r == '\\':
+			return '?'
+		}
+		return r
+	}, err.Error())
+	return text[:min(len(text), maxDescription)]
+}
+
 // restrict reads resource scopes.
 func restrict(requested string, registered smart.Scopes) (smart.Scopes, error) {
 	asked, err := smart.ParseRequested(requested)
 	if err != nil {
-		return nil, badScope("scope-syntax", "a requested scope is malformed, unknown or not supported", err)
+		return nil, unreadable(err)
 	}
 	for _, s := range asked {
 		if s.Context != smart.ContextSystem {
-			return nil, badScope("scope-context", "only system/ scopes are granted to a backend service", nil)
+			return nil, badScope("scope-context", "only system/ scopes are granted to a backend service, not "+s.Context+"/", nil)
 		}
 	}
 	if guard.Off(guard.ClientRegisteredScopes) {

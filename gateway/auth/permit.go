@@ -43,7 +43,7 @@ func (c *Client) Requestable(scope string) (string, error) {
 	if len(others) > 0 {
 		var err error
 		if asked, err = smart.ParseRequested(strings.Join(others, " ")); err != nil {
-			return "", badScope("scope-syntax", "a requested scope is malformed, unknown or not supported", err)
+			return "", unreadable(err)
 		}
 	}
 	if len(asked.In(smart.ContextSystem)) > 0 {
@@ -133,7 +133,7 @@ func NarrowScope(granted, asked string) (string, error) {
 	if len(others) > 0 {
 		var err error
 		if resources, err = smart.ParseRequested(strings.Join(others, " ")); err != nil {
-			return "", badScope("scope-syntax", "a requested scope is malformed, unknown or not supported", err)
+			return "", unreadable(err)
 		}
 	}
 	more := slices.ContainsFunc(context, func(s string) bool { return !slices.Contains(hadContext, s) }) ||

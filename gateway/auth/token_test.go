@@ -383,6 +383,27 @@ func manyParameters() string {
 	return b.String()
 }
 
+// A refusal says which scope it is and what is wrong with it, in the characters
+// that RFC 6749 5.2 allows.
+func TestARefusedScopeIsNamed(t *testing.T) {
+	w := newWorld(t)
+	for asked, want := range map[string]string{
+		"system/Patient.rs system/Nonsense.rs":              "scope 'system/Nonsense.rs': not a SMART scope: 'Nonsense' is no R4 resource type",
+		"system/Observation.rs?category:not=x":              "scope 'system/Observation.rs?category:not=x': criterion is not supported on Observation",
+		"system/Patient.sr":                                 "permissions 'sr' are not in the order cruds",
+		"openid":                                            "scope 'openid': not a resource scope",
+		"user/Patient.rs":                                   "not user/",
+		`system/Patient.rs?name="é\`:                        "scope 'system/Patient.rs?name=",
+		"system/Observation.rs?" + strings.Repeat("x", 900): "not name=value",
+	} {
+		a := w.post(t, form(w.good(), map[string]string{"scope": asked}))
+		d := a.JSON.Description
+		if a.JSON.Error != "invalid_scope" || !strings.Contains(d, want) || len(d) > 300 || strings.ContainsFunc(d, func(r rune) bool { return r < ' ' || r > '~' || r == '"' || r == '\\' }) {
+			t.Errorf("%.60q: %s", asked, a.Body)
+		}
+	}
+}
+
 func TestScopesAreCutDownToTheRegistration(t *testing.T) {
 	w := newWorld(t)
 	for asked, want := range map[string]string{

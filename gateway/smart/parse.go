@@ -121,18 +121,18 @@ func parseCriteria(typ, query string) ([]Criterion, error) {
 	for _, part := range parts {
 		name, value, ok := strings.Cut(part, "=")
 		if !ok || name == "" || value == "" {
-			return nil, fmt.Errorf("%w: criterion %q is not name=value", errSyntax, part)
+			return nil, fmt.Errorf("%w: criterion %.80q is not name=value", errSyntax, part)
 		}
 		c := Criterion{}
 		var err error
 		if c.Param, err = url.PathUnescape(name); err != nil {
-			return nil, fmt.Errorf("%w: criterion %q: %w", errSyntax, part, err)
+			return nil, fmt.Errorf("%w: criterion %.80q: %w", errSyntax, part, err)
 		}
 		if c.Value, err = url.PathUnescape(value); err != nil {
-			return nil, fmt.Errorf("%w: criterion %q: %w", errSyntax, part, err)
+			return nil, fmt.Errorf("%w: criterion %.80q: %w", errSyntax, part, err)
 		}
 		if !utf8.ValidString(c.Value) || strings.ContainsFunc(c.Value, unicode.IsControl) {
-			return nil, fmt.Errorf("%w: criterion %q is not text", errSyntax, part)
+			return nil, fmt.Errorf("%w: criterion %.80q is not text", errSyntax, part)
 		}
 		// Modifiers (a colon), chains (a dot) and _filter are no token parameters.
 		if err := search.CheckToken(typ, c.Param, c.Value); err != nil {
