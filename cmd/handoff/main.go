@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"os/signal"
 	"syscall"
@@ -45,6 +46,9 @@ func usageError(format string, args ...any) error {
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	// Libraries that write to the default logger tell of requests in their own words,
+	// with addresses and states of apps. What counts is in the audit trail.
+	slog.SetDefault(slog.New(slog.DiscardHandler))
 	os.Exit(run(ctx, newRootCommand(), os.Stderr))
 }
 

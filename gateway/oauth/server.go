@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"net/url"
 	"time"
@@ -107,7 +108,7 @@ func New(o Options) (*Server, error) {
 		o.Now = time.Now
 	}
 	if o.Source == nil {
-		o.Source = func(r *http.Request) string { return r.RemoteAddr }
+		o.Source = peer
 	}
 	if o.Pin == nil {
 		o.Pin = func(ctx context.Context) (context.Context, error) { return ctx, nil }
@@ -120,6 +121,15 @@ func New(o Options) (*Server, error) {
 		Authorization: op.NewEndpoint(AuthorizePath), Token: op.NewEndpoint(TokenPath),
 	}, op.WithServerCORSOptions(nil), op.WithEncoder(issuerEncoder(o.Issuer)))
 	return s, nil
+}
+
+// peer is the address at the other end of the connection.
+func peer(r *http.Request) string {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		return r.RemoteAddr
+	}
+	return host
 }
 
 // Handlers are what the server mounts, by path.
