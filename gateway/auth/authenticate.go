@@ -31,6 +31,7 @@ type AuthenticatorOptions struct {
 	Registry *Registry
 	Facts    store.Facts      // used assertions
 	Skew     time.Duration    // 0 is DefaultSkew
+	Limiter  Limiter          // nil: none
 	Now      func() time.Time // nil is time.Now
 }
 
@@ -90,10 +91,17 @@ func (n *Authenticator) Authenticate(ctx context.Context, h http.Header, form ma
 	if several(basic, assertion, secret) && !guard.Off(guard.ClientOneMethod) {
 		return nil, badRequest("several-methods", "authenticate in one way only: client_assertion, the Authorization header or client_secret")
 	}
-	var (
-		got *Authenticated
-		err error
-	)
+	got, err := n.limited(ctx, a, func() (*Authenticated, error) {
+		return n.byMethod(ctx, h, form, a, assertion, basic, secret)
+	})
+	if err != nil {
+		return nil, err
+	}
+	a.Authenticated, a.Organization = got.Proven(), got.client.Organization
+	return got, nil
+}
+
+func (n *Authenticator) byMethod(ctx context.Context, h http.Header, form map[string]string, a *Attempt, assertion, basic, secret bool) (got *Authenticated, err error) {
 	switch {
 	case assertion && form["client_assertion_type"] != assertionType && !guard.Off(guard.ClientAssertionType):
 		err = badRequest("assertion-type", "client_assertion_type must be "+assertionType)
@@ -108,11 +116,7 @@ func (n *Authenticator) Authenticate(ctx context.Context, h http.Header, form ma
 	default:
 		got, err = n.byName(ctx, form["client_id"], a)
 	}
-	if err != nil {
-		return nil, err
-	}
-	a.Authenticated, a.Organization = got.Proven(), got.client.Organization
-	return got, nil
+	return got, err
 }
 
 func several(given ...bool) bool {
@@ -149,7 +153,7 @@ func (n *Authenticator) byHeader(ctx context.Context, h http.Header, form map[st
 		return nil, failed("client_id is not the header's")
 	}
 	got, err := n.bySecret(ctx, id, secret, MethodSecretBasic, a)
-	if r := (*Refusal)(nil); errors.As(err, &r) {
+	if r := (*Refusal)(nil); errors.As(err, &r) && r.Status == http.StatusUnauthorized {
 		return nil, failed(r.Reason)
 	}
 	return got, err
@@ -161,6 +165,10 @@ func (n *Authenticator) bySecret(ctx context.Context, id, secret, method string,
 	if checkClientID(id) == nil {
 		a.Client = id
 	}
+	return n.guessed(ctx, id, a, func() (*Authenticated, error) { return n.compare(ctx, id, secret, method) })
+}
+
+func (n *Authenticator) compare(ctx context.Context, id, secret, method string) (*Authenticated, error) {
 	client, err := n.o.Registry.client(ctx, id)
 	if err != nil {
 		return nil, err

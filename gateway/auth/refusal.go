@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strconv"
+	"time"
 )
 
 // OAuth error codes (RFC 6749 5.2, RFC 6750 3.1, RFC 8707 2).
@@ -15,6 +17,7 @@ const (
 	codeInvalidTarget    = "invalid_target"
 	codeUnsupportedGrant = "unsupported_grant_type"
 	codeUnauthorized     = "unauthorized_client"
+	codeTooMany          = "temporarily_unavailable"
 	codeServerError      = "server_error"
 	codeInvalidToken     = "invalid_token"
 
@@ -29,6 +32,8 @@ type Refusal struct {
 	Description string // plain ASCII, tells nothing about other clients
 	Reason      string // stable: "signature", "expired", "replay", "client-unknown" …
 	Err         error  // what happened, nil if Reason says all
+	// RetryAfter is when it may be worth another try, of a 429.
+	RetryAfter time.Duration
 }
 
 func (r *Refusal) Error() string {
@@ -51,6 +56,17 @@ func AsRefusal(err error) *Refusal {
 		return r
 	}
 	return &Refusal{Status: http.StatusInternalServerError, Code: codeServerError, Reason: reasonOf(err), Err: err}
+}
+
+// TooMany refuses a caller above its rate; wait is when one request more is let
+// through.
+func TooMany(wait time.Duration) *Refusal {
+	return &Refusal{Status: http.StatusTooManyRequests, Code: codeTooMany, Description: "too many requests; try again later", Reason: "rate", RetryAfter: wait}
+}
+
+// RetryAfter writes a time to wait as the header has it: whole seconds, at least one.
+func RetryAfter(wait time.Duration) string {
+	return strconv.FormatInt(max(1, int64((wait+time.Second-1)/time.Second)), 10)
 }
 
 // A fault is why one signed token is not believed.

@@ -35,8 +35,8 @@ type Source interface {
 // Changes are what a Source says.
 type Changes struct {
 	Clients []Client // registered there; one under the id of a given client does not count
-	// Disabled says of clients, given ones too, whether they are disabled, whatever
-	// their registration says.
+	// Disabled are clients, given ones too, that are disabled beside those whose
+	// registration says so.
 	Disabled map[string]bool
 }
 
@@ -106,9 +106,7 @@ func (r *Registry) build(given *[]Client, version int64, changes Changes) (*regi
 			if next.clients[c.ID] != nil {
 				continue
 			}
-			if disabled, told := changes.Disabled[c.ID]; told {
-				c.Disabled = disabled
-			}
+			c.Disabled = c.Disabled || changes.Disabled[c.ID]
 			reg := &registered{Client: c.clone(), now: r.now}
 			if old := before.of(c.ID); old != nil && old.sameKeys(&c) {
 				reg.keys = old.keys

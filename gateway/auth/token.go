@@ -32,6 +32,7 @@ type Attempt struct {
 	GrantType     string // as asked
 	Client        string // as claimed; "" if none was
 	Authenticated bool   // the claim was proven
+	Locked        bool   // this failure locked the client out at this address
 	Organization  string // of an authenticated client
 	User          User   // for whom an authenticated client asks; zero: for nobody
 	Reference     string // of the user, where the directory knows it
@@ -58,6 +59,7 @@ type TokenOptions struct {
 	Life     time.Duration // of an access token; 0 is MaxTokenLife, its most
 	Skew     time.Duration // 0 is DefaultSkew
 	Auditor  Auditor
+	Limiter  Limiter                    // of clients that authenticate; nil: none
 	Now      func() time.Time           // nil is time.Now
 	Source   func(*http.Request) string // the caller's address; nil is RemoteAddr
 }
@@ -89,7 +91,7 @@ func NewTokenEndpoint(o TokenOptions) (*TokenEndpoint, error) {
 	if o.Source == nil {
 		o.Source = func(r *http.Request) string { return r.RemoteAddr }
 	}
-	names, err := NewAuthenticator(AuthenticatorOptions{TokenURL: o.URL, Issuer: o.Issuer, Registry: o.Registry, Facts: o.Facts, Skew: o.Skew, Now: o.Now})
+	names, err := NewAuthenticator(AuthenticatorOptions{TokenURL: o.URL, Issuer: o.Issuer, Registry: o.Registry, Facts: o.Facts, Skew: o.Skew, Limiter: o.Limiter, Now: o.Now})
 	if err != nil {
 		return nil, err
 	}
@@ -162,6 +164,9 @@ func WriteRefusal(w http.ResponseWriter, r *http.Request, f *Refusal) {
 	case f.Reason == reasonAuthorizationHeader:
 		// A client that tried a scheme is told about that scheme.
 		w.Header().Set("WWW-Authenticate", attemptedScheme(r)+` realm="token"`)
+	}
+	if f.RetryAfter > 0 {
+		w.Header().Set("Retry-After", RetryAfter(f.RetryAfter))
 	}
 	// The rest of a refused body is not read.
 	if f.Code == codeInvalidRequest {

@@ -41,6 +41,7 @@ func check(c *Config, with Checks, from *outside, body ast.Node) []*Fault {
 	k.checkExceptional()
 	k.checkPacks()
 	k.checkLimits()
+	k.checkRates()
 	k.checkCrisis()
 	k.checkFiles()
 	return k.faults

@@ -156,7 +156,11 @@ type Client struct {
 	// PassesOnRevocations lets it end Consents for the persons themselves: a
 	// portal, or a line that takes a person's text message.
 	PassesOnRevocations bool `yaml:"passesOnRevocations"`
-	AcceptIssuerAud     bool `yaml:"acceptIssuerAud"` // assertions may name the issuer as audience
+	// ManagesClientsOf lists organisations whose clients it may register and change
+	// beside its own organisation's, with the scope for that; never of law
+	// enforcement.
+	ManagesClientsOf []string `yaml:"managesClientsOf"`
+	AcceptIssuerAud  bool     `yaml:"acceptIssuerAud"` // assertions may name the issuer as audience
 	// Users says whether it may name the person for whom it asks (UDAP hl7-b2b
 	// in the client assertion): "none" (default) or "asserted".
 	Users string `yaml:"users"`
@@ -308,7 +312,10 @@ type UserClaims struct {
 // Limits bound what one caller may ask of the gateway.
 type Limits struct {
 	Requests int `yaml:"requests"` // FHIR requests of one client in a minute; default 6000, -1 none
-	Tokens   int `yaml:"tokens"`   // token requests of one client, or of one address that proves no client, in a minute; default 300, -1 none
+	// Users are FHIR requests of one person through one client in a minute; default
+	// 600, -1 none.
+	Users  int `yaml:"users"`
+	Tokens int `yaml:"tokens"` // token requests of one client, or of one address that proves no client, in a minute; default 300, -1 none
 	// Failures in Window lock a user's sign-in, until an administrator lets them in
 	// again, and a client at that address for Window; default and most 5 in 15m.
 	Failures int           `yaml:"failures"`

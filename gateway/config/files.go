@@ -17,6 +17,8 @@ type Checks struct {
 	Adapters []string
 	// KeySet says why a JSON Web Key Set cannot be used.
 	KeySet func(jwks []byte) error
+	// Client says what the rules for registrations find in a client.
+	Client func(*Config, Client) []ClientFault
 	// PrivateKey says why the private key in a file cannot be used.
 	PrivateKey func(path string) error
 	// Profile says why a feed cannot be read with its adapter and the mapping
@@ -28,6 +30,14 @@ type Checks struct {
 	// Files makes sure that the files which are named, and not made by the
 	// gateway itself, can be read.
 	Files bool
+}
+
+// A ClientFault is what is wrong with one setting of a client.
+type ClientFault struct {
+	Field  string // "redirectUris[0]"; "" for the client as a whole
+	Value  string // what stands there; "" where there is nothing to show
+	Reason string // reads on from the value
+	Err    error  // the cause, if there is one; it may quote the value
 }
 
 // checkFiles looks at keys, certificates and profiles.

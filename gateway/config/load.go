@@ -147,6 +147,7 @@ func (c *Config) defaults() {
 	set(&c.Audit.KeyFile, "audit.pem")
 	set(&c.Telemetry.Level, "info")
 	c.exceptionalDefaults()
+	c.limitDefaults()
 	c.signInDefaults()
 	for i := range c.Clients {
 		set(&c.Clients[i].TreatingProvider, "never")

@@ -14,10 +14,7 @@ func (k *checker) checkClients() {
 	seen := map[string]bool{}
 	for i, cl := range k.Clients {
 		at := fmt.Sprintf("$.clients[%d]", i)
-		switch {
-		case cl.ID == "" || len(cl.ID) > 255 || strings.ContainsFunc(cl.ID, func(r rune) bool { return r <= ' ' || r > '~' }):
-			k.fault(at+".id", "is not 1 to 255 visible ASCII characters")
-		case seen[cl.ID]:
+		if seen[cl.ID] {
 			k.value(at+".id", cl.ID, "stands twice")
 		}
 		seen[cl.ID] = true
@@ -26,13 +23,11 @@ func (k *checker) checkClients() {
 			k.fault(at+".roles", "a client needs at least one role")
 		}
 		k.roles(at+".roles", cl.Roles)
-		if len(cl.Purposes) == 0 {
-			k.fault(at+".purposes", "a client needs at least one purpose")
-		}
 		k.purposes(at+".purposes", cl.Purposes)
 		k.scopes(at+".scopes", cl)
 		k.users(at, cl)
-		k.keys(at, cl)
+		k.known(at+".managesClientsOf", cl.ManagesClientsOf)
+		k.rules(at, cl)
 		if cl.TreatingProvider != "never" && cl.TreatingProvider != "linked" {
 			k.value(at+".treatingProvider", cl.TreatingProvider, "is none of never, linked")
 		}
@@ -46,64 +41,54 @@ func (k *checker) checkClients() {
 	}
 }
 
-// users wants what may be asserted of people to make sense together.
+// users wants words that are known. Whether they make sense together is a rule of
+// registrations.
 func (k *checker) users(at string, cl Client) {
 	if cl.Users != "none" && cl.Users != "asserted" {
 		k.value(at+".users", cl.Users, "is none of none, asserted")
 	}
-	switch {
-	case cl.MFA != "never" && cl.MFA != "asserted":
+	if cl.MFA != "never" && cl.MFA != "asserted" {
 		k.value(at+".mfa", cl.MFA, "is none of asserted, never")
-	case cl.MFA == "asserted" && cl.Users != "asserted":
-		k.fault(at+".mfa", "how a user signed in can be asserted only together with the user: users: asserted")
 	}
 }
 
-// scopes wants at least one scope that a backend service can be granted.
+// scopes wants scopes that can be read. Which of them a client may have is a rule
+// of registrations.
 func (k *checker) scopes(at string, cl Client) {
-	if strings.TrimSpace(cl.Scopes) == "" {
-		k.fault(at, "a client without scopes can do nothing")
-	}
-	org := k.Organization(cl.Organization)
 	for text := range strings.FieldsSeq(cl.Scopes) {
-		if known, police := smart.OperationScope(text); known {
-			if !police && org != nil && org.Kind == "police" {
-				k.value(at, text, "is never granted to a police agency")
-			}
+		if known, _ := smart.OperationScope(text); known || smart.ContextScope(text) {
 			continue
 		}
-		if smart.ContextScope(text) {
-			if !slices.Contains(cl.Grants, "authorization_code") {
-				k.value(at, text, "cannot be granted: it is for an app that people sign in to (grants: [authorization_code])")
-			}
-			continue
-		}
-		s, err := smart.ParseScope(text)
+		_, err := smart.ParseScope(text)
 		switch {
 		case errors.Is(err, smart.ErrNotResourceScope):
 			k.because(at, text, "has a scope that is no scope of a resource and none of "+strings.Join(slices.Concat(smart.OperationScopes(), smart.ContextScopes()), ", "), err)
 		case err != nil:
 			k.because(at, text, "has a scope that cannot be granted", err)
-		case s.Context != smart.ContextSystem && !slices.Contains(cl.Grants, "authorization_code"):
-			k.value(at, text, "cannot be granted: a backend service gets system/ scopes only")
 		}
 	}
 }
 
-func (k *checker) keys(at string, cl Client) {
-	if cl.Issuer != "" || cl.Public || len(cl.SecretHashes) > 0 {
+// rules asks the rules for registrations, which hold for clients that are
+// registered otherwise too.
+func (k *checker) rules(at string, cl Client) {
+	if k.with.Client == nil {
 		return
 	}
-	if (cl.JWKS == "") == (cl.JWKSURL == "") {
-		k.fault(at, "exactly one of jwks and jwksUrl is needed")
-		return
-	}
-	switch {
-	case cl.JWKSURL != "" && !isKeySetURL(cl.JWKSURL):
-		k.value(at+".jwksUrl", cl.JWKSURL, "is not an absolute https URL (http only to this machine)")
-	case cl.JWKS != "" && k.with.KeySet != nil:
-		if err := k.with.KeySet([]byte(cl.JWKS)); err != nil {
-			k.because(at+".jwks", cl.JWKS, "is not a usable JSON Web Key Set of public keys", err)
+	for _, f := range k.with.Client(k.Config, cl) {
+		at := at
+		if f.Field != "" {
+			at += "." + f.Field
+		}
+		switch {
+		case f.Err != nil && f.Field == "jwks":
+			k.because(at, cl.JWKS, f.Reason, f.Err)
+		case f.Err != nil:
+			k.because(at, f.Value, f.Reason, f.Err)
+		case f.Value != "":
+			k.value(at, f.Value, f.Reason)
+		default:
+			k.fault(at, f.Reason)
 		}
 	}
 }

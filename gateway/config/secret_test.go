@@ -109,7 +109,10 @@ agreements: [{id: a, from: X, to: X, purposes: [X], starts: X, ends: X}]
 telemetry: {listen: X, level: X}
 `
 	refuse := func(s string) error { return fmt.Errorf("cannot take %s", s) }
-	with := Checks{Adapters: []string{"rms/csv"}, KeySet: func(b []byte) error { return refuse(string(b)) }, PrivateKey: refuse, Files: true}
+	told := func(_ *Config, cl Client) []ClientFault {
+		return []ClientFault{{Field: "jwks", Reason: "is no key set", Err: refuse(cl.JWKS)}, {Field: "jwksUrl", Value: cl.JWKSURL, Reason: "is no URL"}}
+	}
+	with := Checks{Adapters: []string{"rms/csv"}, Client: told, PrivateKey: refuse, Files: true}
 	for _, numbers := range []bool{true, false} {
 		text := all
 		if !numbers { // these end the reading

@@ -42,6 +42,13 @@ const (
 	ClientOwnRole           Name = "client/own-role"
 	ClientOwnPurpose        Name = "client/own-purpose"
 	ClientBelievedMFA       Name = "client/believed-mfa"
+	ClientManageScope       Name = "client/manage-scope"
+	ClientManageMFA         Name = "client/manage-mfa"
+	ClientManageOwn         Name = "client/manage-own-organization"
+	ClientManageVersion     Name = "client/manage-version"
+	ClientCeiling           Name = "client/registration-ceiling"
+	ClientLock              Name = "client/lock"
+	ClientRate              Name = "client/rate"
 	ClientOwnTokens         Name = "client/own-tokens"
 	ClientIntrospects       Name = "client/introspects"
 
@@ -176,6 +183,13 @@ var guards = map[Name]string{
 	ClientOwnTokens:         "the end of another client's token",
 	ClientIntrospects:       "introspection by a client that is not registered for it, or by a person's app",
 	ClientBelievedMFA:       "factors told by a client that is not believed about them",
+	ClientManageScope:       "registering clients without the scope for it",
+	ClientManageMFA:         "registering clients by a person who signed in with one factor",
+	ClientManageOwn:         "reading or changing clients of another organisation",
+	ClientManageVersion:     "a change of a registration that overwrites another one unseen",
+	ClientCeiling:           "roles, purposes and operations that only the operator may give an organisation",
+	ClientLock:              "guesses at the secret of a client",
+	ClientRate:              "more requests than a client, a user or an address may make",
 
 	ScopeLevel:       "scopes of a level that is not the token's: a client's user/, a person's system/",
 	ScopeInteraction: "an interaction on a type that no scope allows, before data is touched",
