@@ -128,6 +128,9 @@ func (s *Server) steps(ctx context.Context, x *exchange) (*rest.Response, error)
 	if err := s.authenticate(ctx, x, bearer); err != nil {
 		return nil, err
 	}
+	if err := s.limited(x); err != nil {
+		return nil, err
+	}
 	if !known {
 		return nil, noRoute(x.req)
 	}
@@ -227,7 +230,7 @@ func (s *Server) refuse(x *exchange, err error) *rest.Response {
 	case http.StatusMethodNotAllowed:
 		h.Set("Allow", allowed(x.req))
 	case http.StatusServiceUnavailable, http.StatusTooManyRequests:
-		h.Set("Retry-After", "1")
+		h.Set("Retry-After", comeAgain(err))
 	}
 	h.Set("X-Request-Id", x.event.ID)
 	if status >= http.StatusInternalServerError {

@@ -28,6 +28,11 @@ type Verifier interface {
 	Verify(ctx context.Context, bearer string) (*auth.Principal, error)
 }
 
+// A Limiter says whether the caller of a request may ask now, and if not, when.
+type Limiter interface {
+	Request(p *auth.Principal) (wait time.Duration, ok bool)
+}
+
 // Options are the parts of a gateway. All are required unless said otherwise.
 type Options struct {
 	Base      string // public FHIR base URL
@@ -36,6 +41,7 @@ type Options struct {
 	Store     store.Store
 	Facts     store.Facts
 	Verifier  Verifier
+	Limits    Limiter         // optional: how often clients and people may ask
 	Discovery smart.Discovery // the SMART configuration document
 	Directory *attribute.Directory
 	Identity  attribute.Identity

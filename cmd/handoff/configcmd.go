@@ -11,6 +11,7 @@ import (
 	"github.com/handoff-health/handoff/gateway/auth"
 	"github.com/handoff-health/handoff/gateway/config"
 	"github.com/handoff-health/handoff/gateway/law"
+	"github.com/handoff-health/handoff/gateway/registration"
 )
 
 // newConfigCommand checks and prints configuration files.
@@ -75,6 +76,7 @@ func loadConfig(path string) (*config.Config, error) {
 		_, err := auth.ParseKeySet(jwks)
 		return err
 	}
+	k.Client = registration.Faults
 	k.PrivateKey = func(path string) error {
 		_, err := auth.ReadPrivateKey(path)
 		return err

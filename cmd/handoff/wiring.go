@@ -115,7 +115,7 @@ func assemble(ctx context.Context, c *config.Config, log *slog.Logger, users ...
 		Store: g.cache, Facts: g.cache, Verifier: who.verifier, Discovery: who.discovery,
 		Directory: g.directory, Identity: g.links, IDs: g.ids, Broker: b,
 		Labeller: g.labeller, Policy: engine, Audit: g.trail,
-		Other:  who.handlers,
+		Other: who.handlers, Limits: who.limits,
 		Crisis: offered(c.Crisis), Published: published,
 		Proxies: c.Server.Proxies(), Origins: g.registry.RegisteredOrigin,
 		Capture: gateway.CaptureLimits{Verbal: c.Capture.Verbal, Written: c.Capture.Written, Backlog: c.Capture.Backlog},

@@ -2,21 +2,18 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"net/http"
 	"net/url"
 	"path/filepath"
 	"strconv"
-	"strings"
 
 	"github.com/handoff-health/handoff/gateway"
-	"github.com/handoff-health/handoff/gateway/attribute"
 	"github.com/handoff-health/handoff/gateway/audit"
 	"github.com/handoff-health/handoff/gateway/auth"
 	"github.com/handoff-health/handoff/gateway/config"
 	"github.com/handoff-health/handoff/gateway/oauth"
 	"github.com/handoff-health/handoff/gateway/page"
-	"github.com/handoff-health/handoff/gateway/policy"
+	"github.com/handoff-health/handoff/gateway/registration"
 	"github.com/handoff-health/handoff/gateway/smart"
 )
 
@@ -24,6 +21,8 @@ import (
 // server and the verifier of its tokens, with what of them is mounted.
 type access struct {
 	registry  *auth.Registry
+	clients   *registration.Store // of the registry, those beside the configuration's
+	limits    meter
 	verifier  *auth.Verifier
 	tokens    *auth.TokenEndpoint
 	server    *oauth.Server // nil where nobody signs in
@@ -39,18 +38,12 @@ func newAccess(c *config.Config, g *running, sessions oauth.Sessions) (*access, 
 		return nil, err
 	}
 	a := &access{handlers: map[string]http.Handler{}}
-	clients := make([]auth.Client, len(c.Clients))
-	for i, cl := range c.Clients {
-		if clients[i], err = registration(c, cl); err != nil {
-			return nil, fmt.Errorf("client %s: %w", cl.ID, err)
-		}
-	}
-	if a.registry, err = auth.NewRegistry(clients, auth.NewHTTPFetcher(), nil); err != nil {
+	if err := a.register(c, g); err != nil {
 		return nil, err
 	}
 	a.tokens, err = auth.NewTokenEndpoint(auth.TokenOptions{
 		URL: tokenURL(c), Issuer: origin(c), Audience: c.Server.Base, Registry: a.registry, Facts: g.store, Key: key,
-		Life: c.Issuer.Lifetime, Auditor: tokenAuditor{g.trail},
+		Life: c.Issuer.Lifetime, Auditor: tokenAuditor{g.trail}, Limiter: a.limits,
 	})
 	if err != nil {
 		return nil, err
@@ -63,6 +56,9 @@ func newAccess(c *config.Config, g *running, sessions oauth.Sessions) (*access, 
 		return nil, err
 	}
 	a.handlers[tokenPath] = a.tokens
+	if err := a.manage(c, g); err != nil {
+		return nil, err
+	}
 	if sessions != nil {
 		if err := a.serve(c, g, sessions); err != nil {
 			return nil, err
@@ -92,6 +88,8 @@ func (a *access) serve(c *config.Config, g *running, sessions oauth.Sessions) er
 	for path, h := range a.server.Handlers() {
 		a.handlers[path] = h
 	}
+	// A request to authorize leaves something in the store, whoever sends it.
+	a.handlers[oauth.AuthorizePath] = a.limits.Pages(a.handlers[oauth.AuthorizePath], func(r *http.Request) string { return r.RemoteAddr })
 	return nil
 }
 
@@ -146,59 +144,6 @@ const (
 	registerPath   = "/oauth/register"
 )
 
-// registration turns a client of the file into one of auth.
-func registration(c *config.Config, cl config.Client) (auth.Client, error) {
-	org := c.Organization(cl.Organization)
-	out := auth.Client{
-		ID: cl.ID, Name: cl.Name, JWKSURL: cl.JWKSURL, AcceptIssuerAudience: cl.AcceptIssuerAud,
-		Grants: cl.Grants, RedirectURIs: cl.RedirectURIs, LaunchURL: cl.LaunchURL, Origins: cl.Origins, Providers: cl.Providers,
-		Life: cl.Lifetime, Public: cl.Public, SecretHashes: cl.SecretHashes,
-		Organization: attribute.Reference(org.ID), OrganizationKind: auth.Kind(org.Kind),
-		MedicalPersonnel: cl.MedicalPersonnel, Disabled: cl.Disabled,
-		AssertsUsers: cl.Users == "asserted", BelievesMFA: cl.MFA == "asserted",
-	}
-	if cl.JWKS != "" {
-		out.JWKS = []byte(cl.JWKS)
-	}
-	for text := range strings.FieldsSeq(cl.Scopes) {
-		if operation, _ := smart.OperationScope(text); operation {
-			out.Operations = append(out.Operations, text)
-			continue
-		}
-		if smart.ContextScope(text) {
-			out.ContextScopes = append(out.ContextScopes, text)
-			continue
-		}
-		s, err := smart.ParseScope(text)
-		if err != nil {
-			return out, err
-		}
-		out.Scopes = append(out.Scopes, s)
-	}
-	out.Identifiers = identifiers(org.Identifiers)
-	for _, p := range org.Practitioners {
-		out.Practitioners = append(out.Practitioners, auth.Practitioner{Reference: "Practitioner/" + p.ID, Identifiers: identifiers(p.Identifiers)})
-	}
-	for _, n := range org.Networks {
-		out.Networks = append(out.Networks, attribute.Reference(n))
-	}
-	for _, r := range cl.Roles {
-		out.Roles = append(out.Roles, attribute.Role(r))
-	}
-	for _, p := range cl.Purposes {
-		out.Purposes = append(out.Purposes, attribute.Purpose(p).String())
-	}
-	return out, nil
-}
-
-func identifiers(list []config.Identifier) []policy.Identifier {
-	var out []policy.Identifier
-	for _, id := range list {
-		out = append(out, policy.Identifier{System: id.System, Value: id.Value})
-	}
-	return out
-}
-
 // tokenAuditor puts token requests into the same trail as everything else.
 type tokenAuditor struct{ trail audit.Recorder }
 
@@ -217,6 +162,9 @@ func (t tokenAuditor) TokenRequested(ctx context.Context, a *auth.Attempt) error
 	if len(a.User.Methods) > 0 {
 		about["amr"] = a.User.Methods
 		about.Set("mfa", strconv.FormatBool(a.User.MFA))
+	}
+	if a.Locked {
+		about.Set("locked", "true")
 	}
 	if a.Authenticated {
 		e.Client = a.Client

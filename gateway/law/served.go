@@ -40,16 +40,16 @@ func Served(c *config.Config) (func(organization, system, code string) bool, err
 	}
 	return func(organization, system, code string) bool {
 		for i := range c.Agreements {
-			if a := &c.Agreements[i]; "Organization/"+a.To == organization && names(purposes(a.Purposes), system, code) {
+			if a := &c.Agreements[i]; "Organization/"+a.To == organization && takes(purposes(a.Purposes), system, code) {
 				return true
 			}
 		}
-		return slices.ContainsFunc(tests, func(p *packs.Purpose) bool { return names(p, system, code) })
+		return slices.ContainsFunc(tests, func(p *packs.Purpose) bool { return takes(p, system, code) })
 	}, nil
 }
 
-// names says whether the test takes the purpose.
-func names(p *packs.Purpose, system, code string) bool {
+// takes says whether the test takes the purpose.
+func takes(p *packs.Purpose, system, code string) bool {
 	within := func(list []string) bool {
 		return slices.ContainsFunc(list, func(s string) bool {
 			of := attribute.Purpose(s)
