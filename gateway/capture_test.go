@@ -482,5 +482,13 @@ func TestDefinitionsAreServed(t *testing.T) {
 		if len(c.trail.events) != before+1 {
 			t.Errorf("%s left no event", typ)
 		}
+		form := map[string]string{"Content-Type": "application/x-www-form-urlencoded"}
+		_, id, _ := strings.Cut(got[0], "/")
+		if one := c.do("narrow", http.MethodPost, typ+"/_search", "_id="+id, form).ids(t); len(one) != 1 || one[0] != got[0] {
+			t.Errorf("%s by POST: %v", typ, one)
+		}
+		if a := c.do("narrow", http.MethodPost, typ+"/_search?_id="+id, "_id="+id, form); a.status != http.StatusBadRequest {
+			t.Errorf("%s by POST with a parameter in both places: %s", typ, a)
+		}
 	}
 }

@@ -53,10 +53,11 @@ func publish(raws [][]byte) ([]*resource.Resource, error) {
 
 // readDefinitions reads a search: by url, name, _id or status, each at most once.
 func readDefinitions(s *Server, x *exchange) error {
-	params, err := search.ParseQuery(x.req.HTTP.URL.RawQuery)
+	params, err := x.req.Query(s.o.MaxBody)
 	if err != nil {
 		return err
 	}
+	x.event.Query = encode(params)
 	seen := map[string]bool{}
 	for _, p := range params {
 		switch p.Name {

@@ -76,6 +76,9 @@ func (r *Request) body(maxBytes int64, types ...string) ([]byte, error) {
 	if charset, ok := params["charset"]; ok && !strings.EqualFold(charset, "utf-8") && !guard.Off(guard.ParserCharset) {
 		fits = false
 	}
+	if otherVersion(params) {
+		return nil, outcome.UnsupportedMediaType("fhirVersion must be 4.0")
+	}
 	if !fits && !guard.Off(guard.ParserBodyType) {
 		return nil, outcome.UnsupportedMediaType("Content-Type must be %s (UTF-8)", strings.Join(types, " or "))
 	}
@@ -121,15 +124,19 @@ func (r *Request) Acceptable() error {
 	return outcome.NotAcceptable("only FHIR JSON is available: application/fhir+json")
 }
 
+// otherVersion says whether the parameters of a media type name another version of
+// FHIR than R4: https://hl7.org/fhir/R4/versioning.html#mt-version
+func otherVersion(params map[string]string) bool {
+	v, ok := params["fhirversion"]
+	return ok && v != "4.0" && v != "4.0.1"
+}
+
 func isJSON(mediaRange string) bool {
 	t, params, err := mime.ParseMediaType(mediaRange)
 	if err != nil {
 		return mediaRange == "json"
 	}
-	if v, ok := params["fhirversion"]; ok && v != "4.0" && v != "4.0.1" {
-		return false
-	}
-	if params["q"] == "0" {
+	if otherVersion(params) || params["q"] == "0" {
 		return false
 	}
 	switch t {

@@ -93,6 +93,8 @@ func TestRequestsAsTheyGoOverTheWire(t *testing.T) {
 		{"expects what nobody knows", create("Expect: 200-ok\r\nContent-Length: 2\r\n", "{}"), "417 "},
 		{"packed", create("Content-Encoding: gzip\r\nContent-Length: 2\r\n", "{}"), "415 "},
 		{"packed in a second line", create("Content-Encoding: identity\r\nContent-Encoding: gzip\r\nContent-Length: 2\r\n", "{}"), "415 "},
+		{"of another version of FHIR", strings.Replace(create("Content-Length: 2\r\n", "{}"), "fhir+json", "fhir+json; fhirVersion=3.0", 1), "415 "},
+		{"of this version of FHIR", strings.Replace(create("Content-Length: 2\r\n", "{}"), "fhir+json", "fhir+json; fhirVersion=4.0", 1), "200 OK"},
 		{"two media types", create("Content-Type: text/plain\r\nContent-Length: 2\r\n", "{}"), "415 "},
 		{"headers that do not end", "GET /fhir/metadata HTTP/1.1\r\nHost: gateway\r\nX-Slow: ", "closed"},
 		{"headers beyond all bounds", "GET /fhir/metadata HTTP/1.1\r\n" + head + "X: " + strings.Repeat("x", 64<<10) + "\r\n\r\n", "431 "},
