@@ -9,8 +9,6 @@ import (
 
 	"github.com/zitadel/oidc/v3/pkg/oidc"
 
-	"github.com/go-jose/go-jose/v4"
-
 	"github.com/handoff-health/handoff/gateway/auth"
 	"github.com/handoff-health/handoff/gateway/smart"
 )
@@ -81,7 +79,7 @@ func (s *Server) idToken(f *family, scope, access string, first bool) (string, e
 	claims.IssuedAt = oidc.FromTime(now)
 	claims.SessionID = a.Session
 	var err error
-	if claims.AccessTokenHash, err = oidc.ClaimHash(access, jose.RS256); err != nil {
+	if claims.AccessTokenHash, err = oidc.ClaimHash(access, auth.RS256); err != nil {
 		return "", fmt.Errorf("id token: %w", err)
 	}
 	claims.Claims = s.profile(a, scope)
