@@ -13,7 +13,7 @@ import (
 )
 
 func clientFamilies() []Family {
-	return []Family{assertions(), tokenRequests(), assertedPeople()}
+	return []Family{assertions(), tokenRequests(), assertedPeople(), registrations(), guesses()}
 }
 
 // gives says whether a token endpoint's answer holds a token.

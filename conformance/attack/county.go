@@ -45,7 +45,7 @@ type Command func(ctx context.Context, args ...string) error
 var countyClients = map[string]string{
 	"officer": "", "unit": "", "deputy": "", "clinician": "", "twin": "RS384", "remote": "", "narrow": "",
 	"granular": "", "retired": "", "both": "", "privacy": "", "desk": "",
-	"ehr": "", "watcher": "",
+	"ehr": "", "watcher": "", "registrar": "", "clerk": "", "police-registrar": "",
 }
 
 // NewCounty writes a county's files into dir, for a gateway that will listen at

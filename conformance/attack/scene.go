@@ -113,7 +113,7 @@ func (c *County) Target(ctx context.Context) (*Target, error) {
 		if len(cl.SecretHashes) > 0 {
 			a.Secret = c.secret
 		}
-		s.Clients[strings.ReplaceAll(cl.ID, "-app", " app")] = a
+		s.Clients[strings.ReplaceAll(cl.ID, "-", " ")] = a
 	}
 	t.Provider, t.Police = c.clinic, c.police
 	return t, t.set(s, filepath.Join(c.Dir, "keys"))
