@@ -89,7 +89,7 @@ func (s *Server) begin(r *rest.Request) *exchange {
 		req: r, at: now, started: time.Now(),
 		event: &audit.Event{
 			ID: s.o.NewID(), At: now.UTC(), Interaction: r.Interaction,
-			Operation: r.HTTP.Method, Path: r.Path, Query: r.HTTP.URL.RawQuery, Source: r.Source(),
+			Operation: r.HTTP.Method, Path: recordedPath(r.Path), Query: recordedQuery(r.HTTP.URL.RawQuery), Source: r.Source(),
 		},
 		sessions: map[sessionKey]posed{},
 		people:   map[string]*standing{},

@@ -57,7 +57,6 @@ func readDefinitions(s *Server, x *exchange) error {
 	if err != nil {
 		return err
 	}
-	x.event.Query = encode(params)
 	seen := map[string]bool{}
 	for _, p := range params {
 		switch p.Name {
@@ -72,6 +71,7 @@ func readDefinitions(s *Server, x *exchange) error {
 			return outcome.NotSupported("a search of %s has no parameter %q", x.req.Type, clip(p.Name)).At("http." + clip(p.Name))
 		}
 	}
+	x.event.Query = encode(x.params)
 	return nil
 }
 
