@@ -24,5 +24,6 @@ func (r *Registry) Picking(ctx context.Context, app string, said Asserted, base 
 	if err != nil {
 		return nil, fmt.Errorf("picking: %w", err)
 	}
+	p.TokenID = "picking" // what the trail shows in the place of a token
 	return &p, nil
 }

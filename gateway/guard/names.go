@@ -130,14 +130,17 @@ const (
 	SignInIdle          Name = "authorize/session-idle"
 	SignInAbsolute      Name = "authorize/session-absolute"
 
-	LaunchBrowser  Name = "authorize/launch-browser"
-	LaunchProvider Name = "authorize/launch-provider"
-	LaunchRole     Name = "authorize/launch-role"
-	LaunchScope    Name = "authorize/launch-scope"
-	LaunchOnce     Name = "authorize/launch-once"
-	LaunchClient   Name = "authorize/launch-client"
-	LaunchSubject  Name = "authorize/launch-subject"
-	LaunchPatient  Name = "authorize/launch-patient"
+	LaunchBrowser   Name = "authorize/launch-browser"
+	LaunchProvider  Name = "authorize/launch-provider"
+	LaunchRole      Name = "authorize/launch-role"
+	LaunchScope     Name = "authorize/launch-scope"
+	LaunchOnce      Name = "authorize/launch-once"
+	LaunchClient    Name = "authorize/launch-client"
+	LaunchSubject   Name = "authorize/launch-subject"
+	LaunchPatient   Name = "authorize/launch-patient"
+	LaunchEncounter Name = "authorize/launch-encounter"
+	LaunchAge       Name = "authorize/launch-sign-in-age"
+	LaunchOtherRole Name = "authorize/launch-other-role"
 )
 
 var guards = map[Name]string{
@@ -264,12 +267,15 @@ var guards = map[Name]string{
 	SignInMFA:           "a person who signed in with one factor",
 	LaunchBrowser:       "a request that another browser opened first",
 	LaunchProvider:      "a person of another organisation, or who signed in where the app does not let its people sign in",
-	LaunchRole:          "a role that the person or the app does not have",
-	LaunchScope:         "a launch registered with a token that is not for it",
+	LaunchRole:          "a role that the person does not have",
+	LaunchScope:         "a launch registered with a token that is not for it, or a person's",
 	LaunchOnce:          "an EHR launch that was used before",
 	LaunchClient:        "an EHR launch that was opened for another app",
 	LaunchSubject:       "an EHR launch that was opened for another person",
 	LaunchPatient:       "a patient in context whom the person may not see",
+	LaunchEncounter:     "an encounter in context that the person may not see, or that is not the patient's",
+	LaunchAge:           "a sign-in before the one that the app wants (prompt, max_age)",
+	LaunchOtherRole:     "a person who goes on in another role without signing in again",
 
 	SignInRole:     "a person to whom the provider gives no role here",
 	SignInProvider: "a sign-in at a provider that the client does not list",

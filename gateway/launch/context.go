@@ -3,15 +3,13 @@ package launch
 import (
 	"encoding/json"
 	"errors"
-	"fmt"
-	"io"
-	"mime"
 	"net/http"
 	"net/url"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/handoff-health/handoff/fhir/resource"
-	"github.com/handoff-health/handoff/fhir/store"
 	"github.com/handoff-health/handoff/gateway/audit"
 	"github.com/handoff-health/handoff/gateway/auth"
 	"github.com/handoff-health/handoff/gateway/guard"
@@ -39,7 +37,7 @@ type registered struct {
 	Encounter string         `json:"encounter,omitempty"`
 	Subject   string         `json:"subject,omitempty"` // for whom it was opened
 	Context   map[string]any `json:"context,omitempty"`
-	Used      bool           `json:"used,omitempty"`
+	UsedBy    string         `json:"usedBy,omitempty"` // hash of the id of the request that used it up
 	Expires   time.Time      `json:"expires"`
 }
 
@@ -92,13 +90,18 @@ func (s *Server) registration(r *http.Request, e *audit.Event) (*registered, *au
 	if err != nil {
 		return nil, nil, err
 	}
-	p, err := s.o.Verifier.Verify(r.Context(), bearer)
+	ctx, err := s.o.Pin(r.Context())
+	if err != nil {
+		return nil, nil, err
+	}
+	p, err := s.o.Verifier.Verify(ctx, bearer)
 	if err != nil {
 		return nil, nil, err
 	}
 	e.Client, e.Organization, e.TokenID, e.User, e.Purposes = p.Client, p.Requester.Organization, p.TokenID, p.User.ID, p.Purposes
-	if !p.MayUse(smart.ScopeRegisterLaunch) && !guard.Off(guard.LaunchScope) {
-		return nil, nil, &auth.Refusal{Status: http.StatusForbidden, Code: "insufficient_scope", Description: "the token does not hold " + smart.ScopeRegisterLaunch, Reason: "scope"}
+	// A person's app must not open another for somebody else.
+	if (p.ForPerson() || !p.MayUse(smart.ScopeRegisterLaunch)) && !guard.Off(guard.LaunchScope) {
+		return nil, nil, &auth.Refusal{Status: http.StatusForbidden, Code: "insufficient_scope", Description: "a launch is registered by a backend service, with the scope " + smart.ScopeRegisterLaunch, Reason: "scope"}
 	}
 	c, err := readContext(r)
 	if err != nil {
@@ -111,182 +114,42 @@ func (s *Server) registration(r *http.Request, e *audit.Event) (*registered, *au
 	}
 	unusable := &auth.Refusal{Status: http.StatusBadRequest, Code: "invalid_request", Description: "client_id, patient or encounter cannot be used in a launch", Reason: "context"}
 	app, err := s.o.Registry.Client(r.Context(), c.Client)
-	if err != nil || !app.May(auth.GrantAuthorizationCode) || app.Organization != p.Requester.Organization {
+	if err != nil || !app.May(auth.GrantAuthorizationCode) || !slices.Contains(app.ContextScopes, smart.ScopeLaunch) || app.Organization != p.Requester.Organization {
 		return nil, nil, unusable
 	}
-	for _, ref := range []string{c.Patient, c.Encounter} {
-		if ref == "" {
-			continue
-		}
-		status, _ := s.o.Records.Ask(r.Context(), p, "/"+ref, r)
-		if err := unavailable(status); err != nil {
-			return nil, nil, err
-		}
-		if status != http.StatusOK {
-			return nil, nil, unusable
-		}
+	switch known, err := s.known(r, p, c); {
+	case err != nil:
+		return nil, nil, err
+	case !known:
+		return nil, nil, unusable
 	}
 	return c, app, nil
 }
 
-// readContext reads the body strictly: what is not understood cannot be kept to.
-func readContext(r *http.Request) (*registered, error) {
-	if t, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || t != "application/json" {
-		return nil, errors.New("Content-Type must be application/json") //nolint:staticcheck // a header's name
+// known says whether who registers a launch may see its patient and its encounter,
+// which must be that patient's.
+func (s *Server) known(r *http.Request, p *auth.Principal, c *registered) (bool, error) {
+	if c.Patient == "" {
+		return true, nil
 	}
-	raw, err := io.ReadAll(io.LimitReader(r.Body, maxContext+1))
-	if err != nil || len(raw) > maxContext {
-		return nil, fmt.Errorf("the body cannot be read, or is larger than %d bytes", maxContext)
+	status, _ := s.o.Records.Ask(r.Context(), p, "/"+c.Patient, r)
+	if status != http.StatusOK || c.Encounter == "" {
+		return status == http.StatusOK, unavailable(status)
 	}
-	return parseContext(raw)
-}
-
-func parseContext(raw []byte) (*registered, error) {
-	doc, err := resource.ParseDocument(raw)
-	if err != nil || doc.Root().Kind() != resource.Object {
-		return nil, errors.New("the body is not a JSON object, each of whose names stands once")
+	status, body := s.o.Records.Ask(r.Context(), p, ofPatient(strings.TrimPrefix(c.Encounter, "Encounter/"), c.Patient), r)
+	if status != http.StatusOK {
+		return false, unavailable(status)
 	}
-	c := &registered{}
-	for m := range doc.Root().Members() {
-		var err error
-		switch name := m.Name(); name {
-		case "client_id":
-			c.Client, err = textOf(m)
-		case "patient":
-			c.Patient, err = referenceOf(m, "Patient")
-		case "encounter":
-			c.Encounter, err = referenceOf(m, "Encounter")
-		case "subject":
-			c.Subject, err = textOf(m)
-		case "intent", "tenant":
-			var v string
-			if v, err = textOf(m); err == nil {
-				c.put(name, v)
-			}
-		case "need_patient_banner":
-			v, ok := m.Bool()
-			if !ok {
-				err = errors.New("need_patient_banner is not true or false")
-			}
-			c.put(name, v)
-		case "fhirContext":
-			err = c.fhirContext(m)
-		default:
-			err = fmt.Errorf("%.40q is not a member of a launch", name)
-		}
-		if err != nil {
-			return nil, err
-		}
-	}
-	switch {
-	case c.Client == "":
-		return nil, errors.New("client_id is missing")
-	case c.Encounter != "" && c.Patient == "":
-		return nil, errors.New("an encounter comes with its patient")
-	}
-	return c, nil
-}
-
-func (c *registered) put(name string, v any) {
-	if c.Context == nil {
-		c.Context = map[string]any{}
-	}
-	c.Context[name] = v
-}
-
-// fhirContext: each entry refers to something; a Patient or an Encounter only in a
-// role other than launch (SMART 2.2, fhirContext).
-func (c *registered) fhirContext(n resource.Node) error {
-	if n.Kind() != resource.Array || n.Len() > maxFHIRContext {
-		return fmt.Errorf("fhirContext is not an array of at most %d objects", maxFHIRContext)
-	}
-	for e := range n.Elements() {
-		typ, _, _, _ := resource.SplitReference(e.Get("reference").Text())
-		role := e.Get("role").Text()
-		switch {
-		case e.Kind() != resource.Object || !e.Get("reference").Exists() && !e.Get("canonical").Exists() && !e.Get("identifier").Exists():
-			return errors.New("an entry of fhirContext has no reference, canonical or identifier")
-		case (typ == "Patient" || typ == "Encounter") && (role == "" || role == "launch"):
-			return errors.New("a Patient or an Encounter in fhirContext needs a role other than launch")
-		}
-	}
-	c.put("fhirContext", json.RawMessage(n.Raw()))
-	return nil
-}
-
-func textOf(n resource.Node) (string, error) {
-	t := n.Text()
-	if n.Kind() != resource.String || t == "" || len(t) > maxText {
-		return "", fmt.Errorf("%s is not a text of 1 to %d bytes", n.Name(), maxText)
-	}
-	return t, nil
-}
-
-func referenceOf(n resource.Node, typ string) (string, error) {
-	t, err := textOf(n)
+	doc, err := resource.ParseDocument(body)
 	if err != nil {
-		return "", err
+		return false, err
 	}
-	if rest, ok := cutType(t, typ); ok {
-		t = rest
-	}
-	if !idForm.MatchString(t) {
-		return "", fmt.Errorf("%s is neither an id nor %s/ and one", n.Name(), typ)
-	}
-	return typ + "/" + t, nil
-}
-
-func cutType(ref, typ string) (string, bool) {
-	if len(ref) > len(typ) && ref[:len(typ)+1] == typ+"/" {
-		return ref[len(typ)+1:], true
-	}
-	return ref, false
-}
-
-// takeContext uses the launch up and puts what it holds into the flow, if the
-// person who signed in may see the patient: to whom it was opened elsewhere opens
-// nothing here.
-func (s *Server) takeContext(r *http.Request, f *flow) error {
-	ctx, key := r.Context(), contextKey+hashed(f.request.Launch)
-	fact, err := s.o.Facts.Get(ctx, key)
-	if errors.Is(err, store.ErrNotFound) {
-		return errContext
-	}
-	if err != nil {
-		return err
-	}
-	var c registered
-	if err := json.Unmarshal(fact.Value, &c); err != nil {
-		return fmt.Errorf("launch: %w", err)
-	}
-	who := c.Subject == "" || c.Subject == f.person.ID || c.Subject == f.person.FHIRUser || c.Subject == f.person.Subject
-	if (c.Used && !guard.Off(guard.LaunchOnce)) || (c.Client != f.app.ID && !guard.Off(guard.LaunchClient)) ||
-		(!who && !guard.Off(guard.LaunchSubject)) || !s.o.Now().Before(c.Expires) {
-		return errContext
-	}
-	c.Used = true
-	raw, _ := json.Marshal(c) // strings and JSON: cannot fail
-	if _, err := s.o.Facts.CompareAndSet(ctx, key, fact.Version, raw, c.Expires.Add(time.Minute)); err != nil {
-		if errors.Is(err, store.ErrConflict) || errors.Is(err, store.ErrNotFound) {
-			return errContext
-		}
-		return err
-	}
-	f.chosen.Launched, f.chosen.Context = true, c.Context
-	if c.Patient != "" {
-		seen, err := s.patient(ctx, r, f, c.Patient)
-		if err != nil {
-			return err
-		}
-		if seen == nil && !guard.Off(guard.LaunchPatient) {
-			return errContext
-		}
-		f.chosen.Patient, f.chosen.Encounter = c.Patient, c.Encounter
-		if seen != nil {
-			f.chosen.Name = seen.Text
+	for n := range matches(doc, "Encounter") {
+		if "Encounter/"+n.Get("id").Text() == c.Encounter {
+			return true, nil
 		}
 	}
-	return s.keep(ctx, f)
+	return false, nil
 }
 
 func answer(w http.ResponseWriter, status int, v any) {

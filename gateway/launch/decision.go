@@ -7,16 +7,16 @@ import (
 	"strings"
 
 	"github.com/handoff-health/handoff/gateway/auth"
-	"github.com/handoff-health/handoff/gateway/guard"
 	"github.com/handoff-health/handoff/gateway/oauth"
 	"github.com/handoff-health/handoff/gateway/page"
+	"github.com/handoff-health/handoff/gateway/signin"
 	"github.com/handoff-health/handoff/gateway/smart"
 )
 
 // An offer is a scope that the person can leave out.
 type offer struct {
-	Number int // place in the request's scopes
-	Text   string
+	Number      int // place in the request's scopes
+	Text, Scope string
 }
 
 // offers are the scopes that open something, in words; the others come with the
@@ -25,25 +25,25 @@ func (f *flow) offers() []offer {
 	var out []offer
 	for i, scope := range strings.Fields(f.request.Scope) {
 		if text := scopeWords(scope); text != "" {
-			out = append(out, offer{i, text})
+			out = append(out, offer{i, text, scope})
 		}
 	}
 	return out
 }
 
 func (s *Server) showDecision(w http.ResponseWriter, r *http.Request, f *flow, status int, faults []page.Fault) error {
-	return pages.Write(w, status, "decision", page.View{Title: "Let " + f.app.Name + " open records?", Faults: faults, Data: struct {
+	return pages.Write(w, status, "decision", page.View{Title: "Let " + appName(f.app) + " open records?", Faults: faults, Data: struct {
 		frame
-		Patient, Encounter string
-		Purpose            string
-		Offers             []offer
-	}{s.frame(w, r, f), f.chosen.Name, f.chosen.Encounter, purposeOf(f.chosen.Purposes), f.offers()}})
+		Patient, About, Encounter string
+		Purpose                   string
+		Offers                    []offer
+	}{s.frame(w, r, f), f.chosen.Name, f.chosen.About, f.chosen.Visit, purposeOf(f.chosen.Purposes), f.offers()}})
 }
 
 func purposeOf(purposes []string) string {
 	var out []string
 	for _, p := range purposes {
-		out = append(out, purposeWords(p[strings.LastIndexByte(p, '#')+1:]))
+		out = append(out, purposeWords(codeOf(p)))
 	}
 	return strings.Join(out, ", ")
 }
@@ -57,11 +57,7 @@ func (s *Server) decide(w http.ResponseWriter, r *http.Request, f *flow) error {
 	switch r.PostForm.Get("decision") {
 	case "allow":
 	case "deny":
-		to, err := s.o.Requests.Refuse(r.Context(), f.request.ID, "access_denied", "the person did not allow it")
-		if err != nil {
-			return err
-		}
-		return s.forward(w, to)
+		return s.end(w, r, f, "access_denied", "the person did not allow it", "denied")
 	default:
 		return s.showDecision(w, r, f, http.StatusUnprocessableEntity, []page.Fault{{Text: "Choose whether to allow it."}})
 	}
@@ -69,32 +65,49 @@ func (s *Server) decide(w http.ResponseWriter, r *http.Request, f *flow) error {
 	if !opens {
 		return s.showDecision(w, r, f, http.StatusUnprocessableEntity, []page.Fault{{Field: "scope", Text: "Leave at least one thing in that the app may do, or deny it."}})
 	}
-	// What stood open when it was chosen may be closed by now.
 	if !among(f.roles(), f.chosen.Role) {
 		return errBarred
 	}
-	if f.chosen.Patient != "" {
-		seen, err := s.patient(r.Context(), r, f, f.chosen.Patient)
-		if err != nil {
+	switch changed, err := s.closed(r, f); {
+	case err != nil:
+		return s.contextFailed(w, r, f, err)
+	case changed: // the person sees what is left before they decide
+		if err := s.keep(r.Context(), f); err != nil {
 			return err
 		}
-		if seen == nil && !guard.Off(guard.LaunchPatient) {
-			f.chosen.Patient, f.chosen.Name, f.chosen.Encounter = "", "", ""
-			if f.chosen.Launched {
-				return s.refuse(w, r, f, errContext)
-			}
-			if err := s.keep(r.Context(), f); err != nil {
-				return err
-			}
-			again(w, r, f)
-			return nil
-		}
+		again(w, r, f)
+		return nil
 	}
 	to, err := s.o.Requests.Approve(r.Context(), f.request.ID, f.decision(scope))
 	if err != nil {
 		return err
 	}
-	return s.forward(w, to)
+	return page.Forward(w, to)
+}
+
+// closed asks once more for the patient and the encounter in context: what stood
+// open when it was chosen may be closed by now, and is taken out then.
+func (s *Server) closed(r *http.Request, f *flow) (changed bool, err error) {
+	if f.chosen.Patient == "" {
+		return false, nil
+	}
+	seen, err := s.patient(r, f, f.chosen.Patient)
+	switch {
+	case err != nil:
+		return false, err
+	case seen == nil && f.chosen.Launched:
+		return false, errContext
+	case seen == nil:
+		f.chosen.take(&found{})
+		return true, nil
+	case f.chosen.Encounter == "":
+		return false, nil
+	}
+	if seen, err = s.encounter(r, f, f.chosen.Encounter); err != nil || seen != nil {
+		return false, err
+	}
+	f.chosen.Encounter, f.chosen.Visit = "", ""
+	return true, nil
 }
 
 // granted is what is left of the request's scopes: those chosen, and those that
@@ -115,27 +128,32 @@ func (f *flow) granted(numbers []string) (scope string, opens bool) {
 	return strings.Join(kept, " "), opens
 }
 
+// decision is what the person lets the app do; of somebody who is not known yet it
+// is empty.
 func (f *flow) decision(scope string) oauth.Decision {
 	p := f.person
+	if p == nil {
+		return oauth.Decision{}
+	}
 	return oauth.Decision{
 		Subject: p.Subject, Session: p.Session, Said: f.said(), ACR: p.ACR, MFA: p.MFA, SignedIn: p.SignedIn, FHIRUser: p.FHIRUser,
 		Scope: scope, Patient: f.chosen.Patient, Encounter: f.chosen.Encounter, Context: f.chosen.Context,
 	}
 }
 
-// forward sends the browser back to the app.
-func (s *Server) forward(w http.ResponseWriter, to string) error { return page.Forward(w, to) }
-
 // frame fills in what every form has.
 func (s *Server) frame(w http.ResponseWriter, r *http.Request, f *flow) frame {
-	name := s.o.Organization(f.app.Organization)
-	if name == "" {
-		name = f.app.Organization
-	}
 	return frame{
-		ID: f.request.ID, Field: pageField, Token: s.o.Sessions.Token(w, r), App: appName(f.app), Organization: name,
-		Person: f.person.Name, Role: words(f.chosen.Role[strings.LastIndexByte(f.chosen.Role, '#')+1:]),
+		ID: f.request.ID, Field: signin.Field, Token: s.o.Sessions.Token(w, r), App: appName(f.app), Organization: s.organization(f),
+		Person: f.person.Name, Role: words(codeOf(f.chosen.Role)),
 	}
+}
+
+func (s *Server) organization(f *flow) string {
+	if name := s.o.Organization(f.app.Organization); name != "" {
+		return name
+	}
+	return f.app.Organization
 }
 
 func appName(c *auth.Client) string {

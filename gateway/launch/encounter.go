@@ -5,9 +5,11 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/handoff-health/handoff/fhir/resource"
+	"github.com/handoff-health/handoff/gateway/guard"
 	"github.com/handoff-health/handoff/gateway/page"
 	"github.com/handoff-health/handoff/gateway/smart"
 )
@@ -15,15 +17,45 @@ import (
 // unavailable: what the pipeline refuses a person is nothing to choose from; only
 // its own trouble is an error.
 func unavailable(status int) error {
-	if status >= http.StatusInternalServerError {
+	if status >= http.StatusInternalServerError || status == http.StatusTooManyRequests {
 		return errors.New("the records cannot be asked at the moment")
 	}
 	return nil
 }
 
+// maxListed bounds a list of which one is chosen.
+const maxListed = 20
+
+// encounters are the newest that the person may see of the patient in context.
 func (s *Server) encounters(r *http.Request, f *flow) ([]found, error) {
-	target := "/Encounter?" + url.Values{"patient": {f.chosen.Patient}, "_count": {"20"}}.Encode()
-	return s.find(r.Context(), r, f, target, "Encounter", describeEncounter)
+	target := "/Encounter?" + url.Values{"patient": {f.chosen.Patient}, "_sort": {"-date"}, "_count": {strconv.Itoa(maxListed)}}.Encode()
+	return s.find(r, f, target, "Encounter", describeEncounter)
+}
+
+// encounter finds one of the patient in context that the person may see at this
+// moment; nil if there is none. Hidden, absent and somebody else's are the same.
+func (s *Server) encounter(r *http.Request, f *flow, reference string) (*found, error) {
+	id, typed := strings.CutPrefix(reference, "Encounter/")
+	if !typed || !idForm.MatchString(id) {
+		return nil, nil
+	}
+	list, err := s.find(r, f, ofPatient(id, f.chosen.Patient), "Encounter", describeEncounter)
+	if err != nil {
+		return nil, err
+	}
+	if i := slices.IndexFunc(list, func(e found) bool { return e.Reference == reference }); i >= 0 {
+		return &list[i], nil
+	}
+	if guard.Off(guard.LaunchEncounter) {
+		return &found{Reference: reference, Text: "An encounter"}, nil
+	}
+	return nil, nil
+}
+
+// ofPatient asks for an encounter among those of a patient and of the Patients that
+// are linked to it as the same person.
+func ofPatient(id, patient string) string {
+	return "/Encounter?" + url.Values{"_id": {id}, "patient": {patient}}.Encode()
 }
 
 func (s *Server) showEncounter(w http.ResponseWriter, r *http.Request, f *flow, status int, faults []page.Fault) error {
@@ -33,28 +65,29 @@ func (s *Server) showEncounter(w http.ResponseWriter, r *http.Request, f *flow, 
 	}
 	return pages.Write(w, status, "encounter", page.View{Title: "Which encounter?", Faults: faults, Data: struct {
 		frame
-		Patient string
-		Found   []found
-	}{s.frame(w, r, f), f.chosen.Name, list}})
+		Patient, About string
+		Found          []found
+		More           bool
+	}{s.frame(w, r, f), f.chosen.Name, f.chosen.About, list, len(list) == maxListed}})
 }
 
-// chooseEncounter takes the form: one of those shown, or none.
+// chooseEncounter takes the form: one of the patient's, or none.
 func (s *Server) chooseEncounter(w http.ResponseWriter, r *http.Request, f *flow) error {
-	if f.chosen.Patient == "" || !f.asks(smart.ScopeLaunchEncounter) {
+	if f.chosen.Role == "" || f.chosen.Patient == "" || f.chosen.Launched || !f.asks(smart.ScopeLaunchEncounter) {
 		again(w, r, f)
 		return nil
 	}
 	picked := r.PostForm.Get("encounter")
-	f.chosen.Encounter, f.chosen.Skipped = "", picked == "none"
+	f.chosen.Encounter, f.chosen.Visit, f.chosen.Skipped = "", "", picked == "none"
 	if !f.chosen.Skipped {
-		list, err := s.encounters(r, f)
+		seen, err := s.encounter(r, f, picked)
 		if err != nil {
 			return err
 		}
-		if !slices.ContainsFunc(list, func(e found) bool { return e.Reference == picked }) {
+		if seen == nil {
 			return s.showEncounter(w, r, f, http.StatusUnprocessableEntity, []page.Fault{{Field: "encounter", Text: "Choose an encounter, or go on without one."}})
 		}
-		f.chosen.Encounter = picked
+		f.chosen.Encounter, f.chosen.Visit = seen.Reference, seen.whole()
 	}
 	if err := s.keep(r.Context(), f); err != nil {
 		return err

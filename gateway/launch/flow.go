@@ -10,7 +10,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -38,11 +37,20 @@ type chosen struct {
 	Purposes []string `json:"purposes,omitempty"`
 	Patient  string   `json:"patient,omitempty"` // "Patient/…"
 	Name     string   `json:"name,omitempty"`    // of the patient, as the person may see it
-	// Encounter is "Encounter/…", and Skipped says that there is none.
+	About    string   `json:"about,omitempty"`   // what tells the patient from others of the name
+	// Encounter is "Encounter/…", Visit what it is in words, and Skipped says that
+	// there is none.
 	Encounter string         `json:"encounter,omitempty"`
+	Visit     string         `json:"visit,omitempty"`
 	Skipped   bool           `json:"skipped,omitempty"`
 	Launched  bool           `json:"launched,omitempty"` // patient and encounter come from an EHR launch
 	Context   map[string]any `json:"context,omitempty"`  // of the EHR launch
+	Asked     int            `json:"asked,omitempty"`    // how often the browser was sent to sign in
+}
+
+// take puts a patient in context; what was chosen of another is over.
+func (c *chosen) take(p *found) {
+	c.Patient, c.Name, c.About, c.Encounter, c.Visit, c.Skipped = p.Reference, p.Text, p.More, "", "", false
 }
 
 // A flow is one request of an app on its way to a decision, with what is known of
@@ -113,30 +121,6 @@ func (s *Server) keep(ctx context.Context, f *flow) error {
 	return err
 }
 
-// person finds who is there. Not ready: the browser was sent to sign in.
-func (s *Server) person(w http.ResponseWriter, r *http.Request, f *flow) (ready bool, err error) {
-	p, err := s.o.Sessions.Current(r)
-	if err != nil {
-		return false, err
-	}
-	fresh := p != nil && !p.Began.Before(f.request.Created) // signed in for this request
-	again := p != nil && !fresh && (slices.Contains(f.request.Prompt, "login") || slices.Contains(f.request.Prompt, "select_account") ||
-		f.request.MaxAge >= 0 && s.o.Now().Sub(p.SignedIn) > f.request.MaxAge)
-	if p == nil || again || !slices.Contains(f.app.Providers, p.Provider) && !fresh && !guard.Off(guard.LaunchProvider) {
-		s.o.Sessions.Ask(w, r, f.app.Providers, AuthorizePath+"?id="+url.QueryEscape(f.request.ID), again)
-		return false, nil
-	}
-	if (p.Organization != f.app.Organization || !slices.Contains(f.app.Providers, p.Provider)) && !guard.Off(guard.LaunchProvider) {
-		return false, errBarred
-	}
-	f.person = p
-	if f.chosen.Session != "" && f.chosen.Session != p.Session { // somebody else begins anew
-		f.chosen = chosen{Browser: f.chosen.Browser}
-	}
-	f.chosen.Session = p.Session
-	return true, nil
-}
-
 // next shows the page that comes next.
 func (s *Server) next(w http.ResponseWriter, r *http.Request, f *flow) error {
 	roles, purposes := f.roles(), f.purposes()
@@ -157,7 +141,7 @@ func (s *Server) next(w http.ResponseWriter, r *http.Request, f *flow) error {
 	}
 	if f.request.Launch != "" && !f.chosen.Launched {
 		if err := s.takeContext(r, f); err != nil {
-			return s.refuse(w, r, f, err)
+			return s.contextFailed(w, r, f, err)
 		}
 	}
 	switch {
@@ -187,22 +171,9 @@ func (f *flow) said() auth.Asserted {
 	}
 }
 
-// refuse ends the request, so that the app learns that it gets nothing, and no more.
-func (s *Server) refuse(w http.ResponseWriter, r *http.Request, f *flow, why error) error {
-	if !errors.Is(why, errContext) {
-		return why
-	}
-	s.o.Logger.Warn("a launch was refused", "client", f.app.ID, "error", why)
-	to, err := s.o.Requests.Refuse(r.Context(), f.request.ID, "access_denied", "the launch cannot be used")
-	if err != nil {
-		return err
-	}
-	return s.forward(w, to)
-}
-
 // again sends the browser to the page that comes next.
 func again(w http.ResponseWriter, r *http.Request, f *flow) {
-	http.Redirect(w, r, AuthorizePath+"?id="+url.QueryEscape(f.request.ID), http.StatusSeeOther)
+	http.Redirect(w, r, f.address(), http.StatusSeeOther)
 }
 
 // cookieName is that of the cookie that ties a request to a browser.

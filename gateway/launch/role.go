@@ -18,8 +18,8 @@ type choice struct{ Value, Text string }
 // roles are those that the person has and the app is registered for.
 func (f *flow) roles() []choice {
 	var out []choice
-	for _, r := range f.person.Roles {
-		if slices.Contains(f.app.Roles, r) || guard.Off(guard.LaunchRole) {
+	for _, r := range f.app.Roles {
+		if slices.Contains(f.person.Roles, r) || guard.Off(guard.LaunchRole) {
 			out = append(out, choice{r.System + "#" + r.Code, words(r.Code)})
 		}
 	}
@@ -38,7 +38,7 @@ func (f *flow) purposes() []choice {
 }
 
 func (s *Server) showRole(w http.ResponseWriter, r *http.Request, f *flow, status int, faults []page.Fault) error {
-	return pages.Write(w, status, "role", page.View{Title: "For what do you open " + f.app.Name + "?", Faults: faults, Data: struct {
+	return pages.Write(w, status, "role", page.View{Title: "For what do you open " + appName(f.app) + "?", Faults: faults, Data: struct {
 		frame
 		Roles, Purposes []choice
 	}{s.frame(w, r, f), f.roles(), f.purposes()}})
@@ -59,7 +59,7 @@ func (s *Server) chooseRole(w http.ResponseWriter, r *http.Request, f *flow) err
 		return s.showRole(w, r, f, http.StatusUnprocessableEntity, faults)
 	}
 	// What was found in another role or for another purpose does not count.
-	f.chosen = chosen{Browser: f.chosen.Browser, Session: f.chosen.Session, Role: role, Purposes: []string{purpose}}
+	f.chosen = chosen{Browser: f.chosen.Browser, Session: f.chosen.Session, Asked: f.chosen.Asked, Role: role, Purposes: []string{purpose}}
 	if done, err := s.roleChanged(w, r, f); done || err != nil {
 		return err
 	}
@@ -84,9 +84,10 @@ func (s *Server) roleChanged(w http.ResponseWriter, r *http.Request, f *flow) (d
 	case errors.Is(err, store.ErrNotFound):
 		_, err = s.o.Facts.PutIfAbsent(r.Context(), key, []byte(f.chosen.Role), expires)
 	case err != nil || string(fact.Value) == f.chosen.Role:
-	case f.person.Began.Before(f.request.Created):
-		s.o.Sessions.Ask(w, r, f.app.Providers, AuthorizePath+"?id="+f.request.ID, true)
-		return true, nil
+	case !f.again() && !guard.Off(guard.LaunchOtherRole):
+		was := f.chosen
+		f.chosen = chosen{Browser: was.Browser, Session: was.Session, Asked: was.Asked}
+		return true, s.ask(w, r, f, true)
 	default:
 		_, err = s.o.Facts.CompareAndSet(r.Context(), key, fact.Version, []byte(f.chosen.Role), expires)
 	}

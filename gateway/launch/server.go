@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/url"
 	"time"
@@ -63,10 +64,13 @@ type Options struct {
 	Records      Records
 	Audit        audit.Recorder
 	Organization func(reference string) string // name for people; "" if it is not known
-	Source       func(*http.Request) string    // address of a browser; optional, the peer's
-	NewID        func() string
-	Now          func() time.Time // optional
-	Logger       *slog.Logger     // optional
+	// Pin gives the context of a request that starts now, where the verifier's facts
+	// have memory; optional.
+	Pin    func(context.Context) (context.Context, error)
+	Source func(*http.Request) string // address of a browser; optional, the peer's
+	NewID  func() string
+	Now    func() time.Time // optional
+	Logger *slog.Logger     // optional
 }
 
 // A Server shows the pages of a launch. It is safe for concurrent use.
@@ -85,7 +89,10 @@ func New(o Options) (*Server, error) {
 		return nil, errors.New("launch: a part is missing")
 	}
 	if o.Source == nil {
-		o.Source = func(r *http.Request) string { return r.RemoteAddr }
+		o.Source = peer
+	}
+	if o.Pin == nil {
+		o.Pin = func(ctx context.Context) (context.Context, error) { return ctx, nil }
 	}
 	if o.Now == nil {
 		o.Now = time.Now
@@ -133,7 +140,7 @@ func (s *Server) posted(do step) http.Handler {
 		}
 		r.Body = http.MaxBytesReader(w, r.Body, maxForm)
 		if !s.o.Sessions.Check(r) {
-			s.failed(w, r, errForeign)
+			s.failed(w, r, nil, errForeign)
 			return
 		}
 		s.run(w, r, r.PostForm["id"], do)
@@ -143,7 +150,7 @@ func (s *Server) posted(do step) http.Handler {
 // run finds the flow and whom it is for, and does the step.
 func (s *Server) run(w http.ResponseWriter, r *http.Request, ids []string, do step) {
 	if len(ids) != 1 {
-		s.failed(w, r, errForeign)
+		s.failed(w, r, nil, errForeign)
 		return
 	}
 	f, err := s.flow(w, r, ids[0])
@@ -157,34 +164,7 @@ func (s *Server) run(w http.ResponseWriter, r *http.Request, ids []string, do st
 		err = do(w, r, f)
 	}
 	if err != nil {
-		s.failed(w, r, err)
-	}
-}
-
-// What ends a flow for the person. Both pages tell nothing of why.
-var (
-	errForeign = errors.New("the request is over, or another browser's")
-	errBarred  = errors.New("the person cannot use this app")
-)
-
-// failed shows what a person can do.
-func (s *Server) failed(w http.ResponseWriter, r *http.Request, err error) {
-	id := s.o.NewID()
-	s.o.Logger.Warn("a launch did not go on", "path", r.URL.Path, "request", id, "error", err)
-	switch {
-	case errors.Is(err, errForeign), errors.Is(err, oauth.ErrNoRequest):
-		s.wrote(page.Show(w, http.StatusBadRequest, page.Message{
-			Title: "This page is too old, or was opened in another browser",
-			Text:  []string{"For your safety a request of an app counts in one browser, once, and for a few minutes.", "Go back to your app and start again."}, RequestID: id,
-		}))
-	case errors.Is(err, errBarred):
-		s.wrote(page.Show(w, http.StatusForbidden, page.Message{
-			Title:     "You cannot use this app here",
-			Text:      []string{"The app is for people of another organisation, or for roles that you do not have.", "Ask your administrator, and tell them the request number below."},
-			RequestID: id, Links: []page.Link{{Text: "Sign out", Href: "/oauth/signout"}},
-		}))
-	default:
-		s.wrote(page.Fail(w, id))
+		s.failed(w, r, f, err)
 	}
 }
 
@@ -192,6 +172,16 @@ func (s *Server) wrote(err error) {
 	if err != nil {
 		s.o.Logger.Warn("a page was not sent", "error", err)
 	}
+}
+
+// peer is the address at the other end of the connection, without its port: the
+// browser's, also behind a trusted proxy, because rest's front has set it.
+func peer(r *http.Request) string {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		return r.RemoteAddr
+	}
+	return host
 }
 
 // record writes an event before anything is answered.

@@ -3,11 +3,11 @@ package launch
 import (
 	"strings"
 
-	"github.com/handoff-health/handoff/gateway/signin"
 	"github.com/handoff-health/handoff/gateway/smart"
 )
 
-const pageField = signin.Field
+// codeOf is the code of "system#code".
+func codeOf(text string) string { return text[strings.LastIndexByte(text, '#')+1:] }
 
 // words makes a code readable: "law-enforcement-officer" is Law enforcement officer.
 func words(code string) string {

@@ -199,8 +199,8 @@ func (p *provider) checkAudience(c *call) error {
 	return c.redirected("invalid_target", "aud is not this server's FHIR base URL", "audience")
 }
 
-// checkPrompt: nothing is granted here without the person saying so, so that a
-// request for no page cannot be met.
+// checkPrompt: what a prompt asks for is done by the pages, which know who is
+// signed in; none too, which they answer with an error that says what is missing.
 func checkPrompt(c *call) error {
 	prompts := strings.Fields(c.form["prompt"])
 	for _, prompt := range prompts {
@@ -210,7 +210,6 @@ func checkPrompt(c *call) error {
 			if len(prompts) > 1 {
 				return c.redirected("invalid_request", "prompt none stands alone", "prompt")
 			}
-			return c.redirected("interaction_required", "a person has to decide", "prompt")
 		default:
 			return c.redirected("invalid_request", "prompt has an unknown value", "prompt")
 		}

@@ -44,6 +44,15 @@ type Requests interface {
 	Request(ctx context.Context, id string) (*Request, error) // ErrNoRequest
 	// Approve keeps the decision and returns where to send the browser.
 	Approve(ctx context.Context, id string, d Decision) (redirect string, err error)
-	// Refuse ends the request with an OAuth error code, such as access_denied.
-	Refuse(ctx context.Context, id, code, description string) (redirect string, err error)
+	// Refuse ends the request with an error for the app.
+	Refuse(ctx context.Context, id string, r Refusal) (redirect string, err error)
+}
+
+// A Refusal is how a request ends without a grant. The app learns code and
+// description; reason and by are for the audit trail.
+type Refusal struct {
+	Code        string   // OAuth or OpenID Connect error: access_denied, login_required …
+	Description string   // plain ASCII
+	Reason      string   // stable
+	By          Decision // who was there, and what they had chosen, as far as it is known
 }

@@ -72,7 +72,7 @@ func (s *Server) Approve(ctx context.Context, id string, d Decision) (string, er
 	if err := s.answer(ctx, id, version, p); err != nil {
 		return "", err
 	}
-	if err := s.recordDecision(ctx, p, &f.Authorization, ""); err != nil {
+	if err := s.recordDecision(ctx, p, &f.Authorization, nil); err != nil {
 		return "", err
 	}
 	if err := s.keys.put(ctx, authorizationFacts+f.Authorization.ID, f, f.Ends); err != nil {
@@ -173,7 +173,7 @@ func tokenLife(app *auth.Client) time.Duration {
 }
 
 // Refuse implements [Requests].
-func (s *Server) Refuse(ctx context.Context, id, code, description string) (string, error) {
+func (s *Server) Refuse(ctx context.Context, id string, r Refusal) (string, error) {
 	p, version, err := s.waiting(ctx, id)
 	if err != nil {
 		return "", err
@@ -181,10 +181,11 @@ func (s *Server) Refuse(ctx context.Context, id, code, description string) (stri
 	if err := s.answer(ctx, id, version, p); err != nil {
 		return "", err
 	}
-	if err := s.recordDecision(ctx, p, &auth.Authorization{}, code); err != nil {
+	by := &auth.Authorization{Said: r.By.Said, FHIRUser: r.By.FHIRUser, Patient: r.By.Patient, Encounter: r.By.Encounter}
+	if err := s.recordDecision(ctx, p, by, &r); err != nil {
 		return "", err
 	}
-	e := oidcError(&auth.Refusal{Code: code, Description: description})
+	e := oidcError(&auth.Refusal{Code: r.Code, Description: r.Description})
 	if oe := (*oidc.Error)(nil); errors.As(e, &oe) {
 		oe.State = p.State
 	}
@@ -200,9 +201,9 @@ func (s *Server) callback(p *pending, answer any) (string, error) {
 	return u, nil
 }
 
-// recordDecision writes what a person decided into the trail; refused is the
-// error code, "" if the app was let in.
-func (s *Server) recordDecision(ctx context.Context, p *pending, a *auth.Authorization, refused string) error {
+// recordDecision writes what a person decided into the trail; refused is nil if the
+// app was let in.
+func (s *Server) recordDecision(ctx context.Context, p *pending, a *auth.Authorization, refused *Refusal) error {
 	about := url.Values{"client": {p.Request.Client}, "scope": {p.Request.Scope}, "granted": {a.Scope}}
 	e := &audit.Event{
 		ID: s.o.NewID(), At: s.o.Now(), Interaction: "authorize", Operation: http.MethodPost, Path: AuthorizePath, Status: http.StatusFound,
@@ -220,9 +221,12 @@ func (s *Server) recordDecision(ctx context.Context, p *pending, a *auth.Authori
 	if a.ID != "" {
 		about.Set("authorization", a.ID)
 	}
-	if refused != "" {
-		e.Outcome, e.Reason = audit.Minor, "refused"
-		about.Set("error", refused)
+	if a.Encounter != "" {
+		about.Set("encounter", a.Encounter)
+	}
+	if refused != nil {
+		e.Outcome, e.Reason = audit.Minor, refused.Reason
+		about.Set("error", refused.Code)
 	}
 	e.Query = about.Encode()
 	if err := s.o.Recorder.Record(context.WithoutCancel(ctx), e); err != nil {

@@ -57,19 +57,30 @@ var forbidden = []string{"", "about", "blob", "data", "file", "filesystem", "jav
 // the device, as the answer to a form: by the Refresh header, which needs no
 // script and is no redirect, and by a link for browsers that do not follow it.
 func Forward(w http.ResponseWriter, to string) error {
-	u, err := url.Parse(to)
-	if err != nil || slices.Contains(forbidden, strings.ToLower(u.Scheme)) || strings.ContainsFunc(to, notVisible) {
-		return ErrTarget
+	address, err := Address(to)
+	if err != nil {
+		return err
 	}
 	w.Header().Set("Refresh", "0;url="+to)
-	where := u.Host
-	if where == "" {
-		where = "the app"
+	where := "the app"
+	if u, err := url.Parse(to); err == nil && u.Host != "" {
+		where = u.Host
 	}
 	return own.Write(w, http.StatusOK, "forward", View{Title: "One moment", Data: struct {
 		To    template.URL
 		Where string
-	}{template.URL(to), where}}) //nolint:gosec // the scheme was checked
+	}{address, where}})
+}
+
+// Address is an address of another server, or of an app of the device, that may
+// stand in a link: one that neither runs nor shows content in the place of this
+// server. Else it is [ErrTarget].
+func Address(to string) (template.URL, error) {
+	u, err := url.Parse(to)
+	if err != nil || slices.Contains(forbidden, strings.ToLower(u.Scheme)) || strings.ContainsFunc(to, notVisible) {
+		return "", ErrTarget
+	}
+	return template.URL(to), nil //nolint:gosec // the scheme was checked
 }
 
 // notVisible says whether a character has no place in an address.
