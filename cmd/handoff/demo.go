@@ -63,6 +63,7 @@ type demo struct {
 	facts   *sqlite.DB // of the pretended EHRs' token endpoints
 	keys    map[string]*auth.PrivateKey
 	users   []*demoUser
+	app     *demoApp
 }
 
 // demoClients are the systems that log in at the gateway.
@@ -126,6 +127,9 @@ func (d *demo) close() error {
 	for _, s := range d.systems {
 		errs = append(errs, s.close())
 	}
+	if d.app != nil {
+		errs = append(errs, d.app.close())
+	}
 	if d.facts != nil {
 		errs = append(errs, d.facts.Close())
 	}
@@ -179,6 +183,10 @@ func (d *demo) prepare(ctx context.Context) (*config.Config, error) {
 	if err := d.startSystems(ctx); err != nil {
 		return nil, err
 	}
+	var err error
+	if d.app, err = startDemoApp(d.base); err != nil {
+		return nil, err
+	}
 	for _, agency := range []string{"riverton", "cedar"} {
 		for _, name := range []string{"contacts.csv", "profile.yaml"} {
 			raw, err := demoData.ReadFile("demodata/" + agency + "/" + name)
@@ -191,7 +199,8 @@ func (d *demo) prepare(ctx context.Context) (*config.Config, error) {
 		}
 	}
 	var text strings.Builder
-	err := demoConfig.Execute(&text, map[string]string{
+	err = demoConfig.Execute(&text, map[string]string{
+		"App":    d.app.address,
 		"Listen": strings.TrimSuffix(strings.TrimPrefix(d.base, "http://"), "/fhir"), "Lakeside": d.systems[0].base, "Harbor": d.systems[1].base,
 	})
 	if err != nil {
@@ -276,7 +285,7 @@ clients:
     organization: lakeside
     roles: [treating-clinician]
     purposes: [TREAT]
-    scopes: system/*.rs system/Consent.cu
+    scopes: system/*.rs system/Consent.cu https://handoff-health.github.io/fhir/scope/launch
     jwks: ${file:keys/lakeside-clinic.jwks}
     treatingProvider: linked
     recordsConsentFor: [lakeside]
@@ -307,6 +316,29 @@ clients:
     scopes: system/*.rs system/Task.u
     users: asserted
     jwks: ${file:keys/harbor-privacy.jwks}
+  - id: riverton-app
+    name: Riverton field app
+    organization: riverton-pd
+    roles: [law-enforcement-officer]
+    purposes: [CRISIS]
+    grants: [authorization_code, refresh_token]
+    public: true
+    scopes: launch launch/patient launch/encounter openid fhirUser profile offline_access online_access patient/*.rs user/*.rs
+    redirectUris: ["{{.App}}/riverton-app/callback"]
+    launchUrl: "{{.App}}/riverton-app/launch"
+    captures: verbal
+    recordsConsentFor: [riverton-pd]
+  - id: lakeside-app
+    name: Lakeside chart app
+    organization: lakeside
+    roles: [treating-clinician]
+    purposes: [TREAT]
+    grants: [authorization_code, refresh_token]
+    public: true
+    scopes: launch launch/patient launch/encounter openid fhirUser profile offline_access online_access patient/*.rs user/*.rs
+    redirectUris: ["{{.App}}/lakeside-app/callback"]
+    launchUrl: "{{.App}}/lakeside-app/launch"
+    treatingProvider: linked
 systems:
   - {key: riverton-rms, kind: feed, organization: riverton-pd, adapter: rms/csv, profile: riverton-profile.yaml}
   - {key: cedar-rms, kind: feed, organization: cedar-so, adapter: rms/csv, profile: cedar-profile.yaml}

@@ -34,7 +34,7 @@ func (d *demo) tour(ctx context.Context) error {
 		return err
 	}
 	t := &tour{demo: d}
-	for _, step := range []func(context.Context) error{t.logIn, t.find, t.denied, t.permitted, t.consent, t.filtered, t.revoked, t.legalBasis, t.breakGlass, t.audited} {
+	for _, step := range []func(context.Context) error{t.logIn, t.find, t.denied, t.permitted, t.consent, t.filtered, t.revoked, t.legalBasis, t.breakGlass, t.launch, t.audited} {
 		if err := step(ctx); err != nil {
 			return fmt.Errorf("demo: %w", err)
 		}
@@ -174,7 +174,7 @@ func (t *tour) revoked(ctx context.Context) error {
 }
 
 func (t *tour) audited(context.Context) error {
-	t.say("\n10. Every one of these requests is in the audit trail, the refused ones too")
+	t.say("\n11. Every one of these requests is in the audit trail, the refused ones too")
 	c := t.gateway.config.Audit
 	t.command("go run ./cmd/handoff audit verify %s --anchor %s --key %s", quoted(t.path(c.Dir)), quoted(t.path(c.Anchor)), quoted(t.path(c.KeyFile)))
 	key, err := audit.LoadPublicKey(t.path(c.KeyFile) + ".pub")

@@ -66,7 +66,7 @@ func (d *demo) signIns(c *config.Config) ([]signin.Provider, error) {
 
 // tellUsers prints who can sign in.
 func (d *demo) tellUsers() {
-	d.say("\nPeople who can sign in, with passwords and codes of this start alone:")
+	d.say("\nPeople open an app: %s in a browser. They sign in with passwords and codes of this start alone:", d.app.address)
 	for _, u := range d.users {
 		d.say("  %-20s user %s   password %s   code %s", u.display, u.name, u.password, u.code)
 	}

@@ -80,7 +80,10 @@ func assemble(ctx context.Context, c *config.Config, log *slog.Logger, users ...
 	if err != nil {
 		return nil, err
 	}
-	who, err := newAccess(c, g, nil)
+	if g.signIn, err = newSignIn(c, g, users, log); err != nil {
+		return nil, err
+	}
+	who, err := newAccess(c, g, peopleSignIn(c, users), log)
 	if err != nil {
 		return nil, err
 	}
@@ -88,12 +91,6 @@ func assemble(ctx context.Context, c *config.Config, log *slog.Logger, users ...
 	who.handlers["/healthz"], who.handlers["/readyz"] = http.HandlerFunc(healthy), ready(g, log)
 	if err := who.announce(c); err != nil {
 		return nil, err
-	}
-	if g.signIn, err = newSignIn(c, g, users, log); err != nil {
-		return nil, err
-	}
-	for _, path := range g.signIn.Paths() {
-		who.handlers[path] = g.signIn
 	}
 	zone, err := time.LoadLocation(c.Site.TimeZone)
 	if err != nil {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"log/slog"
 	"net/http"
 	"net/url"
 	"path/filepath"
@@ -30,9 +31,9 @@ type access struct {
 	handlers  map[string]http.Handler // by path
 }
 
-// newAccess makes them. sessions says who is still signed in; nil: nobody signs in
-// here, and there are backend services alone.
-func newAccess(c *config.Config, g *running, sessions oauth.Sessions) (*access, error) {
+// newAccess makes them. people: they sign in here; else there are backend services
+// alone.
+func newAccess(c *config.Config, g *running, people bool, log *slog.Logger) (*access, error) {
 	key, err := auth.LoadOrGenerateKey(c.Path(c.Issuer.KeyFile), auth.ES256)
 	if err != nil {
 		return nil, err
@@ -59,16 +60,17 @@ func newAccess(c *config.Config, g *running, sessions oauth.Sessions) (*access, 
 	if err := a.manage(c, g); err != nil {
 		return nil, err
 	}
-	if sessions != nil {
-		if err := a.serve(c, g, sessions); err != nil {
-			return nil, err
-		}
+	if !people {
+		return a, nil
 	}
-	return a, nil
+	if err := a.serve(c, g); err != nil {
+		return nil, err
+	}
+	return a, a.mountLaunch(c, g, log)
 }
 
 // serve adds the authorization server for people.
-func (a *access) serve(c *config.Config, g *running, sessions oauth.Sessions) error {
+func (a *access) serve(c *config.Config, g *running) error {
 	file := c.Issuer.SigningKeyFile
 	if file == "" {
 		file = filepath.Join(filepath.Dir(c.Issuer.KeyFile), "idtoken.jwk")
@@ -79,7 +81,7 @@ func (a *access) serve(c *config.Config, g *running, sessions oauth.Sessions) er
 	}
 	a.server, err = oauth.New(oauth.Options{
 		Issuer: origin(c), Base: c.Server.Base, Registry: a.registry, Facts: g.store, Tokens: a.tokens, IDKey: key,
-		Verifier: a.verifier, Pin: g.cache.Pin, Auditor: tokenAuditor{g.trail}, Recorder: g.trail, Sessions: sessions,
+		Verifier: a.verifier, Pin: g.cache.Pin, Auditor: tokenAuditor{g.trail}, Recorder: g.trail, Sessions: g.signIn,
 		Refused: refusedPage, NewID: newRequestID,
 	})
 	if err != nil {

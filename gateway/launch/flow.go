@@ -74,8 +74,11 @@ func (s *Server) flow(w http.ResponseWriter, r *http.Request, id string) (*flow,
 		return nil, errForeign
 	}
 	app, err := s.o.Registry.Client(ctx, q.Client)
-	if err != nil {
+	if noClient(err) {
 		return nil, errForeign
+	}
+	if err != nil {
+		return nil, err
 	}
 	f := &flow{request: q, app: app}
 	fact, err := s.o.Facts.Get(ctx, flowKey+hashed(id))
@@ -105,6 +108,13 @@ func (s *Server) flow(w http.ResponseWriter, r *http.Request, id string) (*flow,
 		return nil, errForeign
 	}
 	return f, nil
+}
+
+// noClient says whether the error is that there is no such client, and not that it
+// cannot be known.
+func noClient(err error) bool {
+	reason := auth.Reason(err)
+	return reason == "client-unknown" || reason == "client-disabled"
 }
 
 // keep stores what was chosen; of two pages that choose at once one counts.

@@ -153,6 +153,12 @@ func (s *Server) run(w http.ResponseWriter, r *http.Request, ids []string, do st
 		s.failed(w, r, nil, errForeign)
 		return
 	}
+	ctx, err := s.o.Pin(r.Context())
+	if err != nil {
+		s.failed(w, r, nil, err)
+		return
+	}
+	r = r.WithContext(ctx)
 	f, err := s.flow(w, r, ids[0])
 	if err == nil {
 		var ready bool
