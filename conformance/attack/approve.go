@@ -24,6 +24,22 @@ func onward(p *page, err error) error {
 	return nil
 }
 
+// nobody says whether a sign-in that should have failed did not: the browser goes
+// on, or has a session, with which it would go on elsewhere.
+func (t *Target) nobody(b *browser, p *page, err error) error {
+	if err != nil {
+		return err
+	}
+	if at, err := url.Parse(t.Origin()); err == nil {
+		for _, c := range b.client.Jar.Cookies(at) {
+			if strings.HasSuffix(c.Name, "handoff-session") && c.Value != "" {
+				return breach("somebody is signed in: %s", p)
+			}
+		}
+	}
+	return onward(p, nil)
+}
+
 func atSignIn(p *page, _ webForm) bool   { return strings.Contains(p.at.Path, "/signin") }
 func atLaunch(p *page, _ webForm) bool   { return strings.Contains(p.at.Path, "/launch") }
 func atDecision(_ *page, f webForm) bool { return strings.Contains(f.action, "/launch/decision") }
@@ -98,7 +114,8 @@ func approvals() Family {
 			}
 			t.Provider.as(l)
 			defer t.Provider.as(nil)
-			return onward(b.submit(p, f, button, nil))
+			next, err := b.submit(p, f, button, nil)
+			return t.nobody(b, next, err)
 		}
 	}
 	claim := func(name string, value any) func(*Target) error {
@@ -114,7 +131,8 @@ func approvals() Family {
 			if !ok {
 				return errors.New("no form to sign in: " + p.String())
 			}
-			return onward(b.submit(p, f, button, func(v url.Values) { v.Set(name, value) }))
+			next, err := b.submit(p, f, button, func(v url.Values) { v.Set(name, value) })
+			return t.nobody(b, next, err)
 		}
 	}
 	return Family{Area: Authorize, Name: "the person's browser", Control: works("app"), Attacks: []Attack{
@@ -146,7 +164,9 @@ func approvals() Family {
 			if !back.arrived() {
 				return fmt.Errorf("the provider did not answer: %s", back)
 			}
-			return onward(newBrowser("https://").open(back.at.String()))
+			other := newBrowser("https://")
+			next, err := other.open(back.at.String())
+			return t.nobody(other, next, err)
 		}},
 		{"provider-answer-again", "an answer of the provider's counts once", "RFC 9700 4.5; OpenID Connect Core 3.1.2.7", []guard.Name{guard.SignInStateOnce}, func(t *Target) error {
 			_, b, p, err := signedIn(t, atSignIn)
@@ -216,7 +236,24 @@ func approvals() Family {
 		{"id-token-of-another", "an id token of another issuer signs nobody in", "OpenID Connect Core 3.1.3.7", []guard.Name{guard.SignInIssuer}, claim("iss", "https://evil.example.org")},
 		{"other-nonce", "an id token of another sign-in signs nobody in", "OpenID Connect Core 3.1.3.7: nonce", []guard.Name{guard.SignInNonce}, claim("nonce", "x")},
 		{"old-id-token", "an id token after its time signs nobody in", "OpenID Connect Core 3.1.3.7", []guard.Name{guard.SignInExpiry, guard.TokenExpiry}, claim("exp", 1)},
-		{"old-sign-in", "a sign-in of last week signs nobody in", "OpenID Connect Core 3.1.2.1 (max_age); CJIS IA-11", []guard.Name{guard.SignInAge}, claim("auth_time", time.Now().Add(-7*24*time.Hour).Unix())},
+		{"old-sign-in", "a sign-in of last week signs nobody in", "OpenID Connect Core 3.1.2.1 (max_age); CJIS IA-11", nil, claim("auth_time", time.Now().Add(-7*24*time.Hour).Unix())},
+		{"sign-in-not-renewed", "a provider that was to ask the person again, and did not, signs nobody in", "OpenID Connect Core 3.1.2.1 (prompt, max_age); CJIS IA-11", []guard.Name{guard.SignInAge}, func(t *Target) error {
+			if t.Provider != nil {
+				t.Provider.as(nil)
+			}
+			_, b, p, err := t.opened("app", personScope, nil, atSignIn, "prompt", "login")
+			if err != nil {
+				return err
+			}
+			f, button, ok := p.consenting()
+			if !ok {
+				return errors.New("no form to sign in: " + p.String())
+			}
+			t.Provider.as(func(_, c object) *Key { c["auth_time"] = time.Now().Add(-time.Hour).Unix(); return nil })
+			defer t.Provider.as(nil)
+			next, err := b.submit(p, f, button, nil)
+			return t.nobody(b, next, err)
+		}},
 		{"one-factor", "a person who proved one factor is not let in", "CJIS IA-2", []guard.Name{guard.SignInMFA}, claim("amr", []string{"pwd"})},
 		{"other-provider", "a person does not sign in at a provider that the app does not list", "a provider belongs to one organisation", []guard.Name{guard.SignInProvider}, elsewhere("provider", "pd-idp")},
 		{"provider-mix-up", "an answer to one provider's question is not taken from another", "RFC 9700 4.4: mix-up", []guard.Name{guard.SignInProviderMixUp}, func(t *Target) error {
@@ -233,8 +270,13 @@ func approvals() Family {
 			if err != nil {
 				return err
 			}
+			if t.Police == nil {
+				return Missing("second identity provider")
+			}
+			t.Police.adopt(t.Provider)
 			b.stops = "https://"
-			return onward(b.open(strings.Replace(back.at.String(), "/callback/clinic-idp", "/callback/pd-idp", 1)))
+			next, err := b.open(strings.Replace(back.at.String(), "/callback/clinic-idp", "/callback/pd-idp", 1))
+			return t.nobody(b, next, err)
 		}},
 		{"no-role", "a person without a role here is not let in", "issue 4.4", []guard.Name{guard.SignInRole}, claim("roles", []string{"janitor"})},
 		{"role-of-ones-own", "a role that the configuration does not translate is none", "issue 4.4: roles come through the mapping", nil, claim("roles", []string{"law-enforcement-officer"})},

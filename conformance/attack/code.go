@@ -77,7 +77,7 @@ func codes() Family {
 			return nil
 		})},
 		{"other-redirect-at-exchange", "a code that went to one address gets no token under another", "RFC 6749 4.1.3", []guard.Name{guard.AuthorizeCodeRedirect}, set("redirect_uri", "https://evil.example.org/callback")},
-		{"no-redirect-at-exchange", "a code gets no token without the address that it went to", "RFC 6749 4.1.3", []guard.Name{guard.AuthorizeCodeRedirect}, set("redirect_uri")},
+		{"no-redirect-at-exchange", "a code gets no token without the address that it went to", "RFC 6749 4.1.3", nil, set("redirect_uri")},
 		{"refresh-as-code", "a code is no refresh token", "RFC 8725 2.8: each handle in its place", nil, stolen(func(_ *Target, _ *grantee, f url.Values) error {
 			f.Set("grant_type", "refresh_token")
 			f.Set("refresh_token", f.Get("code"))

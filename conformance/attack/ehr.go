@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"strings"
 
 	"github.com/handoff-health/handoff/gateway/guard"
@@ -168,7 +169,8 @@ func launches() Family {
 			}
 			t.Police.as(func(_, c object) *Key { c["roles"], c["sub"] = []string{"officer", "clinician"}, "vance"; return nil })
 			defer t.Police.as(nil)
-			_, b, _, err := t.opened("field app", "openid user/Patient.rs", nil, atDecision)
+			// The role is not chosen yet: another than that would have to sign in again.
+			_, b, _, err := t.opened("field app", "openid user/Patient.rs", nil, atLaunch)
 			if err != nil {
 				return err
 			}
@@ -189,6 +191,63 @@ func launches() Family {
 				err = nil
 			}
 			return onward(p, err)
+		}},
+		{"sign-in-of-before", "an app that wants a new sign-in is not served with an old one", "OpenID Connect Core 3.1.2.1: prompt login; CJIS IA-11", []guard.Name{guard.LaunchAge}, func(t *Target) error {
+			if t.Provider == nil {
+				return Missing("identity provider")
+			}
+			t.Provider.as(nil)
+			_, b, _, err := t.opened("app", personScope, nil, atDecision)
+			if err != nil {
+				return err
+			}
+			_, _, p, err := t.opened("app", personScope, b, func(*page, webForm) bool { return true }, "prompt", "login")
+			return onward(p, err)
+		}},
+		{"other-role-of-ones-own", "a person does not slip from one role into another", "CJIS IA-11: change of roles", []guard.Name{guard.LaunchOtherRole}, func(t *Target) error {
+			if t.Provider == nil {
+				return Missing("identity provider")
+			}
+			t.Provider.as(func(_, c object) *Key { c["roles"] = []string{"clinician", "clerk"}; return nil })
+			defer t.Provider.as(nil)
+			_, b, _, err := t.opened("app", personScope, nil, atDecision)
+			if err != nil {
+				return err
+			}
+			_, _, p, err := t.opened("desk app", "openid user/Patient.rs", b, func(*page, webForm) bool { return true })
+			return onward(p, err)
+		}},
+		{"encounter-by-hand", "an encounter that was not found is not put into context", "smart.md 1.2 A8", []guard.Name{guard.LaunchEncounter}, func(t *Target) error {
+			if t.Provider == nil {
+				return Missing("identity provider")
+			}
+			if err := t.has("{ada}"); err != nil {
+				return err
+			}
+			t.Provider.as(nil)
+			form := func(p *page, action string) (webForm, error) {
+				for _, f := range p.forms() {
+					if strings.Contains(f.action, action) {
+						return f, nil
+					}
+				}
+				return webForm{}, fmt.Errorf("no form %s: %s", action, p)
+			}
+			_, b, p, err := t.opened("app", "launch/patient launch/encounter openid patient/Observation.rs", nil, atLaunch)
+			if p == nil {
+				return err
+			}
+			f, err := form(p, "/launch/patient")
+			if err != nil {
+				return err
+			}
+			if p, err = b.submit(p, f, "", func(v url.Values) { v.Set("patient", t.Records["ada"]) }); err != nil {
+				return err
+			}
+			if f, err = form(p, "/launch/encounter"); err != nil {
+				return err
+			}
+			return onward(b.submit(p, f, "", func(v url.Values) { v.Set("encounter", "Encounter/"+nobodyHere) }))
 		}},
 		{"patient-by-hand", "a patient who was not found cannot be put into the form", "smart.md 1.2 A8", nil, func(t *Target) error {
 			if t.Provider == nil {

@@ -46,6 +46,19 @@ func (p *IdentityProvider) again() string {
 	return p.last
 }
 
+// adopt takes the last answer of another provider for its own, as one does that
+// wants to be mixed up with it.
+func (p *IdentityProvider) adopt(other *IdentityProvider) {
+	other.mu.Lock()
+	at, asked := other.last, other.asked
+	other.mu.Unlock()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if u, err := url.Parse(at); err == nil {
+		p.codes[u.Query().Get("code")] = asked
+	}
+}
+
 // ServeHTTP implements http.Handler.
 func (p *IdentityProvider) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	p.mu.Lock()

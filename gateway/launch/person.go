@@ -22,7 +22,7 @@ func (s *Server) person(w http.ResponseWriter, r *http.Request, f *flow) (ready 
 		return false, err
 	}
 	listed := p != nil && slices.Contains(f.app.Providers, p.Provider) || guard.Off(guard.LaunchProvider)
-	demanded := !f.since().IsZero()
+	demanded := f.anew() || f.request.MaxAge > 0
 	old := p != nil && f.tooOld(p) && !guard.Off(guard.LaunchAge)
 	switch {
 	case p == nil || old || !listed && !f.fresh(p):
@@ -73,20 +73,23 @@ func (s *Server) silence(w http.ResponseWriter, r *http.Request, f *flow) error 
 // silent: no page may be shown (OpenID Connect Core 3.1.2.1, prompt none).
 func (f *flow) silent() bool { return slices.Contains(f.request.Prompt, "none") }
 
-// since is the earliest sign-in that the request takes (prompt, max_age), to the
-// second, as providers tell the time; the zero time if it takes any.
-func (f *flow) since() time.Time {
-	created := f.request.Created.Truncate(time.Second)
-	switch {
-	case slices.Contains(f.request.Prompt, "login"), slices.Contains(f.request.Prompt, "select_account"):
-		return created
-	case f.request.MaxAge >= 0:
-		return created.Add(-f.request.MaxAge)
-	}
-	return time.Time{}
+// anew says whether the request wants a sign-in of its own.
+func (f *flow) anew() bool {
+	return slices.Contains(f.request.Prompt, "login") || slices.Contains(f.request.Prompt, "select_account") || f.request.MaxAge == 0
 }
 
-func (f *flow) tooOld(p *signin.Person) bool { return p.SignedIn.Before(f.since().Add(-f.slack(p))) }
+// tooOld says whether the app wants a newer sign-in (prompt, max_age). Times are to
+// the second, as providers tell them.
+func (f *flow) tooOld(p *signin.Person) bool {
+	created := f.request.Created.Truncate(time.Second)
+	switch {
+	case f.anew():
+		return !f.again(p)
+	case f.request.MaxAge > 0:
+		return p.SignedIn.Before(created.Add(-f.request.MaxAge - f.slack(p)))
+	}
+	return false
+}
 
 // fresh says whether the session began, or began again, for this request.
 func (f *flow) fresh(p *signin.Person) bool { return !p.Began.Before(f.request.Created) }
@@ -101,8 +104,8 @@ func (f *flow) slack(p *signin.Person) time.Duration {
 }
 
 // again says whether the person proved anew, since the request came, who they are.
-func (f *flow) again() bool {
-	return f.fresh(f.person) && !f.person.SignedIn.Before(f.request.Created.Truncate(time.Second).Add(-auth.DefaultSkew))
+func (f *flow) again(p *signin.Person) bool {
+	return f.fresh(p) && !p.SignedIn.Before(f.request.Created.Truncate(time.Second).Add(-auth.DefaultSkew))
 }
 
 // address is where the flow goes on.

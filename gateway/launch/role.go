@@ -84,7 +84,7 @@ func (s *Server) roleChanged(w http.ResponseWriter, r *http.Request, f *flow) (d
 	case errors.Is(err, store.ErrNotFound):
 		_, err = s.o.Facts.PutIfAbsent(r.Context(), key, []byte(f.chosen.Role), expires)
 	case err != nil || string(fact.Value) == f.chosen.Role:
-	case !f.again() && !guard.Off(guard.LaunchOtherRole):
+	case !f.again(f.person) && !guard.Off(guard.LaunchOtherRole):
 		was := f.chosen
 		f.chosen = chosen{Browser: was.Browser, Session: was.Session, Asked: was.Asked}
 		return true, s.ask(w, r, f, true)
