@@ -201,7 +201,6 @@ func authorizationRequests() Family {
 		{"form-response", "an answer is not posted", "response_mode=form_post goes around SameSite", nil, set("response_mode", "form_post")},
 		{"request-object", "a request object is not read", "RFC 9101: unsigned or alg none", nil, set("request", "eyJhbGciOiJub25lIn0.e30.")},
 		{"request-address", "a request object is not fetched", "CWE-918 (request_uri)", nil, set("request_uri", "http://127.0.0.1:1/x")},
-		{"no-page", "nothing is granted without a page", "prompt=none with a session of somebody's", nil, set("prompt", "none")},
 		{"system-scopes", "an app asks no person for system/ scopes", "smart.md 1.7: levels", nil, set("scope", "system/*.rs")},
 		{"malformed-scopes", "a malformed scope refuses the request", "smart.md 1.5 [R129]", nil, set("scope", "openid user/Patient.sr")},
 		{"long-state", "a state as long as a book is not kept", "CWE-400", nil, set("state", strings.Repeat("s", 20<<10))},

@@ -192,6 +192,28 @@ func launches() Family {
 			}
 			return onward(p, err)
 		}},
+		{"no-page", "nothing is granted without a page, signed in or not", "OpenID Connect Core 3.1.2.1: prompt none with a session of somebody's", nil, func(t *Target) error {
+			if t.Provider == nil {
+				return Missing("identity provider")
+			}
+			t.Provider.as(nil)
+			_, b, _, err := t.opened("app", personScope, nil, atDecision)
+			if err != nil {
+				return err
+			}
+			for _, b := range []*browser{newBrowser(""), b} {
+				_, _, p, err := t.opened("app", personScope, b, func(*page, webForm) bool { return true }, "prompt", "none")
+				switch {
+				case err != nil:
+					return err
+				case !p.arrived():
+					return breach("a page is shown: %s", p)
+				case p.at.Query().Has("code"), !strings.HasSuffix(p.at.Query().Get("error"), "_required"):
+					return breach("the app gets %s", p.at)
+				}
+			}
+			return nil
+		}},
 		{"sign-in-of-before", "an app that wants a new sign-in is not served with an old one", "OpenID Connect Core 3.1.2.1: prompt login; CJIS IA-11", []guard.Name{guard.LaunchAge}, func(t *Target) error {
 			if t.Provider == nil {
 				return Missing("identity provider")
