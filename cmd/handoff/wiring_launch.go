@@ -4,7 +4,6 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
-	"slices"
 
 	"github.com/handoff-health/handoff/gateway/auth"
 	"github.com/handoff-health/handoff/gateway/config"
@@ -12,19 +11,10 @@ import (
 	"github.com/handoff-health/handoff/gateway/signin"
 )
 
-// peopleSignIn says whether there is an app that people sign in to, and a provider
-// at which they can. Without both nothing of it is mounted or announced.
+// peopleSignIn says whether there is a provider at which people sign in. Without
+// one nothing of it is mounted or announced; apps may come while the gateway runs.
 func peopleSignIn(c *config.Config, users []signin.Provider) bool {
-	providers := map[string]bool{}
-	for _, p := range c.SignIn.Providers {
-		providers[p.ID] = true
-	}
-	for _, p := range users {
-		providers[p.ID] = true
-	}
-	return slices.ContainsFunc(c.Clients, func(cl config.Client) bool {
-		return slices.Contains(cl.Grants, auth.GrantAuthorizationCode) && slices.ContainsFunc(cl.Providers, func(id string) bool { return providers[id] })
-	})
+	return len(c.SignIn.Providers)+len(users) > 0
 }
 
 // mountLaunch adds the pages on which people sign in and decide.
