@@ -200,7 +200,6 @@ func (d *demo) prepare(ctx context.Context) (*config.Config, error) {
 	}
 	var text strings.Builder
 	err = demoConfig.Execute(&text, map[string]string{
-		"App":    d.app.address,
 		"Listen": strings.TrimSuffix(strings.TrimPrefix(d.base, "http://"), "/fhir"), "Lakeside": d.systems[0].base, "Harbor": d.systems[1].base,
 	})
 	if err != nil {
@@ -316,29 +315,6 @@ clients:
     scopes: system/*.rs system/Task.u
     users: asserted
     jwks: ${file:keys/harbor-privacy.jwks}
-  - id: riverton-app
-    name: Riverton field app
-    organization: riverton-pd
-    roles: [law-enforcement-officer]
-    purposes: [CRISIS]
-    grants: [authorization_code, refresh_token]
-    public: true
-    scopes: launch launch/patient launch/encounter openid fhirUser profile offline_access online_access patient/*.rs user/*.rs
-    redirectUris: ["{{.App}}/riverton-app/callback"]
-    launchUrl: "{{.App}}/riverton-app/launch"
-    captures: verbal
-    recordsConsentFor: [riverton-pd]
-  - id: lakeside-app
-    name: Lakeside chart app
-    organization: lakeside
-    roles: [treating-clinician]
-    purposes: [TREAT]
-    grants: [authorization_code, refresh_token]
-    public: true
-    scopes: launch launch/patient launch/encounter openid fhirUser profile offline_access online_access patient/*.rs user/*.rs
-    redirectUris: ["{{.App}}/lakeside-app/callback"]
-    launchUrl: "{{.App}}/lakeside-app/launch"
-    treatingProvider: linked
 systems:
   - {key: riverton-rms, kind: feed, organization: riverton-pd, adapter: rms/csv, profile: riverton-profile.yaml}
   - {key: cedar-rms, kind: feed, organization: cedar-so, adapter: rms/csv, profile: cedar-profile.yaml}

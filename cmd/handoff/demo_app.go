@@ -19,6 +19,8 @@ import (
 	"time"
 
 	"github.com/handoff-health/handoff/fhir/resource"
+	"github.com/handoff-health/handoff/gateway/auth"
+	"github.com/handoff-health/handoff/gateway/config"
 )
 
 // A demoApp is the smallest SMART app: it sends the browser to the gateway, turns
@@ -64,6 +66,18 @@ func startDemoApp(fhir string) (*demoApp, error) {
 	a.server = &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
 	go func() { _ = a.server.Serve(l) }() // ends with close
 	return a, nil
+}
+
+// registration is that of the app of a user's organisation. It names a provider of
+// the demo's, which no file can.
+func (a *demoApp) registration(u *demoUser) config.Client {
+	return config.Client{
+		ID: u.client, Name: u.app, Organization: u.organization, Roles: []string{u.role}, Purposes: []string{u.purpose},
+		Grants: []string{auth.GrantAuthorizationCode, auth.GrantRefreshToken}, Public: true, Providers: []string{u.provider},
+		RedirectURIs: []string{a.redirect(u.client)}, LaunchURL: a.address + "/" + u.client + "/launch",
+		Scopes:           "launch launch/patient launch/encounter openid fhirUser profile offline_access online_access patient/*.rs user/*.rs",
+		TreatingProvider: u.treats, Users: "none", MFA: "never",
+	}
 }
 
 func (a *demoApp) close() error { return a.server.Close() }

@@ -17,6 +17,7 @@ import (
 // each start and printed, never stored.
 type demoUser struct {
 	client, organization  string // the app, and whose person it is
+	app, purpose, treats  string // the app's name, purpose, and treatingProvider
 	name, display         string
 	system, id, role      string
 	provider              string
@@ -28,9 +29,11 @@ type demoUser struct {
 func demoUsers() []*demoUser {
 	return []*demoUser{
 		{client: "riverton-app", organization: "riverton-pd", name: "ortiz", display: "Officer Dana Ortiz", place: "Riverton Police Department",
-			system: "https://riverton.example/badge", id: "4711", role: "law-enforcement-officer", provider: "demo-riverton"},
+			system: "https://riverton.example/badge", id: "4711", role: "law-enforcement-officer", provider: "demo-riverton",
+			app: "Riverton field app", purpose: "CRISIS", treats: "never"},
 		{client: "lakeside-app", organization: "lakeside", name: "marsh", display: "Jo Marsh, LCSW", place: "Lakeside Community Mental Health",
-			system: "https://lakeside.example/staff", id: "1002", role: "treating-clinician", provider: "demo-lakeside"},
+			system: "https://lakeside.example/staff", id: "1002", role: "treating-clinician", provider: "demo-lakeside",
+			app: "Lakeside chart app", purpose: "TREAT", treats: "linked"},
 	}
 }
 
@@ -55,11 +58,7 @@ func (d *demo) signIns(c *config.Config) ([]signin.Provider, error) {
 			ID: u.provider, Name: u.place, Organization: attribute.Reference(u.organization), Claims: signin.Claims{System: u.system},
 			People: practitioners(c, u.organization), Users: users,
 		})
-		for i := range c.Clients {
-			if c.Clients[i].ID == u.client {
-				c.Clients[i].Providers = append(c.Clients[i].Providers, u.provider)
-			}
-		}
+		c.Clients = append(c.Clients, d.app.registration(u))
 	}
 	return out, nil
 }

@@ -102,7 +102,7 @@ func TestOtherErrorsGoToTheApp(t *testing.T) {
 		{"not registered", map[string]string{"scope": "user/Patient.d"}, "invalid_scope"},
 		{"unknown alone", map[string]string{"scope": "email"}, "invalid_scope"},
 		{"launch without its scope", map[string]string{"launch": "h"}, "invalid_scope"},
-		{"prompt none", map[string]string{"prompt": "none"}, "interaction_required"},
+		{"prompt none and another", map[string]string{"prompt": "none login"}, "invalid_request"},
 		{"prompt none and login", map[string]string{"prompt": "none login"}, "invalid_request"},
 		{"unknown prompt", map[string]string{"prompt": "maybe"}, "invalid_request"},
 		{"max_age", map[string]string{"max_age": "-5"}, "invalid_request"},
@@ -170,7 +170,7 @@ func TestARequestIsAnsweredOnce(t *testing.T) {
 		return err
 	}
 	refuse := func(id string) error {
-		_, err := w.server.Refuse(t.Context(), id, "access_denied", "the person said no")
+		_, err := w.server.Refuse(t.Context(), id, oauth.Refusal{Code: "access_denied", Description: "the person said no", Reason: "denied"})
 		return err
 	}
 	for _, first := range []func(string) error{approve, refuse} {
@@ -215,7 +215,7 @@ func TestARequestIsAnsweredOnce(t *testing.T) {
 func TestARefusalGoesToTheApp(t *testing.T) {
 	w := newWorld(t)
 	id := w.waiting(t, request("app", nil))
-	to := must(url.Parse(must(w.server.Refuse(t.Context(), id, "access_denied", "the person said no"))(t)))(t)
+	to := must(url.Parse(must(w.server.Refuse(t.Context(), id, oauth.Refusal{Code: "access_denied", Description: "the person said no", Reason: "denied"}))(t)))(t)
 	q := to.Query()
 	if to.Host != "app.example" || q.Get("error") != "access_denied" || q.Get("state") != "st&ate=1 ä" || q.Get("iss") != issuer || q.Get("error_description") != "the person said no" {
 		t.Errorf("answer %s", to)
