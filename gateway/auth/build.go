@@ -1,8 +1,10 @@
 package auth
 
-import "slices"
+import (
+	"slices"
 
-import "github.com/handoff-health/handoff/gateway/guard"
+	"github.com/handoff-health/handoff/gateway/guard"
+)
 
 // built is a principal with the state of the registry that it was built from.
 type built struct {
@@ -27,7 +29,13 @@ func (v *Verifier) principal(t *verified, state *registrations) (*Principal, err
 	if t.person.Authorization != "" {
 		signedIn = &t.person
 	}
-	p, err := c.principal(t.scopes, t.operations, t.asserted, t.issuer.Audience, signedIn)
+	var p Principal
+	var err error
+	if t.outsider != nil {
+		p, err = c.outsiderPrincipal(t, v.base)
+	} else {
+		p, err = c.principal(t.scopes, t.operations, t.asserted, v.base, signedIn)
+	}
 	if err != nil {
 		return nil, err
 	}

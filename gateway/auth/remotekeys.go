@@ -2,6 +2,7 @@ package auth
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"sync"
@@ -30,13 +31,15 @@ type RemoteKeys struct {
 	url     string
 	fetcher Fetcher
 	now     func() time.Time
+	least   time.Duration // for which a set is kept whatever its owner says
 	calls   singleflight.Group
 
 	mu     sync.Mutex
 	set    *KeySet
-	until  time.Time // set is fresh before
-	asked  time.Time // last fetch that was tried
-	failed error     // of that fetch
+	body   [sha256.Size]byte // hash of what set was read from
+	until  time.Time         // set is fresh before
+	asked  time.Time         // last fetch that was tried
+	failed error             // of that fetch
 }
 
 // NewRemoteKeys checks the URL (https, or http to this machine); it fetches
@@ -54,6 +57,19 @@ func NewRemoteKeys(url string, fetcher Fetcher, now func() time.Time) (*RemoteKe
 	return &RemoteKeys{url: url, fetcher: fetcher, now: now}, nil
 }
 
+// issuerFresh is how long an issuer's set is kept at least: many say "no-cache", and
+// then every token would ask them.
+const issuerFresh = time.Minute
+
+// NewIssuerKeys is NewRemoteKeys for the keys of an authorization server.
+func NewIssuerKeys(url string, fetcher Fetcher, now func() time.Time) (*RemoteKeys, error) {
+	k, err := NewRemoteKeys(url, fetcher, now)
+	if err == nil {
+		k.least = issuerFresh
+	}
+	return k, err
+}
+
 // URL is where the keys are.
 func (k *RemoteKeys) URL() string { return k.url }
 
@@ -64,8 +80,22 @@ func (k *RemoteKeys) Keys(ctx context.Context, kid string) (*KeySet, error) {
 	if set, err := k.kept(kid); set != nil || err != nil {
 		return set, err
 	}
-	// The fetch outlives a caller that goes away: others wait for it too.
-	done := k.calls.DoChan("", func() (any, error) {
+	select {
+	case <-ctx.Done():
+		return nil, fmt.Errorf("keys of %s: %w", k.url, ctx.Err())
+	case r := <-k.start(ctx, kid):
+		if r.Err != nil {
+			return nil, r.Err
+		}
+		set, _ := r.Val.(*KeySet)
+		return set, nil
+	}
+}
+
+// start fetches the set, or joins a fetch under way. It outlives a caller that goes
+// away: others wait for it too.
+func (k *RemoteKeys) start(ctx context.Context, kid string) <-chan singleflight.Result {
+	return k.calls.DoChan("", func() (any, error) {
 		if set, err := k.kept(kid); set != nil || err != nil {
 			return set, err // somebody else's fetch ended just now
 		}
@@ -73,16 +103,17 @@ func (k *RemoteKeys) Keys(ctx context.Context, kid string) (*KeySet, error) {
 		defer cancel()
 		return k.fetch(ctx)
 	})
-	select {
-	case <-ctx.Done():
-		return nil, fmt.Errorf("keys of %s: %w", k.url, ctx.Err())
-	case r := <-done:
-		if r.Err != nil {
-			return nil, r.Err
-		}
-		set, _ := r.Val.(*KeySet)
-		return set, nil
+}
+
+// Held returns the set of the last fetch that succeeded, however old, nil if none
+// did, and fetches it in the background if it is no longer fresh.
+func (k *RemoteKeys) Held() *KeySet {
+	if set, err := k.kept(""); set == nil && err == nil {
+		k.start(context.Background(), "")
 	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.set
 }
 
 // kept returns what can be answered without a fetch.
@@ -117,6 +148,10 @@ func (k *RemoteKeys) fetch(ctx context.Context) (*KeySet, error) {
 	if fresh < 0 {
 		fresh = defaultFresh
 	}
-	k.set, k.until = set, asked.Add(min(fresh, maxFresh))
-	return set, nil
+	// The same bytes are the same set: what it has verified stays verified.
+	if sum := sha256.Sum256(body); k.set == nil || sum != k.body {
+		k.set, k.body = set, sum
+	}
+	k.until = asked.Add(min(max(fresh, k.least), maxFresh))
+	return k.set, nil
 }

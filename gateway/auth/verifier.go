@@ -22,9 +22,10 @@ type Issuer struct {
 	Algorithms []string
 	Keys       KeySource
 	// Outside marks somebody else's server: the typ "JWT" or none is accepted
-	// beside at+jwt, azp stands in for client_id, exp gets the clock skew, and
+	// beside at+jwt, exp gets the clock skew, Claims says what its claims mean, and
 	// only clients registered for this issuer are known.
 	Outside bool
+	Claims  ClaimMap
 }
 
 // VerifierOptions says which tokens are believed.
@@ -42,6 +43,8 @@ type VerifierOptions struct {
 type Verifier struct {
 	o       VerifierOptions
 	issuers map[string]*Issuer
+	order   []*Issuer
+	base    string // FHIR base URL
 	cache   *tokenCache
 }
 
@@ -83,7 +86,16 @@ func NewVerifier(o VerifierOptions) (*Verifier, error) {
 		if v.issuers[is.ID] != nil {
 			return nil, fmt.Errorf("verifier: issuer %q is listed twice", is.ID)
 		}
-		v.issuers[is.ID] = &is
+		if err := is.Claims.check(); err != nil {
+			return nil, fmt.Errorf("verifier: issuer %q: %w", is.ID, err)
+		}
+		v.issuers[is.ID], v.order = &is, append(v.order, &is)
+		if !is.Outside || v.base == "" {
+			v.base = is.Audience
+		}
+	}
+	if err := v.sharedKeys(); err != nil {
+		return nil, fmt.Errorf("verifier: %w", err)
 	}
 	var err error
 	if o.Skew, err = checkSkew(o.Skew); err != nil {
@@ -177,8 +189,10 @@ type verified struct {
 	asserted   *Asserted
 	person     personClaims // of a token for a person who signed in here
 	endings    []ending
+	outsider   *outsider // of a token for a person that an outside issuer made
 	kid        string
-	keys       *KeySet // the set in which the key was found
+	keys       *KeySet   // the set in which the key was found
+	held       []*KeySet // of all issuers, in their order, when no other had the key
 
 	cached atomic.Pointer[built]
 }
@@ -219,10 +233,14 @@ func (v *Verifier) verify(ctx context.Context, bearer string) (*verified, error)
 	if err != nil {
 		return nil, err
 	}
-	if err := v.onlyOne(ctx, is, key); err != nil {
+	held, err := v.onlyOne(is, key)
+	if err != nil {
 		return nil, err
 	}
-	t := &verified{issuer: is, claims: s.claims, kid: key.kid, keys: set}
+	t := &verified{issuer: is, claims: s.claims, kid: key.kid, keys: set, held: held}
+	if is.Outside {
+		t.claims.id = is.Claims.ID.or("jti").in(s.claims.node).Text()
+	}
 	if !t.claims.forAudience(is.Audience) {
 		return nil, faultf("audience", "aud %.200q", t.claims.audience)
 	}
@@ -240,20 +258,17 @@ func (v *Verifier) verify(ctx context.Context, bearer string) (*verified, error)
 	return t, nil
 }
 
-// readGrant takes client and scopes from the claims.
+// readGrant takes client, scopes and person from the claims.
 func (t *verified) readGrant() error {
-	n := t.claims.node
-	client := n.Get("client_id")
-	if !client.Exists() && t.issuer.Outside {
-		client = n.Get("azp")
+	if t.issuer.Outside {
+		return t.readOutside()
 	}
-	if t.client = client.Text(); t.client == "" {
+	n := t.claims.node
+	if t.client = n.Get("client_id").Text(); t.client == "" {
 		return faultf("claims", "client_id is missing")
 	}
-	if !t.issuer.Outside {
-		t.person = readPerson(n)
-	}
-	if !t.issuer.Outside && t.person.Authorization == "" && t.claims.subject != t.client && !guard.Off(guard.TokenSubject) {
+	t.person = readPerson(n)
+	if t.person.Authorization == "" && t.claims.subject != t.client && !guard.Off(guard.TokenSubject) {
 		return faultf("claims", "sub is not the client")
 	}
 	t.context, t.scopes, t.operations = parseScopes(n.Get("scope").Text())
@@ -267,27 +282,18 @@ func (t *verified) readGrant() error {
 	return nil
 }
 
-// onlyOne refuses a token that a second issuer could have made, because it
-// holds the same key: nobody could say whose word it is.
-func (v *Verifier) onlyOne(ctx context.Context, is *Issuer, key *publicKey) error {
-	for _, other := range v.issuers {
-		if other == is {
-			continue
-		}
-		set, err := other.Keys.Keys(ctx, "")
-		if err != nil {
-			continue // cannot be asked: then its tokens are not accepted either
-		}
-		if set.holds(key.thumbprint) && !guard.Off(guard.TokenAmbiguous) {
-			return faultf("ambiguous", "issuers %q and %q hold the same key", is.ID, other.ID)
-		}
-	}
-	return nil
-}
-
 // stillSigned says whether the key set that verified a cached token is the one
-// in force: a key that was withdrawn ends its tokens.
+// in force, and no other issuer's has changed: a key that was withdrawn, or turned
+// up elsewhere, ends its tokens.
 func (v *Verifier) stillSigned(ctx context.Context, t *verified) bool {
 	set, err := t.issuer.Keys.Keys(ctx, t.kid)
-	return err == nil && set == t.keys
+	if err != nil || set != t.keys {
+		return false
+	}
+	for i, is := range v.order {
+		if heldBy(is.Keys) != t.held[i] {
+			return false
+		}
+	}
+	return true
 }

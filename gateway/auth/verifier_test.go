@@ -299,6 +299,7 @@ type keysNow struct {
 }
 
 func (k *keysNow) Keys(context.Context, string) (*auth.KeySet, error) { return k.set, k.err }
+func (k *keysNow) Held() *auth.KeySet                                 { return k.set }
 
 func TestOutsideIssuers(t *testing.T) {
 	w := newWorld(t)
@@ -369,31 +370,54 @@ func TestOutsideIssuers(t *testing.T) {
 
 func TestATokenThatTwoIssuersCouldHaveMadeIsRefused(t *testing.T) {
 	w := newWorld(t)
-	is := keys()["issuer"]
-	renamed := is
-	renamed.kid = "another-name"
-	a, err := auth.ParseKeySet(jwks(is))
-	if err != nil {
-		t.Fatal(err)
+	is, idp := keys()["issuer"], keys()["stranger"]
+	renamed, homonym := is, idp
+	renamed.kid, homonym.kid = "another-name", is.kid
+	set := func(ps ...pair) *auth.KeySet {
+		ks, err := auth.ParseKeySet(jwks(ps...))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return ks
 	}
-	b, err := auth.ParseKeySet(jwks(renamed))
-	if err != nil {
-		t.Fatal(err)
+	own, theirs := &keysNow{set: set(is)}, &keysNow{set: set(homonym)}
+	issuers := []auth.Issuer{
+		{ID: issuerID, Audience: fhirBase, Algorithms: []string{auth.ES256}, Keys: own},
+		{ID: "https://idp.example", Audience: fhirBase, Algorithms: []string{auth.ES256, auth.ES384}, Keys: theirs, Outside: true},
 	}
-	v, err := auth.NewVerifier(auth.VerifierOptions{
-		Issuers: []auth.Issuer{
-			{ID: issuerID, Audience: fhirBase, Algorithms: []string{auth.ES256}, Keys: a},
-			{ID: "https://idp.example", Audience: fhirBase, Algorithms: []string{auth.ES256}, Keys: b, Outside: true},
-		},
-		Registry: w.registry, Facts: w.facts, Now: w.clock.now,
-	})
+	o := auth.VerifierOptions{Issuers: issuers, Registry: w.registry, Facts: w.facts, Now: w.clock.now}
+	v, err := auth.NewVerifier(o)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("one kid for two keys: %v", err)
 	}
-	_, err = v.Verify(context.Background(), forgery{by: is, header: map[string]any{"typ": "at+jwt"}, claims: accessClaims(w, nil)}.String())
-	r := (*auth.Refusal)(nil)
-	if !errors.As(err, &r) || r.Reason != "ambiguous" {
-		t.Errorf("got %v", err)
+	token := forgery{by: is, header: map[string]any{"typ": "at+jwt"}, claims: accessClaims(w, nil)}.String()
+	if !believed(t, v, t.Context(), token) {
+		t.Fatal("refused while only the kid is the same")
+	}
+	// The other issuer turns out to hold the key, after the token was remembered.
+	theirs.set = set(homonym, renamed)
+	for range 2 {
+		_, err = v.Verify(t.Context(), token)
+		r := (*auth.Refusal)(nil)
+		if !errors.As(err, &r) || r.Reason != "ambiguous" {
+			t.Errorf("got %v", err)
+		}
+	}
+	if _, err := auth.NewVerifier(o); err == nil || !strings.Contains(err.Error(), "same key") {
+		t.Errorf("at the start: %v", err)
+	}
+	if _, err := v.Check(t.Context()); err == nil {
+		t.Error("the check says nothing")
+	}
+	theirs.set = set(homonym)
+	if !believed(t, v, t.Context(), token) {
+		t.Error("refused after the key was withdrawn")
+	}
+	if kid := auth.SharedKey(jwks(is), jwks(idp, renamed)); kid != is.kid {
+		t.Errorf("shared key %q", kid)
+	}
+	if kid := auth.SharedKey(jwks(is), jwks(homonym)); kid != "" {
+		t.Errorf("shared key %q of strangers", kid)
 	}
 }
 
