@@ -77,6 +77,11 @@ func loadConfig(path string) (*config.Config, error) {
 		return err
 	}
 	k.Client = registration.Faults
+	k.SharedKey = auth.SharedKey
+	k.ClaimPath = func(path string) error {
+		_, err := auth.ParseClaimPath(path)
+		return err
+	}
 	k.PrivateKey = func(path string) error {
 		_, err := auth.ReadPrivateKey(path)
 		return err

@@ -88,6 +88,9 @@ func assemble(ctx context.Context, c *config.Config, log *slog.Logger, users ...
 		return nil, err
 	}
 	g.registry = who.registry
+	if err := checkIssuers(ctx, c, who.verifier, log); err != nil {
+		return nil, err
+	}
 	who.handlers["/healthz"], who.handlers["/readyz"] = http.HandlerFunc(healthy), ready(g, log)
 	if err := who.announce(c); err != nil {
 		return nil, err

@@ -53,18 +53,24 @@ func newAccess(c *config.Config, g *running, people bool, log *slog.Logger) (*ac
 	if err != nil {
 		return nil, err
 	}
-	if a.verifier, err = auth.NewVerifier(auth.VerifierOptions{Issuers: []auth.Issuer{issuer}, Registry: a.registry, Facts: g.cache}); err != nil {
+	outside, err := outsideIssuers(c)
+	if err != nil {
+		return nil, err
+	}
+	if a.verifier, err = auth.NewVerifier(auth.VerifierOptions{Issuers: append(outside, issuer), Registry: a.registry, Facts: g.cache}); err != nil {
 		return nil, err
 	}
 	a.handlers[tokenPath] = a.tokens
 	if err := a.manage(c, g); err != nil {
 		return nil, err
 	}
-	if !people {
-		return a, nil
+	if people {
+		if err := a.serve(c, g); err != nil {
+			return nil, err
+		}
 	}
-	if err := a.serve(c, g); err != nil {
-		return nil, err
+	if err := a.inquire(c, g); err != nil || !people {
+		return a, err
 	}
 	return a, a.mountLaunch(c, g, log)
 }

@@ -34,6 +34,7 @@ func check(c *Config, with Checks, from *outside, body ast.Node) []*Fault {
 	k.checkServer()
 	k.checkSite()
 	k.checkOrganizations()
+	k.checkIssuers()
 	k.checkClients()
 	k.checkSystems()
 	k.checkSignIn()

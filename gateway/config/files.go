@@ -19,6 +19,10 @@ type Checks struct {
 	KeySet func(jwks []byte) error
 	// Client says what the rules for registrations find in a client.
 	Client func(*Config, Client) []ClientFault
+	// SharedKey names a key that two sets hold; "" if there is none.
+	SharedKey func(a, b []byte) string
+	// ClaimPath says why a path of claims cannot be read.
+	ClaimPath func(path string) error
 	// PrivateKey says why the private key in a file cannot be used.
 	PrivateKey func(path string) error
 	// Profile says why a feed cannot be read with its adapter and the mapping

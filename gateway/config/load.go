@@ -149,6 +149,9 @@ func (c *Config) defaults() {
 	c.exceptionalDefaults()
 	c.limitDefaults()
 	c.signInDefaults()
+	for i := range c.TrustedIssuers {
+		set(&c.TrustedIssuers[i].Audience, c.Server.Base)
+	}
 	for i := range c.Clients {
 		set(&c.Clients[i].TreatingProvider, "never")
 		set(&c.Clients[i].Users, "none")

@@ -1,0 +1,191 @@
+package config
+
+import (
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/handoff-health/handoff/gateway/smart"
+)
+
+// algorithms are those that may be pinned for an issuer.
+var algorithms = []string{"RS256", "RS384", "ES256", "ES384"}
+
+// TrustedIssuer returns the trusted issuer with this id, or nil.
+func (c *Config) TrustedIssuer(id string) *TrustedIssuer {
+	for i := range c.TrustedIssuers {
+		if c.TrustedIssuers[i].ID == id {
+			return &c.TrustedIssuers[i]
+		}
+	}
+	return nil
+}
+
+// checkIssuers wants every issuer to be one that nobody else can be taken for.
+func (k *checker) checkIssuers() {
+	for i, is := range k.TrustedIssuers {
+		at := fmt.Sprintf("$.trustedIssuers[%d]", i)
+		k.issuerID(at+".id", i)
+		k.issuerKeys(at, i)
+		if len(is.Algorithms) == 0 {
+			k.fault(at+".algorithms", "is missing: what its tokens are signed with, of "+strings.Join(algorithms, ", "))
+		}
+		for n, a := range is.Algorithms {
+			if !slices.Contains(algorithms, a) {
+				k.value(fmt.Sprintf("%s.algorithms[%d]", at, n), a, "is none of "+strings.Join(algorithms, ", "))
+			}
+		}
+		k.issuerClaims(at, &is)
+		for _, from := range sorted(is.Scopes) {
+			k.issuerScope(at+".scopes", from, is.Scopes[from])
+		}
+	}
+	for i, cl := range k.Clients {
+		if cl.Issuer != "" {
+			k.issuerClient(fmt.Sprintf("$.clients[%d]", i), cl)
+		}
+	}
+}
+
+// issuerID refuses an issuer that is this gateway itself, or that stands twice.
+func (k *checker) issuerID(at string, i int) {
+	id := k.TrustedIssuers[i].ID
+	same := func(other string) bool { return strings.TrimRight(id, "/") == strings.TrimRight(other, "/") }
+	own := ""
+	if u, err := url.Parse(k.Server.Base); err == nil {
+		own = u.Scheme + "://" + u.Host
+	}
+	switch {
+	case id == "":
+		k.fault(at, "is missing: the iss of its tokens")
+	case !isWebURL(id, "http", "https"):
+		k.value(at, id, "is not an absolute http(s) URL without query and fragment")
+	case same(own) || same(k.Server.Base):
+		k.value(at, id, "is this gateway's own issuer")
+	case slices.ContainsFunc(k.TrustedIssuers[:i], func(o TrustedIssuer) bool { return same(o.ID) }):
+		k.value(at, id, "stands twice")
+	}
+}
+
+// issuerKeys wants keys that no other issuer has.
+func (k *checker) issuerKeys(at string, i int) {
+	is := &k.TrustedIssuers[i]
+	switch {
+	case (is.JWKS == "") == (is.JWKSURL == ""):
+		k.fault(at, "exactly one of jwks and jwksUrl is needed")
+	case is.JWKSURL != "" && !isKeySetURL(is.JWKSURL):
+		k.value(at+".jwksUrl", is.JWKSURL, "is not an absolute https URL (http only to this machine)")
+	case is.JWKS != "" && k.with.KeySet != nil:
+		if err := k.with.KeySet([]byte(is.JWKS)); err != nil {
+			k.because(at+".jwks", is.JWKS, "is not a usable JSON Web Key Set of public keys", err)
+		}
+	}
+	for _, other := range k.TrustedIssuers[:i] {
+		if is.JWKSURL != "" && is.JWKSURL == other.JWKSURL {
+			k.value(at+".jwksUrl", is.JWKSURL, "is another trusted issuer's too: nobody could say whose tokens are whose")
+		}
+		if is.JWKS == "" || other.JWKS == "" || k.with.SharedKey == nil {
+			continue
+		}
+		if kid := k.with.SharedKey([]byte(is.JWKS), []byte(other.JWKS)); kid != "" {
+			k.fault(at+".jwks", "holds a key of another trusted issuer's: nobody could say whose tokens are whose")
+		}
+	}
+}
+
+// issuerClaims wants paths, and whatever is of a person together with the person.
+func (k *checker) issuerClaims(at string, is *TrustedIssuer) {
+	c := &is.Claims
+	for _, x := range []struct{ name, value string }{
+		{"client", c.Client}, {"id", c.ID}, {"person", c.Person}, {"user", c.User}, {"name", c.Name}, {"roles", c.Roles}, {"patient", c.Patient}, {"methods", c.Methods},
+	} {
+		k.claimPath(at+".claims."+x.name, x.value)
+		personal := !slices.Contains([]string{"client", "id", "person", "user"}, x.name)
+		if personal && x.value != "" && c.Person == "" {
+			k.fault(at+".claims."+x.name, "is about a person: claims.person and claims.user are needed")
+		}
+	}
+	for n, s := range c.Scope {
+		if s == "" {
+			k.fault(fmt.Sprintf("%s.claims.scope[%d]", at, n), "is empty")
+		}
+		k.claimPath(fmt.Sprintf("%s.claims.scope[%d]", at, n), s)
+	}
+	switch {
+	case c.User != "" && c.Person == "":
+		k.fault(at+".claims.user", "needs claims.person: a claim that every token for a person has and no client's own, such as scp of Entra ID, uid of Okta, sid of Keycloak")
+	case c.Person != "" && c.User == "":
+		k.fault(at+".claims.person", "needs claims.user: who the person is")
+	case c.System != "" && c.Person == "":
+		k.fault(at+".claims.system", "is about a person: claims.person and claims.user are needed")
+	}
+	switch {
+	case c.Roles != "" && len(is.Roles) == 0:
+		k.fault(at+".claims.roles", "needs roles: what its values mean here")
+	case c.Roles == "" && len(is.Roles) > 0:
+		k.fault(at+".roles", "needs claims.roles: in which claim they stand")
+	}
+	for _, from := range sorted(is.Roles) {
+		k.roles(at+".roles", []string{is.Roles[from]})
+	}
+}
+
+func (k *checker) claimPath(at, path string) {
+	if path != "" && k.with.ClaimPath != nil {
+		if err := k.with.ClaimPath(path); err != nil {
+			k.because(at, path, "is no path of claims", err)
+		}
+	}
+}
+
+// issuerScope wants scopes that a token can hold.
+func (k *checker) issuerScope(at, from, to string) {
+	if from == "" || strings.TrimSpace(to) == "" {
+		k.fault(at, "maps nothing, or to nothing")
+		return
+	}
+	for s := range strings.FieldsSeq(to) {
+		if known, _ := smart.OperationScope(s); known {
+			continue
+		}
+		if _, err := smart.ParseScope(s); err != nil {
+			k.because(at, s, "maps to a scope that cannot be granted", err)
+		}
+	}
+}
+
+// issuerClient wants a client of an outside issuer to have nothing that is for
+// tokens of the gateway's own.
+func (k *checker) issuerClient(at string, cl Client) {
+	if k.TrustedIssuer(cl.Issuer) == nil {
+		k.value(at+".issuer", cl.Issuer, "is not among trustedIssuers")
+	}
+	for _, x := range []struct {
+		name  string
+		given bool
+	}{
+		{"jwks", cl.JWKS != ""}, {"jwksUrl", cl.JWKSURL != ""}, {"secretHashes", len(cl.SecretHashes) > 0}, {"public", cl.Public},
+		{"grants", len(cl.Grants) > 0}, {"redirectUris", len(cl.RedirectURIs) > 0},
+	} {
+		if x.given {
+			k.fault(at+"."+x.name, "is for clients of the gateway's own tokens; this one uses those of another issuer")
+		}
+	}
+}
+
+// people says whether tokens of the client's issuer may be for persons.
+func (k *checker) people(cl Client) bool {
+	is := k.TrustedIssuer(cl.Issuer)
+	return is != nil && is.Claims.Person != ""
+}
+
+// sorted are the keys of a map, so that faults come in one order.
+func sorted(m map[string]string) []string {
+	out := make([]string, 0, len(m))
+	for s := range m {
+		out = append(out, s)
+	}
+	slices.Sort(out)
+	return out
+}
