@@ -10,7 +10,6 @@ import (
 	"github.com/handoff-health/handoff/gateway/config"
 )
 
-
 // inquire mounts the endpoints that tell of tokens and end them.
 func (a *access) inquire(c *config.Config, g *running) error {
 	o := auth.TokenInquiries{

@@ -83,7 +83,10 @@ func outsideTokens() Family {
 			}
 			return forbidden(t.get(token, ref))
 		}},
-		{"outside-id-token", "an outside issuer's id token opens nothing: its audience is the client", "RFC 8725 2.8", []guard.Name{guard.TokenAudience}, try("outside", func(_ *Target, _, c object) { c["aud"], c["nonce"] = "outsider", "n" })},
+		{"outside-id-token", "an outside issuer's id token opens nothing: its audience is the client", "RFC 8725 2.8", []guard.Name{guard.TokenAudience}, claim("aud", "outsider")},
+		{"outside-id-token-for-us", "an outside issuer's id token opens nothing, even one whose audience is the gateway", "RFC 8725 2.8; RFC 9068 2.1", []guard.Name{guard.TokenType}, claim("at_hash", "MTIzNDU2Nzg5MGFiY2RlZg")},
+		{"outside-bound", "a token that is bound to a key of its holder opens nothing without it", "RFC 7800 3; RFC 9449 7.1", []guard.Name{guard.TokenBound}, claim("cnf", object{"jkt": "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I"})},
+		{"outside-forever", "a token that lives for longer than a day, or hides since when, opens nothing", "issue 4.1: what ends a client ends its tokens", []guard.Name{guard.TokenSpan}, claim("exp", time.Now().Add(48*time.Hour).Unix())},
 	}}
 }
 

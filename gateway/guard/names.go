@@ -19,6 +19,7 @@ const (
 	TokenScheme       Name = "token/scheme"
 	TokenSize         Name = "token/size"
 	TokenClientIssuer Name = "token/client-issuer"
+	TokenBound        Name = "token/bound"
 	TokenSpan         Name = "token/span"
 
 	ClientAssertionReplay   Name = "client/assertion-replay"
@@ -161,6 +162,7 @@ var guards = map[Name]string{
 	TokenScheme:       "a token under another scheme than Bearer",
 	TokenSize:         "a token of more bytes than any has",
 	TokenClientIssuer: "a token of one issuer for a client of another",
+	TokenBound:        "a token that counts only together with a key of its holder",
 	TokenSpan:         "a token that would outlive every note of its end",
 
 	ClientAssertionReplay:   "an assertion that was used before",
