@@ -174,13 +174,21 @@ func (o *TokenInquiries) refresh(ctx context.Context, token string) (*RefreshTok
 	a := &f.Authorization
 	client, err := o.Registry.Client(ctx, a.Client)
 	if err != nil || !client.May(GrantRefreshToken) {
-		return nil, nil, nil //nolint:nilerr // unknown or disabled: the token is worth nothing
+		return nil, nil, unlessFault(err) // unknown or disabled: the token is worth nothing
 	}
 	is, err := FamilyEnded(ctx, o.Facts, a, f.Issued)
 	if err != nil || is && !guard.Off(guard.TokenEnded) {
 		return nil, nil, err
 	}
 	return f, client, nil
+}
+
+// unlessFault keeps errors that are no judgment of what was asked about.
+func unlessFault(err error) error {
+	if f := (*fault)(nil); errors.As(err, &f) {
+		return nil
+	}
+	return err
 }
 
 // family finds the family of a refresh token, used ones too.

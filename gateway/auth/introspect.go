@@ -123,7 +123,7 @@ func (e *IntrospectionEndpoint) accessToken(ctx context.Context, t *verified, p 
 	}
 	client, err := e.o.Registry.Client(ctx, t.client)
 	if err != nil {
-		return inactive{}, nil //nolint:nilerr // disabled just now
+		return inactive{}, unlessFault(err) // disabled just now
 	}
 	answer["scope"] = client.registeredScopes(t.context, t.scopes, t.operations)
 	return answer, e.launched(ctx, answer, &Authorization{
@@ -137,7 +137,7 @@ func (e *IntrospectionEndpoint) refreshToken(ctx context.Context, f *RefreshToke
 	a := &f.Authorization
 	scope, err := client.Permits(a, e.o.Base)
 	if err != nil {
-		return inactive{}, nil //nolint:nilerr // nothing of it is registered any more
+		return inactive{}, unlessFault(err) // nothing of it is registered any more
 	}
 	answer := map[string]any{
 		"active": true, "client_id": a.Client, "token_type": "refresh_token", "scope": scope,
