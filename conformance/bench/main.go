@@ -63,6 +63,7 @@ func parts() []part {
 	return []part{
 		{"adapter", measureAdapter},
 		{"deciding", measureDeciding},
+		{"token", measureTokens},
 		{"start", measureStart},
 		{"own", measureOwn},
 		{"read", measureReads},
@@ -137,7 +138,7 @@ func parseOptions(args []string, log io.Writer) (options, error) {
 	fs := flag.NewFlagSet("bench", flag.ContinueOnError)
 	fs.SetOutput(log)
 	fs.BoolVar(&o.short, "short", false, "a smoke test: the same checks, too short for figures")
-	fs.StringVar(&only, "only", "", "measure the parts whose name matches this regular expression: adapter, deciding, start, own, read, search, memory")
+	fs.StringVar(&only, "only", "", "measure the parts whose name matches this regular expression: adapter, deciding, token, start, own, read, search, memory")
 	fs.BoolVar(&o.asJSON, "json", false, "print the report as JSON")
 	fs.StringVar(&o.profile, "profile", "", "folder for CPU profiles of the gateway under load")
 	if err := fs.Parse(args); err != nil {

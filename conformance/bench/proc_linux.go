@@ -8,6 +8,7 @@ import (
 	"strings"
 	"syscall"
 	"time"
+	"unsafe"
 )
 
 // tick is the unit of times in /proc/<pid>/stat: USER_HZ is 100 everywhere.
@@ -62,6 +63,16 @@ func ownCPU() (time.Duration, bool) {
 		return 0, false
 	}
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano()), true
+}
+
+// threadCPU is the CPU time of the calling thread, to a nanosecond.
+func threadCPU() (time.Duration, bool) {
+	var at syscall.Timespec
+	const threadClock = 3                                                                                                    // CLOCK_THREAD_CPUTIME_ID
+	if _, _, errno := syscall.Syscall(syscall.SYS_CLOCK_GETTIME, threadClock, uintptr(unsafe.Pointer(&at)), 0); errno != 0 { //nolint:gosec // the kernel fills it in
+		return 0, false
+	}
+	return time.Duration(at.Nano()), true
 }
 
 // dieWithParent has the kernel kill the child if the bench is killed itself.

@@ -15,4 +15,6 @@ func processMemory(int) (now, peak int64, ok bool) { return 0, 0, false }
 
 func ownCPU() (time.Duration, bool) { return 0, false }
 
+func threadCPU() (time.Duration, bool) { return 0, false }
+
 func dieWithParent() *syscall.SysProcAttr { return nil }

@@ -233,6 +233,30 @@ type Facts interface {
 	Scan(ctx context.Context, prefix, after string, limit int) ([]Fact, error)
 }
 
+// A Gatherer is Facts that can read several keys in one step, for less than as many
+// Gets. It returns those that are there, in no order.
+type Gatherer interface {
+	Gather(ctx context.Context, keys []string) ([]Fact, error)
+}
+
+// Gather reads several facts from any Facts: those that are there, in no order.
+func Gather(ctx context.Context, facts Facts, keys []string) ([]Fact, error) {
+	if g, ok := facts.(Gatherer); ok {
+		return g.Gather(ctx, keys)
+	}
+	var out []Fact
+	for _, key := range keys {
+		f, err := facts.Get(ctx, key)
+		switch {
+		case err == nil:
+			out = append(out, f)
+		case !errors.Is(err, ErrNotFound):
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
 // A Sweeper removes what has expired. Correctness never waits for it: it only
 // frees space.
 type Sweeper interface {

@@ -170,10 +170,16 @@ func endedAfter(ctx context.Context, facts store.Facts, key string, issued time.
 		return false, nil
 	case err != nil:
 		return false, fmt.Errorf("ended tokens: %w", err)
-	case len(f.Value) != 8:
+	}
+	return endsWhat(f, issued)
+}
+
+// endsWhat says whether a note with an instant ends what was issued then.
+func endsWhat(note store.Fact, issued time.Time) (bool, error) {
+	if len(note.Value) != 8 {
 		return false, errors.New("ended tokens: a note is damaged")
 	}
-	return issued.Unix() <= int64(binary.BigEndian.Uint64(f.Value)), nil //nolint:gosec // written by noteInstant
+	return issued.Unix() <= int64(binary.BigEndian.Uint64(note.Value)), nil //nolint:gosec // written by noteInstant
 }
 
 // more is the later of two instants: they sort as their bytes do.

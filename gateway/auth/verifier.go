@@ -189,6 +189,7 @@ type verified struct {
 	asserted   *Asserted
 	person     personClaims // of a token for a person who signed in here
 	endings    []ending
+	endingKeys []string  // of endings, in their order
 	outsider   *outsider // of a token for a person that an outside issuer made
 	kid        string
 	keys       *KeySet   // the set in which the key was found
@@ -254,6 +255,9 @@ func (v *Verifier) verify(ctx context.Context, bearer string) (*verified, error)
 		return nil, err
 	}
 	t.endings = t.listEndings()
+	for i := range t.endings {
+		t.endingKeys = append(t.endingKeys, t.endings[i].key)
+	}
 	t.claims.node = resource.Node{} // lets go of the token's bytes
 	return t, nil
 }

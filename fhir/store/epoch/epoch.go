@@ -213,6 +213,41 @@ func (c *Cache) Get(ctx context.Context, key string) (store.Fact, error) {
 	return f, err
 }
 
+// Gather implements store.Gatherer: what is not kept is read from the store in one
+// step.
+func (c *Cache) Gather(ctx context.Context, keys []string) ([]store.Fact, error) {
+	var out []store.Fact
+	var missing []string
+	keep := false
+	for _, key := range keys {
+		m, found, ask := c.look(ctx, "f "+key)
+		keep = keep || ask
+		switch {
+		case !found:
+			missing = append(missing, key)
+		case m.err == nil && (m.fact.Expires.IsZero() || c.now().Before(m.fact.Expires)):
+			out = append(out, m.fact)
+		}
+	}
+	if len(missing) == 0 {
+		return out, nil
+	}
+	read, err := store.Gather(ctx, c.Backend, missing)
+	if err != nil {
+		return nil, err
+	}
+	if keep {
+		for _, key := range missing {
+			k := kept{err: store.ErrNotFound}
+			if i := slices.IndexFunc(read, func(f store.Fact) bool { return f.Key == key }); i >= 0 {
+				k = kept{fact: read[i]}
+			}
+			c.keep(ctx, "f "+key, k)
+		}
+	}
+	return append(out, read...), nil
+}
+
 // Scan implements store.Facts.
 func (c *Cache) Scan(ctx context.Context, prefix, after string, limit int) ([]store.Fact, error) {
 	key := fmt.Sprintf("p %q %q %d", prefix, after, limit)

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -18,7 +20,12 @@ import (
 // counting counts what reaches the store.
 type counting struct {
 	epoch.Backend
-	reads, searches, gets atomic.Int64
+	reads, searches, gets, gathers atomic.Int64
+}
+
+func (c *counting) Gather(ctx context.Context, keys []string) ([]store.Fact, error) {
+	c.gathers.Add(1)
+	return store.Gather(ctx, c.Backend, keys)
 }
 
 func (c *counting) Read(ctx context.Context, k store.Key) (*store.Record, error) {
@@ -189,6 +196,64 @@ func TestAWriterSeesWhatMadeItFail(t *testing.T) {
 	rec, err := c.Read(ctx, key)
 	if err != nil || string(rec.Raw) != "1" {
 		t.Errorf("read after a write: %v, %v", rec, err)
+	}
+}
+
+func TestGatheredFactsAreKeptForAnEpochAndNoLonger(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "a.db")
+	at := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	var mu sync.Mutex
+	now := func() time.Time { mu.Lock(); defer mu.Unlock(); return at }
+	b, other := &counting{Backend: open(t, path, now)}, open(t, path, now)
+	c := epoch.New(b, 0, now)
+	put := func(key string, expires time.Time) {
+		t.Helper()
+		if _, err := other.PutIfAbsent(t.Context(), key, []byte(key), expires); err != nil {
+			t.Fatal(err)
+		}
+	}
+	gather := func(keys ...string) string {
+		t.Helper()
+		ctx, err := c.Pin(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		fs, err := c.Gather(ctx, keys)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, f := range fs {
+			got = append(got, f.Key+"="+string(f.Value))
+		}
+		slices.Sort(got)
+		return strings.Join(got, " ")
+	}
+	put("a", time.Time{})
+	put("b", at.Add(time.Minute))
+	for range 3 {
+		if got := gather("a", "b", "none"); got != "a=a b=b" {
+			t.Errorf("gathered %q", got)
+		}
+	}
+	if n := b.gathers.Load() + b.gets.Load(); n != 1 {
+		t.Errorf("the store was asked %d times", n)
+	}
+	if got := gather("a", "other"); got != "a=a" || b.gathers.Load() != 2 {
+		t.Errorf("gathered %q in %d steps", got, b.gathers.Load())
+	}
+	put("none", time.Time{})
+	if got := gather("a", "b", "none"); got != "a=a b=b none=none" {
+		t.Errorf("after a write of another process: %q", got)
+	}
+	mu.Lock()
+	at = at.Add(time.Minute)
+	mu.Unlock()
+	if got := gather("a", "b", "none"); got != "a=a none=none" {
+		t.Errorf("after an expiry: %q", got)
+	}
+	if fs, err := c.Gather(t.Context(), []string{"a"}); err != nil || len(fs) != 1 {
+		t.Errorf("without a pinned epoch: %v, %v", fs, err)
 	}
 }
 

@@ -3,6 +3,8 @@ package sqlite
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/handoff-health/handoff/fhir/store"
@@ -53,6 +55,47 @@ func (db *DB) Get(ctx context.Context, key string) (store.Fact, error) {
 		return err
 	})
 	return f, err
+}
+
+// gathered is the most keys that one statement of Gather asks for.
+const gathered = 8
+
+// gatherFacts are the statements of Gather, by number of keys less one. They look
+// each key up by itself: an IN would be planned anew for each set of values.
+var gatherFacts = func() (out [gathered]string) {
+	for i := range out {
+		out[i] = strings.Join(slices.Repeat([]string{`SELECT ` + factColumns + ` FROM fact WHERE key = ?`}, i+1), ` UNION ALL `)
+	}
+	return out
+}()
+
+// Gather implements store.Gatherer.
+func (db *DB) Gather(ctx context.Context, keys []string) ([]store.Fact, error) {
+	var out []store.Fact
+	now := db.now()
+	err := db.read(ctx, func(s *session) error {
+		for some := range slices.Chunk(keys, gathered) {
+			args := make([]any, len(some))
+			for i, key := range some {
+				args[i] = blob(key)
+			}
+			err := s.each(ctx, gatherFacts[len(some)-1], args, func(scan func(...any) error) error {
+				f, err := db.scanFact(scan)
+				if err == nil && (f.Expires.IsZero() || f.Expires.After(now)) {
+					out = append(out, f)
+				}
+				return err
+			})
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
 }
 
 func (db *DB) checkFact(key string, expires time.Time) error {

@@ -3,6 +3,8 @@ package storetest
 import (
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -19,6 +21,7 @@ var factTests = []test{
 	{"compare-and-set loses nothing", counterRace},
 	{"a version never comes again", factVersions},
 	{"scan by prefix", scans},
+	{"several keys in one step", gathers},
 	{"wrong facts are refused", wrongFacts},
 }
 
@@ -199,6 +202,47 @@ func scans(t *testing.T, e *env) {
 		}
 		if diff := cmp.Diff(tt.want, got); diff != "" {
 			t.Errorf("%+v (-want +got):\n%s", tt, diff)
+		}
+	}
+}
+
+// gathers wants Gather to give what Gets would give one by one.
+func gathers(t *testing.T, e *env) {
+	var keys []string
+	for i := range 20 {
+		key := fmt.Sprint("g", i)
+		keys = append(keys, key)
+		if i%3 == 0 {
+			continue // is not there
+		}
+		expires := time.Time{}
+		if i%3 == 1 {
+			expires = e.clock.now().Add(time.Duration(i) * time.Minute)
+		}
+		if _, err := e.Facts.PutIfAbsent(e.ctx, key, []byte(key), expires); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, passed := range []time.Duration{0, 10 * time.Minute, time.Hour} {
+		e.clock.advance(passed)
+		for _, n := range []int{0, 1, 2, 5, 8, 9, 16, 20} {
+			got, err := store.Gather(e.ctx, e.Facts, keys[:n])
+			if err != nil {
+				t.Fatal(err)
+			}
+			slices.SortFunc(got, func(a, b store.Fact) int { return strings.Compare(a.Key, b.Key) })
+			var want []store.Fact
+			for _, key := range keys[:n] {
+				if f, err := e.Facts.Get(e.ctx, key); err == nil {
+					want = append(want, f)
+				} else {
+					wantError(t, err, store.ErrNotFound, key)
+				}
+			}
+			slices.SortFunc(want, func(a, b store.Fact) int { return strings.Compare(a.Key, b.Key) })
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("%d keys after %v (-want +got):\n%s", n, passed, diff)
+			}
 		}
 	}
 }
