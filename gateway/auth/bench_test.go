@@ -68,7 +68,9 @@ func (x *bench) tokens(b *testing.B, person bool) []string {
 	out := make([]string, 256)
 	for i := range out {
 		if person {
-			out[i] = x.personal(b, func(a *auth.Authorization) { a.ID, a.Session, a.Subject = fmt.Sprint("f", i), fmt.Sprint("s", i), fmt.Sprint("p", i) })
+			out[i] = x.personal(b, func(a *auth.Authorization) {
+				a.ID, a.Session, a.Subject = fmt.Sprint("f", i), fmt.Sprint("s", i), fmt.Sprint("p", i)
+			})
 			continue
 		}
 		out[i] = x.token(b, "system/Patient.rs system/Encounter.rs system/Observation.rs?category=laboratory")
