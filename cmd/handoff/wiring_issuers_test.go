@@ -21,6 +21,7 @@ import (
 	"github.com/handoff-health/handoff/fhir/store/sqlite"
 	"github.com/handoff-health/handoff/gateway/auth"
 	"github.com/handoff-health/handoff/gateway/config"
+	"github.com/handoff-health/handoff/gateway/registration"
 )
 
 // block finds the examples of docs/outside-issuers.md.
@@ -71,7 +72,7 @@ func TestExamplesOfOutsideIssuers(t *testing.T) {
 // exampleVerifier is the verifier of a configuration whose issuers have this key.
 func exampleVerifier(t *testing.T, text string, key *rsa.PrivateKey) *auth.Verifier {
 	t.Helper()
-	checks := config.Checks{ClaimPath: func(s string) error { _, err := auth.ParseClaimPath(s); return err }}
+	checks := config.Checks{Client: registration.Faults, ClaimPath: func(s string) error { _, err := auth.ParseClaimPath(s); return err }}
 	c, err := config.ParseWith("example.yaml", []byte(text), checks)
 	if err != nil {
 		t.Fatal(err)
@@ -87,13 +88,9 @@ func exampleVerifier(t *testing.T, text string, key *rsa.PrivateKey) *auth.Verif
 	for i := range issuers {
 		issuers[i].Keys = set
 	}
-	var clients []auth.Client
-	for _, cl := range c.Clients {
-		r, err := registration(c, cl)
-		if err != nil {
-			t.Fatal(err)
-		}
-		clients = append(clients, r)
+	clients, err := registration.Configured(c)
+	if err != nil {
+		t.Fatal(err)
 	}
 	now := func() time.Time { return time.Unix(1789000100, 0) }
 	registry, err := auth.NewRegistry(clients, nil, now)

@@ -16,6 +16,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"text/template"
 	"time"
 )
@@ -35,6 +36,7 @@ type County struct {
 	secret         string // of the confidential app
 	clinic, police *IdentityProvider
 	servers        []*http.Server
+	asked          atomic.Int32 // for the shared key
 }
 
 // A Command runs the command line of handoff, without its name.
@@ -193,10 +195,12 @@ func (c *County) provide() (*IdentityProvider, error) {
 	return p, err
 }
 
-// publish serves key sets by the name of their owner.
+// publish serves key sets by the name of their owner. The key that two issuers hold
+// is not told to whoever asks first, a gateway that starts.
 func (c *County) publish(w http.ResponseWriter, r *http.Request) {
-	k := c.keys[strings.TrimSuffix(strings.TrimPrefix(r.URL.Path, "/"), ".jwks")]
-	if k == nil {
+	name := strings.TrimSuffix(strings.TrimPrefix(r.URL.Path, "/"), ".jwks")
+	k := c.keys[name]
+	if k == nil || name == "shared" && c.asked.Add(1) == 1 {
 		http.NotFound(w, r)
 		return
 	}

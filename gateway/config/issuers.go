@@ -155,29 +155,20 @@ func (k *checker) issuerScope(at, from, to string) {
 	}
 }
 
-// issuerClient wants a client of an outside issuer to have nothing that is for
-// tokens of the gateway's own.
+// issuerClient wants a client's issuer to be there, and to have persons where the
+// client is for persons. What else a client of an outside issuer may have is a
+// rule of registrations.
 func (k *checker) issuerClient(at string, cl Client) {
-	if k.TrustedIssuer(cl.Issuer) == nil {
+	is := k.TrustedIssuer(cl.Issuer)
+	if is == nil {
 		k.value(at+".issuer", cl.Issuer, "is not among trustedIssuers")
+		return
 	}
-	for _, x := range []struct {
-		name  string
-		given bool
-	}{
-		{"jwks", cl.JWKS != ""}, {"jwksUrl", cl.JWKSURL != ""}, {"secretHashes", len(cl.SecretHashes) > 0}, {"public", cl.Public},
-		{"grants", len(cl.Grants) > 0}, {"redirectUris", len(cl.RedirectURIs) > 0},
-	} {
-		if x.given {
-			k.fault(at+"."+x.name, "is for clients of the gateway's own tokens; this one uses those of another issuer")
+	for text := range strings.FieldsSeq(cl.Scopes) {
+		if s, err := smart.ParseScope(text); err == nil && s.Context != smart.ContextSystem && is.Claims.Person == "" {
+			k.value(at+".scopes", text, "cannot be granted: tokens of this issuer are for nobody (claims.person and claims.user), and a client's own has system/ scopes only")
 		}
 	}
-}
-
-// people says whether tokens of the client's issuer may be for persons.
-func (k *checker) people(cl Client) bool {
-	is := k.TrustedIssuer(cl.Issuer)
-	return is != nil && is.Claims.Person != ""
 }
 
 // sorted are the keys of a map, so that faults come in one order.

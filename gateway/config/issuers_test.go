@@ -90,8 +90,6 @@ func TestTrustedIssuersAreChecked(t *testing.T) {
 		{"scope to nothing", "{read: system/Patient.rs}", "{read: ''}", []string{"$.trustedIssuers[0].scopes", "nothing"}},
 		{"misspelt claim", "person: sid", "persons: sid", []string{"unknown field", "persons"}},
 		{"client of nobody", `issuer: "https://other.example/"`, `issuer: "https://other.example"`, []string{"$.clients[1].issuer", "trustedIssuers"}},
-		{"client with keys", `issuer: "https://other.example/"`, `issuer: "https://other.example/", jwksUrl: "https://x.example/k"`, []string{"$.clients[1].jwksUrl", "another issuer"}},
-		{"client with grants", `issuer: "https://other.example/"`, `issuer: "https://other.example/", grants: [client_credentials]`, []string{"$.clients[1].grants"}},
 		{"user/ scopes where nobody is a person", `scopes: "system/*.rs", issuer`, `scopes: "user/*.rs", issuer`, []string{"$.clients[1].scopes", "system/ scopes only"}},
 	} {
 		text := strings.Replace(trusting, tt.old, tt.new, 1)

@@ -65,11 +65,6 @@ func (k *checker) scopes(at string, cl Client) {
 			k.because(at, text, "has a scope that is no scope of a resource and none of "+strings.Join(slices.Concat(smart.OperationScopes(), smart.ContextScopes()), ", "), err)
 		case err != nil:
 			k.because(at, text, "has a scope that cannot be granted", err)
-<<<<<<< HEAD
-=======
-		case s.Context != smart.ContextSystem && !slices.Contains(cl.Grants, "authorization_code") && !k.people(cl):
-			k.value(at, text, "cannot be granted: a backend service gets system/ scopes only")
->>>>>>> 95787be (gateway/config, cmd/handoff: trusted issuers checked and wired; introspection and revocation mounted)
 		}
 	}
 }
