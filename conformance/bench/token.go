@@ -148,6 +148,8 @@ type tokenCost struct{ signature, fresh, seen, pin []number }
 
 // costOfTokens runs signatures and tokens in turn.
 func (d *tokenDesk) costOfTokens(ctx context.Context, rounds int) (*tokenCost, error) {
+	runtime.LockOSThread() // its clock is read
+	defer runtime.UnlockOSThread()
 	c := &tokenCost{}
 	for range rounds {
 		tokens, err := d.fresh()
@@ -212,8 +214,6 @@ func cpuOf(f func() error) (time.Duration, error) {
 
 // measureTokens verifies access tokens in this process.
 func measureTokens(ctx context.Context, b *bench) (err error) {
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
 	d, err := newTokenDesk(ctx, b.dir)
 	if err != nil {
 		return err
