@@ -101,7 +101,7 @@ func (d Discovery) OpenID() ([]byte, error) {
 	doc.SubjectTypes = []string{"public"}
 	doc.IDTokenAlgorithms = []string{"RS256"}
 	doc.Claims = []string{"iss", "sub", "aud", "exp", "iat", "auth_time", "nonce", "acr", "amr", "azp", "at_hash", "sid", "fhirUser", "name"}
-	doc.Prompts = []string{"login", "consent", "select_account"}
+	doc.Prompts = []string{"none", "login", "consent", "select_account"}
 	doc.RequestURIParameter, doc.RequestParameter, doc.ClaimsParameter = &no, &no, &no
 	doc.IssuerInAnswers = true
 	return json.Marshal(doc)
