@@ -55,6 +55,9 @@ func (s *Server) register(w http.ResponseWriter, r *http.Request) {
 	refusal := auth.AsRefusal(err)
 	if err != nil {
 		e.Status, e.Reason, e.Outcome = refusal.Status, refusal.Reason, audit.Minor
+		if refusal.Status >= http.StatusInternalServerError {
+			e.Outcome = audit.Serious
+		}
 	}
 	e.Duration = s.o.Now().Sub(e.At)
 	if failed := s.record(r.Context(), e); failed != nil {

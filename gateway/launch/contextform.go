@@ -14,7 +14,7 @@ import (
 // readContext reads the body strictly: what is not understood cannot be kept to.
 func readContext(r *http.Request) (*registered, error) {
 	if t, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || t != "application/json" {
-		return nil, errors.New("Content-Type must be application/json") //nolint:staticcheck // a header's name
+		return nil, errors.New("Content-Type must be application/json")
 	}
 	raw, err := io.ReadAll(io.LimitReader(r.Body, maxContext+1))
 	if err != nil || len(raw) > maxContext {
