@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -140,6 +141,15 @@ func (s *Server) replayed(ctx context.Context, x *exchange) (bool, error) {
 	if err != nil || len(recs) == 0 {
 		return false, err
 	}
+	if x.patientAlone() { // what stands under it about somebody else is out of sight
+		recs = slices.DeleteFunc(recs, func(rec *store.Record) bool {
+			r, err := resource.Parse(rec.Raw)
+			return err != nil || !x.launched.Is(compartment.Subject(r))
+		})
+		if len(recs) == 0 {
+			return false, nil
+		}
+	}
 	rec := recs[0]
 	r, err := resource.Parse(rec.Raw)
 	if err != nil {
@@ -187,7 +197,11 @@ func (s *Server) contactKnown(ctx context.Context, x *exchange) error {
 func (s *Server) captures(ctx context.Context, x *exchange) error {
 	c := x.captured
 	w := store.Write{Record: store.Record{Key: store.Key{Type: "Consent", ID: s.newID()}}, Expect: store.Absent}
-	w.Claims = []string{x.principal.Requester.Organization + " capture " + c.Identifier.System + "|" + c.Identifier.Value}
+	claim := x.principal.Requester.Organization + " capture " + c.Identifier.System + "|" + c.Identifier.Value
+	if x.patientAlone() {
+		claim += " " + s.contextPatient(x.principal)
+	}
+	w.Claims = []string{claim}
 	raw, err := storedForm(x.body, w.ID)
 	if err != nil {
 		return err

@@ -74,3 +74,32 @@ func TestATokenThatSeesNoPatientIsToldSo(t *testing.T) {
 		t.Errorf("%s\n%s", there, nobody)
 	}
 }
+
+// A capture under patient/ scopes does not find out that its identifier stands for
+// what somebody else said.
+func TestACaptureFeelsNobodyElses(t *testing.T) {
+	c := newCounty(t)
+	c.populate()
+	c.put(strings.ReplaceAll(person, `"p1"`, `"p2"`))
+	signIn := func(patient, scopes string) {
+		c.login("unit", "pd", true, "law-enforcement-officer", "https://handoff-health.github.io/fhir/CodeSystem/purpose-of-use|CRISIS", scopes)
+		p := c.tokens["unit"]
+		p.Authorization, p.User.Subject, p.Patient = "auth-unit", "sub-unit", patient
+	}
+	for _, step := range []struct {
+		note, context, scopes, patient, id string
+		status                             int
+	}{
+		{"the first", "Patient/p2", "patient/*.cruds", "Patient/p2", "1", 201},
+		{"again", "Patient/p2", "patient/*.cruds", "Patient/p2", "1", 200},
+		{"another patient, the same identifier", "Patient/p1", "patient/*.cruds", "Patient/p1", "1", 201},
+		{"the same again", "Patient/p1", "patient/*.cruds", "Patient/p1", "1", 200},
+		{"another patient, an identifier of nobody's", "Patient/p1", "patient/*.cruds", "Patient/p1", "2", 201},
+		{"who sees both is told", "", "user/*.cruds", "Patient/p1", "1", 409},
+	} {
+		signIn(step.context, step.scopes)
+		if a := c.do("unit", http.MethodPost, "Consent/$capture", sentBy(verbal(step.patient, step.id)), asFHIR); a.status != step.status {
+			t.Errorf("%s: %s; want %d", step.note, a, step.status)
+		}
+	}
+}
