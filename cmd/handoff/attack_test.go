@@ -5,8 +5,9 @@ import (
 	"io"
 	"log/slog"
 	"net"
-	"os"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/handoff-health/handoff/conformance/attack"
 	"github.com/handoff-health/handoff/gateway/guard"
@@ -20,27 +21,21 @@ func TestGuardsAreMissed(outer *testing.T) {
 	for _, n := range guard.All() {
 		outer.Run(string(n), func(t *testing.T) {
 			families := attack.Against(n)
+			if where := beyondHTTP[n]; len(families) == 0 && where != "" {
+				t.Skip("no request reaches it; " + where)
+			}
 			if len(families) == 0 {
-				t.Skip("no attack falls to this guard yet")
+				t.Fatal("no attack falls to this guard")
 			}
 			target := gateways[n.Area()]
 			if target == nil {
 				target = besieged(t, outer)
 				gateways[n.Area()] = target
 			}
-			tried := 0
 			for _, r := range attack.Run(target, families) {
-				switch r.Verdict {
-				case attack.Stopped:
-					tried++
-				case attack.Skipped:
-					t.Logf("%s/%s: %s", r.Area, r.Attack.Name, r.Detail)
-				default:
+				if r.Verdict != attack.Stopped {
 					t.Errorf("with all guards standing, %s/%s: %s: %s", r.Area, r.Attack.Name, r.Verdict, r.Detail)
 				}
-			}
-			if tried == 0 && !t.Failed() {
-				t.Skip("what its attacks need is not there yet")
 			}
 			guard.Disable(t, n)
 			succeeded := 0
@@ -50,7 +45,6 @@ func TestGuardsAreMissed(outer *testing.T) {
 					succeeded++
 				case attack.Stopped:
 					t.Errorf("without the guard, %s/%s is still stopped: it does not fall to it, or something else stops it too", r.Area, r.Attack.Name)
-				case attack.Skipped: // as before
 				default:
 					t.Errorf("without the guard, %s/%s: %s: %s", r.Area, r.Attack.Name, r.Verdict, r.Detail)
 				}
@@ -62,14 +56,20 @@ func TestGuardsAreMissed(outer *testing.T) {
 	}
 }
 
+// beyondHTTP are second checks behind pages and configurations that do not let the
+// attack come so far, with the tests that take them away.
+var beyondHTTP = map[guard.Name]string{
+	guard.AuthorizeDecision: "gateway/oauth: the pages hand on no scope that was not asked for",
+	guard.AuthorizePolicy:   "gateway/oauth: a registration that changes between code and token",
+	guard.SignInLock:        "gateway/signin: users kept here exist in the demo alone",
+	guard.SignInNext:        "gateway/signin: where a sign-in ends is written by the gateway itself",
+}
+
 // besieged starts a gateway in this process, with the attackers' county. It lasts
 // until the outer test ends.
 func besieged(t, outer *testing.T) *attack.Target {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "handoff-attack-")
-	if err != nil {
-		t.Fatal(err)
-	}
+	dir := outer.TempDir()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -89,6 +89,9 @@ func besieged(t, outer *testing.T) *attack.Target {
 		t.Fatal(err)
 	}
 	log := slog.New(slog.DiscardHandler)
+	ahead := new(atomic.Int64)
+	clock = func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }
+	outer.Cleanup(func() { clock = time.Now })
 	g, err := assemble(context.Background(), c, log)
 	if err != nil {
 		t.Fatal(err)
@@ -101,11 +104,11 @@ func besieged(t, outer *testing.T) *attack.Target {
 		<-served
 		_ = g.Close()
 		_ = county.Close()
-		_ = os.RemoveAll(dir)
 	})
 	target, err := county.Target(context.Background())
 	if err != nil {
 		t.Fatal(err)
 	}
+	target.Later = func(d time.Duration) { ahead.Store(int64(d)) }
 	return target
 }

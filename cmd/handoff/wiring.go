@@ -48,6 +48,10 @@ type running struct {
 	handler   *gateway.Server
 }
 
+// clock is the time by which people sign in and apps are authorized. A test sets
+// it on.
+var clock = time.Now
+
 // assemble builds a gateway from its configuration. This is the one place where
 // the parts meet. users are where people sign in beside the configured providers:
 // the demo's.

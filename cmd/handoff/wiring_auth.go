@@ -86,6 +86,7 @@ func (a *access) serve(c *config.Config, g *running) error {
 		return err
 	}
 	a.server, err = oauth.New(oauth.Options{
+		Now:    clock,
 		Issuer: origin(c), Base: c.Server.Base, Registry: a.registry, Facts: g.store, Tokens: a.tokens, IDKey: key,
 		Verifier: a.verifier, Pin: g.cache.Pin, Auditor: tokenAuditor{g.trail}, Recorder: g.trail, Sessions: g.signIn,
 		Refused: refusedPage, NewID: newRequestID,

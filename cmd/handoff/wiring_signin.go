@@ -26,6 +26,7 @@ func newSignIn(c *config.Config, g *running, more []signin.Provider, log *slog.L
 		providers = append(providers, made)
 	}
 	return signin.New(signin.Options{
+		Now:  clock,
 		Base: origin(c), SiteKey: []byte(c.Site.Key.Reveal()), Facts: g.store, Audit: g.trail,
 		Providers: append(providers, more...), Banner: c.SignIn.Banner, Idle: c.SignIn.Idle, Absolute: c.SignIn.Absolute,
 		Failures: c.Limits.Failures, Window: c.Limits.Window, NewID: newRequestID, Logger: log,

@@ -254,6 +254,8 @@ func approvals() Family {
 			next, err := b.submit(p, f, button, nil)
 			return t.nobody(b, next, err)
 		}},
+		{"unused-session", "a session that nobody used is over", "CJIS AC-11: 30 minutes", []guard.Name{guard.SignInIdle}, expired(31 * time.Minute)},
+		{"long-session", "a session is over after a working day", "CJIS IA-11: 12 hours", []guard.Name{guard.SignInAbsolute}, kept(12*time.Hour + time.Minute)},
 		{"one-factor", "a person who proved one factor is not let in", "CJIS IA-2", []guard.Name{guard.SignInMFA}, claim("amr", []string{"pwd"})},
 		{"other-provider", "a person does not sign in at a provider that the app does not list", "a provider belongs to one organisation", []guard.Name{guard.SignInProvider}, elsewhere("provider", "pd-idp")},
 		{"provider-mix-up", "an answer to one provider's question is not taken from another", "RFC 9700 4.4: mix-up", []guard.Name{guard.SignInProviderMixUp}, func(t *Target) error {
@@ -281,4 +283,39 @@ func approvals() Family {
 		{"no-role", "a person without a role here is not let in", "issue 4.4", []guard.Name{guard.SignInRole}, claim("roles", []string{"janitor"})},
 		{"role-of-ones-own", "a role that the configuration does not translate is none", "issue 4.4: roles come through the mapping", nil, claim("roles", []string{"law-enforcement-officer"})},
 	}}
+}
+
+// expired opens another request in a browser whose session nobody used for so
+// long.
+func expired(after time.Duration) func(*Target) error { return sessionAfter(after, after) }
+
+// kept is expired for a session that was used all the while.
+func kept(after time.Duration) func(*Target) error { return sessionAfter(after, 20*time.Minute) }
+
+func sessionAfter(after, step time.Duration) func(*Target) error {
+	return func(t *Target) error {
+		if t.Provider == nil {
+			return Missing("identity provider")
+		}
+		t.Provider.as(nil)
+		_, b, _, err := t.opened("app", personScope, nil, atDecision)
+		if err != nil {
+			return err
+		}
+		if t.Later == nil {
+			return Missing("hold of its clock")
+		}
+		defer t.Later(0)
+		for passed := time.Duration(0); passed < after; {
+			passed = min(passed+step, after)
+			t.Later(passed)
+			if passed < after {
+				if _, err := b.open(t.Origin() + "/oauth/signout"); err != nil { // a use
+					return err
+				}
+			}
+		}
+		_, _, p, err := t.opened("app", personScope, b, func(*page, webForm) bool { return true })
+		return onward(p, err)
+	}
 }

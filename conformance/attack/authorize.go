@@ -202,6 +202,7 @@ func authorizationRequests() Family {
 		{"request-object", "a request object is not read", "RFC 9101: unsigned or alg none", nil, set("request", "eyJhbGciOiJub25lIn0.e30.")},
 		{"request-address", "a request object is not fetched", "CWE-918 (request_uri)", nil, set("request_uri", "http://127.0.0.1:1/x")},
 		{"system-scopes", "an app asks no person for system/ scopes", "smart.md 1.7: levels", nil, set("scope", "system/*.rs")},
+		{"unregistered-scope", "an app asks no person for what it is not registered for", "smart.md 1.4 [R250]", []guard.Name{guard.AuthorizeScope}, set("scope", "user/Condition.rs")},
 		{"malformed-scopes", "a malformed scope refuses the request", "smart.md 1.5 [R129]", nil, set("scope", "openid user/Patient.sr")},
 		{"long-state", "a state as long as a book is not kept", "CWE-400", nil, set("state", strings.Repeat("s", 20<<10))},
 		{"framed", "no page of the sign-in lets itself be framed", "CWE-1021: clickjacking an approval", nil, func(t *Target) error {

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/handoff-health/handoff/gateway/guard"
 )
@@ -42,22 +43,16 @@ func codes() Family {
 			}
 			return gives(t.post(t.Token, g.exchange(code)))
 		}},
-		{"used-code-ends-tokens", "a code that comes twice ends the tokens that it gave, at once", "RFC 6749 4.1.2; RFC 9700 4.2.4", nil, func(t *Target) error {
-			g, code, err := t.code("app", personScope)
+		{"used-code-ends-access", "a code that comes twice ends the access tokens that it gave, at once", "RFC 6749 4.1.2; RFC 9700 4.2.4", []guard.Name{guard.TokenEnded}, func(t *Target) error {
+			k, err := reused(t)
 			if err != nil {
 				return err
 			}
-			k, err := t.redeem(g, code)
+			return opensRecord(t, k.access, "weight")
+		}},
+		{"used-code-ends-refresh", "a code that comes twice ends the refresh token that it gave", "RFC 6749 4.1.2; RFC 9700 4.2.4", []guard.Name{guard.AuthorizeFamily}, func(t *Target) error {
+			k, err := reused(t)
 			if err != nil {
-				return err
-			}
-			if err := reads(t, k.access, "weight"); err != nil {
-				return err
-			}
-			if _, err := t.post(t.Token, g.exchange(code)); err != nil {
-				return err
-			}
-			if err := opensRecord(t, k.access, "weight"); err != nil {
 				return err
 			}
 			return gives(t.post(t.Token, k.refreshing()))
@@ -100,6 +95,18 @@ func codes() Family {
 			f.Del("code_verifier")
 			return gives(t.post(t.Token, f, g.app.prove()))
 		}},
+		{"old-code", "a code gets no token after a minute", "smart.md 1.2 A4", []guard.Name{guard.AuthorizeCodeAge}, func(t *Target) error {
+			g, code, err := t.code("app", personScope)
+			if err != nil {
+				return err
+			}
+			back, err := t.later(61 * time.Second)
+			if err != nil {
+				return err
+			}
+			defer back()
+			return gives(t.post(t.Token, g.exchange(code)))
+		}},
 		{"cached-answer", "an answer with tokens may not be kept", "smart.md 1.2 A5 [R86]", nil, func(t *Target) error {
 			g, code, err := t.code("app", personScope)
 			if err != nil {
@@ -112,6 +119,23 @@ func codes() Family {
 			return err
 		}},
 	}}
+}
+
+// reused is what an app has whose code came a second time.
+func reused(t *Target) (*tokens, error) {
+	g, code, err := t.code("app", personScope)
+	if err != nil {
+		return nil, err
+	}
+	k, err := t.redeem(g, code)
+	if err != nil {
+		return nil, err
+	}
+	if err := reads(t, k.access, "weight"); err != nil {
+		return nil, err
+	}
+	_, err = t.post(t.Token, g.exchange(code))
+	return k, err
 }
 
 // secretly tries a code of the confidential app with another proof than its own.

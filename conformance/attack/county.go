@@ -36,7 +36,7 @@ type County struct {
 	secret         string // of the confidential app
 	clinic, police *IdentityProvider
 	servers        []*http.Server
-	asked          atomic.Int32 // for the shared key
+	shares         atomic.Bool // the key that two issuers hold is published
 }
 
 // A Command runs the command line of handoff, without its name.
@@ -196,11 +196,11 @@ func (c *County) provide() (*IdentityProvider, error) {
 }
 
 // publish serves key sets by the name of their owner. The key that two issuers hold
-// is not told to whoever asks first, a gateway that starts.
+// is not told before the gateway has started: it would not start.
 func (c *County) publish(w http.ResponseWriter, r *http.Request) {
 	name := strings.TrimSuffix(strings.TrimPrefix(r.URL.Path, "/"), ".jwks")
 	k := c.keys[name]
-	if k == nil || name == "shared" && c.asked.Add(1) == 1 {
+	if k == nil || name == "shared" && !c.shares.Load() {
 		http.NotFound(w, r)
 		return
 	}

@@ -3,6 +3,7 @@ package attack
 import (
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/handoff-health/handoff/gateway/guard"
 )
@@ -27,22 +28,31 @@ func refreshes() Family {
 			_, err := t.refresh(k)
 			return err
 		})},
-		{"used-refresh-ends-family", "a refresh token that comes twice ends all that came of it", "RFC 9700 4.14.2: the thief and the owner cannot be told apart", nil, func(t *Target) error {
+		{"used-refresh-ends-access", "a refresh token that comes twice ends the access tokens that came of it", "RFC 9700 4.14.2: the thief and the owner cannot be told apart", []guard.Name{guard.TokenEnded}, func(t *Target) error {
+			next, err := replayedRefresh(t)
+			if err != nil {
+				return err
+			}
+			return opensRecord(t, next.access, "weight")
+		}},
+		{"used-refresh-ends-refresh", "a refresh token that comes twice ends the one that replaced it", "RFC 9700 4.14.2", []guard.Name{guard.AuthorizeFamily}, func(t *Target) error {
+			next, err := replayedRefresh(t)
+			if err != nil {
+				return err
+			}
+			return gives(t.post(t.Token, next.refreshing()))
+		}},
+		{"old-refresh", "a refresh token that nobody used for a month is over", "RFC 9700 4.14.2; CJIS IA-11", []guard.Name{guard.AuthorizeRefreshLife}, func(t *Target) error {
 			k, err := t.granted("app", personScope)
 			if err != nil {
 				return err
 			}
-			next, err := t.refresh(k)
+			back, err := t.later(31 * 24 * time.Hour)
 			if err != nil {
 				return err
 			}
-			if _, err := t.post(t.Token, k.refreshing()); err != nil {
-				return err
-			}
-			if err := opensRecord(t, next.access, "weight"); err != nil {
-				return err
-			}
-			return gives(t.post(t.Token, next.refreshing()))
+			defer back()
+			return gives(t.post(t.Token, k.refreshing()))
 		}},
 		{"other-apps-refresh", "a refresh token of one app gets another nothing", "smart.md 1.2 A6: bound to the client", []guard.Name{guard.AuthorizeRefreshOf}, try("app", func(t *Target, _ *tokens, f url.Values) error {
 			other, err := t.party("second app")
@@ -100,4 +110,18 @@ func refreshes() Family {
 			return forbidden(t.get(k.access, t.fill("{asthma}")))
 		}},
 	}}
+}
+
+// replayedRefresh is what replaced a refresh token that came a second time.
+func replayedRefresh(t *Target) (*tokens, error) {
+	k, err := t.granted("app", personScope)
+	if err != nil {
+		return nil, err
+	}
+	next, err := t.refresh(k)
+	if err != nil {
+		return nil, err
+	}
+	_, err = t.post(t.Token, k.refreshing())
+	return next, err
 }

@@ -116,6 +116,7 @@ func (c *County) Target(ctx context.Context) (*Target, error) {
 		s.Clients[strings.ReplaceAll(cl.ID, "-", " ")] = a
 	}
 	t.Provider, t.Police = c.clinic, c.police
+	c.shares.Store(true)
 	return t, t.set(s, filepath.Join(c.Dir, "keys"))
 }
 

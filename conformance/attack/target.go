@@ -36,6 +36,9 @@ type Target struct {
 	// Provider and Police sign people in of the clinic and of the police, where the
 	// suite plays them itself.
 	Provider, Police *IdentityProvider
+	// Later sets the gateway's clock for what people and apps are granted on by so
+	// much, 0 back; nil where nobody can.
+	Later func(time.Duration)
 
 	client *http.Client
 	tokens map[string]string
@@ -216,4 +219,13 @@ func merged(o object, more object) object {
 	out := maps.Clone(o)
 	maps.Copy(out, more)
 	return out
+}
+
+// later sets the clock on; back sets it back.
+func (t *Target) later(d time.Duration) (back func(), err error) {
+	if t.Later == nil {
+		return nil, Missing("hold of its clock")
+	}
+	t.Later(d)
+	return func() { t.Later(0) }, nil
 }
