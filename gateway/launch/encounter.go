@@ -109,12 +109,21 @@ func describeEncounter(n resource.Node) (text, more string) {
 	}
 	var about []string
 	if v := n.Get("period").Get("start").Text(); v != "" {
-		about = append(about, "from "+v)
+		about = append(about, "from "+minute(v))
 	}
 	if v := n.Get("status").Text(); v != "" {
 		about = append(about, v)
 	}
 	return text, strings.Join(about, ", ")
+}
+
+// minute writes a FHIR date or time as people read it: to the minute, in the time
+// zone in which it was recorded.
+func minute(t string) string {
+	if len(t) >= len("2006-01-02T15:04") && t[10] == 'T' {
+		return t[:10] + " " + t[11:16]
+	}
+	return t
 }
 
 func conceptText(n resource.Node) string {

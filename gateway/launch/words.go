@@ -48,6 +48,14 @@ var verbs = []struct {
 	{smart.Read, "read"}, {smart.Search, "search"}, {smart.Create, "add"}, {smart.Update, "change"}, {smart.Delete, "delete"},
 }
 
+// listed joins words as in a sentence: "read, search and change".
+func listed(words []string) string {
+	if n := len(words); n > 1 {
+		return strings.Join(words[:n-1], ", ") + " and " + words[n-1]
+	}
+	return strings.Join(words, "")
+}
+
 // scopeWords says what a scope opens; "" for one that comes with the launch.
 func scopeWords(text string) string {
 	s, err := smart.ParseScope(text)
@@ -78,6 +86,6 @@ func scopeWords(text string) string {
 	if s.Context == smart.ContextPatient {
 		whose = "of this patient that you may see"
 	}
-	t := strings.Join(do, ", ")
+	t := listed(do)
 	return strings.ToUpper(t[:1]) + t[1:] + " " + what + " " + whose
 }
