@@ -100,7 +100,9 @@ await test('the discovery document is JSON for every Accept and origin', async (
     expect(d.token_endpoint_auth_signing_alg_values_supported.includes(jwk.alg), `no ${jwk.alg}`);
     expect(d.code_challenge_methods_supported.includes('S256') && !d.code_challenge_methods_supported.includes('plain'), 'PKCE methods');
     for (const c of ['client-confidential-asymmetric', 'permission-v1', 'permission-v2']) expect(d.capabilities.includes(c), `no ${c}`);
-    expect(d.scopes_supported.length > 0 && d.issuer === undefined, 'scopes_supported missing or issuer stated');
+    expect(d.scopes_supported.length > 0, 'no scopes_supported');
+    const people = d.capabilities.includes('sso-openid-connect');
+    equal(d.issuer !== undefined && d.jwks_uri !== undefined, people, 'issuer and jwks_uri go with sso-openid-connect, and with nothing else');
   }
 });
 await test('fhir-kit-client finds the same token endpoint', async () => {
