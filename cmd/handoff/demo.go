@@ -35,7 +35,7 @@ another terminal, for as long as the demo runs.
 
 Everything listens on loopback only. Keys are made at each start; all data are
 synthetic.`,
-		Example: "  handoff demo\n  handoff demo --addr 127.0.0.1:9000 --data /tmp/handoff-demo\n  handoff demo --once",
+		Example: "  handoff demo\n  handoff demo --addr 127.0.0.1:9000 --data /tmp/handoff-demo\n  handoff demo --own-app http://127.0.0.1:3000\n  handoff demo --once",
 		Args:    noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return runDemo(cmd.Context(), o, cmd.OutOrStdout(), cmd.ErrOrStderr())
@@ -43,12 +43,14 @@ synthetic.`,
 	}
 	cmd.Flags().StringVar(&o.addr, "addr", "127.0.0.1:8080", "loopback address to listen on")
 	cmd.Flags().StringVar(&o.data, "data", "", "folder for the demo's files; a new temporary one if empty")
+	cmd.Flags().StringVar(&o.own, "own-app", "", "origin of an app of yours on this machine, registered at ORIGIN/callback and ORIGIN/launch")
 	cmd.Flags().BoolVar(&o.once, "once", false, "end after the tour instead of serving on")
 	return cmd
 }
 
 type demoOptions struct {
 	addr, data string
+	own        string // origin of an app to register; "" for none
 	once       bool
 	ready      func(*demo) // called when the tour is over; nil: nobody waits for it
 }
@@ -64,10 +66,11 @@ type demo struct {
 	keys    map[string]*auth.PrivateKey
 	users   []*demoUser
 	app     *demoApp
+	own     string // origin of an app of somebody's own, or ""
 }
 
 // demoClients are the systems that log in at the gateway.
-var demoClients = []string{"riverton-mdt", "lakeside-clinic", "lakeside-records", "lakeside-crisis", "harbor-privacy"}
+var demoClients = []string{"riverton-mdt", "lakeside-clinic", "lakeside-records", "lakeside-crisis", "harbor-privacy", ownBoard}
 
 func runDemo(ctx context.Context, o demoOptions, out, log io.Writer) (err error) {
 	host, _, err := net.SplitHostPort(o.addr)
@@ -77,12 +80,15 @@ func runDemo(ctx context.Context, o demoOptions, out, log io.Writer) (err error)
 	if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
 		return usageError("--addr %s: the demo listens on loopback only", o.addr)
 	}
+	if err := checkOwnApp(o.own); err != nil {
+		return err
+	}
 	l, err := net.Listen("tcp", o.addr)
 	if err != nil {
 		return fmt.Errorf("demo: %w (another --addr, such as 127.0.0.1:0, may be free)", err)
 	}
 	defer func() { _ = l.Close() }() // serving closes it too
-	d := &demo{out: out, base: "http://" + l.Addr().String() + "/fhir", keys: map[string]*auth.PrivateKey{}}
+	d := &demo{out: out, base: "http://" + l.Addr().String() + "/fhir", own: o.own, keys: map[string]*auth.PrivateKey{}}
 	if d.dir, err = demoFolder(o.data); err != nil {
 		return err
 	}

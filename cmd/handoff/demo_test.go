@@ -59,6 +59,8 @@ func TestDemoRefusesWhatItMustNotDo(t *testing.T) {
 	}{
 		{"another interface", demoOptions{addr: "0.0.0.0:0"}, "loopback only"},
 		{"no port", demoOptions{addr: "localhost"}, "host:port"},
+		{"an app elsewhere", demoOptions{addr: "127.0.0.1:0", own: "http://app.example:3000"}, "--own-app"},
+		{"an app with a path", demoOptions{addr: "127.0.0.1:0", own: "http://127.0.0.1:3000/app"}, "--own-app"},
 		{"a folder in use", demoOptions{addr: "127.0.0.1:0", data: full}, "not empty"},
 		{"a file as folder", demoOptions{addr: "127.0.0.1:0", data: filepath.Join(full, "mine")}, "--data"},
 	} {

@@ -59,6 +59,14 @@ func (d *demo) signIns(c *config.Config) ([]signin.Provider, error) {
 			People: practitioners(c, u.organization), Users: users,
 		})
 		c.Clients = append(c.Clients, d.app.registration(u))
+		if d.own == "" || u.client != "lakeside-app" {
+			continue
+		}
+		own, err := d.ownApps(d.own, u)
+		if err != nil {
+			return nil, err
+		}
+		c.Clients = append(c.Clients, own...)
 	}
 	return out, nil
 }
@@ -68,6 +76,9 @@ func (d *demo) tellUsers() {
 	d.say("\nPeople open an app: %s in a browser. They sign in with passwords and codes of this start alone:", d.app.address)
 	for _, u := range d.users {
 		d.say("  %-20s user %s   password %s   code %s", u.display, u.name, u.password, u.code)
+	}
+	if d.own != "" {
+		d.say("Apps of your own are registered for %s: own-app (public) and %s (key: %s)", d.own, ownBoard, quoted(d.path("keys", ownBoard+".jwk")))
 	}
 	d.say("Five failures lock a user until 'handoff users unlock' (see 'handoff users --help').")
 }
