@@ -33,11 +33,16 @@ gateway/config/config.go of the source.`,
 			Short: "Say whether a configuration can be used, and where it cannot",
 			Long: `Read a configuration as 'serve' does, with the keys, certificates, mapping
 profiles and rule packs that it names. All faults are printed, with line and column; nothing
-that was filled in from outside is.`,
+that was filled in from outside is. What is wider than it need be in the registration
+of a client is a warning; 'handoff clients lint' says what instead.`,
 			Example: "  handoff config check handoff.yaml",
 			Args:    oneFile,
 			RunE: func(cmd *cobra.Command, args []string) error {
-				if _, err := loadConfig(args[0]); err != nil {
+				c, err := loadConfig(args[0])
+				if err != nil {
+					return err
+				}
+				if err := warnOfClients(cmd.ErrOrStderr(), c); err != nil {
 					return err
 				}
 				fmt.Fprintf(cmd.OutOrStdout(), "%s: ok\n", args[0])

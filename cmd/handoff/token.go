@@ -31,7 +31,7 @@ ask a token endpoint.`,
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newTokenKeygenCommand(), newTokenAssertionCommand(), newTokenGetCommand())
+	cmd.AddCommand(newTokenKeygenCommand(), newTokenAssertionCommand(), newTokenGetCommand(), newTokenSecretCommand())
 	return cmd
 }
 

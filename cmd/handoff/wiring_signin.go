@@ -10,6 +10,7 @@ import (
 	"github.com/handoff-health/handoff/gateway/attribute"
 	"github.com/handoff-health/handoff/gateway/auth"
 	"github.com/handoff-health/handoff/gateway/config"
+	"github.com/handoff-health/handoff/gateway/registration"
 	"github.com/handoff-health/handoff/gateway/signin"
 )
 
@@ -75,13 +76,16 @@ func practitioners(c *config.Config, organization string) []signin.Known {
 }
 
 // recordUnlocks puts into the trail what administrators did by 'handoff users
-// unlock' while this process held it, until the context ends.
+// unlock' and 'handoff clients' while this process held it, until the context ends.
 func (g *running) recordUnlocks(ctx context.Context) {
 	tick := time.NewTicker(5 * time.Second)
 	defer tick.Stop()
 	for {
 		if err := signin.RecordNotes(ctx, g.store, g.trail, newRequestID); err != nil && ctx.Err() == nil {
 			g.log.Error("the unlocking of a user could not be recorded", "error", err)
+		}
+		if err := registration.RecordNotes(ctx, g.store, g.trail); err != nil && ctx.Err() == nil {
+			g.log.Error("what the operator did with a client could not be recorded", "error", err)
 		}
 		select {
 		case <-ctx.Done():

@@ -135,7 +135,7 @@ func kind(e *Event) (coding, []coding) {
 		return coding{dicom, "110113", "Security Alert"}, []coding{{ownSystems + "audit-subtype", Cut, ""}}
 	case Logout:
 		return coding{dicom, "110114", "User Authentication"}, []coding{{dicom, "110123", "Logout"}}
-	case Lock, Unlock:
+	case Lock, Unlock, ClientChange:
 		return coding{dicom, "110113", "Security Alert"}, []coding{{dicom, "110137", "User security Attributes Changed"}, {ownSystems + "audit-subtype", e.Interaction, ""}}
 	case "token", "authorize", Login:
 		return coding{dicom, "110114", "User Authentication"}, []coding{{dicom, "110122", "Login"}}
@@ -199,7 +199,7 @@ func agents(e *Event) []agent {
 	case client.Who != nil:
 	case e.Interaction == Login, e.Interaction == Logout, e.Interaction == Lock:
 		client.Who = &reference{Display: "browser"}
-	case e.Interaction == Unlock:
+	case e.Interaction == Unlock, e.Interaction == ClientChange && e.Operation == "handoff":
 		client.Who = &reference{Display: "handoff command"}
 	default:
 		client.Who = &reference{Display: "unknown client"}

@@ -30,6 +30,9 @@ const (
 	Logout = "logout"
 	Lock   = "lock"   // a user after too many failures
 	Unlock = "unlock" // by an administrator
+	// ClientChange is a request about the registration of a client: by the
+	// registration API, or by the operator on the command line.
+	ClientChange = "client"
 )
 
 // A Record is one line of the log.

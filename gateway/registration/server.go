@@ -101,7 +101,7 @@ type reply struct {
 // ServeHTTP answers one request: authenticate, do, record, and only then answer.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c := &call{r: r, about: url.Values{}, event: &audit.Event{
-		ID: s.o.NewID(), At: s.o.Now(), Interaction: "client", Operation: r.Method, Path: r.URL.Path, Source: s.o.Source(r),
+		ID: s.o.NewID(), At: s.o.Now(), Interaction: audit.ClientChange, Operation: r.Method, Path: r.URL.Path, Source: s.o.Source(r),
 	}}
 	answer, err := s.serve(r.Context(), c)
 	refusal := auth.AsRefusal(err)
