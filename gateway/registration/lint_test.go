@@ -106,8 +106,12 @@ func TestLint(t *testing.T) {
 			c.JWKS, c.SecretHashes = nil, []string{"sha256:aa"}
 			w.Others = append(w.Others, &auth.Client{ID: "other", SecretHashes: []string{"sha256:aa"}})
 		}, "shared-secret", "", ""},
-		{"91 days", func(_ *auth.Client, w *registration.World) { w.Used = map[string]time.Time{"svc": at.AddDate(0, 0, -91)} }, "unused", "", "disable"},
-		{"89 days", func(_ *auth.Client, w *registration.World) { w.Used = map[string]time.Time{"svc": at.AddDate(0, 0, -89)} }, "", "", ""},
+		{"91 days", func(_ *auth.Client, w *registration.World) {
+			w.Used = map[string]time.Time{"svc": at.AddDate(0, 0, -91)}
+		}, "unused", "", "disable"},
+		{"89 days", func(_ *auth.Client, w *registration.World) {
+			w.Used = map[string]time.Time{"svc": at.AddDate(0, 0, -89)}
+		}, "", "", ""},
 		{"never", func(_ *auth.Client, w *registration.World) {
 			w.Used, w.Created = map[string]time.Time{}, at.AddDate(0, 0, -91)
 		}, "unused", "", "disable"},
