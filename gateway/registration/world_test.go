@@ -1,7 +1,6 @@
 package registration_test
 
 import (
-	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/json"
@@ -153,7 +152,7 @@ type answer struct {
 
 func (a answer) str(name string) string { s, _ := a.Body[name].(string); return s }
 
-// do asks as a manager; headers are name, value, …
+// do asks as a manager; headers are name, value and so on.
 func (n *node) do(who, method, path, body string, headers ...string) answer {
 	n.t.Helper()
 	r := httptest.NewRequest(method, "https://gw.example"+path, strings.NewReader(body))
@@ -228,12 +227,3 @@ func contains(t testing.TB, list []string, want string) {
 }
 
 var errTrail = errors.New("the trail is full")
-
-func compact(t testing.TB, v any) string {
-	t.Helper()
-	var b bytes.Buffer
-	if err := json.NewEncoder(&b).Encode(v); err != nil {
-		t.Fatal(err)
-	}
-	return strings.TrimSpace(b.String())
-}
