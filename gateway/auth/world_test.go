@@ -78,7 +78,7 @@ func (f *facts) CompareAndSet(_ context.Context, key string, version int64, valu
 	defer f.mu.Unlock()
 	v, ok := f.m[key]
 	if f.fail != nil || !ok || v.Version != version {
-		return store.Fact{}, cmp.Or(f.fail, error(store.ErrConflict))
+		return store.Fact{}, cmp.Or(f.fail, store.ErrConflict)
 	}
 	v.Value, v.Version, v.Expires = value, version+1, expires
 	f.m[key] = v
