@@ -46,6 +46,8 @@ func (q search) check(police bool) []page.Fault {
 		return fault("identifier", "Give the identifier with its system before it, as system|number, or search by name and date of birth.")
 	case q.Identifier != "":
 		return nil
+	case q.Family == "" && police:
+		return fault("family", "Give family name, given name and date of birth, or an identifier.")
 	case q.Family == "":
 		return fault("family", "Give the family name and the date of birth, or an identifier.")
 	case police && len([]rune(q.Family)) < 2:
