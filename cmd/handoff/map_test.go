@@ -39,7 +39,7 @@ func TestMapExplainTellsRowAndColumn(t *testing.T) {
 	if code != 0 || !strings.Contains(stdout, "birthDate") || !strings.Contains(stdout, "ehr/hl7v2/adt.map.yaml:") || !strings.Contains(stdout, "PID-7") {
 		t.Errorf("code %d\n%s\n%s", code, stdout, stderr)
 	}
-	if strings.Contains(stdout, "Rivera") || strings.Contains(stdout, "1980") {
+	if strings.Contains(stdout, "Rivera") || strings.Contains(strings.ReplaceAll(stdout, file, ""), "1980") {
 		t.Error("values of the record are printed")
 	}
 	for _, args := range [][]string{{"map", "explain", file}, {"map", "explain", "--adapter", "none", file}, {"map", "explain", "--adapter", "ehr/hl7v2"}, {"map", "nonsense"}} {

@@ -26,7 +26,7 @@ func TestASessionIsAliveByItsID(t *testing.T) {
 	// To be asked about is no use.
 	for range 3 {
 		w.clock.add(10 * time.Minute)
-		w.s.Alive(t.Context(), id) //nolint:errcheck // asked again below
+		w.s.Alive(t.Context(), id)
 	}
 	if w.alive(id) {
 		t.Error("unused for half an hour and alive")
