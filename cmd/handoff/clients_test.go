@@ -192,6 +192,35 @@ func TestClientsAreHeldToTheirRates(t *testing.T) {
 	}
 }
 
+func TestGuessesAtASecretLock(t *testing.T) {
+	w := newClientsWorld(t)
+	w.start()
+	guess := func(secret string) *httptest.ResponseRecorder {
+		form := url.Values{"grant_type": {"authorization_code"}, "code": {"x"}, "redirect_uri": {"https://app.example/back"}, "code_verifier": {strings.Repeat("v", 43)}, "client_id": {"app"}, "client_secret": {secret}}
+		return w.do("POST", "/oauth/token", "", form.Encode(), "application/x-www-form-urlencoded")
+	}
+	for i := range 3 {
+		if got := guess("wrong"); got.Code != http.StatusUnauthorized {
+			t.Fatalf("guess %d: %d %s", i, got.Code, got.Body)
+		}
+	}
+	if got := guess(w.secret); got.Code != http.StatusTooManyRequests || got.Header().Get("Retry-After") == "" {
+		t.Errorf("the right secret of a locked client: %d %v %s", got.Code, got.Header(), got.Body)
+	}
+	if _, code := w.token("system/*.rs"); code != http.StatusOK {
+		t.Errorf("another client at the address: %d", code)
+	}
+	if trail := trailText(t, filepath.Join(w.dir, "audit")); !strings.Contains(trail, "locked=true") {
+		t.Error("the lock is not on record")
+	}
+	if out, _ := w.run(0, "unlock", "--by", "mlopez", "app"); !strings.Contains(out, "1 address") {
+		t.Errorf("%s", out)
+	}
+	if got := guess(w.secret); got.Code != http.StatusBadRequest || !strings.Contains(got.Body.String(), "invalid_grant") {
+		t.Errorf("after it was unlocked: %d %s", got.Code, got.Body)
+	}
+}
+
 func TestRegisteringWithAToken(t *testing.T) {
 	w := newClientsWorld(t)
 	w.start()
