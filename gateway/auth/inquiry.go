@@ -105,7 +105,7 @@ func (o *TokenInquiries) serve(w http.ResponseWriter, r *http.Request, kind stri
 	case refusal != nil && bearerScheme(r):
 		_, challenge := Challenge("token", refusal)
 		w.Header().Set("WWW-Authenticate", challenge)
-		writeJSON(w, refusal.Status, problem{refusal.Code, refusal.Description})
+		WriteJSON(w, refusal.Status, problem{refusal.Code, refusal.Description})
 	case refusal != nil:
 		WriteRefusal(w, r, refusal)
 	case body == nil:
@@ -113,7 +113,7 @@ func (o *TokenInquiries) serve(w http.ResponseWriter, r *http.Request, kind stri
 		w.Header().Set("Content-Length", "0")
 		w.WriteHeader(http.StatusOK)
 	default:
-		writeJSON(w, http.StatusOK, body)
+		WriteJSON(w, http.StatusOK, body)
 	}
 }
 

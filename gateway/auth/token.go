@@ -144,7 +144,7 @@ func (e *TokenEndpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		WriteRefusal(w, r, refusal)
 		return
 	}
-	writeJSON(w, http.StatusOK, g)
+	WriteJSON(w, http.StatusOK, g)
 }
 
 // Close notes what came of the attempt; refusal nil: a token leaves.
@@ -172,10 +172,12 @@ func WriteRefusal(w http.ResponseWriter, r *http.Request, f *Refusal) {
 	if f.Code == codeInvalidRequest {
 		w.Header().Set("Connection", "close")
 	}
-	writeJSON(w, f.Status, problem{f.Code, f.Description})
+	WriteJSON(w, f.Status, problem{f.Code, f.Description})
 }
 
-func writeJSON(w http.ResponseWriter, status int, v any) {
+// WriteJSON answers with v, which can be encoded, and lets nobody keep it (RFC
+// 6749 5.1): for every answer below /oauth that may hold a token or a handle.
+func WriteJSON(w http.ResponseWriter, status int, v any) {
 	body, err := json.Marshal(v)
 	if err != nil { // strings only: cannot happen
 		status, body = http.StatusInternalServerError, []byte(`{"error":"server_error"}`)

@@ -68,7 +68,7 @@ func (s *Server) register(w http.ResponseWriter, r *http.Request) {
 			_, challenge := auth.Challenge("handoff", refusal)
 			w.Header().Set("WWW-Authenticate", challenge)
 		}
-		answer(w, refusal.Status, map[string]any{"error": refusal.Code, "error_description": refusal.Description})
+		auth.WriteJSON(w, refusal.Status, map[string]any{"error": refusal.Code, "error_description": refusal.Description})
 		return
 	}
 	out := map[string]any{"launch": h, "expires_in": int(ContextLife / time.Second)}
@@ -81,7 +81,7 @@ func (s *Server) register(w http.ResponseWriter, r *http.Request) {
 			out["launch_url"] = u.String()
 		}
 	}
-	answer(w, http.StatusCreated, out)
+	auth.WriteJSON(w, http.StatusCreated, out)
 }
 
 // registration reads and judges one.
@@ -157,18 +157,4 @@ func (s *Server) known(r *http.Request, p *auth.Principal, c *registered) (bool,
 		}
 	}
 	return false, nil
-}
-
-func answer(w http.ResponseWriter, status int, v any) {
-	body, err := json.Marshal(v)
-	if err != nil {
-		status, body = http.StatusInternalServerError, []byte(`{"error":"server_error"}`)
-	}
-	h := w.Header()
-	h.Set("Content-Type", "application/json")
-	h.Set("Cache-Control", "no-store")
-	h.Set("Pragma", "no-cache")
-	h.Set("X-Content-Type-Options", "nosniff")
-	w.WriteHeader(status)
-	_, _ = w.Write(body)
 }

@@ -117,7 +117,11 @@ func (s *Server) choosePatient(w http.ResponseWriter, r *http.Request, f *flow) 
 		return err
 	}
 	if len(list) == 0 {
-		return s.showPatient(w, r, f, http.StatusOK, q, nil, []page.Fault{{Field: "family", Text: "Nobody was found whom you may see. Check what you entered."}})
+		nobody := page.Fault{Field: "family", Text: "Nobody was found whom you may see. Check what you entered."}
+		if q.Identifier != "" { // numbers are never sent to connected systems
+			nobody = page.Fault{Field: "identifier", Text: "Nobody was found whom you may see. Numbers find records that this gateway keeps itself; search by name and date of birth for all others."}
+		}
+		return s.showPatient(w, r, f, http.StatusOK, q, nil, []page.Fault{nobody})
 	}
 	return s.showPatient(w, r, f, http.StatusOK, q, list, nil)
 }
