@@ -94,7 +94,7 @@ func (s *Server) signedOut(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s.show(w, http.StatusOK, page.Message{Title: "You are signed out", Text: []string{
-		"Apps that you opened with this sign-in can no longer read records for you, except those that you let stay connected.",
+		"Apps that you opened with this sign-in can no longer read records for you, not even those that you let stay connected.",
 		"You may still be signed in at your organisation's own sign-in page. On a shared computer, sign out there too, and close the browser.",
 	}})
 }

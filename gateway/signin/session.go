@@ -73,7 +73,8 @@ func (s *Server) begin(ctx context.Context, w http.ResponseWriter, held *session
 
 // remove ends a session and its tokens.
 func (s *Server) remove(ctx context.Context, r *http.Request, held *session) error {
-	if err := s.o.EndTokens(ctx, held.Person.Session, held.Ends.Add(auth.MaxPersonTokenLife)); err != nil {
+	// What was let in at the last moment of the session may be refreshed for as long.
+	if err := s.o.EndTokens(ctx, held.Person.Session, held.Ends.Add(auth.MaxFamilyLife)); err != nil {
 		return fmt.Errorf("end session: %w", err)
 	}
 	if err := s.o.Facts.Delete(ctx, sessionKey+hashed(s.cookie(r, sessionCookie))); err != nil {

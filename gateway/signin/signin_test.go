@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/handoff-health/handoff/gateway/audit"
+	"github.com/handoff-health/handoff/gateway/auth"
 )
 
 func TestAPersonSignsInAtTheProvider(t *testing.T) {
@@ -203,6 +204,10 @@ func TestSignOut(t *testing.T) {
 	}
 	if len(w.ended) != 1 || w.ended[0] != sid {
 		t.Errorf("tokens ended of %v, want %s", w.ended, sid)
+	}
+	// A note that goes earlier would wake refresh tokens that offline_access keeps.
+	if w.until.Before(w.clock.now().Add(auth.MaxFamilyLife)) {
+		t.Errorf("the end is noted until %v: refresh tokens would live again", w.until)
 	}
 	if e := w.trail.last(); e.Interaction != audit.Logout || e.User != "Practitioner/j-marsh" {
 		t.Errorf("event %+v", e)

@@ -178,7 +178,8 @@ type world struct {
 	web   *httptest.Server
 	idp   *idp
 	ended []string
-	next  string // what Ask is given
+	until time.Time // of the last one
+	next  string    // what Ask is given
 	asks  []string
 	again bool
 }
@@ -199,7 +200,10 @@ func newWorld(t *testing.T, change ...func(*world, *Options)) *world {
 	o := Options{
 		Base: w.web.URL, SiteKey: []byte(strings.Repeat("k", 32)), Facts: w.facts, Audit: w.trail, Banner: "Official use only.",
 		Providers: []Provider{w.openid("lakeside"), demoProvider(t)},
-		EndTokens: func(_ context.Context, sid string, _ time.Time) error { w.ended = append(w.ended, sid); return nil },
+		EndTokens: func(_ context.Context, sid string, until time.Time) error {
+			w.ended, w.until = append(w.ended, sid), until
+			return nil
+		},
 		NewID: func() string {
 			mu.Lock()
 			defer mu.Unlock()
