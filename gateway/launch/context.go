@@ -64,11 +64,7 @@ func (s *Server) register(w http.ResponseWriter, r *http.Request) {
 		refusal, err = auth.AsRefusal(failed), failed
 	}
 	if err != nil {
-		if refusal.Status == http.StatusUnauthorized || refusal.Status == http.StatusForbidden {
-			_, challenge := auth.Challenge("handoff", refusal)
-			w.Header().Set("WWW-Authenticate", challenge)
-		}
-		auth.WriteJSON(w, refusal.Status, map[string]any{"error": refusal.Code, "error_description": refusal.Description})
+		refuse(w, refusal)
 		return
 	}
 	out := map[string]any{"launch": h, "expires_in": int(ContextLife / time.Second)}
@@ -82,6 +78,26 @@ func (s *Server) register(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	auth.WriteJSON(w, http.StatusCreated, out)
+}
+
+// refuse answers a registration that is not taken. RFC 6750 gives no code to a
+// request without a token; the body says what is missing all the same.
+func refuse(w http.ResponseWriter, f *auth.Refusal) {
+	switch f.Status {
+	case http.StatusUnauthorized, http.StatusForbidden:
+		_, challenge := auth.Challenge("handoff", f)
+		w.Header().Set("WWW-Authenticate", challenge)
+	case http.StatusMethodNotAllowed:
+		w.Header().Set("Allow", http.MethodPost)
+	}
+	body := map[string]string{"error": f.Code}
+	if f.Code == "" {
+		body["error"] = "invalid_token"
+	}
+	if f.Description != "" {
+		body["error_description"] = f.Description
+	}
+	auth.WriteJSON(w, f.Status, body)
 }
 
 // registration reads and judges one.

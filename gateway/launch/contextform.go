@@ -83,11 +83,13 @@ func (c *registered) fhirContext(n resource.Node) error {
 		return fmt.Errorf("fhirContext is not an array of at most %d objects", maxFHIRContext)
 	}
 	for e := range n.Elements() {
-		typ, _, _, _ := resource.SplitReference(e.Get("reference").Text())
+		_, typ, _, literal := resource.SplitReference(e.Get("reference").Text())
 		role := e.Get("role").Text()
 		switch {
 		case e.Kind() != resource.Object || !e.Get("reference").Exists() && !e.Get("canonical").Exists() && !e.Get("identifier").Exists():
 			return errors.New("an entry of fhirContext has no reference, canonical or identifier")
+		case e.Get("reference").Exists() && !literal:
+			return errors.New("a reference in fhirContext is neither Type/id nor a URL that ends so")
 		case (typ == "Patient" || typ == "Encounter") && (role == "" || role == "launch"):
 			return errors.New("a Patient or an Encounter in fhirContext needs a role other than launch")
 		}

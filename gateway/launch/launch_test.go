@@ -3,6 +3,7 @@ package launch
 import (
 	"encoding/json"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
@@ -433,6 +434,36 @@ func TestSearchSaysWhatIsMissing(t *testing.T) {
 		}
 		if got != c.field {
 			t.Errorf("%+v, police %t: %q, want %q", c.q, c.police, got, c.field)
+		}
+	}
+}
+
+func TestContextReferences(t *testing.T) {
+	for entry, want := range map[string]bool{
+		`{"reference":"ImagingStudy/1"}`:                     true,
+		`{"reference":"Patient/1","role":"x"}`:               true,
+		`{"reference":"Patient/1"}`:                          false,
+		`{"reference":"Patient/1","role":"launch"}`:          false,
+		`{"reference":"Encounter/1/_history/2"}`:             false,
+		`{"reference":"https://ehr.example/fhir/Patient/1"}`: false,
+		`{"reference":"Patient?identifier=1"}`:               false,
+		`{"reference":5}`:                                    false,
+		`{"role":"x"}`:                                       false,
+	} {
+		if _, err := parseContext([]byte(`{"client_id":"a","fhirContext":[` + entry + `]}`)); (err == nil) != want {
+			t.Errorf("%s: %v", entry, err)
+		}
+	}
+}
+
+// Who asks without a token, or with another method, is told what is missing.
+func TestRegistrationErrors(t *testing.T) {
+	w := newWorld(t)
+	for method, want := range map[string]string{http.MethodPost: `{"error":"invalid_token"}`, http.MethodGet: `{"error":"invalid_request","error_description":"POST only"}`} {
+		got := httptest.NewRecorder()
+		w.mux.ServeHTTP(got, httptest.NewRequest(method, origin+Path, strings.NewReader(`{}`)))
+		if got.Body.String() != want || method == http.MethodGet && got.Header().Get("Allow") != http.MethodPost {
+			t.Errorf("%s: %d %s %v", method, got.Code, got.Body, got.Header())
 		}
 	}
 }
