@@ -66,6 +66,16 @@ func (s *Store) put(ctx context.Context, key string, value []byte) error {
 	return errors.New("others write the same fact all the time")
 }
 
+// replaceProof writes a registration that has another key or secret. Without an
+// overlap whoever held the former one has nothing more of it: the tokens that were
+// had by it end too.
+func (s *Store) replaceProof(ctx context.Context, rec *Record, overlap time.Duration) error {
+	if err := s.replace(ctx, rec); err != nil || overlap > 0 {
+		return err
+	}
+	return auth.EndClient(ctx, s.facts, rec.ID, s.now())
+}
+
 // RotateSecret gives a registered client a new secret and returns it; the one
 // before counts for the overlap. The secret is kept nowhere.
 func (s *Store) RotateSecret(ctx context.Context, rec *Record, overlap time.Duration) (secret string, until time.Time, err error) {
@@ -75,7 +85,7 @@ func (s *Store) RotateSecret(ctx context.Context, rec *Record, overlap time.Dura
 	secret, hash := auth.NewSecret()
 	rec.Retiring, until = s.retire(rec.Retiring, Replaced{SecretHash: rec.SecretHash}, overlap)
 	rec.SecretHash = hash
-	return secret, until, s.replace(ctx, rec)
+	return secret, until, s.replaceProof(ctx, rec, overlap)
 }
 
 // RotateKeys puts another key set, or its URL, in the place of the one before. An
@@ -89,7 +99,7 @@ func (s *Store) RotateKeys(ctx context.Context, rec *Record, jwks json.RawMessag
 	if _, problems := s.client(rec); len(problems) > 0 {
 		return until, problemsError(problems)
 	}
-	return until, s.replace(ctx, rec)
+	return until, s.replaceProof(ctx, rec, overlap)
 }
 
 // retire adds what is replaced to what still counts. At most one former key set and

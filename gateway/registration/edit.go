@@ -1,8 +1,10 @@
 package registration
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
+	"encoding/json"
 	"errors"
 	"net/http"
 	"net/url"
@@ -144,7 +146,9 @@ func (s *Server) update(ctx context.Context, c *call) (reply, error) {
 		m.Organization = before.Organization
 	}
 	rec.Metadata = *m
-	if string(m.JWKS) != string(before.JWKS) {
+	proof := rec.SecretHash
+	otherKeys := compact(m.JWKS) != compact(before.JWKS) || m.JWKSURI != before.JWKSURI
+	if otherKeys {
 		rec.Retiring = slices.DeleteFunc(rec.Retiring, func(r Replaced) bool { return len(r.JWKS) > 0 })
 	}
 	secret, err := s.settle(c, rec)
@@ -152,10 +156,23 @@ func (s *Server) update(ctx context.Context, c *call) (reply, error) {
 		return reply{}, err
 	}
 	c.note(&before, &rec.Metadata)
-	if err := s.o.Store.replace(ctx, rec); err != nil {
+	write := s.o.Store.replace
+	if otherKeys || rec.SecretHash != proof {
+		write = func(ctx context.Context, rec *Record) error { return s.o.Store.replaceProof(ctx, rec, 0) }
+	}
+	if err := write(ctx, rec); err != nil {
 		return reply{}, changedMeanwhile(err)
 	}
 	return s.written(ctx, http.StatusOK, rec, secret, ignored)
+}
+
+// compact is JSON without its white space, as it is kept.
+func compact(raw json.RawMessage) string {
+	var out bytes.Buffer
+	if json.Compact(&out, raw) != nil {
+		return string(raw)
+	}
+	return out.String()
 }
 
 func clientIDOf(body []byte) string {

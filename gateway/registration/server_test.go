@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/handoff-health/handoff/gateway/auth"
 	"github.com/handoff-health/handoff/gateway/registration"
 )
 
@@ -335,5 +336,44 @@ func TestTheConfigurationOfTodayDecides(t *testing.T) {
 	}
 	if got := n.do("clinic", "GET", path+"/"+a, ""); got.Code != 200 {
 		t.Errorf("it can still be looked at: %d", got.Code)
+	}
+}
+
+// A key or a secret that is replaced at once takes with it the tokens that were had
+// by it; with an overlap, or where it stays, they live on.
+func TestReplacedProofEndsTokens(t *testing.T) {
+	keys := keySet(t)
+	registered := `{"client_name":"Feed","grant_types":["client_credentials"],"jwks":` + keys + `,"scope":"system/Patient.rs","roles":["treating-clinician"],"purposes":["TREAT"]}`
+	for _, c := range []struct {
+		name, body         string // of the registration
+		method, on, change string // what is done to it
+		ends               bool
+	}{
+		{"keys at once", registered, "POST", "/keys", `{"jwks":` + keySet(t) + `}`, true},
+		{"keys with an overlap", registered, "POST", "/keys", `{"jwks":` + keySet(t) + `,"overlap":60}`, false},
+		{"keys by replacing all", registered, "PUT", "", service(t), true},
+		{"keys behind a URL", registered, "PUT", "", strings.Replace(registered, `"jwks":`+keys, `"jwks_uri":"https://feed.example/jwks"`, 1), true},
+		{"another name, the same keys written wider", registered, "PUT", "", strings.NewReplacer("Feed", "Other", ",", " , ").Replace(registered), false},
+		{"secret at once", app, "POST", "/secret", "", true},
+		{"secret with an overlap", app, "POST", "/secret", `{"overlap":60}`, false},
+		{"no secret any more", app, "PUT", "", strings.Replace(app, `"client_name"`, `"token_endpoint_auth_method":"none","client_name"`, 1), true},
+		{"the same secret", app, "PUT", "", strings.Replace(app, `"App"`, `"Other"`, 1), false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			at := time.Now()
+			n := newNode(t, "", func() time.Time { return at })
+			made := n.do("clinic", "POST", path, c.body)
+			at = at.Add(time.Minute)
+			id := made.str("client_id")
+			if got := n.do("clinic", c.method, path+"/"+id+c.on, c.change, "If-Match", made.Header.Get("ETag")); got.Code != 200 {
+				t.Fatalf("%d %s", got.Code, got.Text)
+			}
+			if ended, err := auth.ClientEnded(t.Context(), n.cache, id, at.Add(-time.Second)); err != nil || ended != c.ends {
+				t.Errorf("tokens of before ended: %v, want %v; %v", ended, c.ends, err)
+			}
+			if ended, err := auth.ClientEnded(t.Context(), n.cache, id, at.Add(time.Second)); err != nil || ended {
+				t.Errorf("tokens of after ended: %v %v", ended, err)
+			}
+		})
 	}
 }
