@@ -35,7 +35,7 @@ func purposeWords(code string) string {
 
 // contextWords are the scopes beside those of resources that a person can leave out.
 var contextWords = map[string]string{
-	smart.ScopeOffline:       "Stay connected when you are not there, for up to 90 days",
+	smart.ScopeOffline:       "Stay connected when you are not there, for up to 90 days, until you sign out here",
 	smart.ScopeOnline:        "Stay connected for as long as you are signed in here",
 	smart.ScopeExplainAccess: "Ask why somebody gets a record or does not",
 }

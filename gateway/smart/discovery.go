@@ -69,6 +69,12 @@ type document struct {
 	RequestParameter    *bool `json:"request_parameter_supported,omitempty"`
 	ClaimsParameter     *bool `json:"claims_parameter_supported,omitempty"`
 	IssuerInAnswers     bool  `json:"authorization_response_iss_parameter_supported,omitempty"`
+
+	// RFC 8414 2: absent, it would be client_secret_basic alone.
+	RevocationAuth       []string `json:"revocation_endpoint_auth_methods_supported,omitempty"`
+	RevocationAlgorithms []string `json:"revocation_endpoint_auth_signing_alg_values_supported,omitempty"`
+	IntrospectionAuth    []string `json:"introspection_endpoint_auth_methods_supported,omitempty"`
+	IntrospectionAlgs    []string `json:"introspection_endpoint_auth_signing_alg_values_supported,omitempty"`
 }
 
 // People says whether people sign in here.
@@ -140,12 +146,25 @@ func (d Discovery) common() document {
 		Scopes: d.Scopes, CodeChallengeMethods: []string{"S256"},
 	}
 	if !d.People() {
-		return doc
+		return doc.withAuth()
 	}
 	doc.Issuer, doc.KeysURI, doc.Authorization, doc.UserInfo = d.Issuer, d.KeysEndpoint, d.AuthorizationEndpoint, d.UserInfoEndpoint
 	doc.AuthMethods = append(doc.AuthMethods, "client_secret_basic", "client_secret_post", "none")
 	doc.GrantTypes = []string{"authorization_code", "refresh_token", "client_credentials"}
 	doc.ResponseTypes = []string{"code"}
+	return doc.withAuth()
+}
+
+// withAuth says how clients prove their name where tokens are ended and asked
+// about: as at the token endpoint, but whoever asks about tokens proves it.
+func (doc document) withAuth() document {
+	if doc.Revocation != "" {
+		doc.RevocationAuth, doc.RevocationAlgorithms = doc.AuthMethods, doc.AuthAlgorithms
+	}
+	if doc.Introspection != "" {
+		doc.IntrospectionAuth = slices.DeleteFunc(slices.Clone(doc.AuthMethods), func(m string) bool { return m == "none" })
+		doc.IntrospectionAlgs = doc.AuthAlgorithms
+	}
 	return doc
 }
 
