@@ -33,6 +33,7 @@ systems:
   - {key: ehr, kind: fhir, slug: k, organization: clinic, base: "http://%s%s"}
   - {key: lab, kind: fhir, slug: w, organization: clinic, base: "http://%s%s", consents: none}
 telemetry: {level: warn}
+limits: {requests: -1, users: -1, tokens: -1} # the bench asks as fast as it can
 `
 
 // furnish writes keys, configuration and records.
