@@ -13,6 +13,7 @@ import (
 	"github.com/handoff-health/handoff/gateway/audit"
 	"github.com/handoff-health/handoff/gateway/auth"
 	"github.com/handoff-health/handoff/gateway/guard"
+	"github.com/handoff-health/handoff/gateway/signin"
 	"github.com/handoff-health/handoff/gateway/smart"
 )
 
@@ -48,9 +49,9 @@ func (s *Server) register(w http.ResponseWriter, r *http.Request) {
 	c, app, err := s.registration(r, e)
 	var h string
 	if err == nil {
-		h = handle()
+		h = signin.NewHandle()
 		raw, _ := json.Marshal(c) // strings and JSON: cannot fail
-		_, err = s.o.Facts.PutIfAbsent(r.Context(), contextKey+hashed(h), raw, c.Expires)
+		_, err = s.o.Facts.PutIfAbsent(r.Context(), contextKey+signin.HashHandle(h), raw, c.Expires)
 	}
 	refusal := auth.AsRefusal(err)
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/handoff-health/handoff/fhir/store"
 	"github.com/handoff-health/handoff/gateway/guard"
+	"github.com/handoff-health/handoff/gateway/signin"
 )
 
 // takeContext puts what an EHR launch holds into the flow, if the person who signed
@@ -47,7 +48,7 @@ const useTries = 3
 // use takes the launch for this request, and for no other. The request can take
 // it again: after trouble, in another role, for another person who signed in.
 func (s *Server) use(ctx context.Context, f *flow) (*registered, error) {
-	key, me := contextKey+hashed(f.request.Launch), hashed(f.request.ID)
+	key, me := contextKey+signin.HashHandle(f.request.Launch), signin.HashHandle(f.request.ID)
 	for range useTries {
 		fact, err := s.o.Facts.Get(ctx, key)
 		if errors.Is(err, store.ErrNotFound) {

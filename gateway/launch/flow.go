@@ -2,10 +2,6 @@ package launch
 
 import (
 	"context"
-	"crypto/rand"
-	"crypto/sha256"
-	"encoding/base64"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -81,15 +77,15 @@ func (s *Server) flow(w http.ResponseWriter, r *http.Request, id string) (*flow,
 		return nil, err
 	}
 	f := &flow{request: q, app: app}
-	fact, err := s.o.Facts.Get(ctx, flowKey+hashed(id))
+	fact, err := s.o.Facts.Get(ctx, flowKey+signin.HashHandle(id))
 	switch {
 	case errors.Is(err, store.ErrNotFound) && r.Method == http.MethodGet:
-		f.chosen.Browser = hashed(s.browser(w, r))
+		f.chosen.Browser = signin.HashHandle(s.browser(w, r))
 		raw, err := json.Marshal(f.chosen)
 		if err != nil {
 			return nil, err
 		}
-		fact, err = s.o.Facts.PutIfAbsent(ctx, flowKey+hashed(id), raw, q.Created.Add(flowLife))
+		fact, err = s.o.Facts.PutIfAbsent(ctx, flowKey+signin.HashHandle(id), raw, q.Created.Add(flowLife))
 		if errors.Is(err, store.ErrExists) { // another browser was first
 			return nil, errForeign
 		}
@@ -104,7 +100,7 @@ func (s *Server) flow(w http.ResponseWriter, r *http.Request, id string) (*flow,
 		return nil, fmt.Errorf("flow: %w", err)
 	}
 	f.version = fact.Version
-	if b := s.cookie(r); (b == "" || hashed(b) != f.chosen.Browser) && !guard.Off(guard.LaunchBrowser) {
+	if b := s.cookie(r); (b == "" || signin.HashHandle(b) != f.chosen.Browser) && !guard.Off(guard.LaunchBrowser) {
 		return nil, errForeign
 	}
 	return f, nil
@@ -123,7 +119,7 @@ func (s *Server) keep(ctx context.Context, f *flow) error {
 	if err != nil {
 		return err
 	}
-	fact, err := s.o.Facts.CompareAndSet(ctx, flowKey+hashed(f.request.ID), f.version, raw, f.request.Created.Add(flowLife))
+	fact, err := s.o.Facts.CompareAndSet(ctx, flowKey+signin.HashHandle(f.request.ID), f.version, raw, f.request.Created.Add(flowLife))
 	if errors.Is(err, store.ErrConflict) || errors.Is(err, store.ErrNotFound) {
 		return errForeign
 	}
@@ -194,12 +190,10 @@ func (s *Server) cookieName() string {
 	return "handoff-launch"
 }
 
-const handleBytes = 43
-
 // cookie returns the browser's handle. Of two with one name neither is believed.
 func (s *Server) cookie(r *http.Request) string {
 	list := r.CookiesNamed(s.cookieName())
-	if len(list) != 1 || len(list[0].Value) != handleBytes {
+	if len(list) != 1 || len(list[0].Value) != signin.HandleBytes {
 		return ""
 	}
 	return list[0].Value
@@ -210,19 +204,7 @@ func (s *Server) browser(w http.ResponseWriter, r *http.Request) string {
 	if h := s.cookie(r); h != "" {
 		return h
 	}
-	h := handle()
+	h := signin.NewHandle()
 	http.SetCookie(w, &http.Cookie{Name: s.cookieName(), Value: h, Path: "/", HttpOnly: true, Secure: s.secure, SameSite: http.SameSiteLaxMode, MaxAge: int(12 * time.Hour / time.Second)})
 	return h
-}
-
-// handle makes 256 random bits; only their hash is stored.
-func handle() string {
-	raw := make([]byte, 32)
-	_, _ = rand.Read(raw) // never fails: crypto/rand ends the process instead
-	return base64.RawURLEncoding.EncodeToString(raw)
-}
-
-func hashed(h string) string {
-	sum := sha256.Sum256([]byte(h))
-	return hex.EncodeToString(sum[:])
 }

@@ -23,14 +23,7 @@ const Federal = "us-federal"
 // and its sharing agreements. The error is a *PackError for a pack that is
 // named, or joins *packs.Fault.
 func Load(c *config.Config) (*policy.Law, error) {
-	named := c.Packs
-	if len(named) == 0 {
-		var err error
-		if named, err = usual(c); err != nil {
-			return nil, err
-		}
-	}
-	selected, err := Select(named, c.Path)
+	selected, err := inForce(c)
 	if err != nil {
 		return nil, err
 	}
@@ -42,6 +35,18 @@ func Load(c *config.Config) (*policy.Law, error) {
 		selected = append(selected, policy.Selected{Pack: p})
 	}
 	return policy.Compile(selected...)
+}
+
+// inForce are the packs that a configuration names, or else the usual ones.
+func inForce(c *config.Config) ([]policy.Selected, error) {
+	named := c.Packs
+	if len(named) == 0 {
+		var err error
+		if named, err = usual(c); err != nil {
+			return nil, err
+		}
+	}
+	return Select(named, c.Path)
 }
 
 // A PackError says which of the packs that are named cannot be had.

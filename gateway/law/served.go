@@ -14,14 +14,7 @@ import (
 // force that opens something, or by a sharing agreement for the organisation. For
 // any other purpose only a Consent could open anything.
 func Served(c *config.Config) (func(organization, system, code string) bool, error) {
-	named := c.Packs
-	if len(named) == 0 {
-		var err error
-		if named, err = usual(c); err != nil {
-			return nil, err
-		}
-	}
-	selected, err := Select(named, c.Path)
+	selected, err := inForce(c)
 	if err != nil {
 		return nil, err
 	}

@@ -66,15 +66,22 @@ func (s *Server) unlock(ctx context.Context, c *call) (reply, error) {
 	return reply{http.StatusOK, "", map[string]int{"unlocked": n}}, err
 }
 
-func (s *Server) secret(ctx context.Context, c *call) (reply, error) {
+// rotation finds the manager's own client, at the version that the request names if
+// any, and reads what replaces its key or secret.
+func (s *Server) rotation(ctx context.Context, c *call) (*Record, action, error) {
 	rec, err := s.own(ctx, c)
 	if err != nil {
-		return reply{}, err
+		return nil, action{}, err
 	}
 	if err := c.matches(rec, false); err != nil {
-		return reply{}, err
+		return nil, action{}, err
 	}
 	a, err := readAction(c.body)
+	return rec, a, err
+}
+
+func (s *Server) secret(ctx context.Context, c *call) (reply, error) {
+	rec, a, err := s.rotation(ctx, c)
 	if err != nil {
 		return reply{}, err
 	}
@@ -89,14 +96,7 @@ func (s *Server) secret(ctx context.Context, c *call) (reply, error) {
 }
 
 func (s *Server) keys(ctx context.Context, c *call) (reply, error) {
-	rec, err := s.own(ctx, c)
-	if err != nil {
-		return reply{}, err
-	}
-	if err := c.matches(rec, false); err != nil {
-		return reply{}, err
-	}
-	a, err := readAction(c.body)
+	rec, a, err := s.rotation(ctx, c)
 	if err != nil {
 		return reply{}, err
 	}

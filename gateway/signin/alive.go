@@ -42,7 +42,7 @@ const pointTries = 4
 
 // point writes where a session lies now: under a new cookie after every sign-in.
 func (s *Server) point(ctx context.Context, held *session, cookie string) error {
-	key, value := currentKey+held.Person.Session, []byte(hashed(cookie))
+	key, value := currentKey+held.Person.Session, []byte(HashHandle(cookie))
 	for range pointTries {
 		_, err := s.o.Facts.PutIfAbsent(ctx, key, value, held.Ends)
 		if err == nil {

@@ -58,7 +58,7 @@ func (s *Server) Ask(w http.ResponseWriter, r *http.Request, providers []string,
 		})
 		return
 	}
-	h, err := s.keep(r.Context(), askKey, askLife, asked{Providers: providers, Next: next, Again: again, Browser: hashed(s.browser(w, r))})
+	h, err := s.keep(r.Context(), askKey, askLife, asked{Providers: providers, Next: next, Again: again, Browser: HashHandle(s.browser(w, r))})
 	if err != nil {
 		s.fail(w, r, err)
 		return
@@ -72,8 +72,8 @@ func (s *Server) keep(ctx context.Context, prefix string, life time.Duration, v 
 	if err != nil {
 		return "", fmt.Errorf("keep a sign-in: %w", err)
 	}
-	h := handle()
-	if _, err := s.o.Facts.PutIfAbsent(ctx, prefix+hashed(h), raw, s.o.Now().Add(life)); err != nil {
+	h := NewHandle()
+	if _, err := s.o.Facts.PutIfAbsent(ctx, prefix+HashHandle(h), raw, s.o.Now().Add(life)); err != nil {
 		return "", fmt.Errorf("keep a sign-in: %w", err)
 	}
 	return h, nil
@@ -84,10 +84,10 @@ var errGone = errors.New("no such sign-in")
 
 // kept reads what keep stored. h comes from outside.
 func (s *Server) kept(ctx context.Context, prefix, h string, to any) (*store.Fact, error) {
-	if len(h) != handleBytes {
+	if len(h) != HandleBytes {
 		return nil, errGone
 	}
-	fact, err := s.o.Facts.Get(ctx, prefix+hashed(h))
+	fact, err := s.o.Facts.Get(ctx, prefix+HashHandle(h))
 	if errors.Is(err, store.ErrNotFound) {
 		return nil, errGone
 	}
@@ -112,7 +112,7 @@ func (s *Server) askedBy(r *http.Request, h string) (*asked, error) {
 // same wants the browser that began.
 func (s *Server) same(r *http.Request, browser string) error {
 	b := s.cookie(r, browserCookie)
-	if (b == "" || hashed(b) != browser) && !guard.Off(guard.SignInBrowser) {
+	if (b == "" || HashHandle(b) != browser) && !guard.Off(guard.SignInBrowser) {
 		return errGone
 	}
 	return nil
@@ -170,7 +170,7 @@ func (s *Server) toProvider(w http.ResponseWriter, r *http.Request, a *asked, p 
 		s.refuse(w, r, a, p, nil, reasonDown)
 		return
 	}
-	b := begun{Asked: *a, Provider: p.ID, Nonce: handle(), Verifier: handle(), At: s.o.Now()}
+	b := begun{Asked: *a, Provider: p.ID, Nonce: NewHandle(), Verifier: NewHandle(), At: s.o.Now()}
 	state, err := s.keep(r.Context(), stateKey, stateLife, b)
 	if err != nil {
 		s.fail(w, r, err)

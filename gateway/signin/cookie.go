@@ -21,18 +21,19 @@ const (
 	hostPrefix    = "__Host-"
 )
 
-// handle makes 256 random bits that name something to a browser. Only their hash
+// NewHandle makes 256 random bits that name something to a browser. Only their hash
 // is stored, so that who reads the store cannot use them.
-func handle() string {
+func NewHandle() string {
 	raw := make([]byte, 32)
 	_, _ = rand.Read(raw) // never fails: crypto/rand ends the process instead
 	return base64.RawURLEncoding.EncodeToString(raw)
 }
 
-const handleBytes = 43 // of a handle as text
+// HandleBytes is the length of a handle as text.
+const HandleBytes = 43
 
-// hashed is how a handle is stored.
-func hashed(h string) string {
+// HashHandle is how a handle is stored.
+func HashHandle(h string) string {
 	sum := sha256.Sum256([]byte(h))
 	return hex.EncodeToString(sum[:])
 }
@@ -54,7 +55,7 @@ func (s *Server) cookie(r *http.Request, name string) string {
 		}
 		found = c.Value
 	}
-	if len(found) != handleBytes {
+	if len(found) != HandleBytes {
 		return ""
 	}
 	return found
@@ -74,7 +75,7 @@ func (s *Server) browser(w http.ResponseWriter, r *http.Request) string {
 	if b := s.cookie(r, browserCookie); b != "" {
 		return b
 	}
-	b := handle()
+	b := NewHandle()
 	s.setCookie(w, browserCookie, b)
 	r.AddCookie(&http.Cookie{Name: s.cookieName(browserCookie), Value: b})
 	return b

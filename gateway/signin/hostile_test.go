@@ -40,7 +40,7 @@ func TestHostileProviders(t *testing.T) {
 	}{
 		{"wrong issuer", "id-token-issuer", 403, claimsOf(func(c map[string]any) { c["iss"] = "https://evil.example" }), guard.SignInIssuer},
 		{"issuer with a slash", "id-token-issuer", 403, claimsOf(func(c map[string]any) { c["iss"] = c["iss"].(string) + "/" }), guard.SignInIssuer},
-		{"wrong nonce", "id-token-nonce", 403, claimsOf(func(c map[string]any) { c["nonce"] = handle() }), guard.SignInNonce},
+		{"wrong nonce", "id-token-nonce", 403, claimsOf(func(c map[string]any) { c["nonce"] = NewHandle() }), guard.SignInNonce},
 		{"no nonce", "id-token-nonce", 403, claimsOf(func(c map[string]any) { delete(c, "nonce") }), guard.SignInNonce},
 		{"other audience", "id-token-audience", 403, claimsOf(func(c map[string]any) { c["aud"] = "another" }), guard.SignInAudience},
 		{"another audience beside", "id-token-audience", 403, claimsOf(func(c map[string]any) { c["aud"] = []string{"handoff", "another"} }), guard.SignInAudience},
@@ -351,7 +351,7 @@ func TestAnswersThatBelongElsewhere(t *testing.T) {
 		if got.status != 403 || w.trail.last().Reason != reasonRefused || strings.Contains(got.body, "access_denied") {
 			t.Errorf("%d %s\n%s", got.status, w.trail.last().Reason, got.body)
 		}
-		for _, state := range []string{"", "x", handle(), strings.Repeat("x", 5000)} {
+		for _, state := range []string{"", "x", NewHandle(), strings.Repeat("x", 5000)} {
 			if got := b.get(callback("lakeside", "c", state)); got.status != 400 {
 				t.Errorf("state %.20q: %d", state, got.status)
 			}

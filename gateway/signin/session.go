@@ -34,7 +34,7 @@ const (
 // apps that are open stay open; anybody else's session ends with its tokens.
 func (s *Server) succeed(ctx context.Context, r *http.Request, p *Person) (*session, error) {
 	now := s.o.Now()
-	p.Session, p.Began = hashed(handle())[:32], now
+	p.Session, p.Began = HashHandle(NewHandle())[:32], now
 	before, _, err := s.load(ctx, r)
 	switch {
 	case err != nil:
@@ -42,7 +42,7 @@ func (s *Server) succeed(ctx context.Context, r *http.Request, p *Person) (*sess
 	case before == nil:
 	case before.Person.Subject == p.Subject && s.inForce(before):
 		p.Session = before.Person.Session
-		if err := s.o.Facts.Delete(ctx, sessionKey+hashed(s.cookie(r, sessionCookie))); err != nil {
+		if err := s.o.Facts.Delete(ctx, sessionKey+HashHandle(s.cookie(r, sessionCookie))); err != nil {
 			return nil, fmt.Errorf("end session: %w", err)
 		}
 	default:
@@ -60,8 +60,8 @@ func (s *Server) begin(ctx context.Context, w http.ResponseWriter, held *session
 	if err != nil {
 		return fmt.Errorf("keep session: %w", err)
 	}
-	cookie := handle()
-	if _, err := s.o.Facts.PutIfAbsent(ctx, sessionKey+hashed(cookie), raw, held.Ends); err != nil {
+	cookie := NewHandle()
+	if _, err := s.o.Facts.PutIfAbsent(ctx, sessionKey+HashHandle(cookie), raw, held.Ends); err != nil {
 		return fmt.Errorf("keep session: %w", err)
 	}
 	if err := s.point(ctx, held, cookie); err != nil {
@@ -77,7 +77,7 @@ func (s *Server) remove(ctx context.Context, r *http.Request, held *session) err
 	if err := s.o.EndTokens(ctx, held.Person.Session, held.Ends.Add(auth.MaxFamilyLife)); err != nil {
 		return fmt.Errorf("end session: %w", err)
 	}
-	if err := s.o.Facts.Delete(ctx, sessionKey+hashed(s.cookie(r, sessionCookie))); err != nil {
+	if err := s.o.Facts.Delete(ctx, sessionKey+HashHandle(s.cookie(r, sessionCookie))); err != nil {
 		return fmt.Errorf("end session: %w", err)
 	}
 	return nil
@@ -90,7 +90,7 @@ func (s *Server) load(ctx context.Context, r *http.Request) (*session, *store.Fa
 	if cookie == "" {
 		return nil, nil, nil
 	}
-	fact, err := s.o.Facts.Get(ctx, sessionKey+hashed(cookie))
+	fact, err := s.o.Facts.Get(ctx, sessionKey+HashHandle(cookie))
 	if errors.Is(err, store.ErrNotFound) {
 		return nil, nil, nil
 	}

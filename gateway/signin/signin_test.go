@@ -38,7 +38,7 @@ func TestAPersonSignsInAtTheProvider(t *testing.T) {
 			t.Errorf("%s is %q, want %q", name, q.Get(name), want)
 		}
 	}
-	if len(q.Get("state")) != handleBytes || len(q.Get("nonce")) != handleBytes || len(q.Get("code_challenge")) != 43 || !strings.Contains(q.Get("scope"), "openid") {
+	if len(q.Get("state")) != HandleBytes || len(q.Get("nonce")) != HandleBytes || len(q.Get("code_challenge")) != 43 || !strings.Contains(q.Get("scope"), "openid") {
 		t.Errorf("question %v", q)
 	}
 	if w.idp.basic != [2]string{"handoff", url.QueryEscape("a secret/with+signs")} || w.idp.form.Get("client_secret") != "" {
@@ -61,13 +61,13 @@ func TestCookies(t *testing.T) {
 	b := w.browser()
 	b.choice()
 	before := b.jar[browserCookie]
-	if len(before) != handleBytes || b.jar[sessionCookie] != "" {
+	if len(before) != HandleBytes || b.jar[sessionCookie] != "" {
 		t.Fatalf("cookies %v", b.jar)
 	}
-	b.jar[sessionCookie] = strings.Repeat("A", handleBytes) // put there by somebody else
+	b.jar[sessionCookie] = strings.Repeat("A", HandleBytes) // put there by somebody else
 	b.signIn()
 	first := b.jar[sessionCookie]
-	if len(first) != handleBytes || first == strings.Repeat("A", handleBytes) || first == before {
+	if len(first) != HandleBytes || first == strings.Repeat("A", HandleBytes) || first == before {
 		t.Fatalf("the session has a name that was known before: %v", b.jar)
 	}
 	for _, c := range []struct {

@@ -67,7 +67,7 @@ func Unlock(ctx context.Context, facts store.Facts, provider, name, by string, n
 		if err != nil {
 			return fmt.Errorf("unlock: %w", err)
 		}
-		if _, err := facts.PutIfAbsent(ctx, noteKey+hashed(handle()), note, time.Time{}); err != nil {
+		if _, err := facts.PutIfAbsent(ctx, noteKey+HashHandle(NewHandle()), note, time.Time{}); err != nil {
 			return fmt.Errorf("unlock: %w", err)
 		}
 		raw, err := json.Marshal(failures{Provider: provider, Name: l.Name})
