@@ -9,6 +9,7 @@ import (
 
 	"github.com/handoff-health/handoff/fhir/resource"
 	"github.com/handoff-health/handoff/mappings/schema"
+	"github.com/handoff-health/handoff/mappings/tree"
 )
 
 // build plans the resources, so that they can refer to each other, then makes
@@ -77,13 +78,20 @@ func (r *run) plan(rule *rule) error {
 		}
 		items = sliceOf(v)
 	}
+	if rule.over != nil {
+		items = nil
+		for _, n := range r.nodesAt(rule.over) {
+			if !n.Empty() {
+				items = append(items, n)
+			}
+		}
+	}
+	defer func() { r.item = nil }()
 	for _, item := range items {
 		if len(r.plans) >= maxResources {
 			return fmt.Errorf("%w: over %d resources", ErrLimit, maxResources)
 		}
-		if item != nil {
-			r.env["item"] = item
-		}
+		r.take(item)
 		system, err := r.evalText(rule.system)
 		if err != nil {
 			return err
@@ -106,6 +114,18 @@ func (r *run) plan(rule *rule) error {
 		r.plans = append(r.plans, &plan{rule: rule, item: item, id: id, key: system + "|" + key})
 	}
 	return nil
+}
+
+// take makes item, an element of a list or a node of the record, the one at hand.
+func (r *run) take(item any) {
+	switch n := item.(type) {
+	case nil:
+	case *tree.Node:
+		r.item = n
+		r.env["item"] = trim(leaf(n))
+	default:
+		r.env["item"] = item
+	}
 }
 
 func sliceOf(v any) []any {
@@ -136,9 +156,12 @@ func (r *run) make(p *plan) (complete bool, err error) {
 		return false, err
 	}
 	r.listed = nil
-	if p.item != nil {
-		r.env["item"] = p.item
+	r.take(p.item)
+	defer func() { r.item = nil }()
+	if p.rule.foreach != nil {
 		r.listed = p.rule.foreach.fields
+	} else if p.rule.over != nil {
+		r.listed = p.rule.over.noteField(nil)
 	}
 	p.trace = p.rule.typ.Name + "/" + p.id
 	if p.rule.contained != "" {

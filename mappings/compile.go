@@ -49,7 +49,7 @@ func (c *compiler) loadDatatype(name string, key, n *node) {
 		return
 	}
 	s := c.scope.with("item", "")
-	s.inItem = true
+	s.place = place{inItem: true}
 	d := &datatype{name: name, typ: typ}
 	c.datatypes[name] = d // before its rows, so that a cycle is seen as unfinished
 	d.rows = c.compileRows(n.get("rows"), n, typ, s)
@@ -84,7 +84,7 @@ func datatypeNamed(name string) *schema.Type {
 	return nil
 }
 
-var ruleKeys = []string{"id", "type", "contained-in", "owned", "optional", "include", "when", "foreach", "system", "key", "rows", "note"}
+var ruleKeys = []string{"id", "type", "contained-in", "owned", "optional", "include", "when", "foreach", "over", "system", "key", "rows", "note"}
 
 func (c *compiler) loadResources(root *node) {
 	list := root.list("resources")
@@ -125,13 +125,26 @@ func (c *compiler) compileRule(n *node) *rule {
 	if f := n.get("foreach"); f != nil {
 		r.foreach, s = c.compileForeach(f, s)
 	}
+	if o := n.get("over"); o != nil {
+		p, err := c.m.shape.parsePath(o.text, s.place)
+		switch {
+		case err != nil:
+			o.errorf("%v", err)
+		case r.foreach != nil:
+			o.errorf("a resource has foreach or over, not both")
+		default:
+			r.over = p
+			s = s.with("item", "")
+			s.place = p.below(s.place)
+		}
+	}
 	if in := n.get("contained-in"); in != nil {
 		r.contained = in.text
 		if c.locals[in.text] == nil || in.text == r.local {
 			in.errorf("unknown resource %q", in.text)
 		}
-		if n.get("key") != nil || n.get("system") != nil || r.foreach != nil {
-			in.errorf("a contained resource has no key, system or foreach of its own")
+		if n.get("key") != nil || n.get("system") != nil || r.foreach != nil || r.over != nil {
+			in.errorf("a contained resource has no key, system, foreach or over of its own")
 		}
 	} else {
 		for key, p := range map[string]**program{"system": &r.system, "key": &r.key} {

@@ -147,14 +147,14 @@ func (c *compiler) compileNested(r *row, n *node, s scope) {
 	case f != nil:
 		r.foreach, s = c.compileForeach(f, s)
 	case o != nil:
-		p, err := c.m.shape.parsePath(o.text, s.inItem)
+		p, err := c.m.shape.parsePath(o.text, s.place)
 		if err != nil {
 			o.errorf("%v", err)
 			return
 		}
 		r.over = p
 		s = s.with("item", "")
-		s.inItem = true
+		s.place = p.below(s.place)
 	}
 	if (f != nil || o != nil) && !r.target.Repeats {
 		n.errorf("%s does not repeat: foreach cannot set it", r.to)
@@ -168,7 +168,7 @@ func (c *compiler) compileNested(r *row, n *node, s scope) {
 
 func (c *compiler) compilePaths(r *row, n *node, s scope) {
 	for _, p := range n.list("from") {
-		parsed, err := c.m.shape.parsePath(p.text, s.inItem)
+		parsed, err := c.m.shape.parsePath(p.text, s.place)
 		if err != nil {
 			p.errorf("%v", err)
 			continue

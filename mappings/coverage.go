@@ -30,6 +30,11 @@ func (m *Map) Coverage() Coverage {
 			c.Unread = append(c.Unread, col)
 		}
 	}
+	for _, e := range m.shape.elements {
+		if !m.read["/"+e] && !m.leaves("/"+e) {
+			c.Unread = append(c.Unread, "/"+e)
+		}
+	}
 	for _, r := range m.rules {
 		c.Resources[r.typ.Name]++
 		c.Rows += countRows(r.rows)
@@ -38,6 +43,16 @@ func (m *Map) Coverage() Coverage {
 		c.Vocabularies[name] = len(v.codes)
 	}
 	return c
+}
+
+// leaves says that an element, or one above it, is left out on purpose.
+func (m *Map) leaves(element string) bool {
+	for name := range m.ignored {
+		if element == name || strings.HasPrefix(element, name+"/") {
+			return true
+		}
+	}
+	return false
 }
 
 func countRows(rows []*row) int {

@@ -22,8 +22,8 @@ type program struct {
 
 // A scope is what an expression can see: names with a sample of their type.
 type scope struct {
-	env    map[string]any
-	inItem bool // relative paths are allowed
+	env map[string]any
+	place
 }
 
 // with adds a name to a copy of the scope.
@@ -33,7 +33,7 @@ func (s scope) with(name string, sample any) scope {
 		env[k] = v
 	}
 	env[name] = sample
-	return scope{env, s.inItem}
+	return scope{env, s.place}
 }
 
 // compileExpr compiles the expression in n. kind is the kind that the result
@@ -43,7 +43,7 @@ func (c *compiler) compileExpr(n *node, s scope, kind reflect.Kind) *program {
 		n.errorf("an expression is missing")
 		return nil
 	}
-	v := &expressionVisitor{c: c, inItem: s.inItem}
+	v := &expressionVisitor{c: c, where: s.place}
 	opts := append(slices.Clone(c.options), expr.Env(s.env), expr.Patch(v))
 	switch kind {
 	case reflect.Bool:
@@ -97,7 +97,7 @@ func (c *compiler) expressionError(n *node, err error, v *expressionVisitor) {
 // and vocabularies named in calls exist. It also notes which fields are read.
 type expressionVisitor struct {
 	c       *compiler
-	inItem  bool
+	where   place
 	read    []string // fields named in the expression, in order
 	through []string // fields behind the named values
 	err     error
@@ -148,14 +148,14 @@ func (v *expressionVisitor) call(name string, e *ast.CallNode) {
 		}
 		return
 	}
-	p, err := v.c.m.shape.parsePath(arg.Value, v.inItem)
+	p, err := v.c.m.shape.parsePath(arg.Value, v.where)
 	if err != nil {
 		v.fail(arg, err.Error())
 		return
 	}
 	v.c.m.paths[arg.Value] = p
-	if !p.relative {
-		v.reads(p.field())
+	for _, f := range p.noteField(nil) {
+		v.reads(f)
 	}
 }
 

@@ -16,6 +16,10 @@ func (r *run) coverage() {
 		_, ignored := r.m.ignored[name]
 		return ignored || r.m.read[name]
 	}
+	if r.m.shape.elements != nil {
+		r.unread(r.rec.Root, "", add)
+		return
+	}
 	for _, n := range r.rec.Root.Children {
 		if r.m.shape.columns != nil {
 			if trim(n.Text) != "" && !known(n.Name) {
@@ -33,6 +37,23 @@ func (r *run) coverage() {
 				last = name
 			}
 		}
+	}
+}
+
+// unread goes through the texts of a tree. What stands below an element that is
+// left out is left out with it.
+func (r *run) unread(n *tree.Node, path string, add func(string, tree.Position)) {
+	last := ""
+	for _, c := range n.Children {
+		at := path + "/" + c.Name
+		if _, ignored := r.m.ignored[at]; ignored {
+			continue
+		}
+		if trim(c.Text) != "" && at != last && !r.m.read[at] {
+			add(at, c.Pos)
+			last = at
+		}
+		r.unread(c, at, add)
 	}
 }
 
@@ -58,7 +79,7 @@ func (r *run) position(name string) tree.Position {
 	if n := r.rec.Root.First(name); n != nil {
 		return n.Pos
 	}
-	if p, err := r.m.shape.parsePath(name, false); err == nil && p.hl7 {
+	if p, err := r.m.shape.parsePath(name, place{}); err == nil && (p.hl7 || p.steps != nil) {
 		if found := p.find(r.rec.Root, nil, nil); len(found) > 0 {
 			return found[0].Pos
 		}

@@ -41,7 +41,8 @@ type Map struct {
 // Profile returns the profile that the map was loaded for.
 func (m *Map) Profile() *Profile { return m.profile }
 
-// Columns returns the columns that the mapping knows, in order; nil for HL7 v2.
+// Columns returns the columns that the mapping knows, in order; nil for formats
+// that are no tables.
 func (m *Map) Columns() []string { return slices.Clone(m.shape.columns) }
 
 // Kinds returns the record kinds that the mapping takes: "contact", "ADT_A01".
@@ -81,7 +82,7 @@ type compiler struct {
 	locals    map[string]*schema.Type
 }
 
-var mapKeys = []string{"mapping", "version", "note", "profile", "kinds", "columns", "segments", "vocabularies", "datatypes", "rowsets", "let", "key", "record-version", "record-groups", "record-scope", "outcomes", "checks", "ignore", "resources"}
+var mapKeys = []string{"mapping", "version", "note", "profile", "kinds", "columns", "segments", "elements", "vocabularies", "datatypes", "rowsets", "let", "key", "record-version", "record-groups", "record-scope", "outcomes", "checks", "ignore", "resources"}
 
 func (c *compiler) load(root *node, profile *Profile) {
 	c.m = &Map{paths: map[string]*recordPath{}, vocabularies: map[string]*vocabulary{}, ignored: map[string]string{}, read: map[string]bool{}}
@@ -150,9 +151,19 @@ func (c *compiler) chooseProfile(root *node, given *Profile) *Profile {
 var segmentName = regexp.MustCompile(`^[A-Z][A-Z0-9]{2}$`)
 
 func (c *compiler) loadShape(root *node) {
-	columns, segments := root.get("columns"), root.get("segments")
-	if (columns == nil) == (segments == nil) {
-		root.errorf("a mapping has either columns or segments")
+	columns, segments, elements := root.get("columns"), root.get("segments"), root.get("elements")
+	given := 0
+	for _, n := range []*node{columns, segments, elements} {
+		if n != nil {
+			given++
+		}
+	}
+	if given != 1 {
+		root.errorf("a mapping has one of columns, segments or elements")
+		return
+	}
+	if elements != nil {
+		c.loadElements(root)
 		return
 	}
 	if columns != nil {
@@ -172,6 +183,23 @@ func (c *compiler) loadShape(root *node) {
 			continue
 		}
 		c.m.shape.segments[k] = last
+	}
+}
+
+var elementForm = regexp.MustCompile(`^@?[A-Za-z_][\w.:-]*(/@?[A-Za-z_][\w.:-]*)*$`)
+
+// loadElements reads the paths of a tree, from its root: "Incident/Person/Name".
+func (c *compiler) loadElements(root *node) {
+	c.m.shape.elements = []string{}
+	for _, n := range root.list("elements") {
+		switch {
+		case !elementForm.MatchString(n.text):
+			n.errorf("an element is a path of names: Incident/Person/Name, Incident/@id")
+		case slices.Contains(c.m.shape.elements, n.text):
+			n.errorf("the element %q is there twice", n.text)
+		default:
+			c.m.shape.elements = append(c.m.shape.elements, n.text)
+		}
 	}
 }
 
@@ -292,7 +320,7 @@ func (c *compiler) checkField(n *node) {
 	if n == nil {
 		return
 	}
-	if _, err := c.m.shape.parsePath(n.text, false); err != nil {
+	if _, err := c.m.shape.parsePath(n.text, place{}); err != nil {
 		n.errorf("%v", err)
 	}
 }
@@ -410,6 +438,7 @@ func (c *compiler) noteReads() {
 		use(k.when)
 	}
 	for _, r := range c.m.rules {
+		note(r.over.noteField(nil))
 		for _, p := range []*program{r.when, r.foreach, r.system, r.key} {
 			use(p)
 		}

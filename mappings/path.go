@@ -11,13 +11,17 @@ import (
 )
 
 // A recordPath addresses nodes of a record: a column ("DOB"), an HL7 v2 field
-// ("PID-5.1"), or, with a leading dot, parts of the node at hand (".4.2"; "."
-// is that node).
+// ("PID-5.1"), an element of a tree ("/Incident/Person[Role='Subject']/Name"),
+// or, with a leading dot, parts of the node at hand (".4.2", "./Name/First";
+// "." is that node).
 type recordPath struct {
 	text     string
 	relative bool
 	names    []string // child names from the root or the node at hand; for HL7 the segment first
 	hl7      bool
+	steps    []step   // of a tree
+	tests    []string // elements that predicates read, as full
+	full     string   // of a tree: from the root without predicates, "/Incident/Person"; "" if that depends on the place of use
 }
 
 var hl7Path = regexp.MustCompile(`^([A-Z][A-Z0-9]{2})-(\d{1,3})((?:\.\d{1,2}){0,2})$`)
@@ -26,10 +30,16 @@ var hl7Path = regexp.MustCompile(`^([A-Z][A-Z0-9]{2})-(\d{1,3})((?:\.\d{1,2}){0,
 type shape struct {
 	columns  []string       // of a delimited format, in order
 	segments map[string]int // of HL7 v2: segment → its last field
+	elements []string       // of a tree: the paths that the decoder may give, from the root: "Incident/Person/Name"
 }
 
-// parsePath reads a path and checks it against the shape.
-func (s *shape) parsePath(text string, inItem bool) (*recordPath, error) {
+// parsePath reads a path and checks it against the shape. at is the place of the
+// node at hand, for relative paths.
+func (s *shape) parsePath(text string, at place) (*recordPath, error) {
+	inItem := at.inItem
+	if s.elements != nil {
+		return s.parseTree(text, at)
+	}
 	if rest, ok := strings.CutPrefix(text, "."); ok {
 		if !inItem {
 			return nil, fmt.Errorf("the path %q is relative, but there is no item here", text)
@@ -75,6 +85,9 @@ func (s *shape) parsePath(text string, inItem bool) (*recordPath, error) {
 
 // field is the path's column or HL7 field, which coverage is counted by.
 func (p *recordPath) field() string {
+	if p.steps != nil {
+		return p.full
+	}
 	if p.hl7 && len(p.names) >= 2 {
 		return p.names[0] + "-" + p.names[1]
 	}
@@ -84,9 +97,23 @@ func (p *recordPath) field() string {
 	return ""
 }
 
+// noteField adds the path's field, if it is known without the place of use.
+func (p *recordPath) noteField(to []string) []string {
+	if p == nil || p.relative && p.full == "" {
+		return to
+	}
+	return append(append(to, p.field()), p.tests...)
+}
+
 // find returns the nodes that the path names, in order, of all repetitions of
 // segment and field.
 func (p *recordPath) find(root, item *tree.Node, into []*tree.Node) []*tree.Node {
+	if p.steps != nil {
+		if !p.relative {
+			item = root
+		}
+		return walk(item, p.steps, into)
+	}
 	if !p.relative {
 		if !p.hl7 {
 			if n := root.First(p.names[0]); n != nil {

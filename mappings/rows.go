@@ -271,8 +271,8 @@ func (r *run) expression(row *row, o *schema.Object) (int, error) {
 func (r *run) path(row *row, o *schema.Object) (int, error) {
 	n := 0
 	for _, p := range row.paths {
-		if !p.relative {
-			r.field = p.field()
+		if f := p.noteField(nil); f != nil {
+			r.field = f[0]
 		}
 		for _, at := range r.nodesAt(p) {
 			if at.Null {

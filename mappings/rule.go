@@ -14,6 +14,7 @@ type rule struct {
 	optional  bool // left out if a required row makes nothing; else the record is rejected
 	when      *program
 	foreach   *program
+	over      *recordPath // one resource for each node of a path
 	system    *program
 	key       *program
 	rows      []*row
@@ -73,13 +74,9 @@ func (r *row) fields() []string {
 func (r *row) inputs() []string {
 	var out []string
 	for _, p := range r.paths {
-		if !p.relative {
-			out = append(out, p.field())
-		}
+		out = p.noteField(out)
 	}
-	if r.over != nil && !r.over.relative {
-		out = append(out, r.over.field())
-	}
+	out = r.over.noteField(out)
 	for _, p := range []*program{r.expr, r.foreach} {
 		if p != nil {
 			out = append(out, p.fields...)
