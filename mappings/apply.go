@@ -57,7 +57,9 @@ type run struct {
 	plans  []*plan
 	steps  int
 	bytes  int
-	nodes  []*tree.Node // scratch of find
+	nodes  []*tree.Node    // scratch of find
+	used   []tree.Position // of the nodes that gave the row's values
+	via    string          // rows that use the datatype at hand
 	seen   map[issueKey]bool
 }
 

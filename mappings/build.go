@@ -166,6 +166,8 @@ func (r *run) make(p *plan) (complete bool, err error) {
 	p.trace = p.rule.typ.Name + "/" + p.id
 	if p.rule.contained != "" {
 		p.trace = "#" + p.id
+	} else if r.opts.Trace {
+		r.traceID(p)
 	}
 	_, missing, err := r.rows(p.rule.rows, p.object, p.trace, "")
 	if err != nil {

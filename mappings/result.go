@@ -151,7 +151,8 @@ type Unmapped struct {
 // A Trace ties one element of the output to the row and the input it came from.
 type Trace struct {
 	Resource string // "Encounter/…"
-	Element  string // "period.start"
+	Element  string // "period.start", "name[0].given[1]"
 	Row      string // file:line of the mapping row
+	Via      string // of a row of a datatype: the rows that use it, the outermost first
 	Inputs   []tree.Position
 }

@@ -37,12 +37,13 @@ func (r *run) row(row *row, o *schema.Object, trace, prefix string) (set bool, m
 			return false, 0, err
 		}
 	}
+	r.used = r.used[:0]
 	made, err = r.source(row, o, trace, prefix)
 	if err != nil {
 		return false, 0, err
 	}
 	if made > 0 {
-		r.trace(row, trace, prefix)
+		r.trace(row, o, made, trace, prefix)
 		if row.source == fromConstant {
 			return true, 0, nil
 		}
@@ -50,7 +51,7 @@ func (r *run) row(row *row, o *schema.Object, trace, prefix string) (set bool, m
 	}
 	if row.fallback != nil {
 		n, err := r.source(row.fallback, o, trace, prefix)
-		r.trace(row, trace, prefix)
+		r.trace(row.fallback, o, n, trace, prefix)
 		return n > 0, 0, err
 	}
 	if row.absent != nil {
@@ -59,7 +60,7 @@ func (r *run) row(row *row, o *schema.Object, trace, prefix string) (set bool, m
 			return false, 0, err
 		}
 		r.parent(row, o).SetAbsent(row.target, code)
-		r.trace(row, trace, prefix)
+		r.trace(row, o, 1, trace, prefix)
 		return true, 1, nil
 	}
 	return false, 0, nil
@@ -130,7 +131,6 @@ func (r *run) refer(row *row, o *schema.Object) int {
 
 // nested makes one object by the rows below, or one for each item.
 func (r *run) nested(row *row, o *schema.Object, trace, prefix string) (int, error) {
-	prefix += row.to + "."
 	switch {
 	case row.foreach != nil:
 		v, err := r.eval(row.foreach)
@@ -168,9 +168,14 @@ func (r *run) nodesAt(p *recordPath) []*tree.Node {
 }
 
 func (r *run) datatype(row *row, o *schema.Object, trace, prefix string) (int, error) {
+	outer := r.via
+	defer func() { r.via = outer }()
+	if r.via = row.at; outer != "" {
+		r.via = outer + ", " + row.at
+	}
 	n := 0
 	for _, p := range row.paths {
-		made, err := r.each(row, r.nodesAt(p), o, trace, prefix+row.to+".")
+		made, err := r.each(row, r.nodesAt(p), o, trace, prefix)
 		if err != nil {
 			return 0, err
 		}
@@ -221,11 +226,17 @@ func (r *run) one(row *row, o *schema.Object, trace, prefix string) (int, error)
 		}
 	}
 	before := v.Empty()
-	dynamic, missing, err := r.rows(row.rows, v, trace, prefix)
+	traced := len(r.result.Trace)
+	at := prefix + row.to
+	if row.target.Repeats && r.opts.Trace {
+		at = fmt.Sprintf("%s[%d]", at, r.parent(row, o).Len(row.target.Name))
+	}
+	dynamic, missing, err := r.rows(row.rows, v, trace, at+".")
 	if err != nil {
 		return 0, err
 	}
 	if missing != nil || v.Empty() || dynamic == 0 && (row.dynamic || row.source == fromDatatype) {
+		r.result.Trace = r.result.Trace[:traced]
 		return 0, nil
 	}
 	if before {
@@ -283,6 +294,9 @@ func (r *run) path(row *row, o *schema.Object) (int, error) {
 			if err != nil {
 				return 0, err
 			}
+			if made > 0 && r.opts.Trace {
+				r.used = append(r.used, at.Pos)
+			}
 			if n += made; n > 0 && !row.target.Repeats {
 				return n, nil
 			}
@@ -292,25 +306,6 @@ func (r *run) path(row *row, o *schema.Object) (int, error) {
 		}
 	}
 	return n, nil
-}
-
-// trace notes where an element came from.
-func (r *run) trace(row *row, resource, prefix string) {
-	if !r.opts.Trace || row.source == fromRows || row.source == fromDatatype {
-		return
-	}
-	t := Trace{Resource: resource, Element: prefix + row.to, Row: row.at}
-	fields := row.inputs()
-	if len(fields) == 0 && row.source == fromExpr {
-		fields = r.listed
-	}
-	for _, f := range fields {
-		t.Inputs = append(t.Inputs, r.position(f))
-	}
-	if len(fields) == 0 && row.source != fromConstant && r.item != nil {
-		t.Inputs = append(t.Inputs, r.item.Pos)
-	}
-	r.result.Trace = append(r.result.Trace, t)
 }
 
 func trim(s string) string { return strings.TrimSpace(s) }

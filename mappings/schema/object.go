@@ -41,6 +41,16 @@ func (o *Object) Has(name string) bool {
 	return slices.ContainsFunc(o.values, func(s slot) bool { return s.element.Name == name })
 }
 
+// Len is how many values the element has.
+func (o *Object) Len(name string) int {
+	for _, s := range o.values {
+		if s.element.Name == name {
+			return len(s.values)
+		}
+	}
+	return 0
+}
+
 // A ValueError says that a value does not fit its element.
 type ValueError struct {
 	Element, Reason string
