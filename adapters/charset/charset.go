@@ -149,3 +149,43 @@ func ascii(raw []byte) bool {
 	}
 	return true
 }
+
+// Encode writes text in this encoding. What it cannot write becomes "?".
+func (e Encoding) Encode(text string) []byte {
+	switch {
+	case ascii([]byte(text)) && !e.Wide():
+		return []byte(text)
+	case e.other != nil:
+		return encodeBy(e.other, text)
+	case e.table != nil:
+		return encodeBy(e.table, text)
+	case e.name == Latin1.name:
+		return encodeBy(charmap.ISO8859_1, text)
+	case e.Wide():
+		var out []byte
+		for _, u := range utf16.Encode([]rune(text)) {
+			if e.name == UTF16LE.name {
+				out = binary.LittleEndian.AppendUint16(out, u)
+			} else {
+				out = binary.BigEndian.AppendUint16(out, u)
+			}
+		}
+		return out
+	}
+	return []byte(text)
+}
+
+func encodeBy(enc encoding.Encoding, text string) []byte {
+	if b, err := enc.NewEncoder().Bytes([]byte(text)); err == nil {
+		return b
+	}
+	var out []byte
+	for _, r := range text {
+		b, err := enc.NewEncoder().Bytes([]byte(string(r)))
+		if err != nil {
+			b = []byte{'?'}
+		}
+		out = append(out, b...)
+	}
+	return out
+}

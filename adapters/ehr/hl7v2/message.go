@@ -30,17 +30,7 @@ type message struct {
 // Decode reads one message: segments that end in CR, LF or both. name is the
 // source for positions. The error is a *SyntaxError.
 func Decode(name string, raw []byte, override charset.Encoding) (*tree.Record, []mappings.Issue, error) {
-	sc := newScanner(bytes.NewReader(raw), len(raw)+1)
-	m := message{source: name, enc: override}
-	for {
-		seg, err := sc.next()
-		if err != nil {
-			break
-		}
-		if len(seg.body) > 0 {
-			m.segs = append(m.segs, seg)
-		}
-	}
+	m := message{source: name, enc: override, segs: split(raw)}
 	rec, err := m.decode(raw)
 	return rec, m.issues, err
 }
