@@ -72,7 +72,7 @@ type Options struct {
 	Profile *mappings.Profile // nil: the format's default
 	From    Cursor
 	// Fields are the columns that the mapping reads, for formats that find
-	// columns by name. None: the format's own list for its default mapping.
+	// columns by name. None: any row of names is taken for a header.
 	Fields []Field
 	// Kinds are the record types that the mapping knows, for formats with
 	// several. Others are rejected as unsupported. None: the format's own list.
@@ -82,12 +82,8 @@ type Options struct {
 	MaxRecord int
 }
 
-// A Field is a column that a mapping reads.
-type Field struct {
-	Name     string   // as the mapping says
-	Aliases  []string // other spellings in headers
-	Required bool     // a file without it cannot be mapped at all
-}
+// A Field is a column that a mapping reads: what mappings.Map.Fields returns.
+type Field = mappings.Column
 
 // A Format is one way to write records, by name.
 type Format struct {

@@ -13,7 +13,9 @@
 //
 // # A mapping file
 //
-//	columns | segments  the fields that the format has; any other is an error
+//	columns | segments  the fields that the format has; any other is an error; a
+//	                    column can be {name, aliases, required}: other names in
+//	                    headers, and whether a file without it is refused
 //	vocabularies        name: CSV file (columns of the v2-to-FHIR guide)
 //	datatypes, rowsets  rows that are used again
 //	let                 named values, computed once for a record, in order

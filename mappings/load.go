@@ -167,12 +167,7 @@ func (c *compiler) loadShape(root *node) {
 		return
 	}
 	if columns != nil {
-		for _, n := range root.list("columns") {
-			if slices.Contains(c.m.shape.columns, n.text) {
-				n.errorf("the column %q is there twice", n.text)
-			}
-			c.m.shape.columns = append(c.m.shape.columns, n.text)
-		}
+		c.loadColumns(root)
 		return
 	}
 	c.m.shape.segments = map[string]int{}

@@ -181,7 +181,7 @@ func TestProfilesAreStrict(t *testing.T) {
 		"profile: x\ntimezone: Local\n":             "p.yaml:2:11: time zone",
 		"profile: x\ntime-zone: UTC\n":              `p.yaml:2:1: unknown key "time-zone" in a profile; did you mean "timezone"?`,
 		"profile: x\ndates: us\n":                   "p.yaml:2:8: dates must be",
-		"profile: x\ndelimiter: ab\n":               "p.yaml:2:12: the delimiter must be one character",
+		"profile: x\ndelimiter: abcde\n":            "p.yaml:2:12: the delimiter must be one to four characters",
 		"profile: x\nrace-list: fbi\n":              "p.yaml:2:12: race-list must be",
 		"profile: x\nconsent: {default-hours: 0}\n": "p.yaml:2:26: default-hours must be",
 		"profile: x\nconsent: {hours: 1}\n":         `p.yaml:2:11: unknown key "hours"`,

@@ -29,6 +29,7 @@ var hl7Path = regexp.MustCompile(`^([A-Z][A-Z0-9]{2})-(\d{1,3})((?:\.\d{1,2}){0,
 // shape is what a format's paths may name.
 type shape struct {
 	columns  []string       // of a delimited format, in order
+	fields   []Column       // the same, with the names that headers use
 	segments map[string]int // of HL7 v2: segment → its last field
 	elements []string       // of a tree: the paths that the decoder may give, from the root: "Incident/Person/Name"
 }

@@ -22,7 +22,7 @@ type Profile struct {
 
 	// What decoders use.
 	Charset   string            // "windows-1252", "utf-8"; "" = sniff
-	Delimiter string            // of delimited files: "," "|" "\t"; "" = sniff
+	Delimiter string            // of delimited files: "," "|" "\t" "~|~"; "" = sniff
 	Aliases   map[string]string // header in the file → column of the mapping
 
 	// What expressions see as profile.X.
@@ -74,8 +74,12 @@ func (p *Profile) read(root *node) {
 	p.Adapter = root.string("adapter", false)
 	p.Charset = root.string("charset", false)
 	if d := root.get("delimiter"); d != nil {
-		if p.Delimiter = strings.ReplaceAll(d.text, `\t`, "\t"); len([]rune(p.Delimiter)) != 1 {
-			d.errorf("the delimiter must be one character")
+		p.Delimiter = d.text
+		if fold(d.text) == "TAB" || d.text == `\t` {
+			p.Delimiter = "\t"
+		}
+		if n := len([]rune(p.Delimiter)); n < 1 || n > 4 || strings.ContainsAny(p.Delimiter, "\"\r\n") {
+			d.errorf("the delimiter must be one to four characters, none of them a quote or a line end")
 		}
 	}
 	p.Aliases = root.texts("aliases")

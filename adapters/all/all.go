@@ -24,7 +24,7 @@ func Formats() []adapters.Format {
 		{
 			Name:        "rms/csv",
 			Description: "delimited exports of police records systems; the Riverton crisis-contact export is built in",
-			Mapping:     csv.RivertonMapping,
+			Mapping:     "rms/riverton/contact.map.yaml",
 			Open:        csv.Open,
 		},
 	}
@@ -40,25 +40,4 @@ func Find(name string) (adapters.Format, error) {
 		known = append(known, f.Name)
 	}
 	return adapters.Format{}, fmt.Errorf("unknown adapter %q; known are: %s", name, strings.Join(known, ", "))
-}
-
-// Fields are the columns that a mapping reads, as the format's decoder wants
-// them: with the spellings and the required ones that are known for this
-// mapping. A mapping that lists no columns (HL7 v2) has none.
-func Fields(mapping string, columns []string) []adapters.Field {
-	known := map[string]adapters.Field{}
-	if mapping == csv.RivertonMapping {
-		for _, f := range csv.Riverton() {
-			known[f.Name] = f
-		}
-	}
-	var out []adapters.Field
-	for _, c := range columns {
-		f, ok := known[c]
-		if !ok {
-			f = adapters.Field{Name: c}
-		}
-		out = append(out, f)
-	}
-	return out
 }

@@ -15,7 +15,6 @@ import (
 	"github.com/handoff-health/handoff/adapters/all"
 	"github.com/handoff-health/handoff/adapters/convert"
 	"github.com/handoff-health/handoff/adapters/flow"
-	"github.com/handoff-health/handoff/adapters/rms/csv"
 	"github.com/handoff-health/handoff/mappings"
 )
 
@@ -38,7 +37,15 @@ func (r *rows) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-var columns = csv.Riverton()
+var columns = func() []adapters.Field {
+	m, err := mappings.Load(mappings.Files(), rivertonMapping, nil)
+	if err != nil {
+		panic(err)
+	}
+	return m.Fields()
+}()
+
+const rivertonMapping = "rms/riverton/contact.map.yaml"
 
 func (r *rows) line(i int) string {
 	var b strings.Builder
@@ -120,12 +127,12 @@ func value(name string, i int) string {
 
 func rivertonFormat() (adapters.Format, string, error) {
 	f, err := all.Find("rms/csv")
-	return f, csv.RivertonMapping, err
+	return f, rivertonMapping, err
 }
 
 func riverton(tb testing.TB) (adapters.Format, adapters.Options, *mappings.Map) {
 	tb.Helper()
-	m, err := mappings.Load(mappings.Files(), csv.RivertonMapping, nil)
+	m, err := mappings.Load(mappings.Files(), rivertonMapping, nil)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -133,7 +140,7 @@ func riverton(tb testing.TB) (adapters.Format, adapters.Options, *mappings.Map) 
 	if err != nil {
 		tb.Fatal(err)
 	}
-	return f, adapters.Options{Profile: m.Profile(), Fields: all.Fields(csv.RivertonMapping, m.Columns())}, m
+	return f, adapters.Options{Profile: m.Profile(), Fields: m.Fields()}, m
 }
 
 func BenchmarkDecode(b *testing.B) {

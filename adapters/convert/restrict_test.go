@@ -9,13 +9,12 @@ import (
 	"testing"
 
 	"github.com/handoff-health/handoff/adapters/convert"
-	"github.com/handoff-health/handoff/adapters/rms/csv"
 )
 
 func contacts(rows ...map[string]string) string {
 	var b strings.Builder
 	var names []string
-	for _, f := range csv.Riverton() {
+	for _, f := range columns {
 		names = append(names, f.Name)
 	}
 	b.WriteString(strings.Join(names, ",") + "\n")

@@ -14,13 +14,14 @@ import (
 	"github.com/handoff-health/handoff/adapters/all"
 	"github.com/handoff-health/handoff/adapters/flow"
 	"github.com/handoff-health/handoff/adapters/ingest"
-	"github.com/handoff-health/handoff/adapters/rms/csv"
 	"github.com/handoff-health/handoff/fhir/label"
 	"github.com/handoff-health/handoff/fhir/resource"
 	"github.com/handoff-health/handoff/fhir/store"
 	"github.com/handoff-health/handoff/fhir/store/sqlite"
 	"github.com/handoff-health/handoff/mappings"
 )
+
+const rivertonMapping = "rms/riverton/contact.map.yaml"
 
 var siteKey = []byte("a key of this test alone, 32 byte")
 
@@ -31,7 +32,7 @@ func newPipeline(t testing.TB) (*ingest.Pipeline, *sqlite.DB) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = db.Close() })
-	m, err := mappings.Load(mappings.Files(), csv.RivertonMapping, nil)
+	m, err := mappings.Load(mappings.Files(), rivertonMapping, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -40,17 +41,17 @@ func newPipeline(t testing.TB) (*ingest.Pipeline, *sqlite.DB) {
 		t.Fatal(err)
 	}
 	return &ingest.Pipeline{Format: f, Mapper: m, Store: db, Facts: db, Log: db, SiteKey: siteKey,
-		Options:   adapters.Options{Profile: m.Profile(), Fields: all.Fields(csv.RivertonMapping, m.Columns())},
+		Options:   adapters.Options{Profile: m.Profile(), Fields: m.Fields()},
 		Origin:    resource.Origin{System: "riverton-rms", Custodian: "Organization/riverton-pd", Police: true},
 		Validator: ingest.R4{}, Labeler: ingest.Labels{Labeller: label.New(label.Options{})}, Indexer: ingest.Entries{}}, db
 }
 
 var names = func() []string {
-	var out []string
-	for _, f := range csv.Riverton() {
-		out = append(out, f.Name)
+	m, err := mappings.Load(mappings.Files(), rivertonMapping, nil)
+	if err != nil {
+		panic(err)
 	}
-	return out
+	return m.Columns()
 }()
 
 type fields map[string]string

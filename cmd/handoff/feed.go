@@ -6,8 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
+	"path/filepath"
+	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -60,12 +64,40 @@ func loadFeed(adapter, profile string) (*feed, error) {
 			name = p.Mapping
 		}
 	}
-	m, err := mappings.Load(mappings.Files(), name, p)
+	files, name, err := findMapping(profile, name)
+	if err != nil {
+		return nil, err
+	}
+	m, err := mappings.Load(files, name, p)
 	if err != nil {
 		return nil, err
 	}
 	return &feed{format: format, mapping: m, options: adapters.Options{
-		Profile: m.Profile(), Fields: all.Fields(name, m.Columns()), Kinds: m.Kinds()}}, nil
+		Profile: m.Profile(), Fields: m.Fields(), Kinds: m.Kinds()}}, nil
+}
+
+// findMapping finds the mapping that a profile names: a file beside the profile
+// (its path from the profile's folder, or from the root), else a built-in one.
+// profile is "" where the adapter's own mapping is meant.
+func findMapping(profile, name string) (files fs.FS, file string, err error) {
+	if profile == "" {
+		return mappings.Files(), name, nil
+	}
+	beside := name
+	if !filepath.IsAbs(name) {
+		beside = filepath.Join(filepath.Dir(profile), filepath.FromSlash(name))
+	}
+	info, err := os.Stat(beside)
+	switch {
+	case err == nil && info.Mode().IsRegular():
+		return localFiles{mappings.Files()}, filepath.ToSlash(beside), nil
+	case err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ENOTDIR):
+		return nil, "", fmt.Errorf("%s: the mapping %s: %w", profile, name, err)
+	}
+	if built := mappings.Names(mappings.Files()); !slices.Contains(built, name) {
+		return nil, "", fmt.Errorf("%s: unknown mapping %q: there is no file %s, and built in are: %s", profile, name, beside, strings.Join(built, ", "))
+	}
+	return mappings.Files(), name, nil
 }
 
 // lineOf is file:line of a key of a profile; the file alone if it does not stand

@@ -7,7 +7,7 @@ import (
 	"os"
 	"strings"
 
-	"github.com/handoff-health/handoff/adapters/rms/csv"
+	"github.com/handoff-health/handoff/mappings"
 )
 
 // An export is a generated file like the Riverton crisis-contact export: all
@@ -29,10 +29,14 @@ func writeExport(path string, rows int) (_ *export, err error) {
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
 	w := bufio.NewWriterSize(f, 1<<20)
-	columns := csv.Riverton()
+	m, err := mappings.Load(mappings.Files(), "rms/riverton/contact.map.yaml", nil)
+	if err != nil {
+		return nil, err
+	}
+	columns := m.Columns()
 	for i, c := range columns {
 		separate(w, i)
-		_, _ = w.WriteString(c.Name) // Flush tells
+		_, _ = w.WriteString(c) // Flush tells
 	}
 	seen := map[int]bool{}
 	for row := 1; row <= rows; row++ {
@@ -40,7 +44,7 @@ func writeExport(path string, rows int) (_ *export, err error) {
 		seen[personOf(row, rows)] = true
 		for i, c := range columns {
 			separate(w, i)
-			_, _ = w.WriteString(cell(c.Name, row, rows))
+			_, _ = w.WriteString(cell(c, row, rows))
 		}
 	}
 	_, _ = w.WriteString("\r\n")

@@ -4,23 +4,13 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"unicode"
 
 	"github.com/handoff-health/handoff/adapters"
 	"github.com/handoff-health/handoff/mappings"
 	"github.com/handoff-health/handoff/mappings/tree"
 )
 
-// fold is a header's name without case, blanks and punctuation, so that
-// "Incident No.", "INCIDENT_NO" and "IncidentNo" are one.
-func fold(s string) string {
-	return strings.Map(func(r rune) rune {
-		if unicode.IsLetter(r) || unicode.IsDigit(r) {
-			return unicode.ToLower(r)
-		}
-		return -1
-	}, s)
-}
+func fold(s string) string { return mappings.FoldHeader(s) }
 
 // schema finds columns by the names of a header.
 type schema struct {

@@ -20,20 +20,23 @@ const (
 	recordLines  = 5000    // physical lines of one record
 )
 
+// sniffed are the delimiters that are tried where the profile names none.
+var sniffed = []string{",", ";", "\t", "|", "^", "~"}
+
 // Open starts to read a delimited file: it finds encoding, delimiter and header.
 func Open(ctx context.Context, in adapters.Input, opts adapters.Options) (adapters.Source, error) {
 	s := &Source{name: in.Name, kind: "contact", limit: opts.MaxRecord}
 	if s.limit <= 0 {
 		s.limit = defaultLimit
 	}
-	fields, aliases := opts.Fields, map[string]string(nil)
+	if len(opts.Kinds) > 0 {
+		s.kind = opts.Kinds[0] // a table has rows of one kind
+	}
+	var aliases map[string]string
 	if opts.Profile != nil {
 		aliases = opts.Profile.Aliases
 	}
-	if fields == nil && (opts.Profile == nil || opts.Profile.Mapping == "" || opts.Profile.Mapping == RivertonMapping) {
-		fields = Riverton()
-	}
-	s.schema = newSchema(fields, aliases)
+	s.schema = newSchema(opts.Fields, aliases)
 	if err := s.findEncoding(in.Reader, opts); err != nil {
 		return nil, err
 	}
@@ -140,7 +143,7 @@ func magic(head []byte) string {
 
 // A candidate is a row that may be the header.
 type candidate struct {
-	delim       byte
+	delim       string
 	first, last int // lines in the look-ahead
 	cells       []cell
 	score       int
@@ -162,20 +165,20 @@ func (s *Source) findHeader(ctx context.Context, opts adapters.Options) error {
 		head = append(head, l)
 		size += len(l.raw)
 	}
-	delims := []byte{',', ';', '\t', '|'}
+	delims := sniffed
+
 	if p := opts.Profile; p != nil && p.Delimiter != "" {
-		d := strings.NewReplacer(`\t`, "\t", "tab", "\t").Replace(p.Delimiter)
-		if len(d) != 1 || strings.ContainsAny(d, "\"\r\n") {
-			return s.fault(0, "delimiter", "the profile's delimiter %q is not one character", p.Delimiter)
+		if strings.ContainsAny(p.Delimiter, "\"\r\n") || strings.TrimSpace(p.Delimiter) == "" && p.Delimiter != "\t" {
+			return s.fault(0, "delimiter", "the profile's delimiter %q cannot divide columns", p.Delimiter)
 		}
-		delims = []byte{d[0]}
+		delims = []string{p.Delimiter}
 	}
 	if d, ok := excelHint(head); ok && len(delims) > 1 {
-		delims = []byte{d}
+		delims = []string{d}
 	}
 	best := s.bestHeader(head, delims)
 	if best == nil {
-		return s.noHeader(head)
+		return s.noHeader(head, delims)
 	}
 	s.parser.delim = best.delim
 	s.pending = head[best.last+1:]
@@ -185,7 +188,8 @@ func (s *Source) findHeader(ctx context.Context, opts adapters.Options) error {
 	item := adapters.Item{Kind: adapters.Header, Raw: joinRaw(row), Pos: s.pos(row[0].no)}
 	s.header, item.Issues, missing = s.schema.bind(best.cells, s.pos(row[0].no))
 	if len(missing) > 0 {
-		return s.fault(row[0].no, "missing-column", "the header lacks required columns: %s", strings.Join(missing, ", "))
+		return s.fault(row[0].no, "missing-column", "the header lacks required columns: %s; it has: %s. Name the column of the file in the profile's aliases, as 'header: column'",
+			strings.Join(missing, ", "), strings.Join(s.header.names, ", "))
 	}
 	s.queue = append(s.queue, queued{item, row[len(row)-1].line})
 	s.preview()
@@ -242,20 +246,20 @@ func (s *Source) preview() {
 }
 
 // excelHint reads the line "sep=;" that Excel writes and honours.
-func excelHint(head []decoded) (byte, bool) {
+func excelHint(head []decoded) (string, bool) {
 	if len(head) == 0 {
-		return 0, false
+		return "", false
 	}
 	t := strings.Trim(strings.Trim(head[0].text, " "), `"`)
 	if len(t) == 5 && strings.EqualFold(t[:4], "sep=") {
-		return t[4], true
+		return t[4:], true
 	}
-	return 0, false
+	return "", false
 }
 
 // bestHeader picks the earliest row that names about as many columns as any. A
 // later one that names as many may be text: a note can quote a header.
-func (s *Source) bestHeader(head []decoded, delims []byte) *candidate {
+func (s *Source) bestHeader(head []decoded, delims []string) *candidate {
 	var all []*candidate
 	most := 0
 	for _, d := range delims {
@@ -284,7 +288,7 @@ func (s *Source) bestHeader(head []decoded, delims []byte) *candidate {
 }
 
 // candidate reads the row that begins on line i; nil if it is no header.
-func (s *Source) candidate(head []decoded, i int, delim byte) *candidate {
+func (s *Source) candidate(head []decoded, i int, delim string) *candidate {
 	if head[i].long || strings.TrimSpace(head[i].text) == "" {
 		return nil
 	}
@@ -305,21 +309,30 @@ func (s *Source) candidate(head []decoded, i int, delim byte) *candidate {
 	return c
 }
 
-func (s *Source) noHeader(head []decoded) error {
+// noHeader says what was looked for, and whether another delimiter would have
+// found it.
+func (s *Source) noHeader(head []decoded, delims []string) error {
 	for _, l := range head {
-		if strings.TrimSpace(l.text) != "" {
-			var names []string
-			for _, c := range s.schema.columns {
-				if c.Required || len(names) < 4 && len(s.schema.columns) < 5 {
-					names = append(names, c.Name)
-				}
-			}
-			want := "a row of column names"
-			if len(names) > 0 {
-				want = "a row with " + strings.Join(names, ", ")
-			}
-			return s.fault(l.no, "no-header", "no header row in the first %d lines; expected %s", len(head), want)
+		if strings.TrimSpace(l.text) == "" {
+			continue
 		}
+		var names []string
+		for _, c := range s.schema.columns {
+			if c.Required || len(names) < 4 && len(s.schema.columns) < 5 {
+				names = append(names, c.Name)
+			}
+		}
+		want := "a row of column names"
+		if len(names) > 0 {
+			want = "a row with " + strings.Join(names, ", ")
+		}
+		if len(delims) == 1 {
+			if other := s.bestHeader(head, sniffed); other != nil {
+				return s.fault(head[other.first].no, "delimiter", "no header row divided by %q, but this line is one divided by %q: the profile's delimiter does not fit the file", delims[0], other.delim)
+			}
+			want += fmt.Sprintf(", divided by %q", delims[0])
+		}
+		return s.fault(l.no, "no-header", "no header row in the first %d lines; expected %s", len(head), want)
 	}
 	return s.fault(0, "empty", "the file holds nothing but blank lines")
 }

@@ -22,7 +22,7 @@ const (
 // a quote inside a quoted field that no delimiter follows is that character too,
 // and then the record is no longer strict.
 type parser struct {
-	delim  byte
+	delim  string // one character or several, none of them a quote
 	cells  []cell
 	val    string          // the field so far, while it is one piece of a line
 	cur    strings.Builder // the field so far, once it has several pieces
@@ -58,7 +58,7 @@ func (p *parser) feed(text string, no int) {
 		case atStart:
 			i = p.begin(text, i, no)
 		case unquoted:
-			end := strings.IndexByte(text[i:], p.delim)
+			end := strings.Index(text[i:], p.delim)
 			if end < 0 {
 				p.put(text[i:])
 				i = len(text)
@@ -66,7 +66,7 @@ func (p *parser) feed(text string, no int) {
 			}
 			p.put(text[i : i+end])
 			p.end(no)
-			i += end + 1
+			i += end + len(p.delim)
 		case quoted:
 			q := strings.IndexByte(text[i:], '"')
 			if q < 0 {
@@ -94,7 +94,7 @@ func (p *parser) begin(text string, i, no int) int {
 	for j < len(text) && text[j] == ' ' {
 		j++
 	}
-	if j < len(text) && text[j] == '"' && p.delim != '"' {
+	if j < len(text) && text[j] == '"' {
 		p.state = quoted
 		return j + 1
 	}
@@ -106,9 +106,9 @@ func (p *parser) begin(text string, i, no int) int {
 func (p *parser) afterQuote(text string, i, no int) int {
 	c := text[i]
 	switch {
-	case c == p.delim:
+	case strings.HasPrefix(text[i:], p.delim):
 		p.end(no)
-		return i + 1
+		return i + len(p.delim)
 	case c == '"' && p.blanks == 0:
 		p.put(`"`)
 		p.state = quoted
@@ -152,7 +152,7 @@ func (p *parser) end(no int) {
 }
 
 // split parses one line by itself.
-func split(text string, delim byte) *parser {
+func split(text, delim string) *parser {
 	p := &parser{delim: delim}
 	p.feed(text, 0)
 	if p.open() {

@@ -258,7 +258,11 @@ func TestRivertonExportAddsUp(t *testing.T) {
 	if err != nil {
 		t.Skip("../shared is absent: the Riverton export was not tried")
 	}
-	items, err := readAll(t, string(in), adapters.Options{Fields: Riverton()})
+	m, err := mappings.Load(mappings.Files(), "rms/riverton/contact.map.yaml", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	items, err := readAll(t, string(in), adapters.Options{Fields: m.Fields()})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,12 +8,13 @@ import (
 	"github.com/handoff-health/handoff/adapters"
 	"github.com/handoff-health/handoff/adapters/adaptertest"
 	"github.com/handoff-health/handoff/adapters/all"
-	"github.com/handoff-health/handoff/adapters/rms/csv"
 	"github.com/handoff-health/handoff/mappings"
 )
 
+const rivertonMapping = "rms/riverton/contact.map.yaml"
+
 func suite(t testing.TB) adaptertest.Suite {
-	m, err := mappings.Load(mappings.Files(), csv.RivertonMapping, nil)
+	m, err := mappings.Load(mappings.Files(), rivertonMapping, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -22,7 +23,7 @@ func suite(t testing.TB) adaptertest.Suite {
 		t.Fatal(err)
 	}
 	return adaptertest.Suite{Format: f, Mapper: m, Goldens: "testdata",
-		Options: adapters.Options{Profile: m.Profile(), Fields: all.Fields(csv.RivertonMapping, m.Columns()), Kinds: m.Kinds()}}
+		Options: adapters.Options{Profile: m.Profile(), Fields: m.Fields(), Kinds: m.Kinds()}}
 }
 
 func TestSuite(t *testing.T) {
