@@ -71,9 +71,18 @@ type plan struct {
 	item   any
 	id     string
 	key    string
+	system string   // the part of key that assigned it
 	also   []string // other rules that name the same resource
+	named  []naming // who names it, for merges
 	object *schema.Object
 	trace  string
+}
+
+// A naming says that a rule made a resource of a node of the record or of an
+// item of its list.
+type naming struct {
+	local string
+	item  any
 }
 
 func (r *run) record() error {
@@ -115,6 +124,11 @@ func (r *run) record() error {
 	}
 	if err := r.build(); err != nil {
 		return err
+	}
+	if r.result.Action == Upsert {
+		if err := r.merges(); err != nil {
+			return err
+		}
 	}
 	r.digest()
 	return nil
@@ -201,6 +215,9 @@ func (r *run) digest() {
 			h.Write(res.Raw)
 			h.Write([]byte{'\n'})
 		}
+	}
+	for i := range r.result.Merges {
+		h.Write(r.result.Merges[i].sum())
 	}
 	h.Write([]byte{byte(r.result.Action)})
 	r.result.Digest = hex.EncodeToString(h.Sum(nil))

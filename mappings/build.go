@@ -56,7 +56,7 @@ func (r *run) reject(code, message string) {
 		r.issue(Warning, code, "", message+": the record is sealed by its key")
 		return
 	}
-	r.result.Action, r.result.Reason, r.result.Resources, r.result.Trace = Reject, code, nil, nil
+	r.result.Action, r.result.Reason, r.result.Resources, r.result.Trace, r.result.Merges = Reject, code, nil, nil, nil
 	r.issue(Error, code, "", message)
 }
 
@@ -108,10 +108,16 @@ func (r *run) plan(rule *rule) error {
 			return fmt.Errorf("the id made for %s is not a FHIR id", rule.local)
 		}
 		if i := slices.IndexFunc(r.plans, func(p *plan) bool { return p.id == id && p.rule.typ == rule.typ }); i >= 0 {
-			r.plans[i].also = append(r.plans[i].also, rule.local) // named twice
+			named := r.plans[i] // twice
+			named.also = append(named.also, rule.local)
+			named.named = append(named.named, naming{rule.local, item})
+			if named.rule.stub && !rule.stub { // the whole form takes its place
+				named.also = append(named.also, named.rule.local)
+				named.rule, named.item = rule, item
+			}
 			continue
 		}
-		r.plans = append(r.plans, &plan{rule: rule, item: item, id: id, key: system + "|" + key})
+		r.plans = append(r.plans, &plan{rule: rule, item: item, id: id, key: system + "|" + key, system: system, named: []naming{{rule.local, item}}})
 	}
 	return nil
 }
@@ -200,9 +206,13 @@ func (r *run) encode() error {
 			return fmt.Errorf("%w: over %d bytes", ErrLimit, maxBytes)
 		}
 		sum := sha256.Sum256(raw)
+		version := r.result.Version
+		if p.rule.stub {
+			version = "" // so that any other form is newer
+		}
 		r.result.Resources = append(r.result.Resources, Resource{
-			Type: p.rule.typ.Name, ID: p.id, Key: p.key, SourceVersion: r.result.Version,
-			Digest: hex.EncodeToString(sum[:]), Owned: p.rule.owned, Raw: raw,
+			Type: p.rule.typ.Name, ID: p.id, Key: p.key, SourceVersion: version,
+			Digest: hex.EncodeToString(sum[:]), Owned: p.rule.owned, Stub: p.rule.stub, Raw: raw,
 		})
 	}
 	return nil

@@ -84,7 +84,7 @@ func datatypeNamed(name string) *schema.Type {
 	return nil
 }
 
-var ruleKeys = []string{"id", "type", "contained-in", "owned", "optional", "include", "when", "foreach", "over", "system", "key", "rows", "note"}
+var ruleKeys = []string{"id", "type", "contained-in", "owned", "optional", "stub", "include", "when", "foreach", "over", "system", "key", "rows", "note"}
 
 func (c *compiler) loadResources(root *node) {
 	list := root.list("resources")
@@ -116,7 +116,10 @@ func (c *compiler) loadResources(root *node) {
 }
 
 func (c *compiler) compileRule(n *node) *rule {
-	r := &rule{local: n.string("id", true), at: n.at(), owned: n.bool("owned"), optional: n.bool("optional")}
+	r := &rule{local: n.string("id", true), at: n.at(), owned: n.bool("owned"), optional: n.bool("optional"), stub: n.bool("stub")}
+	if r.stub && (r.owned || n.get("contained-in") != nil) {
+		n.get("stub").errorf("a stub stands alone and is shared: it cannot be owned or contained")
+	}
 	r.typ = c.locals[r.local]
 	s := c.scope
 	if w := n.get("when"); w != nil {

@@ -27,6 +27,9 @@
 //	ignore              fields left out on purpose, with the reason
 //	resources           what is made: id (local name), type, when, foreach,
 //	                    system and key (for the logical id), rows
+//	merges              persons that become one, or two again (undo): survivor
+//	                    and loser are Patients of resources, or {system, key};
+//	                    stub: true marks a minimal form of a Patient
 //
 // A row sets one element: `to`, then one source (`from` a field, `expr`, `value`
 // a constant, `ref` to another resource, `rows` below it), and what shapes it:

@@ -34,6 +34,7 @@ type Map struct {
 	outcomes     []*outcome
 	checks       []*check
 	rules        []*rule
+	merges       []*merging
 	ignored      map[string]string // field → why no row reads it
 	read         map[string]bool
 }
@@ -82,7 +83,7 @@ type compiler struct {
 	locals    map[string]*schema.Type
 }
 
-var mapKeys = []string{"mapping", "version", "note", "profile", "kinds", "columns", "segments", "elements", "vocabularies", "datatypes", "rowsets", "let", "key", "record-version", "record-groups", "record-scope", "outcomes", "checks", "ignore", "resources"}
+var mapKeys = []string{"mapping", "version", "note", "profile", "kinds", "columns", "segments", "elements", "vocabularies", "datatypes", "rowsets", "let", "key", "record-version", "record-groups", "record-scope", "outcomes", "checks", "ignore", "resources", "merges"}
 
 func (c *compiler) load(root *node, profile *Profile) {
 	c.m = &Map{paths: map[string]*recordPath{}, vocabularies: map[string]*vocabulary{}, ignored: map[string]string{}, read: map[string]bool{}}
@@ -124,6 +125,7 @@ func (c *compiler) load(root *node, profile *Profile) {
 	c.loadChecks(root)
 	c.loadIgnored(root.get("ignore"))
 	c.loadResources(root)
+	c.loadMerges(root)
 	c.noteReads()
 }
 
@@ -431,6 +433,12 @@ func (c *compiler) noteReads() {
 	}
 	for _, k := range c.m.checks {
 		use(k.when)
+	}
+	for _, m := range c.m.merges {
+		note(m.over.noteField(nil))
+		for _, p := range m.programs() {
+			use(p)
+		}
 	}
 	for _, r := range c.m.rules {
 		note(r.over.noteField(nil))

@@ -88,6 +88,7 @@ type Result struct {
 	// Key, Version and Digest is a duplicate.
 	Digest    string
 	Resources []Resource
+	Merges    []Merge // of an Upsert, in order
 	Issues    []Issue
 	// Unmapped lists source values for which no mapping row or code exists, to
 	// be counted per source by Unmapped.Count keys.
@@ -102,7 +103,10 @@ type Resource struct {
 	SourceVersion string // as Result.Version
 	Digest        string // hex SHA-256 of Raw; for Provenance too
 	Owned         bool   // belongs to Result.Key alone (not Patient, Organization, …)
-	Raw           []byte
+	// Stub: a minimal form, for a Patient that only a merge names. It is stored
+	// where nothing of its id is, and anything else takes its place.
+	Stub bool
+	Raw  []byte
 }
 
 // Supersedes says whether r replaces a stored resource of the same id: newer

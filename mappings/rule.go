@@ -12,6 +12,7 @@ type rule struct {
 	contained string // local name of the resource that holds it; "" = stands alone
 	owned     bool
 	optional  bool // left out if a required row makes nothing; else the record is rejected
+	stub      bool // a minimal form: see Resource.Stub
 	when      *program
 	foreach   *program
 	over      *recordPath // one resource for each node of a path
