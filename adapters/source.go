@@ -31,8 +31,8 @@ func (k Kind) String() string {
 	return fmt.Sprintf("kind %d", k)
 }
 
-// An Item is one stretch of the input. All items of a source together cover the
-// whole input, each byte once.
+// An Item is one stretch of the input, or a record in it. All items of a source
+// together cover the whole input, each byte once: see Size.
 type Item struct {
 	Kind   Kind
 	Record *tree.Record // for Data
@@ -42,6 +42,21 @@ type Item struct {
 	Issues []mappings.Issue
 	Raw    []byte // the item's bytes; cut where a size cap was exceeded
 	Pos    tree.Position
+	// Extract says that Raw is no stretch of the input but a text of this record
+	// alone, made where several records share one stretch (the persons of an
+	// incident in one XML message): who destroys one record's text leaves the
+	// others', and nothing of it stands in theirs. Covers is then the number of
+	// bytes that the item accounts for; of records that share, the first has all.
+	Extract bool
+	Covers  int
+}
+
+// Size is the number of bytes of the input that the item accounts for.
+func (it *Item) Size() int {
+	if it.Extract {
+		return it.Covers
+	}
+	return len(it.Raw)
 }
 
 // A Cursor is a place between two items of a source, as text that can be kept.

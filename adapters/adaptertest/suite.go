@@ -122,7 +122,7 @@ func (s Suite) truncated(t *testing.T) {
 			}
 			total := 0
 			for _, it := range items {
-				total += len(it.Raw)
+				total += it.Size()
 			}
 			if total > n || n-total > 4 { // a byte order mark is no item's
 				t.Fatalf("cut at %d: the items cover %d bytes", n, total)
