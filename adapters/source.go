@@ -90,7 +90,7 @@ type Options struct {
 	// columns by name. None: any row of names is taken for a header.
 	Fields []Field
 	// Kinds are the record types that the mapping knows, for formats with
-	// several. Others are rejected as unsupported. None: the format's own list.
+	// several; mappings.AnyKind is all. Others are rejected as unsupported. None: the format's own list.
 	Kinds []string
 	// MaxRecord is the largest record in bytes; 0 means 1 MiB (delimited files)
 	// or 8 MiB (HL7 v2).

@@ -86,7 +86,7 @@ type naming struct {
 }
 
 func (r *run) record() error {
-	if !slices.Contains(r.m.kinds, r.rec.Kind) {
+	if !slices.Contains(r.m.kinds, r.rec.Kind) && !slices.Contains(r.m.kinds, AnyKind) {
 		r.result.Reason = "record-kind-not-mapped"
 		r.issue(Error, r.result.Reason, "", "the mapping does not take records of this kind")
 		return nil
@@ -114,8 +114,13 @@ func (r *run) record() error {
 		r.result.Scope = ""
 	}
 	if bare || r.result.Scope != "" || r.result.Action != Upsert && r.result.Action != Seal {
-		if r.result.Action == Seal {
+		switch r.result.Action {
+		case Seal:
 			r.digest()
+		case Keep:
+			// Of a record that is not read no field is missing, and its text is all
+			// that tells two apart.
+			r.result.Unmapped, r.result.Digest = nil, r.textDigest()
 		}
 		return nil
 	}
@@ -205,6 +210,15 @@ func (r *run) check() error {
 		}
 	}
 	return nil
+}
+
+// textDigest is the digest of the record's text.
+func (r *run) textDigest() string {
+	if r.rec.SHA256 != "" {
+		return r.rec.SHA256
+	}
+	sum := sha256.Sum256(r.rec.Raw)
+	return hex.EncodeToString(sum[:])
 }
 
 // digest sums up the result without Provenance, which tells of the file.

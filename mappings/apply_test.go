@@ -265,3 +265,21 @@ func FuzzApply(f *testing.F) {
 		sound(t, res)
 	})
 }
+
+func TestARecordCanBeKeptUnread(t *testing.T) {
+	text := strings.NewReplacer("kinds: [row]", "kinds: [row, \"*\"]", "outcomes:\n", "outcomes:\n  - {when: 'kind != \"row\"', action: keep, code: kept, message: it is kept}\n").Replace(small)
+	m, err := mappings.Load(files(text), "m.map.yaml", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rec := func(kind, text string) *tree.Record {
+		return &tree.Record{Kind: kind, Raw: []byte(text), Root: &tree.Node{Children: []*tree.Node{{Name: "A", Text: text}, {Name: "Q", Text: "not read"}}}}
+	}
+	a, b, row := apply(t, m, rec("other", "k"), mappings.Options{}), apply(t, m, rec("other", "l"), mappings.Options{}), apply(t, m, rec("row", "k"), mappings.Options{})
+	if a.Action != mappings.Keep || a.Reason != "kept" || len(a.Resources) > 0 || len(a.Unmapped) > 0 || a.Digest == "" || a.Digest == b.Digest {
+		t.Errorf("kept: got %+v", a)
+	}
+	if row.Action != mappings.Upsert || len(row.Resources) != 1 || len(row.Unmapped) != 1 {
+		t.Errorf("mapped: got %+v", row)
+	}
+}

@@ -22,7 +22,7 @@
 //	key, record-version what the record is at its source, and which state of it
 //	record-groups       wider keys: the incident
 //	record-scope        the group that an expunge or seal without a key means
-//	outcomes            the first that holds: reject, seal, expunge, test
+//	outcomes            the first that holds: reject, seal, expunge, keep, test
 //	checks              issues
 //	ignore              fields left out on purpose, with the reason
 //	resources           what is made: id (local name), type, when, foreach,

@@ -46,7 +46,12 @@ func (m *Map) Profile() *Profile { return m.profile }
 // that are no tables.
 func (m *Map) Columns() []string { return slices.Clone(m.shape.columns) }
 
-// Kinds returns the record kinds that the mapping takes: "contact", "ADT_A01".
+// AnyKind is the record kind of a mapping that takes records of every kind, and
+// says by its outcomes which of them it only keeps.
+const AnyKind = "*"
+
+// Kinds returns the record kinds that the mapping takes: "contact", "ADT_A01",
+// [AnyKind].
 func (m *Map) Kinds() []string { return slices.Clone(m.kinds) }
 
 // Load reads the mapping file name from fsys (Files() has the built-in ones),
@@ -341,9 +346,11 @@ func (c *compiler) loadOutcomes(root *node) {
 			o.action, o.issueSeverity = Seal, Information
 		case "test":
 			o.action, o.issueSeverity = Test, Information
+		case "keep":
+			o.action, o.issueSeverity = Keep, Information
 		case "": // missing or no text: that is said already
 		default:
-			n.get("action").errorf("unknown action %q: reject, expunge, seal or test", a)
+			n.get("action").errorf("unknown action %q: reject, expunge, seal, keep or test", a)
 		}
 		if keep := n.get("resources"); keep != nil {
 			if o.bare = keep.text == "none"; !o.bare || o.action != Seal {

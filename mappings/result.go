@@ -28,6 +28,9 @@ const (
 	Expunge
 	// Test: a training or test record: nothing is stored; it is counted.
 	Test
+	// Keep: a record that is accepted and that nothing is made of; its text is
+	// kept for a later mapping. Resources is empty.
+	Keep
 )
 
 func (a Action) String() string {
@@ -37,7 +40,7 @@ func (a Action) String() string {
 	return "unknown"
 }
 
-var actionNames = [...]string{Reject: "reject", Upsert: "upsert", Seal: "seal", Expunge: "expunge", Test: "test"}
+var actionNames = [...]string{Reject: "reject", Upsert: "upsert", Seal: "seal", Expunge: "expunge", Test: "test", Keep: "keep"}
 
 // Source tells the engine where records come from, for Provenance and ids.
 type Source struct {

@@ -109,7 +109,7 @@ func (s *state) judge(m *flow.Mapped) (flow.Outcome, error) {
 		}
 		s.records[key] = seen{version: unique.Make(""), expunged: true}
 		return flow.Updated, nil
-	case res.Action == mappings.Upsert, res.Action == mappings.Seal:
+	case res.Action == mappings.Upsert, res.Action == mappings.Seal, res.Action == mappings.Keep:
 		return s.version(res)
 	}
 	return flow.Rejected, nil

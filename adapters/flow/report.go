@@ -37,6 +37,7 @@ type Report struct {
 	Superseded int            `json:"superseded"` // of Duplicates
 	Sealed     int            `json:"sealed"`     // of Created and Updated
 	Expunged   int            `json:"expunged"`   // of Updated
+	Kept       int            `json:"kept"`       // of Created and Updated: accepted, nothing made of them
 	RejectedBy map[string]int `json:"rejectedBy,omitempty"`
 	Findings   map[string]int `json:"findings,omitempty"` // warnings and hints by code
 	Unmapped   map[string]int `json:"unmapped,omitempty"` // fields and codes without a mapping
@@ -98,6 +99,8 @@ func (r *Report) Count(m *Mapped, o Outcome) {
 		r.Sealed++
 	case m.Result.Action == mappings.Expunge && o == Updated:
 		r.Expunged++
+	case m.Result.Action == mappings.Keep && (o == Created || o == Updated):
+		r.Kept++
 	}
 }
 
@@ -158,6 +161,7 @@ func (r *Report) Add(o *Report) {
 	r.Superseded += o.Superseded
 	r.Sealed += o.Sealed
 	r.Expunged += o.Expunged
+	r.Kept += o.Kept
 	for _, pair := range []struct {
 		to   *map[string]int
 		from map[string]int
@@ -194,6 +198,9 @@ func (r *Report) WriteTo(w io.Writer) (int64, error) {
 	}
 	if r.Expunged > 0 {
 		line("; %d expunged", r.Expunged)
+	}
+	if r.Kept > 0 {
+		line("; %d kept unread", r.Kept)
 	}
 	line("\n")
 	tally := func(title string, m map[string]int) {

@@ -33,7 +33,7 @@ func (p *Pipeline) process(ctx context.Context, m *flow.Mapped) (flow.Outcome, e
 	var o flow.Outcome
 	var err error
 	switch m.Result.Action {
-	case mappings.Upsert, mappings.Seal, mappings.Expunge:
+	case mappings.Upsert, mappings.Seal, mappings.Expunge, mappings.Keep:
 		switch {
 		case m.Result.Scope != "":
 			o, err = p.group(ctx, m)

@@ -42,7 +42,7 @@ func Open(ctx context.Context, in adapters.Input, opts adapters.Options) (adapte
 		s.limit = defaultLimit
 	}
 	if s.kinds == nil {
-		s.kinds = []string{"ADT_A01", "ADT_A04"}
+		s.kinds = []string{mappings.AnyKind}
 	}
 	if p := opts.Profile; p != nil && p.Charset != "" {
 		enc, err := charset.Lookup(p.Charset)
@@ -331,7 +331,7 @@ func (s *Source) message(segs []segment, long bool, pos tree.Position) adapters.
 	} else if err != nil {
 		return reject(pos.Line, "", "unreadable", err.Error())
 	}
-	if !slices.Contains(s.kinds, rec.Kind) {
+	if !slices.Contains(s.kinds, rec.Kind) && !slices.Contains(s.kinds, mappings.AnyKind) {
 		return reject(pos.Line, "MSH-9", "unsupported", fmt.Sprintf("message type %s is not mapped", strings.ReplaceAll(rec.Kind, "_", "^")))
 	}
 	item.Kind, item.Record, item.Issues = adapters.Data, rec, m.issues
