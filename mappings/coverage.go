@@ -111,3 +111,30 @@ func (c Coverage) String() string {
 	return fmt.Sprintf("%d fields read, %d left out on purpose, %d unread; %d rows in %d resource rules; %d codes in %d vocabularies",
 		len(c.Read), len(c.Ignored), len(c.Unread), c.Rows, rules, codes, len(c.Vocabularies))
 }
+
+// A RowPlace is a row that sets a value, with its place.
+type RowPlace struct{ At, Element string }
+
+// Rows lists the rows that set values, those of datatypes too, in the order of
+// the file, each place once.
+func (m *Map) Rows() []RowPlace {
+	var out []RowPlace
+	seen := map[string]bool{}
+	var visit func(rows []*row, prefix string)
+	visit = func(rows []*row, prefix string) {
+		for _, r := range rows {
+			if r.source == fromRows || r.source == fromDatatype {
+				visit(r.rows, prefix+r.to+".")
+				continue
+			}
+			if !seen[r.at] {
+				seen[r.at] = true
+				out = append(out, RowPlace{r.at, prefix + r.to})
+			}
+		}
+	}
+	for _, r := range m.rules {
+		visit(r.rows, r.typ.Name+".")
+	}
+	return out
+}

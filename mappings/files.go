@@ -20,6 +20,9 @@ func Names(fsys fs.FS) []string { return named(fsys, ".map.yaml") }
 // Profiles lists the profile files of fsys, sorted.
 func Profiles(fsys fs.FS) []string { return named(fsys, ".profile.yaml") }
 
+// CaseFiles lists the test files of fsys ("rms/riverton/contact.test.yaml"), sorted.
+func CaseFiles(fsys fs.FS) []string { return named(fsys, ".test.yaml") }
+
 func named(fsys fs.FS, suffix string) []string {
 	var names []string
 	_ = fs.WalkDir(fsys, ".", func(p string, d fs.DirEntry, err error) error {

@@ -1,20 +1,16 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
-	"github.com/handoff-health/handoff/adapters"
 	"github.com/handoff-health/handoff/mappings"
 )
 
@@ -35,7 +31,7 @@ file:line:column.`,
 		Args: noSubcommand,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newMapCheckCommand(), newMapExplainCommand(), newMapFunctionsCommand())
+	cmd.AddCommand(newMapCheckCommand(), newMapTestCommand(), newMapExplainCommand(), newMapDiffCommand(), newMapFunctionsCommand())
 	return cmd
 }
 
@@ -114,121 +110,6 @@ func checkMaps(cmd *cobra.Command, args []string, profile string) error {
 		return fmt.Errorf("%d of %d mapping files have faults", failed, len(args))
 	}
 	return nil
-}
-
-type explainFlags struct {
-	adapter, profile string
-	line             int
-}
-
-func newMapExplainCommand() *cobra.Command {
-	var f explainFlags
-	cmd := &cobra.Command{
-		Use:   "explain --adapter NAME [--profile FILE] [--line N] FILE",
-		Short: "Tell which row and which input each element comes from",
-		Long: `Map the records of a file and print, for each element of the output, the row of
-the mapping file that set it and the places in the input that the row read. The
-record's values are not printed.
-
-With --line only the record that starts on that line is shown.`,
-		Example: `  handoff map explain --adapter rms/csv --line 2 export.csv
-  handoff map explain --adapter ehr/hl7v2 message.hl7`,
-		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) != 1 {
-				return usageError("map explain takes one file")
-			}
-			return nil
-		},
-		RunE: func(cmd *cobra.Command, args []string) error { return explainFile(cmd, args[0], f) },
-	}
-	cmd.Flags().StringVarP(&f.adapter, "adapter", "a", "", "format of the records: "+adapterNames())
-	cmd.Flags().StringVarP(&f.profile, "profile", "p", "", "profile of the sender (default: the one of the mapping)")
-	cmd.Flags().IntVar(&f.line, "line", 0, "only the record that starts on this line")
-	return cmd
-}
-
-func explainFile(cmd *cobra.Command, name string, f explainFlags) error {
-	fd, err := loadFeed(f.adapter, f.profile)
-	if err != nil {
-		return err
-	}
-	in, closer, err := adapters.OpenFile(name)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = closer.Close() }()
-	src, err := fd.format.Open(cmd.Context(), in, fd.options)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = src.Close() }()
-	shown, err := explainSource(cmd.Context(), cmd.OutOrStdout(), src, fd.mapping, f.line)
-	if err == nil && shown == 0 {
-		if f.line > 0 {
-			return fmt.Errorf("%s: no record starts on line %d", name, f.line)
-		}
-		return fmt.Errorf("%s: no record could be read", name)
-	}
-	return err
-}
-
-func explainSource(ctx context.Context, out io.Writer, src adapters.Source, m *mappings.Map, line int) (shown int, err error) {
-	for {
-		item, err := src.Next(ctx)
-		if errors.Is(err, io.EOF) {
-			return shown, nil
-		}
-		if err != nil {
-			return shown, err
-		}
-		if item.Kind != adapters.Data || line > 0 && item.Pos.Line != line {
-			continue
-		}
-		res, err := m.Apply(item.Record, mappings.Options{Trace: true})
-		if err != nil {
-			return shown, err
-		}
-		shown++
-		if err := explainResult(out, item, res); err != nil {
-			return shown, err
-		}
-	}
-}
-
-// explainResult prints one record: what became of it, its elements, findings.
-func explainResult(out io.Writer, item adapters.Item, res *mappings.Result) error {
-	w := tabwriter.NewWriter(out, 0, 4, 2, ' ', 0)
-	fmt.Fprintf(w, "%s:%d: %s %s\n", item.Pos.Source, item.Pos.Line, res.Action, res.Reason)
-	current := ""
-	for _, t := range res.Trace {
-		if t.Resource != current {
-			current = t.Resource
-			fmt.Fprintf(w, "  %s\n", current)
-		}
-		fmt.Fprintf(w, "    %s\t%s\t%s\n", t.Element, t.Row, places(t))
-	}
-	for _, is := range slices.Concat(item.Issues, res.Issues) {
-		fmt.Fprintf(w, "  %s %s %s: %s\n", is.Severity, is.Code, is.Field, is.Message)
-	}
-	return w.Flush()
-}
-
-// places lists the inputs of an element by their own addresses.
-func places(t mappings.Trace) string {
-	var s []string
-	for _, p := range t.Inputs {
-		at := p.Path
-		if at == "" {
-			at = p.String()
-		}
-		if !slices.Contains(s, at) {
-			s = append(s, at)
-		}
-	}
-	if len(s) == 0 {
-		return "(constant)"
-	}
-	return strings.Join(s, ", ")
 }
 
 func newMapFunctionsCommand() *cobra.Command {
