@@ -20,10 +20,9 @@ func openMapping(files fs.FS, mapping, profile, adapter string) (*feed, error) {
 		if p, err = mappings.LoadProfile(files, profile); err != nil {
 			return nil, err
 		}
-		if mapping == "" {
-			mapping = p.Mapping
-			if near := beside(profile, mapping); mapping != "" && exists(files, near) {
-				mapping = near
+		if mapping == "" && p.Mapping != "" {
+			if files, mapping, err = findMapping(profile, p.Mapping); err != nil {
+				return nil, err
 			}
 		}
 		if adapter == "" {
@@ -49,12 +48,7 @@ func openMapping(files fs.FS, mapping, profile, adapter string) (*feed, error) {
 		return nil, err
 	}
 	return &feed{format: format, mapping: m, options: adapters.Options{
-		Profile: m.Profile(), Fields: all.Fields(mapping, m.Columns()), Kinds: m.Kinds()}}, nil
-}
-
-func exists(files fs.FS, name string) bool {
-	_, err := fs.Stat(files, name)
-	return err == nil
+		Profile: m.Profile(), Fields: m.Fields(), Kinds: m.Kinds()}}, nil
 }
 
 func formatOf(mapping, adapter string) (adapters.Format, error) {
