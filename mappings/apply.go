@@ -45,44 +45,48 @@ func (m *Map) Apply(rec *tree.Record, opts Options) (*Result, error) {
 
 // A run is the state of one Apply.
 type run struct {
-	m      *Map
-	rec    *tree.Record
-	opts   Options
-	env    map[string]any
-	item   *tree.Node // the node at hand, for relative paths
-	field  string     // the field at hand, for issues
-	listed []string   // the fields whose items are gone through
-	vm     vm.VM
-	result *Result
-	plans  []*plan
-	steps  int
-	bytes  int
-	nodes  []*tree.Node    // scratch of find
-	used   []tree.Position // of the nodes that gave the row's values
-	via    string          // rows that use the datatype at hand
-	seen   map[issueKey]bool
+	m       *Map
+	rec     *tree.Record
+	opts    Options
+	env     map[string]any
+	item    *tree.Node // the node at hand, for relative paths
+	frame   *frame     // the items of loops at hand
+	field   string     // the field at hand, for issues
+	listed  []string   // the fields whose items are gone through
+	vm      vm.VM
+	result  *Result
+	plans   []*plan
+	steps   int
+	visits  int // nodes looked at
+	bytes   int
+	nodes   []*tree.Node    // scratch of find
+	used    []tree.Position // of the nodes that gave the row's values
+	via     string          // rows that use the datatype at hand
+	seen    map[issueKey]bool
+	parents map[*tree.Node]*tree.Node // of a tree, once asked for
 }
 
-type issueKey struct{ code, field string }
+type issueKey struct {
+	code, field string
+	item        any // of the loop at hand
+}
 
 // A plan is one resource that the record makes.
 type plan struct {
 	rule   *rule
-	item   any
+	frame  *frame
 	id     string
 	key    string
-	system string   // the part of key that assigned it
-	also   []string // other rules that name the same resource
-	named  []naming // who names it, for merges
+	system string // the part of key that assigned it
+	names  []name // of the rules that make it
 	object *schema.Object
 	trace  string
 }
 
-// A naming says that a rule made a resource of a node of the record or of an
-// item of its list.
-type naming struct {
+// A name is the local name of a rule and the item that it was made for.
+type name struct {
 	local string
-	item  any
+	frame *frame
 }
 
 func (r *run) record() error {
@@ -142,24 +146,32 @@ func (r *run) record() error {
 // lets computes the named values, in order.
 func (r *run) lets() error {
 	for _, l := range r.m.lets {
-		if l.when != nil {
-			holds, err := r.evalBool(l.when)
-			if err != nil {
-				return err
-			}
-			if !holds {
-				r.env[l.name] = l.zero
-				continue
-			}
-		}
-		v, err := r.eval(l.expr)
-		if err != nil {
+		if _, err := r.let(l); err != nil {
 			return err
 		}
-		r.env[l.name] = v
-		r.report(v, l.field)
 	}
 	return nil
+}
+
+// let computes one named value.
+func (r *run) let(l *let) (any, error) {
+	if l.when != nil {
+		holds, err := r.evalBool(l.when)
+		if err != nil {
+			return nil, err
+		}
+		if !holds {
+			r.env[l.name] = l.zero
+			return l.zero, nil
+		}
+	}
+	v, err := r.eval(l.expr)
+	if err != nil {
+		return nil, err
+	}
+	r.env[l.name] = v
+	r.report(v, l.field)
+	return v, nil
 }
 
 // group names the wider keys of the record.

@@ -9,19 +9,20 @@ import (
 
 	"github.com/handoff-health/handoff/fhir/resource"
 	"github.com/handoff-health/handoff/mappings/schema"
-	"github.com/handoff-health/handoff/mappings/tree"
 )
 
 // build plans the resources, so that they can refer to each other, then makes
 // them.
 func (r *run) build() error {
-	for _, rule := range r.m.rules {
-		if err := r.plan(rule); err != nil {
-			return err
-		}
+	if err := r.plan(r.m.entries); err != nil {
+		return err
 	}
 	for _, p := range slices.Clone(r.plans) {
-		complete, err := r.make(p)
+		complete := false
+		err := r.again(p.frame, func() (err error) {
+			complete, err = r.make(p)
+			return err
+		})
 		switch {
 		case err != nil:
 			return err
@@ -34,7 +35,7 @@ func (r *run) build() error {
 	}
 	for _, p := range r.plans {
 		if p.rule.contained != "" {
-			if holder := r.planned(p.rule.contained); holder != nil {
+			if holder := r.holder(p); holder != nil {
 				holder.object.SetObject(holder.rule.typ.Element("contained"), p.object)
 			}
 		}
@@ -60,78 +61,68 @@ func (r *run) reject(code, message string) {
 	r.issue(Error, code, "", message)
 }
 
-func (r *run) plan(rule *rule) error {
+// plan plans the resources of entries, those of a group for each of its items.
+func (r *run) plan(entries []*entry) error {
+	for _, e := range entries {
+		do := func() error {
+			if e.rule == nil {
+				return r.plan(e.entries)
+			}
+			return r.planRule(e.rule)
+		}
+		var err error
+		if e.loop == nil {
+			err = do()
+		} else {
+			err = r.each(e.loop, do)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *run) planRule(rule *rule) error {
 	if rule.when != nil {
 		if holds, err := r.evalBool(rule.when); err != nil || !holds {
 			return err
 		}
 	}
+	if len(r.plans) >= maxResources {
+		return fmt.Errorf("%w: over %d resources", ErrLimit, maxResources)
+	}
+	p := &plan{rule: rule, frame: r.frame, names: []name{{rule.local, r.frame}}}
 	if rule.contained != "" {
-		r.plans = append(r.plans, &plan{rule: rule, id: rule.local})
+		p.id = rule.local
+		r.plans = append(r.plans, p)
 		return nil
 	}
-	items := []any{nil}
-	if rule.foreach != nil {
-		v, err := r.eval(rule.foreach)
-		if err != nil {
-			return err
-		}
-		items = sliceOf(v)
+	system, err := r.evalText(rule.system)
+	if err != nil {
+		return err
 	}
-	if rule.over != nil {
-		items = nil
-		for _, n := range r.nodesAt(rule.over) {
-			if !n.Empty() {
-				items = append(items, n)
-			}
-		}
+	key, err := r.evalText(rule.key)
+	if err != nil {
+		return err
 	}
-	defer func() { r.item = nil }()
-	for _, item := range items {
-		if len(r.plans) >= maxResources {
-			return fmt.Errorf("%w: over %d resources", ErrLimit, maxResources)
-		}
-		r.take(item)
-		system, err := r.evalText(rule.system)
-		if err != nil {
-			return err
-		}
-		key, err := r.evalText(rule.key)
-		if err != nil {
-			return err
-		}
-		if key == "" {
-			return fmt.Errorf("%s: the key of %s is empty", rule.at, rule.local)
-		}
-		id := r.opts.IDs(rule.typ.Name, system, key)
-		if !resource.ValidID(id) {
-			return fmt.Errorf("the id made for %s is not a FHIR id", rule.local)
-		}
-		if i := slices.IndexFunc(r.plans, func(p *plan) bool { return p.id == id && p.rule.typ == rule.typ }); i >= 0 {
-			named := r.plans[i] // twice
-			named.also = append(named.also, rule.local)
-			named.named = append(named.named, naming{rule.local, item})
-			if named.rule.stub && !rule.stub { // the whole form takes its place
-				named.also = append(named.also, named.rule.local)
-				named.rule, named.item = rule, item
-			}
-			continue
-		}
-		r.plans = append(r.plans, &plan{rule: rule, item: item, id: id, key: system + "|" + key, system: system, named: []naming{{rule.local, item}}})
+	if key == "" {
+		return fmt.Errorf("%s: the key of %s is empty", rule.at, rule.local)
 	}
+	p.id, p.key, p.system = r.opts.IDs(rule.typ.Name, system, key), system+"|"+key, system
+	if !resource.ValidID(p.id) {
+		return fmt.Errorf("the id made for %s is not a FHIR id", rule.local)
+	}
+	if i := slices.IndexFunc(r.plans, func(q *plan) bool { return q.id == p.id && q.rule.typ == rule.typ }); i >= 0 {
+		q := r.plans[i] // named twice
+		q.names = append(q.names, p.names...)
+		if q.rule.stub && !rule.stub { // the whole form takes its place
+			q.rule, q.frame = rule, r.frame
+		}
+		return nil
+	}
+	r.plans = append(r.plans, p)
 	return nil
-}
-
-// take makes item, an element of a list or a node of the record, the one at hand.
-func (r *run) take(item any) {
-	switch n := item.(type) {
-	case nil:
-	case *tree.Node:
-		r.item = n
-		r.env["item"] = trim(leaf(n))
-	default:
-		r.env["item"] = item
-	}
 }
 
 func sliceOf(v any) []any {
@@ -146,11 +137,10 @@ func sliceOf(v any) []any {
 	return out
 }
 
-func (r *run) planned(local string) *plan {
-	for _, p := range r.plans {
-		if p.rule.local == local {
-			return p
-		}
+// holder is the resource that holds a contained one.
+func (r *run) holder(p *plan) *plan {
+	for _, h := range r.related(r.named(p.rule.contained), p.frame) {
+		return h.plan
 	}
 	return nil
 }
@@ -160,14 +150,6 @@ func (r *run) make(p *plan) (complete bool, err error) {
 	p.object = schema.New(p.rule.typ)
 	if err := p.object.SetText(p.rule.typ.Element("id"), p.id); err != nil {
 		return false, err
-	}
-	r.listed = nil
-	r.take(p.item)
-	defer func() { r.item = nil }()
-	if p.rule.foreach != nil {
-		r.listed = p.rule.foreach.fields
-	} else if p.rule.over != nil {
-		r.listed = p.rule.over.noteField(nil)
 	}
 	p.trace = p.rule.typ.Name + "/" + p.id
 	if p.rule.contained != "" {
@@ -187,7 +169,7 @@ func (r *run) make(p *plan) (complete bool, err error) {
 
 // fieldOf is the field that a row is about.
 func (r *run) fieldOf(row *row) string {
-	for _, fields := range [][]string{row.inputs(), row.fields(), r.listed} {
+	for _, fields := range [][]string{row.inputs(), row.fields(""), r.listed} {
 		if len(fields) > 0 {
 			return fields[0]
 		}

@@ -3,7 +3,6 @@ package mappings
 import (
 	"path"
 	"reflect"
-	"strings"
 
 	"github.com/handoff-health/handoff/mappings/schema"
 )
@@ -82,92 +81,6 @@ func datatypeNamed(name string) *schema.Type {
 		}
 	}
 	return nil
-}
-
-var ruleKeys = []string{"id", "type", "contained-in", "owned", "optional", "stub", "include", "when", "foreach", "over", "system", "key", "rows", "note"}
-
-func (c *compiler) loadResources(root *node) {
-	list := root.list("resources")
-	if len(list) == 0 {
-		root.errorf("the mapping has no resources")
-	}
-	c.locals = map[string]*schema.Type{}
-	for _, n := range list { // names first: rows may refer forward
-		id, typ := n.get("id"), n.get("type")
-		if id == nil || typ == nil {
-			n.errorf("a resource has an id (its name inside the mapping) and a type")
-			continue
-		}
-		if c.locals[id.text] != nil {
-			id.errorf("the id %q is there twice", id.text)
-		}
-		t := schema.Lookup(typ.text)
-		if t == nil {
-			typ.errorf("%q is not a resource type that mappings make: %s", typ.text, strings.Join(schema.Resources(), ", "))
-			continue
-		}
-		c.locals[id.text] = t
-	}
-	for _, n := range list {
-		if n.strict("a resource", ruleKeys...) && n.get("id") != nil && c.locals[n.get("id").text] != nil {
-			c.m.rules = append(c.m.rules, c.compileRule(n))
-		}
-	}
-}
-
-func (c *compiler) compileRule(n *node) *rule {
-	r := &rule{local: n.string("id", true), at: n.at(), owned: n.bool("owned"), optional: n.bool("optional"), stub: n.bool("stub")}
-	if r.stub && (r.owned || n.get("contained-in") != nil) {
-		n.get("stub").errorf("a stub stands alone and is shared: it cannot be owned or contained")
-	}
-	r.typ = c.locals[r.local]
-	s := c.scope
-	if w := n.get("when"); w != nil {
-		r.when = c.compileExpr(w, s, reflect.Bool)
-	}
-	if f := n.get("foreach"); f != nil {
-		r.foreach, s = c.compileForeach(f, s)
-	}
-	if o := n.get("over"); o != nil {
-		p, err := c.m.shape.parsePath(o.text, s.place)
-		switch {
-		case err != nil:
-			o.errorf("%v", err)
-		case r.foreach != nil:
-			o.errorf("a resource has foreach or over, not both")
-		default:
-			r.over = p
-			s = s.with("item", "")
-			s.place = p.below(s.place)
-		}
-	}
-	if in := n.get("contained-in"); in != nil {
-		r.contained = in.text
-		if c.locals[in.text] == nil || in.text == r.local {
-			in.errorf("unknown resource %q", in.text)
-		}
-		if n.get("key") != nil || n.get("system") != nil || r.foreach != nil || r.over != nil {
-			in.errorf("a contained resource has no key, system, foreach or over of its own")
-		}
-	} else {
-		for key, p := range map[string]**program{"system": &r.system, "key": &r.key} {
-			if k := n.get(key); k != nil {
-				*p = c.compileExpr(k, s, reflect.String)
-			} else {
-				n.errorf("the key %q is missing: an id needs a system and a key at the source", key)
-			}
-		}
-	}
-	for _, name := range n.list("include") {
-		set := c.rowsets[name.text]
-		if set == nil {
-			name.errorf("unknown rowset %q", name.text)
-			continue
-		}
-		r.rows = append(r.rows, c.compileRows(set, n, r.typ, s)...)
-	}
-	r.rows = append(r.rows, c.compileRows(n.get("rows"), n, r.typ, s)...)
-	return r
 }
 
 // loadRowsets notes the named lists of rows that resources include; they are

@@ -147,7 +147,7 @@ func (c *compiler) compileNested(r *row, n *node, s scope) {
 	case f != nil:
 		r.foreach, s = c.compileForeach(f, s)
 	case o != nil:
-		p, err := c.m.shape.parsePath(o.text, s.place)
+		p, err := c.m.shape.parseOver(o.text, s.place)
 		if err != nil {
 			o.errorf("%v", err)
 			return

@@ -25,8 +25,10 @@
 //	outcomes            the first that holds: reject, seal, expunge, keep, test
 //	checks              issues
 //	ignore              fields left out on purpose, with the reason
-//	resources           what is made: id (local name), type, when, foreach,
-//	                    system and key (for the logical id), rows
+//	resources           what is made: id (local name), type, when, foreach or
+//	                    over, let, system and key (for the logical id), rows;
+//	                    or a group: over, foreach, when, let and resources that
+//	                    are made for each item
 //	merges              persons that become one, or two again (undo): survivor
 //	                    and loser are Patients of resources, or {system, key};
 //	                    stub: true marks a minimal form of a Patient
@@ -38,6 +40,12 @@
 // and vocabularies against required bindings, expressions (expr-lang) against
 // the types of what they use: a fault is found by Load and named with
 // file:line:column. [Functions] lists what expressions can call.
+//
+// A path of `over` is a field (PID-3: its repetitions), an element (/Incident/
+// Person, ./Alias), or segments (PID+PD1+MRG: a group starts at each PID). Inside,
+// ./Name, ../Role and .1 start at the item, and PID-5 reads the group's own PID.
+// `ref` means the resource of the item at hand, or of the nearest item around it;
+// if several remain for an element that holds one, it is left out with an issue.
 //
 // Nothing that is not stated is written: a value that cannot be read is left
 // out with an issue, a code without a row keeps its text and is counted, a field

@@ -64,7 +64,7 @@ func (r *run) environment() {
 	r.env["count"] = func(p string) int { return len(r.find(r.m.paths[p])) }
 	r.env["segments"] = func(name string) int {
 		n := 0
-		for _, c := range r.rec.Root.Children {
+		for _, c := range r.segmentsOf(name) {
 			if c.Name == name {
 				n++
 			}
@@ -83,7 +83,11 @@ func (r *run) environment() {
 }
 
 func (r *run) find(p *recordPath) []*tree.Node {
-	r.nodes = p.find(r.rec.Root, r.item, r.nodes[:0])
+	root := r.rec.Root
+	if p.hl7 && !p.relative {
+		root = r.rootOf(p.names[0])
+	}
+	r.nodes = p.find(r, root, r.item, r.nodes[:0])
 	return r.nodes
 }
 

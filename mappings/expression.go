@@ -2,6 +2,7 @@ package mappings
 
 import (
 	"errors"
+	"maps"
 	"reflect"
 	"slices"
 	"strings"
@@ -18,22 +19,26 @@ type program struct {
 	at     string       // file:line
 	typ    reflect.Type // of the result; nil: any
 	fields []string     // columns or HL7 fields it depends on, through lets too
+	paths  []*recordPath
+	names  []string // identifiers, "item" among them
 }
 
 // A scope is what an expression can see: names with a sample of their type.
 type scope struct {
 	env map[string]any
 	place
+	letFields map[string][]string // named value → fields behind it
+}
+
+func (s scope) copy() scope {
+	return scope{maps.Clone(s.env), s.place, maps.Clone(s.letFields)}
 }
 
 // with adds a name to a copy of the scope.
 func (s scope) with(name string, sample any) scope {
-	env := make(map[string]any, len(s.env)+1)
-	for k, v := range s.env {
-		env[k] = v
-	}
-	env[name] = sample
-	return scope{env, s.place}
+	s = s.copy()
+	s.env[name] = sample
+	return s
 }
 
 // compileExpr compiles the expression in n. kind is the kind that the result
@@ -43,7 +48,7 @@ func (c *compiler) compileExpr(n *node, s scope, kind reflect.Kind) *program {
 		n.errorf("an expression is missing")
 		return nil
 	}
-	v := &expressionVisitor{c: c, where: s.place}
+	v := &expressionVisitor{c: c, where: s.place, letFields: s.letFields}
 	opts := append(slices.Clone(c.options), expr.Env(s.env), expr.Patch(v))
 	switch kind {
 	case reflect.Bool:
@@ -59,7 +64,7 @@ func (c *compiler) compileExpr(n *node, s scope, kind reflect.Kind) *program {
 		c.expressionError(n, err, v)
 		return nil
 	}
-	return &program{vm: compiled, at: n.at(), typ: compiled.Node().Type(), fields: append(v.read, v.through...)}
+	return &program{vm: compiled, at: n.at(), typ: compiled.Node().Type(), fields: append(v.read, v.through...), paths: v.paths, names: v.names}
 }
 
 // expressionError puts the error where it stands in the file: an expression on
@@ -96,12 +101,15 @@ func (c *compiler) expressionError(n *node, err error, v *expressionVisitor) {
 // An expressionVisitor checks what the expression compiler cannot: that paths
 // and vocabularies named in calls exist. It also notes which fields are read.
 type expressionVisitor struct {
-	c       *compiler
-	where   place
-	read    []string // fields named in the expression, in order
-	through []string // fields behind the named values
-	err     error
-	at      int // column of err in the expression, from 0
+	c         *compiler
+	where     place
+	read      []string // fields named in the expression, in order
+	through   []string // fields behind the named values
+	letFields map[string][]string
+	paths     []*recordPath
+	names     []string
+	err       error
+	at        int // column of err in the expression, from 0
 }
 
 func (v *expressionVisitor) reads(f string) {
@@ -117,7 +125,8 @@ func (v *expressionVisitor) Visit(n *ast.Node) {
 		if slices.Contains(v.c.m.shape.columns, e.Value) {
 			v.reads(e.Value)
 		}
-		for _, f := range v.c.letFields[e.Value] {
+		v.names = append(v.names, e.Value)
+		for _, f := range v.letFields[e.Value] {
 			if !slices.Contains(v.through, f) {
 				v.through = append(v.through, f)
 			}
@@ -154,6 +163,7 @@ func (v *expressionVisitor) call(name string, e *ast.CallNode) {
 		return
 	}
 	v.c.m.paths[arg.Value] = p
+	v.paths = append(v.paths, p)
 	for _, f := range p.noteField(nil) {
 		v.reads(f)
 	}

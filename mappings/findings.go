@@ -1,6 +1,8 @@
 package mappings
 
 import (
+	"strings"
+
 	"github.com/handoff-health/handoff/mappings/field"
 	"github.com/handoff-health/handoff/mappings/tree"
 )
@@ -50,7 +52,7 @@ func (r *run) unread(n *tree.Node, path string, add func(string, tree.Position))
 			continue
 		}
 		if trim(c.Text) != "" && at != last && !r.m.read[at] {
-			add(at, c.Pos)
+			add(at, r.place(c))
 			last = at
 		}
 		r.unread(c, at, add)
@@ -59,7 +61,10 @@ func (r *run) unread(n *tree.Node, path string, add func(string, tree.Position))
 
 // issue notes a finding about the record, each once.
 func (r *run) issue(s Severity, code, name, message string) {
-	k := issueKey{code, name}
+	k := issueKey{code: code, field: name}
+	if f := r.looped(); f != nil {
+		k.item = f.node
+	}
 	if r.seen[k] || len(r.result.Issues) >= maxResources {
 		return
 	}
@@ -79,14 +84,51 @@ func (r *run) position(name string) tree.Position {
 	if n := r.rec.Root.First(name); n != nil {
 		return n.Pos
 	}
+	pos := r.rec.Pos
 	if p, err := r.m.shape.parsePath(name, place{}); err == nil && (p.hl7 || p.steps != nil) {
-		if found := p.find(r.rec.Root, nil, nil); len(found) > 0 {
-			return found[0].Pos
+		if n := r.nearest(p); n != nil {
+			return r.place(n)
+		}
+		if f := r.looped(); f != nil {
+			pos = r.place(f.node) // the item at hand lacks the field
 		}
 	}
-	pos := r.rec.Pos
 	pos.Path = name
 	return pos
+}
+
+// looped is the innermost node that a loop of resources is at, nil outside.
+func (r *run) looped() *frame {
+	for f := r.frame; f != nil; f = f.outer {
+		if f.loop != nil && f.loop.over != nil {
+			return f
+		}
+	}
+	return nil
+}
+
+// nearest is the first node at a path, in the item at hand if the path leads
+// through it. Fields are named by paths without predicates.
+func (r *run) nearest(p *recordPath) *tree.Node {
+	if p.hl7 {
+		if found := p.find(r, r.rootOf(p.names[0]), nil, nil); len(found) > 0 {
+			return found[0]
+		}
+		return nil
+	}
+	found := p.find(r, r.rec.Root, nil, nil)
+	f := r.looped()
+	for _, n := range found {
+		if f == nil || !strings.HasPrefix(p.full+"/", f.loop.over.full+"/") {
+			return n
+		}
+		for up := n; up != nil; up = r.above(up) {
+			if up == f.node {
+				return n
+			}
+		}
+	}
+	return nil
 }
 
 // report turns the findings of a value into issues.

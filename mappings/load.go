@@ -33,7 +33,8 @@ type Map struct {
 	reach        *program // nil: every record is named by its key
 	outcomes     []*outcome
 	checks       []*check
-	rules        []*rule
+	entries      []*entry
+	rules        []*rule // of all entries
 	merges       []*merging
 	ignored      map[string]string // field → why no row reads it
 	read         map[string]bool
@@ -63,7 +64,7 @@ func Load(fsys fs.FS, name string, profile *Profile) (*Map, error) {
 	if err != nil {
 		return nil, fmt.Errorf("mapping %s: %w", name, err)
 	}
-	c := &compiler{fsys: fsys, dir: path.Dir(name), letFields: map[string][]string{}, datatypes: map[string]*datatype{}}
+	c := &compiler{fsys: fsys, dir: path.Dir(name), datatypes: map[string]*datatype{}}
 	root := parseYAML(name, raw, &c.errs)
 	if root != nil {
 		c.load(root, profile)
@@ -82,10 +83,13 @@ type compiler struct {
 	m         *Map
 	options   []expr.Option
 	scope     scope
-	letFields map[string][]string
 	datatypes map[string]*datatype
 	rowsets   map[string]*node
 	locals    map[string]*schema.Type
+	loops     []*loop
+	homes     map[string]*entry // the group that a resource stands in, nil for none
+	looped    map[string]bool   // resources with a loop of their own
+	contained []containment
 }
 
 var mapKeys = []string{"mapping", "version", "note", "profile", "kinds", "columns", "segments", "elements", "vocabularies", "datatypes", "rowsets", "let", "key", "record-version", "record-groups", "record-scope", "outcomes", "checks", "ignore", "resources", "merges"}
@@ -264,7 +268,7 @@ func (c *compiler) baseScope() scope {
 			env[col] = ""
 		}
 	}
-	return scope{env: env}
+	return scope{env: env, letFields: map[string][]string{}}
 }
 
 var identifier = regexp.MustCompile(`^[A-Za-z_]\w*$`)
@@ -279,6 +283,13 @@ func (c *compiler) requiredExpr(root *node, key string) *program {
 }
 
 func (c *compiler) loadLets(root *node) {
+	c.m.lets, c.scope = c.compileLets(root, c.scope)
+}
+
+// compileLets compiles named values, each of which can use those before it.
+func (c *compiler) compileLets(root *node, s scope) ([]*let, scope) {
+	var out []*let
+	s = s.copy()
 	for _, n := range root.list("let") {
 		if !n.strict("a let", "name", "expr", "field", "when", "note") {
 			continue
@@ -287,34 +298,42 @@ func (c *compiler) loadLets(root *node) {
 		if l.field != "" {
 			c.checkField(n.get("field"))
 		}
-		if _, taken := c.scope.env[l.name]; taken || !identifier.MatchString(l.name) {
+		if _, taken := s.env[l.name]; taken || !identifier.MatchString(l.name) {
 			n.errorf("the name %q is taken or is not a name", l.name)
 			continue
 		}
-		e := n.get("expr")
-		if e == nil {
-			n.errorf("the key \"expr\" is missing")
-			continue
+		if c.compileLet(n, l, s) {
+			out = append(out, l)
 		}
-		if l.expr = c.compileExpr(e, c.scope, reflect.Invalid); l.expr == nil {
-			c.scope.env[l.name] = "" // so that its users do not fail too
-			continue
-		}
-		if l.expr.typ == nil || l.expr.typ.Kind() == reflect.Interface {
-			e.errorf("the type of the expression is not known")
-			continue
-		}
-		l.zero = reflect.Zero(l.expr.typ).Interface()
-		c.letFields[l.name] = l.expr.fields
-		if l.field != "" && slices.Contains(l.expr.fields, l.field) { // what it is about comes first
-			c.letFields[l.name] = append([]string{l.field}, l.expr.fields...)
-		}
-		if w := n.get("when"); w != nil {
-			l.when = c.compileExpr(w, c.scope, reflect.Bool)
-		}
-		c.scope.env[l.name] = l.zero
-		c.m.lets = append(c.m.lets, l)
 	}
+	return out, s
+}
+
+// compileLet compiles one named value and adds it to the scope.
+func (c *compiler) compileLet(n *node, l *let, s scope) bool {
+	e := n.get("expr")
+	if e == nil {
+		n.errorf("the key \"expr\" is missing")
+		return false
+	}
+	if l.expr = c.compileExpr(e, s, reflect.Invalid); l.expr == nil {
+		s.env[l.name] = "" // so that its users do not fail too
+		return false
+	}
+	if l.expr.typ == nil || l.expr.typ.Kind() == reflect.Interface {
+		e.errorf("the type of the expression is not known")
+		return false
+	}
+	l.zero = reflect.Zero(l.expr.typ).Interface()
+	s.letFields[l.name] = l.expr.fields
+	if l.field != "" && slices.Contains(l.expr.fields, l.field) { // what it is about comes first
+		s.letFields[l.name] = append([]string{l.field}, l.expr.fields...)
+	}
+	if w := n.get("when"); w != nil {
+		l.when = c.compileExpr(w, s, reflect.Bool)
+	}
+	s.env[l.name] = l.zero
+	return true
 }
 
 // checkField checks a path that only names where an issue belongs.
@@ -442,18 +461,25 @@ func (c *compiler) noteReads() {
 		use(k.when)
 	}
 	for _, m := range c.m.merges {
-		note(m.over.noteField(nil))
 		for _, p := range m.programs() {
 			use(p)
 		}
 	}
+	for _, l := range c.loops {
+		note(l.over.noteField(nil))
+		use(l.foreach)
+		use(l.when)
+		for _, x := range l.lets {
+			use(x.expr)
+			use(x.when)
+		}
+	}
 	for _, r := range c.m.rules {
-		note(r.over.noteField(nil))
-		for _, p := range []*program{r.when, r.foreach, r.system, r.key} {
+		for _, p := range []*program{r.when, r.system, r.key} {
 			use(p)
 		}
 		for _, row := range r.rows {
-			note(row.fields())
+			note(row.fields(""))
 		}
 	}
 }

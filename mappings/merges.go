@@ -20,9 +20,8 @@ type Merge struct {
 // A merging is an entry of the list merges.
 type merging struct {
 	at              string
-	when, undo      *program
-	foreach         *program
-	over            *recordPath
+	loop            *loop
+	undo            *program
 	survivor, loser mergeEnd
 }
 
@@ -33,7 +32,7 @@ type mergeEnd struct {
 	system, key *program
 }
 
-var mergeKeys = []string{"survivor", "loser", "when", "undo", "foreach", "over", "note"}
+var mergeKeys = []string{"survivor", "loser", "when", "undo", "foreach", "over", "let", "note"}
 
 // loadMerges reads what is merged: {survivor: patient, loser: prior}. An end is
 // the id of a Patient of the mapping, or {system: …, key: …}. It comes after the
@@ -44,26 +43,8 @@ func (c *compiler) loadMerges(root *node) {
 			continue
 		}
 		m := &merging{at: n.at()}
-		s := c.scope
-		f, o := n.get("foreach"), n.get("over")
-		switch {
-		case f != nil && o != nil:
-			n.errorf("a merge has foreach or over, not both")
-		case f != nil:
-			m.foreach, s = c.compileForeach(f, s)
-		case o != nil:
-			p, err := c.m.shape.parsePath(o.text, s.place)
-			if err != nil {
-				o.errorf("%v", err)
-				continue
-			}
-			m.over = p
-			s = s.with("item", "")
-			s.place = p.below(s.place)
-		}
-		if w := n.get("when"); w != nil {
-			m.when = c.compileExpr(w, s, reflect.Bool)
-		}
+		var s scope
+		m.loop, s = c.compileLoop(n, c.scope)
 		if u := n.get("undo"); u != nil {
 			m.undo = c.compileExpr(u, s, reflect.Bool)
 		}
@@ -99,50 +80,32 @@ func (c *compiler) mergeEnd(n *node, key string, s scope) mergeEnd {
 	return mergeEnd{}
 }
 
-// programs are the expressions of a merge, for coverage.
+// programs are the expressions of a merge beside those of its loop, for coverage.
 func (m *merging) programs() []*program {
-	return []*program{m.when, m.undo, m.foreach, m.survivor.system, m.survivor.key, m.loser.system, m.loser.key}
+	return []*program{m.undo, m.survivor.system, m.survivor.key, m.loser.system, m.loser.key}
 }
 
 // merges says what the record merges. A pair that cannot be made, or whose ends
 // are of two assigning authorities, refuses the record: half a merge is none.
 func (r *run) merges() error {
-	defer func() { r.item = nil }()
 	for _, m := range r.m.merges {
-		items := []any{nil}
-		switch {
-		case m.over != nil:
-			items = nil
-			for _, n := range r.nodesAt(m.over) {
-				items = append(items, n)
+		err := r.each(m.loop, func() error {
+			if r.result.Action == Reject {
+				return nil
 			}
-		case m.foreach != nil:
-			v, err := r.eval(m.foreach)
-			if err != nil {
-				return err
-			}
-			items = sliceOf(v)
-		}
-		for _, item := range items {
-			r.item = nil
-			r.take(item)
-			if err := r.merge(m, item); err != nil || r.result.Action == Reject {
-				return err
-			}
+			return r.merge(m)
+		})
+		if err != nil || r.result.Action == Reject {
+			return err
 		}
 	}
 	return nil
 }
 
-func (r *run) merge(m *merging, item any) error {
-	if m.when != nil {
-		if holds, err := r.evalBool(m.when); err != nil || !holds {
-			return err
-		}
-	}
+func (r *run) merge(m *merging) error {
 	x := Merge{Pos: r.rec.Pos}
-	if n, ok := item.(*tree.Node); ok && n != nil && n.Pos != (tree.Position{}) {
-		x.Pos = n.Pos
+	if f := r.looped(); f != nil && r.place(f.node) != (tree.Position{}) {
+		x.Pos = r.place(f.node)
 	}
 	if m.undo != nil {
 		var err error
@@ -150,11 +113,11 @@ func (r *run) merge(m *merging, item any) error {
 			return err
 		}
 	}
-	survivor, of, err := r.mergeEnd(&m.survivor, item)
+	survivor, of, err := r.mergeEnd(&m.survivor)
 	if err != nil {
 		return err
 	}
-	loser, by, err := r.mergeEnd(&m.loser, item)
+	loser, by, err := r.mergeEnd(&m.loser)
 	if err != nil {
 		return err
 	}
@@ -174,7 +137,7 @@ func (r *run) merge(m *merging, item any) error {
 }
 
 // mergeEnd finds one end: its reference, and the authority that assigned it.
-func (r *run) mergeEnd(e *mergeEnd, item any) (ref, authority string, err error) {
+func (r *run) mergeEnd(e *mergeEnd) (ref, authority string, err error) {
 	if e.local == "" {
 		if authority, err = r.evalText(e.system); err != nil {
 			return "", "", err
@@ -185,28 +148,11 @@ func (r *run) mergeEnd(e *mergeEnd, item any) (ref, authority string, err error)
 		}
 		return "Patient/" + r.opts.IDs("Patient", authority, key), authority, nil
 	}
-	var found *plan
-	several := false
-	here, _ := item.(*tree.Node)
-	for _, p := range r.plans {
-		for _, n := range p.named {
-			if n.local != e.local {
-				continue
-			}
-			if there, ok := n.item.(*tree.Node); ok && here != nil {
-				if there == here {
-					return "Patient/" + p.id, p.system, nil
-				}
-				continue // made of another part
-			}
-			several = several || found != nil && found != p
-			found = p
-		}
-	}
-	if found == nil || several {
+	found := r.referents(e.local)
+	if len(found) != 1 {
 		return "", "", nil
 	}
-	return "Patient/" + found.id, found.system, nil
+	return "Patient/" + found[0].id, found[0].system, nil
 }
 
 // sum takes a merge into the digest of its record: two orders about the same

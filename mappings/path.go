@@ -1,7 +1,9 @@
 package mappings
 
 import (
+	"errors"
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strconv"
@@ -20,7 +22,9 @@ type recordPath struct {
 	names    []string // child names from the root or the node at hand; for HL7 the segment first
 	hl7      bool
 	steps    []step   // of a tree
+	up       int      // the leading .. among steps
 	tests    []string // elements that predicates read, as full
+	group    []string // of segments: PID+PD1; then there is nothing else
 	full     string   // of a tree: from the root without predicates, "/Incident/Person"; "" if that depends on the place of use
 }
 
@@ -55,7 +59,7 @@ func (s *shape) parsePath(text string, at place) (*recordPath, error) {
 			}
 			p.names = append(p.names, part)
 		}
-		return p, nil
+		return s.inGroup(p, at)
 	}
 	if s.segments == nil {
 		if !slices.Contains(s.columns, text) {
@@ -69,7 +73,7 @@ func (s *shape) parsePath(text string, at place) (*recordPath, error) {
 	}
 	last, known := s.segments[m[1]]
 	if !known {
-		return nil, fmt.Errorf("unknown segment %q in the path %q", m[1], text)
+		return nil, fmt.Errorf("unknown segment %q in the path %q%s", m[1], text, didYouMean(m[1], s.segmentNames()))
 	}
 	if n, _ := strconv.Atoi(m[2]); n < 1 || n > last {
 		return nil, fmt.Errorf("the segment %s has no field %s (its last is %d)", m[1], m[2], last)
@@ -84,9 +88,47 @@ func (s *shape) parsePath(text string, at place) (*recordPath, error) {
 	return p, nil
 }
 
+// inGroup completes a relative path: below a segment it names a field.
+func (s *shape) inGroup(p *recordPath, at place) (*recordPath, error) {
+	last, segment := s.segments[at.base]
+	if !segment || len(p.names) == 0 {
+		return p, nil
+	}
+	if n, _ := strconv.Atoi(p.names[0]); n > last {
+		return nil, fmt.Errorf("the segment %s has no field %s (its last is %d)", at.base, p.names[0], last)
+	}
+	p.full = at.base + "-" + p.names[0]
+	return p, nil
+}
+
+func (s *shape) segmentNames() []string { return slices.Sorted(maps.Keys(s.segments)) }
+
+var groupForm = regexp.MustCompile(`^[A-Z][A-Z0-9]{2}(\+[A-Z][A-Z0-9]{2})*$`)
+
+// parseOver reads what a loop goes over: a path, or for HL7 v2 a group of
+// segments (PID+PD1+NK1): one that starts it and those that may follow in it.
+func (s *shape) parseOver(text string, at place) (*recordPath, error) {
+	if s.columns != nil {
+		return nil, errors.New("a table has nothing to go over: foreach goes through the items of a list")
+	}
+	if s.segments == nil || !groupForm.MatchString(text) {
+		return s.parsePath(text, at)
+	}
+	p := &recordPath{text: text, hl7: true, group: strings.Split(text, "+")}
+	for i, name := range p.group {
+		if s.segments[name] == 0 {
+			return nil, fmt.Errorf("unknown segment %q in the group %q%s", name, text, didYouMean(name, s.segmentNames()))
+		}
+		if slices.Contains(p.group[:i], name) {
+			return nil, fmt.Errorf("the segment %s is there twice in the group %q", name, text)
+		}
+	}
+	return p, nil
+}
+
 // field is the path's column or HL7 field, which coverage is counted by.
 func (p *recordPath) field() string {
-	if p.steps != nil {
+	if p.steps != nil || p.full != "" {
 		return p.full
 	}
 	if p.hl7 && len(p.names) >= 2 {
@@ -100,7 +142,7 @@ func (p *recordPath) field() string {
 
 // noteField adds the path's field, if it is known without the place of use.
 func (p *recordPath) noteField(to []string) []string {
-	if p == nil || p.relative && p.full == "" {
+	if p == nil || p.group != nil || p.relative && p.full == "" {
 		return to
 	}
 	return append(append(to, p.field()), p.tests...)
@@ -108,12 +150,12 @@ func (p *recordPath) noteField(to []string) []string {
 
 // find returns the nodes that the path names, in order, of all repetitions of
 // segment and field.
-func (p *recordPath) find(root, item *tree.Node, into []*tree.Node) []*tree.Node {
+func (p *recordPath) find(r *run, root, item *tree.Node, into []*tree.Node) []*tree.Node {
 	if p.steps != nil {
 		if !p.relative {
 			item = root
 		}
-		return walk(item, p.steps, into)
+		return r.walk(item, p.steps, into)
 	}
 	if !p.relative {
 		if !p.hl7 {
@@ -122,6 +164,7 @@ func (p *recordPath) find(root, item *tree.Node, into []*tree.Node) []*tree.Node
 			}
 			return into
 		}
+		r.visits += len(root.Children)
 		for _, segment := range root.Children {
 			if segment.Name != p.names[0] {
 				continue

@@ -14,8 +14,8 @@ import (
 // and, if a required row made none, that row.
 func (r *run) rows(rows []*row, o *schema.Object, trace, prefix string) (dynamic int, missing *row, err error) {
 	for _, row := range rows {
-		if r.steps++; r.steps > maxSteps {
-			return 0, nil, fmt.Errorf("%w: over %d steps", ErrLimit, maxSteps)
+		if err := r.step(); err != nil {
+			return 0, nil, err
 		}
 		set, made, err := r.row(row, o, trace, prefix)
 		if err != nil {
@@ -99,34 +99,53 @@ func (r *run) source(row *row, o *schema.Object, trace, prefix string) (int, err
 	return r.path(row, o)
 }
 
-// refer sets references to the resources that the record made.
+// refer sets references to the resources that the record made: to those of the
+// item at hand, if there are several.
 func (r *run) refer(row *row, o *schema.Object) int {
-	n := 0
-	for _, p := range r.plans {
+	found := r.referents(row.ref)
+	if len(found) > 1 && !row.target.Repeats {
+		r.issue(Warning, "reference-ambiguous", r.fieldOf(row), fmt.Sprintf("%s can hold one reference, but the record makes several %s: it was left out", row.to, row.ref))
+		return 0
+	}
+	for _, p := range found {
 		ref := p.rule.typ.Name + "/" + p.id
 		if p.rule.contained != "" {
 			ref = "#" + p.id
-		}
-		switch {
-		case row.ref == "*":
-			if p.rule.contained != "" || p.rule.typ.Name == "Provenance" {
-				continue
-			}
-		case p.rule.local != row.ref && !slices.Contains(p.also, row.ref):
-			continue
-		case p.rule.contained != "" && n > 0:
-			continue
 		}
 		v := schema.New(row.target.Type())
 		if err := v.SetText(v.Type.Element("reference"), ref); err != nil {
 			continue
 		}
 		r.parent(row, o).SetObject(row.target, v)
-		if n++; !row.target.Repeats {
-			break
+	}
+	return len(found)
+}
+
+// referents lists the plans that a ref means, each once.
+func (r *run) referents(ref string) []*plan {
+	var out []*plan
+	if ref != "*" {
+		for _, p := range r.related(r.named(ref), r.frame) {
+			if !slices.Contains(out, p.plan) {
+				out = append(out, p.plan)
+			}
+		}
+		return out
+	}
+	for _, p := range r.plans {
+		if p.rule.contained == "" && p.rule.typ.Name != "Provenance" && r.inside(p) {
+			out = append(out, p)
 		}
 	}
-	return n
+	return out
+}
+
+// inside says that a plan was made for the item at hand or for one below it.
+func (r *run) inside(p *plan) bool {
+	if r.frame == nil {
+		return true
+	}
+	return slices.ContainsFunc(p.names, func(n name) bool { return slices.Contains(r.lineage(n.frame), r.frame.key()) })
 }
 
 // nested makes one object by the rows below, or one for each item.
@@ -137,27 +156,21 @@ func (r *run) nested(row *row, o *schema.Object, trace, prefix string) (int, err
 		if err != nil {
 			return 0, err
 		}
-		outer, had := r.env["item"]
-		listed := r.listed
-		r.listed = row.foreach.fields
-		defer func() {
-			r.listed = listed
-			if r.env["item"] = outer; !had {
-				delete(r.env, "item")
-			}
-		}()
 		n := 0
 		for _, item := range sliceOf(v) {
-			r.env["item"] = item
-			made, err := r.one(row, o, trace, prefix)
+			err := r.within(&frame{outer: r.frame, value: item}, func() error {
+				r.listed = row.foreach.fields
+				made, err := r.one(row, o, trace, prefix)
+				n += made
+				return err
+			})
 			if err != nil {
 				return 0, err
 			}
-			n += made
 		}
 		return n, nil
 	case row.over != nil:
-		return r.each(row, r.nodesAt(row.over), o, trace, prefix)
+		return r.eachObject(row, row.over, o, trace, prefix)
 	}
 	return r.one(row, o, trace, prefix)
 }
@@ -175,7 +188,7 @@ func (r *run) datatype(row *row, o *schema.Object, trace, prefix string) (int, e
 	}
 	n := 0
 	for _, p := range row.paths {
-		made, err := r.each(row, r.nodesAt(p), o, trace, prefix)
+		made, err := r.eachObject(row, p, o, trace, prefix)
 		if err != nil {
 			return 0, err
 		}
@@ -186,30 +199,19 @@ func (r *run) datatype(row *row, o *schema.Object, trace, prefix string) (int, e
 	return n, nil
 }
 
-// each makes one object for each node, which relative paths then read.
-func (r *run) each(row *row, nodes []*tree.Node, o *schema.Object, trace, prefix string) (int, error) {
-	outer, item, had := r.item, r.env["item"], r.env["item"] != nil
-	defer func() {
-		r.item = outer
-		if r.env["item"] = item; !had {
-			delete(r.env, "item")
-		}
-	}()
+// eachObject makes one object for each node or group at a path.
+func (r *run) eachObject(row *row, p *recordPath, o *schema.Object, trace, prefix string) (int, error) {
 	n := 0
-	for _, at := range nodes {
-		if at.Null {
-			r.issue(Information, "explicit-null", at.Pos.Path, "the source emptied the field on purpose")
-		}
-		if at.Empty() || at.Null {
-			continue
-		}
-		r.item = at
-		r.env["item"] = trim(leaf(at))
-		made, err := r.one(row, o, trace, prefix)
+	for _, f := range r.framesAt(p) {
+		err := r.within(f, func() error {
+			made, err := r.one(row, o, trace, prefix)
+			n += made
+			return err
+		})
 		if err != nil {
 			return 0, err
 		}
-		if n += made; n > 0 && !row.target.Repeats {
+		if n > 0 && !row.target.Repeats {
 			break
 		}
 	}
@@ -295,7 +297,7 @@ func (r *run) path(row *row, o *schema.Object) (int, error) {
 				return 0, err
 			}
 			if made > 0 && r.opts.Trace {
-				r.used = append(r.used, at.Pos)
+				r.used = append(r.used, r.place(at))
 			}
 			if n += made; n > 0 && !row.target.Repeats {
 				return n, nil

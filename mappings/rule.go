@@ -1,6 +1,8 @@
 package mappings
 
 import (
+	"slices"
+
 	"github.com/handoff-health/handoff/mappings/schema"
 )
 
@@ -14,8 +16,6 @@ type rule struct {
 	optional  bool // left out if a required row makes nothing; else the record is rejected
 	stub      bool // a minimal form: see Resource.Stub
 	when      *program
-	foreach   *program
-	over      *recordPath // one resource for each node of a path
 	system    *program
 	key       *program
 	rows      []*row
@@ -57,16 +57,36 @@ type row struct {
 	required bool
 }
 
-// fields are the columns or HL7 fields that the row reads, for coverage.
-func (r *row) fields() []string {
+// fields are the columns, HL7 fields or elements that the row reads, for
+// coverage. base is the element at hand where the row does not know it: that of
+// the place where a datatype is used.
+func (r *row) fields(base string) []string {
 	out := r.inputs()
-	for _, p := range []*program{r.when, r.absent} {
+	paths := r.paths
+	for _, p := range []*program{r.when, r.absent, r.expr, r.foreach} {
 		if p != nil {
 			out = append(out, p.fields...)
+			paths = append(slices.Clip(paths), p.paths...)
 		}
 	}
-	for _, n := range r.rows {
-		out = append(out, n.fields()...)
+	for _, p := range paths {
+		out = p.fieldsBelow(base, out)
+	}
+	bases := []string{base}
+	switch {
+	case r.source == fromDatatype:
+		bases = nil
+		for _, p := range r.paths {
+			bases = append(bases, p.base(base))
+		}
+	case r.over != nil:
+		out = r.over.fieldsBelow(base, out)
+		bases[0] = r.over.base(base)
+	}
+	for _, b := range bases {
+		for _, n := range r.rows {
+			out = append(out, n.fields(b)...)
+		}
 	}
 	return out
 }

@@ -50,7 +50,7 @@ func (r *run) inputs(row *row) []tree.Position {
 		out = append(out, r.position(f))
 	}
 	if len(fields) == 0 && r.item != nil {
-		out = append(out, r.item.Pos)
+		out = append(out, r.place(r.item))
 	}
 	return out
 }

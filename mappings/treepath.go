@@ -2,6 +2,7 @@ package mappings
 
 import (
 	"fmt"
+	"path"
 	"regexp"
 	"slices"
 	"strings"
@@ -13,7 +14,7 @@ import (
 type place struct {
 	inItem bool
 	// base is the path of the node at hand in a tree; "" if it is not known (a
-	// datatype is used in several places).
+	// datatype is used in several places). In HL7 v2 the segment at hand.
 	base string
 }
 
@@ -45,10 +46,17 @@ func (s *shape) parseTree(text string, at place) (*recordPath, error) {
 		}
 		var ok bool
 		if rest, ok = strings.CutPrefix(text, "./"); !ok {
-			return nil, fmt.Errorf("the path %q is not of the form ./Name/First", text)
+			if rest = text; !strings.HasPrefix(text, "../") && text != ".." {
+				return nil, fmt.Errorf("the path %q is not of the form ./Name/First or ../Role", text)
+			}
 		}
 	}
 	for _, part := range splitSteps(rest) {
+		if part == ".." && p.relative && at.base != "" && len(p.names) == p.up {
+			p.up++
+			p.steps, p.names = append(p.steps, step{name: part}), append(p.names, part)
+			continue
+		}
 		m := treeStep.FindStringSubmatch(part)
 		if m == nil {
 			return nil, fmt.Errorf("the path %q has the step %q, which is not of the form Name, @name or Name[Role='x']", text, part)
@@ -56,15 +64,17 @@ func (s *shape) parseTree(text string, at place) (*recordPath, error) {
 		p.steps = append(p.steps, step{m[1], m[2], m[3]})
 		p.names = append(p.names, m[1])
 	}
+	if p.up > 0 && p.up > strings.Count(at.base, "/") {
+		return nil, fmt.Errorf("the path %q leaves the record: the item is at /%s", text, at.base)
+	}
 	if missing := s.lacks(p, at); missing != "" {
 		return nil, fmt.Errorf("unknown element %q in the path %q%s", missing, text, didYouMean(missing, s.known()))
 	}
 	if inside := p.below(at).base; inside != "" {
 		p.full = "/" + inside
-		above := strings.TrimSuffix(p.full, strings.Join(p.names, "/"))
 		for i, s := range p.steps {
 			if s.predicate != "" {
-				p.tests = append(p.tests, above+strings.Join(p.names[:i+1], "/")+"/"+s.predicate)
+				p.tests = append(p.tests, "/"+p.to(i+1, at)+"/"+s.predicate)
 			}
 		}
 	}
@@ -89,34 +99,34 @@ func splitSteps(s string) []string {
 
 // lacks returns the part of a path that no element of the shape has, or "".
 func (s *shape) lacks(p *recordPath, at place) string {
-	path := strings.Join(p.names, "/")
 	if p.relative && at.base == "" { // a datatype: somewhere in the tree
-		for _, e := range s.elements {
-			if strings.Contains("/"+e+"/", "/"+path+"/") {
-				return ""
-			}
+		way := strings.Join(p.names, "/")
+		if slices.ContainsFunc(s.elements, func(e string) bool { return strings.Contains("/"+e+"/", "/"+way+"/") }) {
+			return ""
 		}
-		return path
+		return way
 	}
-	if p.relative {
-		path = at.base + "/" + path
-	}
-	if !s.has(path) {
-		return path
+	if way := p.to(len(p.names), at); !s.has(way) {
+		return way
 	}
 	for i, step := range p.steps {
 		if step.predicate == "" {
 			continue
 		}
-		holder := strings.Join(p.names[:i+1], "/")
-		if p.relative {
-			holder = at.base + "/" + holder
-		}
-		if !s.has(holder + "/" + step.predicate) {
+		if holder := p.to(i+1, at); !s.has(holder + "/" + step.predicate) {
 			return holder + "/" + step.predicate
 		}
 	}
 	return ""
+}
+
+// to is where the first n steps of a path lead, from the root, without predicates.
+func (p *recordPath) to(n int, at place) string {
+	way := strings.Join(p.names[:n], "/")
+	if p.relative {
+		way = path.Clean(at.base + "/" + way)
+	}
+	return way
 }
 
 func (s *shape) has(path string) bool {
@@ -139,17 +149,42 @@ func (s *shape) known() []string {
 
 // below is the place inside the nodes that p names.
 func (p *recordPath) below(at place) place {
-	base := strings.Join(p.names, "/")
-	if p.relative && at.base == "" {
-		base = ""
-	} else if p.relative {
-		base = strings.TrimSuffix(at.base+"/"+base, "/")
+	switch {
+	case p.group != nil:
+		return place{inItem: true, base: p.group[0]}
+	case p.hl7, p.relative && at.base == "":
+		return place{inItem: true}
 	}
-	return place{inItem: true, base: base}
+	return place{inItem: true, base: p.to(len(p.names), at)}
+}
+
+// base is the element that a path leads to from base.
+func (p *recordPath) base(base string) string {
+	switch {
+	case p.full != "":
+		return p.full
+	case base == "" || p.steps == nil:
+		return ""
+	}
+	return path.Join(base, strings.Join(p.names, "/"))
+}
+
+// fieldsBelow adds what a relative path of a datatype reads where that is used.
+func (p *recordPath) fieldsBelow(base string, to []string) []string {
+	if p.full != "" || p.steps == nil || base == "" {
+		return to
+	}
+	to = append(to, p.base(base))
+	for i, s := range p.steps {
+		if s.predicate != "" {
+			to = append(to, path.Join(base, strings.Join(p.names[:i+1], "/"), s.predicate))
+		}
+	}
+	return to
 }
 
 // walk collects the nodes that steps lead to from n, through all repetitions.
-func walk(n *tree.Node, steps []step, into []*tree.Node) []*tree.Node {
+func (r *run) walk(n *tree.Node, steps []step, into []*tree.Node) []*tree.Node {
 	if n == nil {
 		return into
 	}
@@ -157,9 +192,13 @@ func walk(n *tree.Node, steps []step, into []*tree.Node) []*tree.Node {
 		return append(into, n)
 	}
 	s := &steps[0]
+	if s.name == ".." {
+		return r.walk(r.above(n), steps[1:], into)
+	}
+	r.visits += len(n.Children)
 	for _, c := range n.Children {
 		if c.Name == s.name && (s.predicate == "" || s.holds(c)) {
-			into = walk(c, steps[1:], into)
+			into = r.walk(c, steps[1:], into)
 		}
 	}
 	return into

@@ -40,6 +40,8 @@ const (
 	maxFile    = 4 << 20
 	maxErrors  = 20
 	maxDepth   = 40
+	maxTree    = 200     // levels of a record's tree that are looked at
+	maxLoops   = 8       // groups of resources inside each other
 	maxYAMLDoc = 200_000 // nodes
 )
 
