@@ -83,10 +83,26 @@ func datatypeNamed(name string) *schema.Type {
 	return nil
 }
 
-// loadRowsets notes the named lists of rows that resources include; they are
-// compiled where they are used, against the type of the resource.
-func (c *compiler) loadRowsets(n *node) {
+// loadRowsets notes the named lists of rows that resources include, of the mapping
+// and of the files that it shares with others; they are compiled where they are
+// used, against the type of the resource and the names of the mapping at hand.
+func (c *compiler) loadRowsets(root *node) {
 	c.rowsets = map[string]*node{}
+	for _, n := range root.list("rowset-files") {
+		file := path.Join(c.dir, n.text)
+		raw, err := readFile(c.fsys, file)
+		if err != nil {
+			n.errorf("the rowset file %q cannot be read", file)
+			continue
+		}
+		if doc := parseYAML(file, raw, &c.errs); doc != nil && doc.strict("a rowset file", "rowsets", "note") {
+			c.addRowsets(doc.get("rowsets"))
+		}
+	}
+	c.addRowsets(root.get("rowsets"))
+}
+
+func (c *compiler) addRowsets(n *node) {
 	if n == nil {
 		return
 	}
@@ -95,6 +111,9 @@ func (c *compiler) loadRowsets(n *node) {
 		return
 	}
 	for i, name := range n.keys {
+		if c.rowsets[name] != nil {
+			n.keyNodes[i].errorf("the rowset %q is there twice", name)
+		}
 		c.rowsets[name] = n.values[i]
 	}
 }

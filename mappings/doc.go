@@ -17,7 +17,8 @@
 //	                    column can be {name, aliases, required}: other names in
 //	                    headers, and whether a file without it is refused
 //	vocabularies        name: CSV file (columns of the v2-to-FHIR guide)
-//	datatypes, rowsets  rows that are used again
+//	datatypes, rowsets  rows that are used again; rowset-files: those that several
+//	                    mappings share
 //	let                 named values, computed once for a record, in order
 //	key, record-version what the record is at its source, and which state of it
 //	record-groups       wider keys: the incident

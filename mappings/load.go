@@ -92,7 +92,7 @@ type compiler struct {
 	contained []containment
 }
 
-var mapKeys = []string{"mapping", "version", "note", "profile", "kinds", "columns", "segments", "elements", "vocabularies", "datatypes", "rowsets", "let", "key", "record-version", "record-groups", "record-scope", "outcomes", "checks", "ignore", "resources", "merges"}
+var mapKeys = []string{"mapping", "version", "note", "profile", "kinds", "columns", "segments", "elements", "vocabularies", "datatypes", "rowsets", "rowset-files", "let", "key", "record-version", "record-groups", "record-scope", "outcomes", "checks", "ignore", "resources", "merges"}
 
 func (c *compiler) load(root *node, profile *Profile) {
 	c.m = &Map{paths: map[string]*recordPath{}, vocabularies: map[string]*vocabulary{}, ignored: map[string]string{}, read: map[string]bool{}}
@@ -129,7 +129,7 @@ func (c *compiler) load(root *node, profile *Profile) {
 	if root.get("record-scope") != nil {
 		c.m.reach = c.requiredExpr(root, "record-scope")
 	}
-	c.loadRowsets(root.get("rowsets"))
+	c.loadRowsets(root)
 	c.loadOutcomes(root)
 	c.loadChecks(root)
 	c.loadIgnored(root.get("ignore"))

@@ -61,6 +61,7 @@ func resources() []any {
 		fhir.Patient{}, fhir.Encounter{}, fhir.Consent{}, fhir.Organization{},
 		fhir.Practitioner{}, fhir.PractitionerRole{}, fhir.Location{},
 		fhir.Observation{}, fhir.Provenance{}, fhir.RelatedPerson{},
+		fhir.DocumentReference{}, fhir.Flag{}, fhir.Task{},
 	}
 }
 
