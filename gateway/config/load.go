@@ -166,6 +166,9 @@ func (c *Config) defaults() {
 		if s.MaxPage == 0 {
 			s.MaxPage = 8 << 20
 		}
+		if s.Receive != nil {
+			s.Receive.defaults()
+		}
 	}
 }
 

@@ -174,9 +174,15 @@ func (k *checker) feed(at string, s System) {
 	case k.with.Adapters != nil && !slices.Contains(k.with.Adapters, s.Adapter):
 		k.value(at+".adapter", s.Adapter, "is no adapter; known are "+strings.Join(k.with.Adapters, ", "))
 	}
+	if s.Receive != nil {
+		k.receive(at+".receive", s.Receive)
+	}
 }
 
 func (k *checker) upstream(at string, s System, slugs map[string]bool) {
+	if s.Receive != nil || s.Mapping != "" {
+		k.fault(at, "receive and mapping are for systems of kind feed")
+	}
 	if !slugForm.MatchString(s.Slug) || slugs[s.Slug] {
 		k.value(at+".slug", s.Slug, "must be 1 to 8 lower-case letters and unlike every other system's")
 	}
