@@ -69,7 +69,7 @@ func (b *Box) append(ctx context.Context, batch []*addition) error {
 	missing := b.missing
 	b.mu.Unlock()
 	if missing {
-		if err := b.recover(ctx); err != nil {
+		if err := b.recover(ctx, 0); err != nil {
 			return err
 		}
 		b.mu.Lock()
@@ -81,6 +81,9 @@ func (b *Box) append(ctx context.Context, batch []*addition) error {
 		data[i] = x.data
 	}
 	first, err := b.o.Log.Append(ctx, b.stream, data...)
+	if err == nil && first != b.last+1 { // only the leader moves last
+		err = b.recover(ctx, first)
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if err != nil {

@@ -94,7 +94,7 @@ func Open(ctx context.Context, o Options) (*Box, error) {
 	}
 	b.last = b.counts.Seq
 	b.next = b.last + 1
-	if err := b.recover(ctx); err != nil {
+	if err := b.recover(ctx, 0); err != nil {
 		return nil, fmt.Errorf("inbox %s: %w", o.System, err)
 	}
 	return b, nil
@@ -103,9 +103,9 @@ func Open(ctx context.Context, o Options) (*Box, error) {
 // page is how many entries are read at once where only their heads are needed.
 const page = 64
 
-// recover finds the entries after last: those of an earlier process, and those
-// of an append whose outcome was not known.
-func (b *Box) recover(ctx context.Context) error {
+// recover finds the entries after last, and below end if that is not 0: those of
+// an earlier process, and those of an append whose outcome was not known.
+func (b *Box) recover(ctx context.Context, end uint64) error {
 	for {
 		b.mu.Lock()
 		from := b.last + 1
@@ -115,6 +115,9 @@ func (b *Box) recover(ctx context.Context) error {
 			return err
 		}
 		for _, entry := range entries {
+			if end > 0 && entry.Seq >= end {
+				return nil
+			}
 			var e wireEntry
 			if err := json.Unmarshal(entry.Data, &e); err != nil {
 				return fmt.Errorf("%w: %s entry %d: %w", store.ErrDamaged, b.stream, entry.Seq, err)
@@ -183,6 +186,11 @@ func (b *Box) Receive(ctx context.Context, a Arrival) (Receipt, error) {
 		return b.take(ctx, &a, hex.EncodeToString(id), body, false)
 	}
 	r, err := b.take(ctx, &a, b.hash("key", a.Key), body, false)
+	defer func() {
+		if collision := errors.Is(err, ErrCollision); collision || err == nil && r.Duplicate {
+			b.counts.refused(collision)
+		}
+	}()
 	if errors.Is(err, ErrCollision) {
 		// Under another id: the same collision again is one message too.
 		if r, err = b.take(ctx, &a, b.hash("collision", a.Key, body), body, true); err == nil {

@@ -87,6 +87,9 @@ type Pipeline struct {
 	Clock     func() time.Time // nil: time.Now
 	Workers   int              // records stored side by side; 0: 64
 	Tick      func(*flow.Report)
+	// Each is told of every item, in the order of the source, once its outcome is
+	// durable. Its error stops the run; the item comes again then.
+	Each func(m *flow.Mapped, o flow.Outcome) error
 
 	guards guards
 	units  *combiner[store.Write, *store.Record]
@@ -316,6 +319,17 @@ func (d *dispatcher) close() {
 	close(d.order)
 }
 
+// An ItemError says at which item a run stopped.
+type ItemError struct {
+	Cursor adapters.Cursor // the place after the item
+	Err    error
+}
+
+func (e *ItemError) Error() string { return e.Err.Error() }
+
+// Unwrap gives the reason.
+func (e *ItemError) Unwrap() error { return e.Err }
+
 // A committer counts outcomes in the order of the input and keeps the cursor.
 type committer struct {
 	p      *Pipeline
@@ -345,7 +359,12 @@ func (c *committer) run(ctx context.Context, order <-chan *pending) error {
 			return ctx.Err()
 		}
 		if job.err != nil {
-			return job.err
+			return &ItemError{Cursor: job.m.Cursor, Err: job.err}
+		}
+		if c.p.Each != nil {
+			if err := c.p.Each(job.m, job.outcome); err != nil {
+				return err
+			}
 		}
 		c.report.Count(job.m, job.outcome)
 		c.cursor = job.m.Cursor

@@ -1,0 +1,209 @@
+package inbox
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"sync"
+	"time"
+
+	"github.com/handoff-health/handoff/adapters/flow"
+	"github.com/handoff-health/handoff/fhir/store"
+)
+
+// Counts are how many records of a message became what.
+type Counts struct {
+	Records    int `json:"r,omitempty"`
+	Created    int `json:"c,omitempty"`
+	Updated    int `json:"u,omitempty"`
+	Duplicates int `json:"d,omitempty"`
+	Rejects    int `json:"x,omitempty"`
+	NonRecords int `json:"n,omitempty"`
+}
+
+func (c *Counts) add(o flow.Outcome) {
+	c.Records++
+	switch o {
+	case flow.Created:
+		c.Created++
+	case flow.Updated:
+		c.Updated++
+	case flow.Duplicate, flow.Superseded:
+		c.Duplicates++
+	case flow.NonRecord:
+		c.NonRecords++
+	default:
+		c.Rejects++
+	}
+}
+
+// A progress says how far the messages of a system are settled, and what became
+// of them. It is one fact, so that place and counts always fit together.
+type progress struct {
+	mu sync.Mutex
+	Progress
+	fact store.Fact
+	seen rate
+}
+
+// maxCodes bounds the tally of codes.
+const maxCodes = 500
+
+// Progress says what became of the messages of an inbox so far.
+type Progress struct {
+	Seq        uint64           `json:"seq"` // all up to it are settled or deferred
+	Stored     int64            `json:"stored"`
+	Rejected   int64            `json:"rejected"`
+	Codes      map[string]int64 `json:"codes,omitempty"` // of the rejected
+	Parsed     int64            `json:"parsed"`
+	Mapped     int64            `json:"mapped"`
+	Duplicates int64            `json:"duplicates"` // copies that were not kept
+	Collisions int64            `json:"collisions"`
+	Lost       int64            `json:"lost"` // never acknowledged: a process ended meanwhile
+	Last       time.Time        `json:"last,omitzero"`
+}
+
+func (p *progress) load(ctx context.Context, b *Box) error {
+	fact, err := b.o.Facts.Get(ctx, b.prefix+"progress")
+	if errors.Is(err, store.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	p.fact = fact
+	if err := json.Unmarshal(fact.Value, &p.Progress); err != nil {
+		return fmt.Errorf("%w: the progress of %s: %w", store.ErrDamaged, b.stream, err)
+	}
+	return nil
+}
+
+// save writes the progress. Only one process has the inbox open; a conflict is
+// what is left of an earlier one's last write.
+func (p *progress) save(ctx context.Context, b *Box) error {
+	p.mu.Lock()
+	raw, err := json.Marshal(p.Progress)
+	fact := p.fact
+	p.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	if fact.Key == "" {
+		fact, err = b.o.Facts.PutIfAbsent(ctx, b.prefix+"progress", raw, time.Time{})
+	} else {
+		fact, err = b.o.Facts.CompareAndSet(ctx, fact.Key, fact.Version, raw, time.Time{})
+	}
+	if err != nil {
+		return fmt.Errorf("inbox %s: keeping the place: %w", b.o.System, err)
+	}
+	p.mu.Lock()
+	p.fact = fact
+	p.mu.Unlock()
+	return nil
+}
+
+// received notes a message that was acknowledged.
+func (p *progress) received(at time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if at.After(p.Last) {
+		p.Last = at.UTC()
+	}
+	p.seen.add(at)
+}
+
+// refused notes a copy or a collision.
+func (p *progress) refused(collision bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if collision {
+		p.Collisions++
+	} else {
+		p.Duplicates++
+	}
+}
+
+// at is the place.
+func (p *progress) at() uint64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.Seq
+}
+
+// settled notes what became of a message, and moves the place unless it was
+// deferred before.
+func (p *progress) settled(w *work) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !w.deferred {
+		p.Seq = w.seq
+	}
+	if w.lost {
+		p.Lost++
+		return
+	}
+	m := w.mark
+	if w.park || m.State == Deferred {
+		return
+	}
+	if !m.Parsed.IsZero() {
+		p.Parsed++
+	}
+	if !m.Mapped.IsZero() {
+		p.Mapped++
+	}
+	switch m.State {
+	case Stored:
+		p.Stored++
+	case Rejected:
+		p.Rejected++
+		if p.Codes == nil {
+			p.Codes = map[string]int64{}
+		}
+		code := m.Code
+		if _, known := p.Codes[code]; !known && len(p.Codes) >= maxCodes {
+			code = "(other)"
+		}
+		p.Codes[code]++
+	}
+}
+
+// snapshot is the progress as it is now.
+func (p *progress) snapshot() Progress {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	d := p.Progress
+	d.Codes = maps.Clone(d.Codes)
+	return d
+}
+
+// A rate counts by minute over an hour.
+type rate struct {
+	minute [60]int64 // since the epoch
+	n      [60]int
+}
+
+func (r *rate) add(at time.Time) {
+	m := at.Unix() / 60
+	i := m % 60
+	if r.minute[i] != m {
+		r.minute[i], r.n[i] = m, 0
+	}
+	r.n[i]++
+}
+
+// last sums what came in the minutes before now, the one under way included.
+func (r *rate) last(now time.Time, minutes int64) int {
+	m, sum := now.Unix()/60, 0
+	for i, of := range r.minute {
+		if of > m-minutes && of <= m {
+			sum += r.n[i]
+		}
+	}
+	return sum
+}
+
+// Counts returns the progress.
+func (b *Box) Counts() Progress { return b.counts.snapshot() }
