@@ -192,6 +192,7 @@ func (b *Box) finish(seqs []uint64) {
 		b.count--
 		b.bytes -= s.size
 	}
+	b.wake()
 }
 
 // A reading decodes one message, one item ahead, so that the last is known.

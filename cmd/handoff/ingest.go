@@ -156,6 +156,16 @@ type ingestTarget struct {
 	Tick    func(*flow.Report)
 }
 
+// pipeline makes a pipeline to the target.
+func (t *ingestTarget) pipeline(fd *feed) *ingest.Pipeline {
+	return &ingest.Pipeline{
+		Format: fd.format, Mapper: fd.mapping, Options: fd.options,
+		Origin: t.Origin, Units: t.Units, SiteKey: t.SiteKey, Store: t.Store, Facts: t.Facts, Log: t.Log,
+		Validator: ingest.R4{}, Labeler: ingest.Labels{Labeller: label.New(label.Options{})}, Indexer: ingest.Entries{},
+		Linker: t.Linker, Auditor: t.Auditor, Tick: t.Tick,
+	}
+}
+
 // ingestInto brings inputs into a store. It returns a report for each input that
 // was read, also with an error.
 func ingestInto(ctx context.Context, t ingestTarget, paths []convert.Path) ([]*flow.Report, error) {
@@ -163,12 +173,7 @@ func ingestInto(ctx context.Context, t ingestTarget, paths []convert.Path) ([]*f
 	if err != nil {
 		return nil, err
 	}
-	p := &ingest.Pipeline{
-		Format: fd.format, Mapper: fd.mapping, Options: fd.options,
-		Origin: t.Origin, Units: t.Units, SiteKey: t.SiteKey, Store: t.Store, Facts: t.Facts, Log: t.Log,
-		Validator: ingest.R4{}, Labeler: ingest.Labels{Labeller: label.New(label.Options{})}, Indexer: ingest.Entries{},
-		Linker: t.Linker, Auditor: t.Auditor, Tick: t.Tick,
-	}
+	p := t.pipeline(fd)
 	var reports []*flow.Report
 	for _, path := range paths {
 		report, err := ingestOne(ctx, p, path)

@@ -44,7 +44,9 @@ after the requests under way have been answered.`,
 				return err
 			}
 			stop := g.deliver(cmd.Context())
+			stopFeeds := g.runFeeds(cmd.Context())
 			err = serve(cmd.Context(), c, g.handler, log)
+			stopFeeds()
 			stop()
 			return errors.Join(err, g.Close())
 		},

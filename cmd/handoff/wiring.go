@@ -46,6 +46,7 @@ type running struct {
 	registry  *auth.Registry
 	signIn    *signin.Server
 	handler   *gateway.Server
+	feeds     []*liveFeed
 }
 
 // clock is the time by which people sign in and apps are authorized. A test sets
@@ -97,6 +98,9 @@ func assemble(ctx context.Context, c *config.Config, log *slog.Logger, users ...
 	}
 	who.handlers["/healthz"], who.handlers["/readyz"] = http.HandlerFunc(healthy), ready(g, log)
 	if err := who.announce(c); err != nil {
+		return nil, err
+	}
+	if err := g.openFeeds(ctx, who.handlers); err != nil {
 		return nil, err
 	}
 	zone, err := time.LoadLocation(c.Site.TimeZone)

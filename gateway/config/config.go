@@ -194,7 +194,6 @@ type System struct {
 	MaxPage  int64         `yaml:"maxPage"` // bytes of one answer; default 8 MiB
 	Adapter  string        `yaml:"adapter"` // for kind feed: rms/csv, ehr/hl7v2 …
 	Profile  string        `yaml:"profile"` // mapping profile of the feed
-	Mapping  string        `yaml:"mapping"` // mapping of the feed: a file, or the name of a built-in one; default the adapter's
 	// Receive says how records of a feed come in by themselves; without it they
 	// come by 'handoff ingest' alone.
 	Receive *Receive `yaml:"receive"`

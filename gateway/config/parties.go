@@ -180,8 +180,8 @@ func (k *checker) feed(at string, s System) {
 }
 
 func (k *checker) upstream(at string, s System, slugs map[string]bool) {
-	if s.Receive != nil || s.Mapping != "" {
-		k.fault(at, "receive and mapping are for systems of kind feed")
+	if s.Receive != nil {
+		k.fault(at+".receive", "is for systems of kind feed")
 	}
 	if !slugForm.MatchString(s.Slug) || slugs[s.Slug] {
 		k.value(at+".slug", s.Slug, "must be 1 to 8 lower-case letters and unlike every other system's")

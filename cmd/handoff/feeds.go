@@ -1,0 +1,219 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/handoff-health/handoff/adapters"
+	"github.com/handoff-health/handoff/adapters/flow"
+	"github.com/handoff-health/handoff/adapters/inbox"
+	"github.com/handoff-health/handoff/adapters/ingest"
+	"github.com/handoff-health/handoff/gateway/config"
+	"github.com/handoff-health/handoff/gateway/identity"
+)
+
+// A receiver takes the records of one feed until its context ends. Then it takes
+// no more, says of what is under way what became of it, and returns nil. After
+// an error it is run again.
+type receiver interface {
+	Run(ctx context.Context) error
+}
+
+// An intake is what a receiver is made of.
+type intake struct {
+	config *config.Config
+	system config.System // with Receive
+	log    *slog.Logger
+	// inbox keeps messages; await waits until one is stored, rejected or deferred.
+	inbox inbox.Receiver
+	await func(ctx context.Context, seq uint64) (inbox.Status, error)
+	// ingest brings a whole input, a file, into the store, in the feed's format
+	// and with its mapping as it is now. It waits while the feed is paused.
+	ingest func(ctx context.Context, in adapters.Input) (*flow.Report, error)
+	// format and options are those of the feed as they are now.
+	format func() (adapters.Format, adapters.Options)
+	// mount adds an HTTP handler to the gateway's, by its path.
+	mount func(path string, h http.Handler)
+	count func(what string) // of events that the feed's report shows: "connection", "busy"
+}
+
+// ways has one line for each way in (config.Receive.Way). A receiver that is nil
+// has mounted a handler and needs no running.
+var ways = map[string]func(*intake) (receiver, error){}
+
+// A liveFeed is one feed of a running gateway.
+type liveFeed struct {
+	system   config.System
+	target   ingestTarget
+	profile  string // file; "" for the adapter's own mapping
+	box      *inbox.Box
+	feed     *inbox.Feed
+	receiver receiver
+	log      *slog.Logger
+	current  atomic.Pointer[feed]
+	paused   atomic.Bool
+	report   *feedReport
+}
+
+// openFeeds opens the feeds of the configuration that records come in by. Their
+// handlers are added to handlers.
+func (g *running) openFeeds(ctx context.Context, handlers map[string]http.Handler) error {
+	for _, s := range g.config.Systems {
+		if s.Kind != "feed" || s.Receive == nil {
+			continue
+		}
+		f, err := g.openFeed(ctx, s, handlers)
+		if err != nil {
+			return fmt.Errorf("feed %s: %w", s.Key, err)
+		}
+		g.feeds = append(g.feeds, f)
+	}
+	return nil
+}
+
+func (g *running) openFeed(ctx context.Context, s config.System, handlers map[string]http.Handler) (*liveFeed, error) {
+	origin, ok := g.directory.Origin(s.Key)
+	if !ok {
+		return nil, errors.New("has no custodian")
+	}
+	links := identity.NewLinks(g.store, g.ids, time.Now)
+	f := &liveFeed{system: s, log: g.log.With("feed", s.Key), report: newFeedReport(g.store, s.Key)}
+	f.target = ingestTarget{Store: g.store, Facts: g.store, Log: g.store, Origin: origin, Units: g.directory.Units(s.Key),
+		SiteKey: []byte(g.config.Site.Key.Reveal()), Adapter: s.Adapter,
+		Linker: feedLinker{identity.NewLinker(links, storedPeople{g.store}), links, g.store}}
+	if s.Profile != "" {
+		f.profile = g.config.Path(s.Profile)
+	}
+	fd, err := loadFeed(s.Adapter, f.profile)
+	if err != nil {
+		return nil, err
+	}
+	f.current.Store(fd)
+	f.box, err = inbox.Open(ctx, inbox.Options{Log: g.store, Facts: g.store, System: s.Key, SiteKey: f.target.SiteKey,
+		MaxWaiting: s.Receive.MaxWaiting, MaxWaitingBytes: s.Receive.MaxWaitingBytes, Remember: s.Receive.Remember})
+	if err != nil {
+		return nil, err
+	}
+	f.feed = &inbox.Feed{Box: f.box, Ping: g.store.Ping, Log: f.log, Paused: f.paused.Load, Tally: f.report.tally,
+		Pipeline: func() *ingest.Pipeline { return f.target.pipeline(f.current.Load()) }}
+	f.use(fd)
+	make, known := ways[s.Receive.Way()]
+	if !known {
+		return nil, fmt.Errorf("receive: %q is not a way in", s.Receive.Way())
+	}
+	f.receiver, err = make(&intake{config: g.config, system: s, log: f.log, inbox: f.box, await: f.box.Await, ingest: f.ingest,
+		format: func() (adapters.Format, adapters.Options) { fd := f.current.Load(); return fd.format, fd.options },
+		mount:  func(path string, h http.Handler) { handlers[path] = h }, count: f.report.event})
+	return f, err
+}
+
+// use makes a mapping the one that counts.
+func (f *liveFeed) use(fd *feed) {
+	f.current.Store(fd)
+	f.feed.Use(&inbox.Setup{Format: fd.format, Options: fd.options, Mapper: fd.mapping})
+}
+
+// ingest brings one input into the store.
+func (f *liveFeed) ingest(ctx context.Context, in adapters.Input) (*flow.Report, error) {
+	for f.paused.Load() {
+		if err := sleep(ctx, 200*time.Millisecond); err != nil {
+			return nil, err
+		}
+	}
+	p := f.target.pipeline(f.current.Load())
+	p.Each = func(m *flow.Mapped, o flow.Outcome) error {
+		f.report.tally(m, o)
+		return nil
+	}
+	return p.Run(ctx, in)
+}
+
+// runFeeds runs the feeds. stop ends the receivers first, so that what they have
+// acknowledged can still be taken, then the processing, and keeps the reports.
+func (g *running) runFeeds(ctx context.Context) (stop func()) {
+	receiving, endReceiving := context.WithCancel(ctx)
+	processing, endProcessing := context.WithCancel(context.WithoutCancel(ctx))
+	var receivers, processors sync.WaitGroup
+	for _, f := range g.feeds {
+		if f.receiver != nil {
+			receivers.Go(func() { f.receive(receiving) })
+		}
+		processors.Go(func() { f.process(processing) })
+		processors.Go(func() { f.look(processing) })
+	}
+	return func() {
+		endReceiving()
+		receivers.Wait()
+		endProcessing()
+		processors.Wait()
+	}
+}
+
+const (
+	firstRestart = time.Second
+	lastRestart  = time.Minute
+)
+
+// receive runs a feed's receiver, again if it breaks.
+func (f *liveFeed) receive(ctx context.Context) {
+	wait := firstRestart
+	for {
+		began := time.Now()
+		f.report.receiver("running", nil)
+		err := guardedRun(ctx, f.receiver)
+		if ctx.Err() != nil {
+			f.report.receiver("stopped", nil)
+			return
+		}
+		if time.Since(began) > lastRestart {
+			wait = firstRestart
+		}
+		f.report.receiver("broken", err)
+		f.log.Error("a receiver broke off and is started again", "error", err, "wait", wait)
+		if sleep(ctx, wait) != nil {
+			return
+		}
+		wait = min(2*wait, lastRestart)
+	}
+}
+
+// guardedRun turns a panic into an error that does not quote its value.
+func guardedRun(ctx context.Context, r receiver) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("a panic with a %T", p)
+		}
+	}()
+	if err = r.Run(ctx); err == nil {
+		err = errors.New("it ended by itself")
+	}
+	return err
+}
+
+// process runs a feed's processing.
+func (f *liveFeed) process(ctx context.Context) {
+	for ctx.Err() == nil {
+		if err := f.feed.Run(ctx); err != nil {
+			f.log.Error("the processing of a feed broke off and is started again", "error", err)
+			_ = sleep(ctx, firstRestart)
+		}
+	}
+}
+
+// sleep waits; its error is the context's.
+func sleep(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
