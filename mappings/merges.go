@@ -80,6 +80,9 @@ func (c *compiler) mergeEnd(n *node, key string, s scope) mergeEnd {
 	return mergeEnd{}
 }
 
+// Merges says whether records may merge persons.
+func (m *Map) Merges() bool { return len(m.merges) > 0 }
+
 // programs are the expressions of a merge beside those of its loop, for coverage.
 func (m *merging) programs() []*program {
 	return []*program{m.undo, m.survivor.system, m.survivor.key, m.loser.system, m.loser.key}

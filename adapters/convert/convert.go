@@ -47,6 +47,9 @@ func (j *Job) Run(ctx context.Context, paths []Path) ([]*flow.Report, error) {
 			return nil, err
 		}
 	}
+	if !run.twice && j.keepsPersons() {
+		run.persons = map[string]*mappings.Resource{}
+	}
 	if j.Bundle {
 		run.write([]byte(`{"resourceType":"Bundle","type":"transaction"`))
 	}
@@ -61,7 +64,7 @@ func (j *Job) Run(ctx context.Context, paths []Path) ([]*flow.Report, error) {
 			return reports, err
 		}
 	}
-	run.finish()
+	run.finish(state)
 	if err := run.out.Flush(); run.err == nil {
 		run.err = err
 	}
@@ -79,7 +82,8 @@ type run struct {
 	twice   bool  // all inputs are surveyed before
 	final   *state
 	entries int
-	held    held // of a Bundle made from a stream
+	held    held                          // of a Bundle made from a stream
+	persons map[string]*mappings.Resource // of a stream: the newest form of each Patient
 }
 
 // survey reads all inputs to see how each record ends. What an expunged record
@@ -172,10 +176,13 @@ func (r *run) item(s *state, report *flow.Report, m *flow.Mapped) error {
 		switch {
 		case x.Owned && !wins:
 		case !x.Owned && (!s.supersedes(res.Key, x) || r.twice && !r.final.holdsShared(x)):
+		case r.person(x) && names(res.Merges, x):
+			// written below, with its links
 		default:
 			r.resource(s, res.Key, x)
 		}
 	}
+	r.again(s, res)
 	if r.err != nil {
 		return fmt.Errorf("writing the output: %w", r.err)
 	}
@@ -232,10 +239,10 @@ func (r *run) write(b []byte) {
 func (r *run) resource(s *state, key string, x *mappings.Resource) {
 	switch {
 	case !r.job.Bundle:
-		r.write(x.Raw)
+		r.write(r.merged(s, x))
 		r.write([]byte{'\n'})
 	case r.twice:
-		r.entry(x.Type, x.ID, x.Raw)
+		r.entry(x.Type, x.ID, r.merged(s, x))
 	default:
 		r.held.put(x.Type+"/"+x.ID, x)
 		if x.Owned {
@@ -256,12 +263,12 @@ func (r *run) entry(typ, id string, raw []byte) {
 	r.write([]byte(`,"request":{"method":"PUT","url":"` + typ + "/" + id + `"}}`))
 }
 
-func (r *run) finish() {
+func (r *run) finish(s *state) {
 	if !r.job.Bundle {
 		return
 	}
 	for _, x := range r.held.live() {
-		r.entry(x.Type, x.ID, x.Raw)
+		r.entry(x.Type, x.ID, r.merged(s, x))
 	}
 	if r.entries > 0 {
 		r.write([]byte("\n]"))

@@ -8,6 +8,7 @@
 // each time it changes, and a later line replaces an earlier one of its id.
 //
 // Memory holds a few words for each record key and each shared resource, never
-// the resources (except for a Bundle made from a stream). Package cmd/handoff
+// the resources (except for a Bundle made from a stream, and the Patients of a
+// stream whose mapping merges persons). Package cmd/handoff
 // calls it.
 package convert

@@ -27,6 +27,7 @@ type seen struct {
 	expunged bool
 	mute     bool // sealed by its key alone: nothing of it comes out
 	out      bool // written already: a content can come back
+	stub     bool // only merges name this Patient so far
 	// restrictions, until when they hold, and what was lifted: see flow.Known
 	restrictions flow.Restrictions
 	held, lifted unique.Handle[string]
@@ -76,10 +77,12 @@ type state struct {
 	owned   map[string][]string // key → references, only where resources are held
 	groups  map[name][]string   // group → keys of its records
 	without map[name]seen       // records of an earlier survey: the expunged ones are left out
+	lost    map[name]bool       // persons that those told of
+	merges  merges
 }
 
 func newState() *state {
-	return &state{records: map[name]seen{}, ties: map[name][]string{}, shared: map[name]seen{}, owned: map[string][]string{}, groups: map[name][]string{}}
+	return &state{records: map[name]seen{}, ties: map[name][]string{}, shared: map[name]seen{}, owned: map[string][]string{}, groups: map[name][]string{}, lost: map[name]bool{}}
 }
 
 // judge says what becomes of an item, and remembers it.
@@ -110,7 +113,7 @@ func (s *state) judge(m *flow.Mapped) (flow.Outcome, error) {
 		s.records[key] = seen{version: unique.Make(""), expunged: true}
 		return flow.Updated, nil
 	case res.Action == mappings.Upsert, res.Action == mappings.Seal, res.Action == mappings.Keep:
-		return s.version(res)
+		return s.versionOrMerge(res)
 	}
 	return flow.Rejected, nil
 }
@@ -201,6 +204,9 @@ func (s *state) supersedes(record string, x *mappings.Resource) bool {
 		have.Version, have.Digest, have.Restrictions = old.version.Value(), old.digest.String(), old.restrictions
 	}
 	replaces, r := flow.Replaces(&cut, string(by[:]), have)
+	if x.Stub || old.stub {
+		replaces = !x.Stub
+	}
 	if known && !replaces {
 		if digest == old.digest {
 			have.Repeat(x.SourceVersion, string(by[:]))
@@ -210,7 +216,7 @@ func (s *state) supersedes(record string, x *mappings.Resource) bool {
 		}
 		return false
 	}
-	s.shared[key] = seen{version: unique.Make(x.SourceVersion), digest: digest, restrictions: r, by: by}
+	s.shared[key] = seen{version: unique.Make(x.SourceVersion), digest: digest, restrictions: r, by: by, stub: x.Stub}
 	return true
 }
 
@@ -222,6 +228,7 @@ func (s *state) survey(m *flow.Mapped) error {
 	}
 	if o == flow.Created || o == flow.Updated {
 		if s.without[named(m.Result.Key)].hidden() {
+			s.lose(m.Result)
 			return nil
 		}
 		for i := range m.Result.Resources {
@@ -254,7 +261,7 @@ func (s *state) holds(res *mappings.Result) bool { return once(s.records, res.Ke
 
 // holdsShared says, once, whether the resource is the final one of its id.
 func (s *state) holdsShared(x *mappings.Resource) bool {
-	return once(s.shared, x.Type+"/"+x.ID, x.Digest)
+	return s.present(x.Type+"/"+x.ID) && once(s.shared, x.Type+"/"+x.ID, x.Digest)
 }
 
 func once(m map[name]seen, key, digest string) bool {

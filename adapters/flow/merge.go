@@ -188,3 +188,37 @@ func (m *Merged) Others() []string { return slices.Sorted(maps.Keys(m.Pairs)) }
 
 // Joined says whether a merge with the other is in force.
 func (m *Merged) Joined(other string) bool { return m.Pairs[other].joined() }
+
+// Clone returns a copy that can be changed; of nil an empty one.
+func (m *Merged) Clone() *Merged {
+	if m == nil {
+		return &Merged{}
+	}
+	c := &Merged{Pairs: maps.Clone(m.Pairs)}
+	if m.Own != nil {
+		c.Own = &Own{Active: m.Own.Active, Uses: maps.Clone(m.Own.Uses)}
+	}
+	return c
+}
+
+// Refuse makes a result the reject that a refused merge is.
+func Refuse(res *mappings.Result, why *MergeError) {
+	is := mappings.Issue{Severity: mappings.Error, Code: why.Code(), Message: why.Error()}
+	if why.Pair < len(res.Merges) {
+		is.Pos = res.Merges[why.Pair].Pos
+	}
+	res.Action, res.Reason = mappings.Reject, why.Code()
+	res.Issues = append([]mappings.Issue{is}, res.Issues...)
+}
+
+// Stubs are a result's minimal Patients, the only resources of a record of which
+// nothing but its merges counts.
+func Stubs(res *mappings.Result) []mappings.Resource {
+	var out []mappings.Resource
+	for _, x := range res.Resources {
+		if x.Stub {
+			out = append(out, x)
+		}
+	}
+	return out
+}

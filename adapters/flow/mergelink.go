@@ -73,17 +73,15 @@ func (m *Merged) links(doc *resource.Resource, e *resource.Editor) (was bool) {
 		was = was || typ.Is(replacedBy)
 		have = append(have, link.Raw())
 	}
-	for _, other := range m.Others() {
-		p, typ := m.Pairs[other], ""
-		switch {
-		case p.loses():
-			typ = replacedBy
-		case p.wins():
-			typ = replaces
-		default:
-			continue
+	for _, k := range []struct {
+		holds func(Pair) bool
+		typ   string
+	}{{Pair.loses, replacedBy}, {Pair.wins, replaces}} {
+		for _, other := range m.Others() {
+			if k.holds(m.Pairs[other]) {
+				want = append(want, []byte(`{"other":{"reference":`+string(resource.Quote(other))+`},"type":"`+k.typ+`"}`))
+			}
 		}
-		want = append(want, []byte(`{"other":{"reference":`+string(resource.Quote(other))+`},"type":"`+typ+`"}`))
 	}
 	if slices.EqualFunc(have, want, bytes.Equal) {
 		return was
