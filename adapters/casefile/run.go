@@ -7,11 +7,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 
 	"github.com/handoff-health/handoff/adapters"
 	"github.com/handoff-health/handoff/adapters/convert"
 	"github.com/handoff-health/handoff/adapters/flow"
+	"github.com/handoff-health/handoff/fhir/resource"
 	"github.com/handoff-health/handoff/fhir/validate"
 	"github.com/handoff-health/handoff/mappings"
 	"github.com/handoff-health/handoff/mappings/tree"
@@ -129,7 +131,11 @@ func (r *results) add(raw []byte) error {
 	if err := json.Unmarshal(raw, &head); err != nil {
 		return fmt.Errorf("the conversion put out what is no JSON: %w", err)
 	}
-	r.resources = append(r.resources, made{head.Type, head.ID, raw, validate.Bytes(raw)})
+	doc, err := resource.Parse(raw)
+	if err != nil {
+		return fmt.Errorf("the conversion put out what is no resource: %w", err)
+	}
+	r.resources = append(r.resources, made{head.Type, head.ID, raw, slices.Concat(validate.Resource(doc), validate.Claims(doc))})
 	return nil
 }
 

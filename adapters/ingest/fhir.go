@@ -1,6 +1,8 @@
 package ingest
 
 import (
+	"slices"
+
 	"github.com/handoff-health/handoff/fhir/label"
 	"github.com/handoff-health/handoff/fhir/outcome"
 	"github.com/handoff-health/handoff/fhir/resource"
@@ -8,13 +10,14 @@ import (
 	"github.com/handoff-health/handoff/fhir/validate"
 )
 
-// R4 validates against the structure of FHIR R4.
+// R4 validates against the structure of FHIR R4 and the profiles of US Core that
+// a resource claims.
 type R4 struct{}
 
 // Validate returns the errors that make a resource unfit to be stored.
 func (R4) Validate(r *resource.Resource) []string {
 	var problems []string
-	for _, is := range validate.Resource(r) {
+	for _, is := range slices.Concat(validate.Resource(r), validate.Claims(r)) {
 		if is.Severity == outcome.Failure || is.Severity == outcome.Fatal {
 			problems = append(problems, is.Expression+": "+is.Diagnostics)
 		}

@@ -5,7 +5,8 @@
 // wrong most easily. It returns issues with a place, and changes nothing.
 //
 // It covers every resource type of R4 4.0.1, from one table generated from the
-// official definitions. It does not check profiles, terminology beyond
+// official definitions, and the claims of resources to be US Core 5.0.1 Patients
+// or Encounters. It does not check other profiles, terminology beyond
 // required bindings, or whether a reference resolves outside the resource.
 // Where R4 leaves room it lets pass: an issue of severity error means that the
 // bytes are not R4. A reference to a type that R4 does not list for the element
