@@ -61,6 +61,8 @@ type run struct {
 	bytes   int
 	nodes   []*tree.Node    // scratch of find
 	used    []tree.Position // of the nodes that gave the row's values
+	weak    bool            // the last row's value is a default
+	refs    []*plan         // contained resources that the row refers to
 	via     string          // rows that use the datatype at hand
 	seen    map[issueKey]bool
 	parents map[*tree.Node]*tree.Node // of a tree, once asked for
@@ -80,6 +82,7 @@ type plan struct {
 	system string // the part of key that assigned it
 	names  []name // of the rules that make it
 	object *schema.Object
+	drafts []*draft // of a resource that is merged
 	trace  string
 }
 
@@ -131,6 +134,7 @@ func (r *run) record() error {
 	if err := r.check(); err != nil {
 		return err
 	}
+	r.result.Partial = r.m.updates != nil
 	if err := r.build(); err != nil {
 		return err
 	}
@@ -241,12 +245,20 @@ func (r *run) digest() {
 			h.Write(res.Raw)
 			h.Write([]byte{'\n'})
 		}
+		for i := range res.Slots { // what is deleted and what is a default does not show in the resource
+			if s := &res.Slots[i]; s.Deleted() || s.Default {
+				fmt.Fprintf(h, "%s %t %t\n", s.Name, s.Deleted(), s.Default)
+			}
+		}
 	}
 	for i := range r.result.Merges {
 		h.Write(r.result.Merges[i].sum())
 	}
 	h.Write([]byte{byte(r.result.Action)})
 	r.result.Digest = hex.EncodeToString(h.Sum(nil))
+	for _, res := range r.result.Resources {
+		res.Slots.stamp(r.result.Version, r.result.Digest)
+	}
 }
 
 func (r *run) eval(p *program) (any, error) {

@@ -157,7 +157,12 @@ func (r *run) make(p *plan) (complete bool, err error) {
 	} else if r.opts.Trace {
 		r.traceID(p)
 	}
-	_, missing, err := r.rows(p.rule.rows, p.object, p.trace, "")
+	var missing *row
+	if p.rule.merges {
+		missing, err = r.slots(p)
+	} else {
+		_, missing, err = r.rows(p.rule.rows, p.object, p.trace, "")
+	}
 	if err != nil {
 		return false, err
 	}
@@ -184,6 +189,18 @@ func (r *run) encode() error {
 			continue
 		}
 		raw := p.object.Append(make([]byte, 0, 1024))
+		var slots Slots
+		if p.rule.merges {
+			var err error
+			slots = r.said(p)
+			if raw, err = slots.Assemble(p.rule.typ.Name, p.id); err != nil {
+				return err
+			}
+			if e := slots.lacks(p.rule.typ); e != "" {
+				r.reject("resource-incomplete", fmt.Sprintf("%s.%s is required, the record deletes it, and it has no default", p.rule.typ.Name, e))
+				return nil
+			}
+		}
 		if r.bytes += len(raw); r.bytes > maxBytes {
 			return fmt.Errorf("%w: over %d bytes", ErrLimit, maxBytes)
 		}
@@ -194,7 +211,7 @@ func (r *run) encode() error {
 		}
 		r.result.Resources = append(r.result.Resources, Resource{
 			Type: p.rule.typ.Name, ID: p.id, Key: p.key, SourceVersion: version,
-			Digest: hex.EncodeToString(sum[:]), Owned: p.rule.owned, Stub: p.rule.stub, Raw: raw,
+			Digest: hex.EncodeToString(sum[:]), Owned: p.rule.owned, Stub: p.rule.stub, Raw: raw, Slots: slots,
 		})
 	}
 	return nil

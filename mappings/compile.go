@@ -52,6 +52,7 @@ func (c *compiler) loadDatatype(name string, key, n *node) {
 	d := &datatype{name: name, typ: typ}
 	c.datatypes[name] = d // before its rows, so that a cycle is seen as unfinished
 	d.rows = c.compileRows(n.get("rows"), n, typ, s)
+	c.noSlots(d.rows)
 }
 
 // datatypeNamed finds a data type by walking the resource types.

@@ -23,7 +23,7 @@ func (c *compiler) compileRows(list, parent *node, typ *schema.Type, s scope) []
 }
 
 var (
-	rowKeys    = []string{"to", "from", "expr", "value", "ref", "rows", "use", "foreach", "over", "vocab", "as", "when", "else", "absent", "required", "note"}
+	rowKeys    = []string{"to", "from", "expr", "value", "ref", "rows", "use", "foreach", "over", "vocab", "as", "when", "else", "absent", "required", "name", "delete", "default", "note"}
 	sourceKeys = []string{"expr", "value", "ref", "rows", "from"}
 )
 
@@ -56,6 +56,7 @@ func (c *compiler) compileRow(n *node, typ *schema.Type, s scope) *row {
 	}
 	c.compileSource(r, n, given[0], s)
 	c.compileConversion(r, n)
+	c.compileSlot(r, n, s)
 	if e := n.get("else"); e != nil {
 		r.fallback = &row{at: e.at(), to: r.to, chain: r.chain, target: r.target}
 		c.constant(r.fallback, e)
@@ -160,6 +161,7 @@ func (c *compiler) compileNested(r *row, n *node, s scope) {
 		n.errorf("%s does not repeat: foreach cannot set it", r.to)
 	}
 	r.rows = c.compileRows(n.get("rows"), n, r.target.Type(), s)
+	c.noSlots(r.rows)
 	r.dynamic = r.foreach != nil || r.over != nil
 	for _, nested := range r.rows {
 		r.dynamic = r.dynamic || nested.source != fromConstant && (nested.source != fromRows || nested.dynamic)

@@ -21,6 +21,9 @@ func (c *compiler) loadResources(root *node) {
 	c.locals, c.homes, c.looped = map[string]*schema.Type{}, map[string]*entry{}, map[string]bool{}
 	c.nameResources(root, 0) // names first: rows may refer forward
 	c.m.entries = c.compileEntries(root, c.scope, nil)
+	for i, r := range c.m.rules { // all of them first: rows may refer forward
+		c.nameSlots(r, i, c.ruleNodes[i])
+	}
 	for _, in := range c.contained {
 		if c.homes[in.holder.text] != c.homes[in.id] || c.looped[in.holder.text] {
 			in.holder.errorf("%q is not made for the same item as what it shall contain: put both into one group", in.holder.text)
@@ -90,7 +93,7 @@ func (c *compiler) compileEntry(n *node, s scope, home *entry) *entry {
 		c.looped[id] = n.get("over") != nil || n.get("foreach") != nil
 	}
 	e.rule = c.compileRule(n, s, e.loop != nil)
-	c.m.rules = append(c.m.rules, e.rule)
+	c.m.rules, c.ruleNodes = append(c.m.rules, e.rule), append(c.ruleNodes, n)
 	return e
 }
 

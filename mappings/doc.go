@@ -22,6 +22,7 @@
 //	let                 named values, computed once for a record, in order
 //	key, record-version what the record is at its source, and which state of it
 //	record-groups       wider keys: the incident
+//	update              merge, or {merge: [kinds]}: records say what changes
 //	record-scope        the group that an expunge or seal without a key means
 //	outcomes            the first that holds: reject, seal, expunge, keep, test
 //	checks              issues
@@ -47,6 +48,18 @@
 // ./Name, ../Role and .1 start at the item, and PID-5 reads the group's own PID.
 // `ref` means the resource of the item at hand, or of the nearest item around it;
 // if several remain for an element that holds one, it is left out with an issue.
+//
+// # Records that say what changes
+//
+// With `update: merge` each row of a resource sets a slot (see [Slot]). A row
+// that makes a value states its slot; one that makes none because a field that
+// it is about is `""` empties it, as `delete: condition` does; otherwise the slot
+// keeps what an earlier or a later record says, the newest by record-version.
+// `else`, `absent` and a row with `default: true` give what stands where no
+// record states the slot. Rows for one element that does not repeat, and for the
+// types of a choice, share a slot; rows for a repeating element have one each,
+// named by what they read. A row that comes to read other fields is another
+// slot: `name:` keeps the old one.
 //
 // Nothing that is not stated is written: a value that cannot be read is left
 // out with an issue, a code without a row keeps its text and is counted, a field

@@ -21,6 +21,7 @@ type program struct {
 	fields []string     // columns or HL7 fields it depends on, through lets too
 	paths  []*recordPath
 	names  []string // identifiers, "item" among them
+	about  []string // the fields that it is about: of a let that names its field, that one
 }
 
 // A scope is what an expression can see: names with a sample of their type.
@@ -28,10 +29,11 @@ type scope struct {
 	env map[string]any
 	place
 	letFields map[string][]string // named value → fields behind it
+	letAbout  map[string][]string // named value → fields that it is about
 }
 
 func (s scope) copy() scope {
-	return scope{maps.Clone(s.env), s.place, maps.Clone(s.letFields)}
+	return scope{maps.Clone(s.env), s.place, maps.Clone(s.letFields), maps.Clone(s.letAbout)}
 }
 
 // with adds a name to a copy of the scope.
@@ -48,7 +50,7 @@ func (c *compiler) compileExpr(n *node, s scope, kind reflect.Kind) *program {
 		n.errorf("an expression is missing")
 		return nil
 	}
-	v := &expressionVisitor{c: c, where: s.place, letFields: s.letFields}
+	v := &expressionVisitor{c: c, where: s.place, letFields: s.letFields, letAbout: s.letAbout}
 	opts := append(slices.Clone(c.options), expr.Env(s.env), expr.Patch(v))
 	switch kind {
 	case reflect.Bool:
@@ -64,7 +66,7 @@ func (c *compiler) compileExpr(n *node, s scope, kind reflect.Kind) *program {
 		c.expressionError(n, err, v)
 		return nil
 	}
-	return &program{vm: compiled, at: n.at(), typ: compiled.Node().Type(), fields: append(v.read, v.through...), paths: v.paths, names: v.names}
+	return &program{vm: compiled, at: n.at(), typ: compiled.Node().Type(), fields: append(slices.Clone(v.read), v.through...), about: append(slices.Clone(v.read), v.about...), paths: v.paths, names: v.names}
 }
 
 // expressionError puts the error where it stands in the file: an expression on
@@ -106,6 +108,8 @@ type expressionVisitor struct {
 	read      []string // fields named in the expression, in order
 	through   []string // fields behind the named values
 	letFields map[string][]string
+	letAbout  map[string][]string
+	about     []string // fields that the named values are about
 	paths     []*recordPath
 	names     []string
 	err       error
@@ -131,6 +135,7 @@ func (v *expressionVisitor) Visit(n *ast.Node) {
 				v.through = append(v.through, f)
 			}
 		}
+		v.about = append(v.about, v.letAbout[e.Value]...)
 	case *ast.CallNode:
 		callee, ok := e.Callee.(*ast.IdentifierNode)
 		if !ok {

@@ -30,7 +30,8 @@ type Map struct {
 	key          *program
 	version      *program
 	groups       []*program
-	reach        *program // nil: every record is named by its key
+	reach        *program        // nil: every record is named by its key
+	updates      map[string]bool // kinds of records that say what changes; nil: every record is a snapshot
 	outcomes     []*outcome
 	checks       []*check
 	entries      []*entry
@@ -84,6 +85,7 @@ type compiler struct {
 	options   []expr.Option
 	scope     scope
 	datatypes map[string]*datatype
+	ruleNodes []*node // of m.rules
 	rowsets   map[string]*node
 	locals    map[string]*schema.Type
 	loops     []*loop
@@ -92,7 +94,7 @@ type compiler struct {
 	contained []containment
 }
 
-var mapKeys = []string{"mapping", "version", "note", "profile", "kinds", "columns", "segments", "elements", "vocabularies", "datatypes", "rowsets", "rowset-files", "let", "key", "record-version", "record-groups", "record-scope", "outcomes", "checks", "ignore", "resources", "merges"}
+var mapKeys = []string{"mapping", "version", "note", "profile", "kinds", "columns", "segments", "elements", "vocabularies", "datatypes", "rowsets", "rowset-files", "let", "key", "record-version", "record-groups", "record-scope", "update", "outcomes", "checks", "ignore", "resources", "merges"}
 
 func (c *compiler) load(root *node, profile *Profile) {
 	c.m = &Map{paths: map[string]*recordPath{}, vocabularies: map[string]*vocabulary{}, ignored: map[string]string{}, read: map[string]bool{}}
@@ -129,6 +131,7 @@ func (c *compiler) load(root *node, profile *Profile) {
 	if root.get("record-scope") != nil {
 		c.m.reach = c.requiredExpr(root, "record-scope")
 	}
+	c.loadUpdate(root)
 	c.loadRowsets(root)
 	c.loadOutcomes(root)
 	c.loadChecks(root)
@@ -268,7 +271,7 @@ func (c *compiler) baseScope() scope {
 			env[col] = ""
 		}
 	}
-	return scope{env: env, letFields: map[string][]string{}}
+	return scope{env: env, letFields: map[string][]string{}, letAbout: map[string][]string{}}
 }
 
 var identifier = regexp.MustCompile(`^[A-Za-z_]\w*$`)
@@ -328,6 +331,10 @@ func (c *compiler) compileLet(n *node, l *let, s scope) bool {
 	s.letFields[l.name] = l.expr.fields
 	if l.field != "" && slices.Contains(l.expr.fields, l.field) { // what it is about comes first
 		s.letFields[l.name] = append([]string{l.field}, l.expr.fields...)
+	}
+	s.letAbout[l.name] = l.expr.about
+	if l.field != "" {
+		s.letAbout[l.name] = []string{l.field}
 	}
 	if w := n.get("when"); w != nil {
 		l.when = c.compileExpr(w, s, reflect.Bool)

@@ -92,7 +92,11 @@ type Result struct {
 	Digest    string
 	Resources []Resource
 	Merges    []Merge // of an Upsert, in order
-	Issues    []Issue
+	// Partial: the record says what changes. Its resources have Slots, which
+	// are to be merged with what is known (see Slots.Update), and what it does
+	// not name stays.
+	Partial bool
+	Issues  []Issue
 	// Unmapped lists source values for which no mapping row or code exists, to
 	// be counted per source by Unmapped.Count keys.
 	Unmapped []Unmapped
@@ -110,6 +114,10 @@ type Resource struct {
 	// where nothing of its id is, and anything else takes its place.
 	Stub bool
 	Raw  []byte
+	// Slots are what the record says about the resource; Raw is what they alone
+	// come to. nil: the record tells the whole resource, as always of a Consent,
+	// whose parts mean nothing without each other, a Provenance and a stub.
+	Slots Slots
 }
 
 // Supersedes says whether r replaces a stored resource of the same id: newer

@@ -42,6 +42,7 @@ func (r *run) row(row *row, o *schema.Object, trace, prefix string) (set bool, m
 	if err != nil {
 		return false, 0, err
 	}
+	r.weak = made == 0
 	if made > 0 {
 		r.trace(row, o, made, trace, prefix)
 		if row.source == fromConstant {
@@ -51,6 +52,7 @@ func (r *run) row(row *row, o *schema.Object, trace, prefix string) (set bool, m
 	}
 	if row.fallback != nil {
 		n, err := r.source(row.fallback, o, trace, prefix)
+		r.weak = true
 		r.trace(row.fallback, o, n, trace, prefix)
 		return n > 0, 0, err
 	}
@@ -117,6 +119,9 @@ func (r *run) refer(row *row, o *schema.Object) int {
 			continue
 		}
 		r.parent(row, o).SetObject(row.target, v)
+		if p.rule.contained != "" {
+			r.refs = append(r.refs, p)
+		}
 	}
 	return len(found)
 }

@@ -19,6 +19,7 @@ type rule struct {
 	system    *program
 	key       *program
 	rows      []*row
+	merges    bool // its rows are slots
 }
 
 // A source kind of a row.
@@ -55,6 +56,11 @@ type row struct {
 	fallback *row // else
 	absent   *program
 	required bool
+
+	slot slotName // of a row of a resource that is merged
+	cut  *program // delete: the slot is emptied where it holds
+	weak bool     // default: stands only where no message states the slot
+	only *node    // the first key of the row that only such rows have
 }
 
 // fields are the columns, HL7 fields or elements that the row reads, for

@@ -187,6 +187,30 @@ func (o *Object) Missing() string {
 	return ""
 }
 
+// Absent is what stands beside a primitive element that has a
+// data-absent-reason in place of a value.
+func Absent(code string) []byte {
+	out := append([]byte(`{"extension":[{"url":"`+absentURL+`","valueCode":`), resource.Quote(code)...)
+	return append(out, `}]}`...)
+}
+
+// Values returns the element's values from the nth on, each as JSON, or the
+// data-absent-reason that stands in place of the last.
+func (o *Object) Values(name string, n int) (values [][]byte, absent string) {
+	for _, s := range o.values {
+		if s.element.Name != name {
+			continue
+		}
+		if last := s.values[len(s.values)-1]; last.absent != "" {
+			return nil, last.absent
+		}
+		for _, v := range s.values[min(n, len(s.values)):] {
+			values = append(values, v.append(nil, s.element.Kind))
+		}
+	}
+	return values, ""
+}
+
 const absentURL = "http://hl7.org/fhir/StructureDefinition/data-absent-reason"
 
 // Append writes the object as JSON, elements in the specification's order.
@@ -216,8 +240,7 @@ func (o *Object) Append(out []byte) []byte {
 				if v.absent == "" {
 					return append(out, "null"...)
 				}
-				out = append(out, `{"extension":[{"url":"`+absentURL+`","valueCode":`...)
-				return append(append(out, resource.Quote(v.absent)...), `}]}`...)
+				return append(out, Absent(v.absent)...)
 			})
 		}
 	}
