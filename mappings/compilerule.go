@@ -55,6 +55,10 @@ func (c *compiler) nameResources(root *node, depth int) {
 			typ.errorf("%q is not a resource type that mappings make: %s", typ.text, strings.Join(schema.Resources(), ", "))
 			continue
 		}
+		if t.Name == "Condition" && c.m.shape.segments == nil {
+			typ.errorf("\"Condition\" is not a resource type that mappings make of this format: a diagnosis comes from HL7 v2, a police record never becomes one")
+			continue
+		}
 		c.locals[id.text] = t
 	}
 }

@@ -75,6 +75,8 @@ func (r *run) environment() {
 	r.env["mapped"] = func(v, code string) bool { _, known := r.m.vocabularies[v].lookup(code); return known }
 	r.env["texts"] = r.textsAt
 	r.env["pick"] = r.pick
+	r.env["places"], r.env["innermost"] = r.places, r.innermost
+	r.env["clinicians"], r.env["restrictions"] = r.clinicians, r.restrictions
 	r.env["targets"] = r.targetsOf
 	r.env["known"] = r.known
 	r.env["source"] = r.facts()

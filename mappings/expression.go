@@ -146,9 +146,23 @@ func (v *expressionVisitor) Visit(n *ast.Node) {
 }
 
 func (v *expressionVisitor) call(name string, e *ast.CallNode) {
-	isPath := name == "text" || name == "has" || name == "count" || name == "texts" || name == "pick"
+	if name == "restrictions" {
+		v.restrictions(e)
+		return
+	}
+	if name == "places" || name == "clinicians" { // of several paths
+		for i := range e.Arguments {
+			v.path(name, e.Arguments[i])
+		}
+		return
+	}
+	isPath := name == "text" || name == "has" || name == "count" || name == "texts" || name == "pick" || name == "innermost"
 	isVocabulary := name == "code" || name == "mapped" || name == "targets" || name == "known"
 	if !isPath && !isVocabulary || len(e.Arguments) == 0 {
+		return
+	}
+	if isPath {
+		v.path(name, e.Arguments[0])
 		return
 	}
 	arg, ok := e.Arguments[0].(*ast.StringNode)
@@ -156,10 +170,16 @@ func (v *expressionVisitor) call(name string, e *ast.CallNode) {
 		v.fail(e.Arguments[0], name+" needs a quoted name as its first argument")
 		return
 	}
-	if isVocabulary {
-		if v.c.m.vocabularies[arg.Value] == nil {
-			v.fail(arg, "unknown vocabulary \""+arg.Value+"\""+didYouMean(arg.Value, v.c.vocabularyNames()))
-		}
+	if v.c.m.vocabularies[arg.Value] == nil {
+		v.fail(arg, "unknown vocabulary \""+arg.Value+"\""+didYouMean(arg.Value, v.c.vocabularyNames()))
+	}
+}
+
+// path checks a quoted path and notes what it reads.
+func (v *expressionVisitor) path(function string, n ast.Node) {
+	arg, ok := n.(*ast.StringNode)
+	if !ok {
+		v.fail(n, function+" needs a quoted path")
 		return
 	}
 	p, err := v.c.m.shape.parsePath(arg.Value, v.where)
@@ -170,6 +190,23 @@ func (v *expressionVisitor) call(name string, e *ast.CallNode) {
 	v.c.m.paths[arg.Value] = p
 	v.paths = append(v.paths, p)
 	for _, f := range p.noteField(nil) {
+		v.reads(f)
+	}
+}
+
+// restrictions notes the fields of ARV that the function reads.
+func (v *expressionVisitor) restrictions(e *ast.CallNode) {
+	if len(e.Arguments) != 1 {
+		return
+	}
+	if scope, ok := e.Arguments[0].(*ast.StringNode); !ok || scope.Value != "patient" && scope.Value != "visit" {
+		v.fail(e.Arguments[0], `restrictions needs "patient" or "visit"`)
+	}
+	if v.c.m.shape.segments["ARV"] < 6 {
+		v.fail(e, "restrictions reads the segment ARV, which the mapping does not list")
+		return
+	}
+	for _, f := range accessFields {
 		v.reads(f)
 	}
 }

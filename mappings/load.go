@@ -261,8 +261,14 @@ func (c *compiler) baseScope() scope {
 		"token":    func(string, string) string { return "" },
 		"texts":    func(string) []string { return nil },
 		"pick":     func(string, string) Picked { return Picked{} },
-		"kind":     "",
-		"source":   facts{},
+
+		"places":       func(...string) []Place { return nil },
+		"innermost":    func(string) []Place { return nil },
+		"clinicians":   func(...string) []Clinician { return nil },
+		"restrictions": func(string) []Access { return nil },
+
+		"kind":   "",
+		"source": facts{},
 
 		"reference": func(string, string, string) string { return "" },
 	}

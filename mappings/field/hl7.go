@@ -106,13 +106,10 @@ func AssigningAuthority(namespace, id, typ, senderBase string, known map[string]
 	if u := known[namespace]; u != "" && namespace != "" {
 		return u
 	}
-	switch typ = strings.ToUpper(strings.TrimSpace(typ)); {
-	case oidForm.MatchString(id) && (typ == "ISO" || typ == ""):
-		return "urn:oid:" + id
-	case uuidForm.MatchString(id):
-		return "urn:uuid:" + strings.ToLower(id)
-	case typ == "URI" && (strings.HasPrefix(id, "http://") || strings.HasPrefix(id, "https://") || strings.HasPrefix(id, "urn:")) && !strings.ContainsAny(id, " <>\""):
-		return id
+	if u := UniversalURI(id, typ); u != "" {
+		return u
+	}
+	switch {
 	case oidForm.MatchString(namespace) && strings.Count(namespace, ".") > 3:
 		return "urn:oid:" + namespace
 	}
@@ -123,6 +120,21 @@ func AssigningAuthority(namespace, id, typ, senderBase string, known map[string]
 		namespace = "unspecified"
 	}
 	return senderBase + "/" + url.PathEscape(namespace)
+}
+
+// UniversalURI is the URI of a universal id (HD.2) of its type (HD.3); "" if it
+// has none.
+func UniversalURI(id, typ string) string {
+	id = strings.TrimSpace(id)
+	switch typ = strings.ToUpper(strings.TrimSpace(typ)); {
+	case oidForm.MatchString(id) && (typ == "ISO" || typ == ""):
+		return "urn:oid:" + id
+	case uuidForm.MatchString(id):
+		return "urn:uuid:" + strings.ToLower(id)
+	case typ == "URI" && (strings.HasPrefix(id, "http://") || strings.HasPrefix(id, "https://") || strings.HasPrefix(id, "urn:")) && !strings.ContainsAny(id, " <>\""):
+		return id
+	}
+	return ""
 }
 
 var hl7Table = regexp.MustCompile(`^(?i:HL7)(\d{4})$`)
@@ -137,12 +149,26 @@ func CodeSystem(name string) string {
 	switch strings.ToUpper(name) {
 	case "LN", "LOINC":
 		return "http://loinc.org"
-	case "SCT", "SNM", "SNOMED-CT":
+	case "SCT", "SNM", "SNOMED", "SNOMED-CT", "SNOMEDCT":
 		return "http://snomed.info/sct"
 	case "I10", "I10C", "ICD10", "ICD-10-CM":
 		return "http://hl7.org/fhir/sid/icd-10-cm"
 	case "I9", "I9C", "ICD9":
 		return "http://hl7.org/fhir/sid/icd-9-cm"
+	case "I10P":
+		return "http://www.cms.gov/Medicare/Coding/ICD10"
+	case "C4", "CPT", "CPT4":
+		return "http://www.ama-assn.org/go/cpt"
+	case "RXNORM":
+		return "http://www.nlm.nih.gov/research/umls/rxnorm"
+	case "NDC":
+		return "http://hl7.org/fhir/sid/ndc"
+	case "CVX":
+		return "http://hl7.org/fhir/sid/cvx"
+	case "ISO3166_1":
+		return "urn:iso:std:iso:3166"
+	case "BCP47", "BCP-47":
+		return "urn:ietf:bcp:47"
 	case "CDCREC":
 		return "urn:oid:2.16.840.1.113883.6.238"
 	case "UCUM":

@@ -54,11 +54,11 @@ type Type struct {
 func (t *Type) Element(name string) *Element { return t.byName[name] }
 
 // resources lists the resource types that mappings may build. A type that is
-// not here cannot be a target: Condition is left out on purpose, because a
-// diagnosis must come from a clinical system and none of these feeds is one.
+// not here cannot be a target. A Condition is made from a clinical system's
+// messages alone: package mappings refuses it for other formats.
 func resources() []any {
 	return []any{
-		fhir.Patient{}, fhir.Encounter{}, fhir.Consent{}, fhir.Organization{},
+		fhir.Condition{}, fhir.Patient{}, fhir.Encounter{}, fhir.Consent{}, fhir.Organization{},
 		fhir.Practitioner{}, fhir.PractitionerRole{}, fhir.Location{},
 		fhir.Observation{}, fhir.Provenance{}, fhir.RelatedPerson{},
 		fhir.DocumentReference{}, fhir.Flag{}, fhir.Task{},
