@@ -47,6 +47,8 @@ func (s Suite) Run(t *testing.T) {
 	t.Run("reading stops with its context", s.cancel)
 	t.Run("a replay changes nothing", s.replay)
 	t.Run("a failing reader is told", s.failing)
+	t.Run("a second ingestion changes nothing", s.storing)
+	t.Run("an ingestion that was killed goes on", s.killed)
 	if s.Goldens != "" {
 		t.Run("goldens", s.goldens)
 	}
