@@ -24,6 +24,9 @@ type Mapped struct {
 	Item   adapters.Item
 	Result *mappings.Result // for Data
 	Cursor adapters.Cursor  // the place after it
+	// Head is the header before it, if it is read by one: without it the record's
+	// text could not be read again.
+	Head []byte
 
 	ready chan struct{}
 }
@@ -41,6 +44,7 @@ func Run(ctx context.Context, src adapters.Source, m Mapper, opts mappings.Optio
 	g.Go(func() error {
 		defer close(ordered)
 		defer close(todo)
+		var head []byte
 		for {
 			item, err := src.Next(ctx)
 			if errors.Is(err, io.EOF) {
@@ -49,7 +53,10 @@ func Run(ctx context.Context, src adapters.Source, m Mapper, opts mappings.Optio
 			if err != nil {
 				return err
 			}
-			job := &Mapped{Item: item, Cursor: src.Cursor()}
+			if item.Kind == adapters.Header {
+				head = item.Raw
+			}
+			job := &Mapped{Item: item, Cursor: src.Cursor(), Head: head}
 			if item.Kind == adapters.Data {
 				job.ready = make(chan struct{})
 				select {

@@ -123,6 +123,11 @@ func (p *Pipeline) expungeRecord(ctx context.Context, m *flow.Mapped, record str
 			return 0, err
 		}
 	}
+	for _, reject := range st.Rejects {
+		if err := p.destroyKey(ctx, reject); err != nil {
+			return 0, err
+		}
+	}
 	gone := &recordState{Expunged: p.now().UTC().Format(time.RFC3339), fact: st.fact}
 	if err := p.save(ctx, record, gone); err != nil {
 		return 0, fmt.Errorf("keeping the expunge: %w", err)

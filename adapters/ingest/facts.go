@@ -36,6 +36,10 @@ type recordState struct {
 	Lifted       string            `json:"l,omitempty"`
 	LiftedDigest string            `json:"m,omitempty"`
 
+	// Rejects are the records under whose keys rejected texts of this one stand:
+	// an expunge destroys them too.
+	Rejects []string `json:"j,omitempty"`
+
 	fact store.Fact
 }
 

@@ -1,11 +1,13 @@
 package ingest
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"hash/fnv"
+	"io"
 	"sync"
 	"time"
 
@@ -55,11 +57,13 @@ type Auditor interface {
 
 // An Event is something that happened to records, for the audit trail.
 type Event struct {
-	Kind   string       `json:"kind"` // "run", "expunge", "seal"
+	Kind   string       `json:"kind"` // "run", "expunge", "seal", "reveal", "edit", "replay"
 	At     time.Time    `json:"at"`
 	System string       `json:"system"`
 	Source string       `json:"source"`
 	Record string       `json:"record,omitempty"` // keyed hash of the record's key, for expunge and seal
+	Reject uint64       `json:"reject,omitempty"` // its number in the reject queue, for reveal, edit and replay
+	By     string       `json:"by,omitempty"`     // who did it
 	Report *flow.Report `json:"report,omitempty"`
 }
 
@@ -90,6 +94,13 @@ type Pipeline struct {
 	// Each is told of every item, in the order of the source, once its outcome is
 	// durable. Its error stops the run; the item comes again then.
 	Each func(m *flow.Mapped, o flow.Outcome) error
+
+	// asOf is when the text of a replay first came; zero: it comes now.
+	asOf time.Time
+	// head is the header of an input that is read on from its middle.
+	head []byte
+	// again takes what a replay rejects; nil: it is queued.
+	again func(*flow.Mapped)
 
 	guards guards
 	units  *combiner[store.Write, *store.Record]
@@ -192,11 +203,44 @@ func (p *Pipeline) open(ctx context.Context, in adapters.Input) (adapters.Source
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return nil, fmt.Errorf("ingest %s: reading the cursor: %w", in.Name, err)
 	}
+	p.head = nil
 	sha, cursor := splitCursor(fact.Value)
 	if cursor != "" && sha == in.SHA256 {
+		if p.head, err = p.firstHeader(ctx, in); err != nil {
+			return nil, fmt.Errorf("ingest %s: %w", in.Name, err)
+		}
 		opts.From = adapters.Cursor(cursor)
 	}
 	return p.Format.Open(ctx, in, opts)
+}
+
+// headWithin is after how many items a header is not looked for any more.
+const headWithin = 20
+
+// firstHeader reads the header of an input that is then read on from its middle:
+// rejects are kept with it. An input that cannot seek has none.
+func (p *Pipeline) firstHeader(ctx context.Context, in adapters.Input) (head []byte, err error) {
+	seek, ok := in.Reader.(io.Seeker)
+	if !ok {
+		return nil, nil
+	}
+	src, err := p.Format.Open(ctx, in, p.Options)
+	if err == nil {
+		for range headWithin {
+			it, err := src.Next(ctx)
+			if err != nil || it.Kind == adapters.Data {
+				break
+			}
+			if it.Kind == adapters.Header {
+				head = bytes.Clone(it.Raw)
+			}
+		}
+		err = src.Close()
+	}
+	if _, e := seek.Seek(0, io.SeekStart); e != nil {
+		return nil, e
+	}
+	return head, err
 }
 
 // run is the pipeline proper: the source's items in order, their records to

@@ -29,6 +29,8 @@ type sealedEntry struct {
 // boxed is what an entry's box holds.
 type boxed struct {
 	Raw    []byte           `json:"raw"`
+	Head   []byte           `json:"head,omitempty"`  // the header that a reject's text is read by
+	Alone  bool             `json:"alone,omitempty"` // the text is an extract and needs none
 	Reject *adapters.Reject `json:"reject,omitempty"`
 }
 
@@ -56,7 +58,14 @@ func aead(key []byte) (cipher.AEAD, error) {
 
 // keep appends a record's text to a stream, encrypted under the record's key.
 func (p *Pipeline) keep(ctx context.Context, stream, record string, key []byte, m *flow.Mapped, reject *adapters.Reject) error {
-	plain, err := json.Marshal(boxed{Raw: m.Item.Raw, Reject: reject})
+	b := boxed{Raw: m.Item.Raw, Reject: reject, Alone: m.Item.Extract}
+	if reject != nil && m.Item.Raw != nil {
+		b.Head = m.Head
+		if b.Head == nil {
+			b.Head = p.head
+		}
+	}
+	plain, err := json.Marshal(b)
 	if err != nil {
 		return err
 	}
@@ -88,7 +97,11 @@ type Kept struct {
 	Expunged bool             // the key was destroyed: Raw and Reject are nil
 	Lost     bool             // a run that was overtaken wrote it under a key that did not stay; the text follows again
 	Raw      []byte           // the text as it came
+	Head     []byte           // of a reject: the header that Raw is read by
 	Reject   *adapters.Reject // in the reject stream
+
+	record string // as in sealedEntry
+	alone  bool   // as in boxed
 }
 
 // Read returns entries of a system's raw or reject stream from a sequence number
@@ -104,7 +117,7 @@ func Read(ctx context.Context, log store.Log, facts store.Facts, system, stream 
 		if err := json.Unmarshal(entry.Data, &e); err != nil {
 			return out, fmt.Errorf("%w: %s entry %d: %w", store.ErrDamaged, stream, entry.Seq, err)
 		}
-		k := Kept{Seq: entry.Seq, At: e.At, Source: e.Source, Line: e.Line, Hash: e.Hash}
+		k := Kept{Seq: entry.Seq, At: e.At, Source: e.Source, Line: e.Line, Hash: e.Hash, record: e.Record}
 		fact, err := facts.Get(ctx, "ingest/"+system+"/rec/"+e.Record)
 		if err != nil && !errors.Is(err, store.ErrNotFound) {
 			return out, err
@@ -130,7 +143,7 @@ func Read(ctx context.Context, log store.Log, facts store.Facts, system, stream 
 			if err := json.Unmarshal(plain, &b); err != nil {
 				return out, fmt.Errorf("%w: %s entry %d: %w", store.ErrDamaged, stream, entry.Seq, err)
 			}
-			k.Raw, k.Reject = b.Raw, b.Reject
+			k.Raw, k.Head, k.Reject, k.alone = b.Raw, b.Head, b.Reject, b.Alone
 		}
 		out = append(out, k)
 	}

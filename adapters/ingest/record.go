@@ -56,6 +56,10 @@ func (p *Pipeline) process(ctx context.Context, m *flow.Mapped) (flow.Outcome, e
 
 // reject queues a rejected record with its text, once for each place and text.
 func (p *Pipeline) reject(ctx context.Context, m *flow.Mapped) error {
+	if p.again != nil {
+		p.again(m)
+		return nil
+	}
 	key := "reject " + p.hash(m.Item.Pos.Source, fmt.Sprint(m.Item.Pos.Line), string(m.Item.Raw))
 	if m.Result != nil && (m.Result.Action == mappings.Expunge || m.Result.Scope != "") {
 		// What is to be forgotten is not kept: the reject alone.
@@ -141,6 +145,9 @@ func (p *Pipeline) tryUpsert(ctx context.Context, m *flow.Mapped, record string)
 		outcome, impose, next = flow.Judge(res, restrictions, st.known(), received)
 		if outcome != flow.Updated {
 			return outcome, p.remember(ctx, record, st, &next)
+		}
+		if late, err := p.late(ctx, res, restrictions, st); late || err != nil {
+			return flow.Superseded, err
 		}
 		if err := flow.Impose(res, impose); err != nil {
 			return 0, err

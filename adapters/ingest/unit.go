@@ -137,6 +137,9 @@ func (u *unit) known(ctx context.Context, x *mappings.Resource) (known bool, sto
 	if !known || g.Stored == 0 {
 		return false, 0, true, err
 	}
+	if !u.p.asOf.IsZero() && x.SourceVersion == "" && flow.Of(x)&^g.Restrictions == 0 {
+		return true, g.Stored, false, nil // a replay without a time tells nothing newer
+	}
 	newer, _ = flow.Replaces(x, u.record, flow.Shared{Version: g.Version, Digest: g.Digest, Restrictions: g.Restrictions, By: g.By})
 	return true, g.Stored, newer, err
 }
