@@ -55,6 +55,9 @@ func (j *Job) Run(ctx context.Context, paths []Path) ([]*flow.Report, error) {
 	}
 	var reports []*flow.Report
 	state := newState()
+	if run.twice {
+		state.updates = updates{outcomes: run.final.updates.found, again: true}
+	}
 	for _, p := range paths {
 		report := &flow.Report{Source: p.Name}
 		reports = append(reports, report)
@@ -101,6 +104,8 @@ func (r *run) survey(ctx context.Context, paths []Path) error {
 		}
 		again := newState()
 		again.without = r.final.records
+		again.updates.outcomes, again.updates.again = r.final.updates.found, true
+		again.updates.found = r.final.updates.found
 		r.final = again
 	}
 	return nil
@@ -164,6 +169,12 @@ func (r *run) item(s *state, report *flow.Report, m *flow.Mapped) error {
 	case r.twice && r.final.gone(res.Key):
 		return nil
 	}
+	if res.Partial {
+		if err := r.updated(s, res); err != nil {
+			return fmt.Errorf("%s: %w", m.Item.Pos, err)
+		}
+		return r.wrote()
+	}
 	wins := !r.twice || r.final.holds(res)
 	if !r.twice && r.job.Bundle {
 		r.held.drop(s.take(res.Key)) // what the last version owned
@@ -183,6 +194,10 @@ func (r *run) item(s *state, report *flow.Report, m *flow.Mapped) error {
 		}
 	}
 	r.again(s, res)
+	return r.wrote()
+}
+
+func (r *run) wrote() error {
 	if r.err != nil {
 		return fmt.Errorf("writing the output: %w", r.err)
 	}

@@ -67,6 +67,9 @@ func (s *state) versionOrMerge(res *mappings.Result) (flow.Outcome, error) {
 // present says that something of a Patient comes out. A stub does not bring back
 // a person whose own records are expunged.
 func (s *state) present(ref string) bool {
+	if s.updates.told(ref) {
+		return true
+	}
 	x, known := s.shared[named(ref)]
 	return known && !(x.stub && s.lost[named(ref)])
 }

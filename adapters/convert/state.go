@@ -79,10 +79,12 @@ type state struct {
 	without map[name]seen       // records of an earlier survey: the expunged ones are left out
 	lost    map[name]bool       // persons that those told of
 	merges  merges
+	updates updates
 }
 
 func newState() *state {
-	return &state{records: map[name]seen{}, ties: map[name][]string{}, shared: map[name]seen{}, owned: map[string][]string{}, groups: map[name][]string{}, lost: map[name]bool{}}
+	return &state{records: map[name]seen{}, ties: map[name][]string{}, shared: map[name]seen{}, owned: map[string][]string{}, groups: map[name][]string{}, lost: map[name]bool{},
+		updates: updates{slots: map[name][]byte{}, seals: map[name]flow.Restrictions{}}}
 }
 
 // judge says what becomes of an item, and remembers it.
@@ -150,6 +152,9 @@ func (s *state) group(m *flow.Mapped) flow.Outcome {
 // version judges a version of a record and adds to its resources what restricts
 // the record already.
 func (s *state) version(res *mappings.Result) (flow.Outcome, error) {
+	if res.Partial {
+		return s.update(res)
+	}
 	key := named(res.Key)
 	old, known := s.records[key]
 	digest := short(res.Digest)
@@ -157,11 +162,7 @@ func (s *state) version(res *mappings.Result) (flow.Outcome, error) {
 	r := flow.OfResult(res)
 	switch {
 	case !known:
-		for _, g := range res.Groups {
-			if g != "" {
-				s.groups[named(g)] = append(s.groups[named(g)], res.Key)
-			}
-		}
+		s.join(res)
 		first := flow.First(&cut, r, "")
 		x := kept(&first)
 		x.mute = silent(res)
@@ -187,6 +188,15 @@ func (s *state) version(res *mappings.Result) (flow.Outcome, error) {
 	return o, flow.Impose(res, impose)
 }
 
+// join notes the groups of a new record.
+func (s *state) join(res *mappings.Result) {
+	for _, g := range res.Groups {
+		if g != "" {
+			s.groups[named(g)] = append(s.groups[named(g)], res.Key)
+		}
+	}
+}
+
 // silent says that a seal names its record and tells nothing of it.
 func silent(res *mappings.Result) bool {
 	return res.Action == mappings.Seal && len(res.Resources) == 0
@@ -204,6 +214,9 @@ func (s *state) supersedes(record string, x *mappings.Resource) bool {
 		have.Version, have.Digest, have.Restrictions = old.version.Value(), old.digest.String(), old.restrictions
 	}
 	replaces, r := flow.Replaces(&cut, string(by[:]), have)
+	if x.Stub && s.updates.told(x.Type+"/"+x.ID) {
+		return false
+	}
 	if x.Stub || old.stub {
 		replaces = !x.Stub
 	}
@@ -226,7 +239,7 @@ func (s *state) survey(m *flow.Mapped) error {
 	if err != nil {
 		return err
 	}
-	if o == flow.Created || o == flow.Updated {
+	if !m.Partial() && (o == flow.Created || o == flow.Updated) {
 		if s.without[named(m.Result.Key)].hidden() {
 			s.lose(m.Result)
 			return nil
@@ -261,7 +274,8 @@ func (s *state) holds(res *mappings.Result) bool { return once(s.records, res.Ke
 
 // holdsShared says, once, whether the resource is the final one of its id.
 func (s *state) holdsShared(x *mappings.Resource) bool {
-	return s.present(x.Type+"/"+x.ID) && once(s.shared, x.Type+"/"+x.ID, x.Digest)
+	ref := x.Type + "/" + x.ID
+	return !s.updates.told(ref) && s.present(ref) && once(s.shared, x.Type+"/"+x.ID, x.Digest)
 }
 
 func once(m map[name]seen, key, digest string) bool {

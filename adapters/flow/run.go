@@ -31,6 +31,9 @@ type Mapped struct {
 	ready chan struct{}
 }
 
+// Partial says that the item is a record that says only what changes.
+func (m *Mapped) Partial() bool { return m.Result != nil && m.Result.Partial }
+
 // window is how many items are read ahead of the handler: a bound on memory.
 const window = 256
 
