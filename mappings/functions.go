@@ -136,6 +136,9 @@ func readers(p *Profile) []function {
 				return field.ReadAddress(text(a[0]), text(a[1]), text(a[2]), text(a[3])), nil
 			},
 			[]any{new(func(string, string, string, string) field.Address)}},
+		{"cityLine", "city, state and ZIP code that stand in one column",
+			func(a ...any) (any, error) { return field.ReadCityLine(text(a[0])), nil },
+			[]any{new(func(string) field.CityLine)}},
 		{"phone", "a telephone number",
 			func(a ...any) (any, error) { return field.ReadPhone(text(a[0])), nil },
 			[]any{new(func(string) field.Phone)}},

@@ -45,7 +45,7 @@ func loadFeed(adapter, profile string) (*feed, error) {
 	name := format.Mapping
 	var p *mappings.Profile
 	if profile != "" {
-		raw, err := os.ReadFile(profile)
+		raw, err := readProfile(profile)
 		if err != nil {
 			return nil, fmt.Errorf("--profile %s: %w", profile, err)
 		}
@@ -74,6 +74,18 @@ func loadFeed(adapter, profile string) (*feed, error) {
 	}
 	return &feed{format: format, mapping: m, options: adapters.Options{
 		Profile: m.Profile(), Fields: m.Fields(), Kinds: m.Kinds()}}, nil
+}
+
+// readProfile reads a profile from a file, or a built-in one by its name.
+func readProfile(name string) ([]byte, error) {
+	raw, err := os.ReadFile(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		if built, e := fs.ReadFile(mappings.Files(), filepath.ToSlash(name)); e == nil {
+			return built, nil
+		}
+		err = fmt.Errorf("%w; built in are: %s", err, strings.Join(mappings.Profiles(mappings.Files()), ", "))
+	}
+	return raw, err
 }
 
 // findMapping finds the mapping that a profile names: a file beside the profile

@@ -60,3 +60,26 @@ func TestRivertonExportConverts(t *testing.T) {
 		t.Error("a police record became a Condition")
 	}
 }
+
+// The view of another system, by its mapping and profile alone.
+func TestCedarView(t *testing.T) {
+	p, err := mappings.LoadProfile(mappings.Files(), "rms/cedar/cedar.profile.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := mappings.Load(mappings.Files(), p.Mapping, p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := all.Find(p.Adapter)
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw, err := os.ReadFile("testdata/cedar/contacts.golden")
+	if err != nil {
+		t.Fatal(err)
+	}
+	good, _, _ := strings.Cut(strings.TrimPrefix(string(raw), "<EF><BB><BF>"), adaptertest.Separator)
+	adaptertest.Suite{Format: f, Mapper: m, Goldens: "testdata/cedar", Good: []byte(good), Bad: []byte(good + "a|b\n" + good[strings.IndexByte(good, '\n')+1:]),
+		Options: adapters.Options{Profile: p, Fields: m.Fields(), Kinds: m.Kinds()}}.Run(t)
+}
