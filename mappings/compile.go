@@ -1,8 +1,9 @@
 package mappings
 
 import (
-	"path"
+	"maps"
 	"reflect"
+	"slices"
 
 	"github.com/handoff-health/handoff/mappings/schema"
 )
@@ -11,13 +12,7 @@ import (
 // Identifier, rows: […]}}}.
 func (c *compiler) loadDatatypes(root *node) {
 	for _, n := range root.list("datatypes") {
-		file := path.Join(c.dir, n.text)
-		raw, err := readFile(c.fsys, file)
-		if err != nil {
-			n.errorf("the datatype file %q cannot be read", file)
-			continue
-		}
-		doc := parseYAML(file, raw, &c.errs)
+		doc := c.include(n, "datatype")
 		if doc == nil || !doc.strict("a datatype file", "datatypes", "note") {
 			continue
 		}
@@ -30,6 +25,30 @@ func (c *compiler) loadDatatypes(root *node) {
 			c.loadDatatype(name, types.keyNodes[i], types.values[i])
 		}
 	}
+	for _, ch := range c.typeChanges {
+		if c.datatypes[ch.name] == nil {
+			ch.at.errorf("the base has no datatype %q%s", ch.name, didYouMean(ch.name, slices.Sorted(maps.Keys(c.datatypes))))
+		}
+	}
+}
+
+// include parses a file that n names.
+func (c *compiler) include(n *node, kind string) *node {
+	if n.kind != yamlScalar {
+		n.errorf("a %s file is named by its path", kind)
+		return nil
+	}
+	file := n.path()
+	raw, err := c.read(n.src.fsys, file)
+	if err != nil {
+		n.errorf("the %s file %q %s", kind, file, unreadable(err))
+		return nil
+	}
+	doc := parseYAML(file, raw, &c.errs)
+	if doc != nil {
+		doc.src.fsys = n.src.fsys
+	}
+	return doc
 }
 
 func (c *compiler) loadDatatype(name string, key, n *node) {
@@ -39,6 +58,11 @@ func (c *compiler) loadDatatype(name string, key, n *node) {
 	if c.datatypes[name] != nil {
 		key.errorf("the datatype %q is there twice", name)
 		return
+	}
+	for _, ch := range c.typeChanges {
+		if ch.name == name {
+			c.change(n, "rows", "the datatype "+name, ch.ops)
+		}
 	}
 	typ := datatypeNamed(n.string("type", true))
 	if typ == nil {
@@ -90,17 +114,21 @@ func datatypeNamed(name string) *schema.Type {
 func (c *compiler) loadRowsets(root *node) {
 	c.rowsets = map[string]*node{}
 	for _, n := range root.list("rowset-files") {
-		file := path.Join(c.dir, n.text)
-		raw, err := readFile(c.fsys, file)
-		if err != nil {
-			n.errorf("the rowset file %q cannot be read", file)
-			continue
-		}
-		if doc := parseYAML(file, raw, &c.errs); doc != nil && doc.strict("a rowset file", "rowsets", "note") {
+		if doc := c.include(n, "rowset"); doc != nil && doc.strict("a rowset file", "rowsets", "note") {
 			c.addRowsets(doc.get("rowsets"))
 		}
 	}
 	c.addRowsets(root.get("rowsets"))
+	for _, ch := range c.rowsetChanges {
+		if c.rowsets[ch.name] == nil {
+			ch.at.errorf("the base has no rowset %q%s", ch.name, didYouMean(ch.name, slices.Sorted(maps.Keys(c.rowsets))))
+			continue
+		}
+		holder := &node{src: ch.at.src, kind: yamlMap}
+		holder.set(nil, ch.name, c.rowsets[ch.name])
+		c.change(holder, ch.name, "the rowset "+ch.name, ch.ops)
+		c.rowsets[ch.name] = holder.get(ch.name)
+	}
 }
 
 func (c *compiler) addRowsets(n *node) {

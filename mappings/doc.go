@@ -43,6 +43,12 @@
 // the types of what they use: a fault is found by Load and named with
 // file:line:column. [Functions] lists what expressions can call.
 //
+// A profile can change the mapping for its sender: `inherit` another profile, add
+// segments, columns, elements, kinds, vocabularies, ignored fields, and `override`
+// lists of the mapping by operations on their members, which are called by name,
+// id, code or target: add (before, after), replace (with), remove, change (set,
+// unset, rows). A [Live] loads all of it again when a file changes.
+//
 // A path of `over` is a field (PID-3: its repetitions), an element (/Incident/
 // Person, ./Alias), or segments (PID+PD1+MRG: a group starts at each PID). Inside,
 // ./Name, ../Role and .1 start at the item, and PID-5 reads the group's own PID.

@@ -1,7 +1,11 @@
 package mappings
 
 import (
+	"crypto/sha256"
 	"embed"
+	"encoding/hex"
+	"errors"
+	"io"
 	"io/fs"
 	"path"
 	"slices"
@@ -33,4 +37,48 @@ func named(fsys fs.FS, suffix string) []string {
 	})
 	slices.Sort(names)
 	return names
+}
+
+// read reads a file whole and keeps its digest.
+func (c *compiler) read(fsys fs.FS, name string) ([]byte, error) {
+	raw, err := readFile(fsys, name)
+	if err == nil {
+		c.note(name, raw)
+	}
+	return raw, err
+}
+
+func (c *compiler) note(name string, raw []byte) {
+	sum := sha256.Sum256(raw)
+	c.files[name] = hex.EncodeToString(sum[:])
+}
+
+// unreadable says why a file cannot be read, without the words of the machine.
+func unreadable(err error) string {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return "does not exist"
+	case errors.Is(err, errTooLarge):
+		return err.Error()
+	}
+	return "cannot be read"
+}
+
+var errTooLarge = errors.New("is larger than 4 MiB")
+
+// readFile reads a file whole, refusing what is too large.
+func readFile(fsys fs.FS, name string) ([]byte, error) {
+	f, err := fsys.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = f.Close() }()
+	raw, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	if err != nil {
+		return nil, err
+	}
+	if len(raw) > maxFile {
+		return nil, errTooLarge
+	}
+	return raw, nil
 }

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"path"
 	"reflect"
 	"regexp"
 	"slices"
@@ -65,9 +64,11 @@ func Load(fsys fs.FS, name string, profile *Profile) (*Map, error) {
 	if err != nil {
 		return nil, fmt.Errorf("mapping %s: %w", name, err)
 	}
-	c := &compiler{fsys: fsys, dir: path.Dir(name), datatypes: map[string]*datatype{}}
+	c := &compiler{datatypes: map[string]*datatype{}, files: map[string]string{}}
+	c.note(name, raw)
 	root := parseYAML(name, raw, &c.errs)
 	if root != nil {
+		root.src.fsys = fsys
 		c.load(root, profile)
 	}
 	if len(c.errs) > 0 {
@@ -78,20 +79,20 @@ func Load(fsys fs.FS, name string, profile *Profile) (*Map, error) {
 
 // A compiler turns one mapping file into a Map.
 type compiler struct {
-	fsys      fs.FS
-	dir       string
-	errs      []error
-	m         *Map
-	options   []expr.Option
-	scope     scope
-	datatypes map[string]*datatype
-	ruleNodes []*node // of m.rules
-	rowsets   map[string]*node
-	locals    map[string]*schema.Type
-	loops     []*loop
-	homes     map[string]*entry // the group that a resource stands in, nil for none
-	looped    map[string]bool   // resources with a loop of their own
-	contained []containment
+	files                      map[string]string // read, with the digest of their content
+	errs                       []error
+	m                          *Map
+	options                    []expr.Option
+	scope                      scope
+	datatypes                  map[string]*datatype
+	rowsets                    map[string]*node
+	locals                     map[string]*schema.Type
+	loops                      []*loop
+	homes                      map[string]*entry // the group that a resource stands in, nil for none
+	looped                     map[string]bool   // resources with a loop of their own
+	contained                  []containment
+	ruleNodes                  []*node      // of m.rules
+	typeChanges, rowsetChanges []lateChange // of overlays
 }
 
 var mapKeys = []string{"mapping", "version", "note", "profile", "kinds", "columns", "segments", "elements", "vocabularies", "datatypes", "rowsets", "rowset-files", "let", "key", "record-version", "record-groups", "record-scope", "update", "outcomes", "checks", "ignore", "resources", "merges"}
@@ -103,6 +104,10 @@ func (c *compiler) load(root *node, profile *Profile) {
 	}
 	c.m.Name, c.m.Version = root.string("mapping", true), root.string("version", true)
 	c.m.profile = c.chooseProfile(root, profile)
+	for _, o := range c.m.profile.overlays {
+		c.note(o.name, o.raw)
+		c.overlay(root, o)
+	}
 	for _, k := range root.list("kinds") {
 		c.m.kinds = append(c.m.kinds, k.text)
 	}
@@ -149,8 +154,8 @@ func (c *compiler) chooseProfile(root *node, given *Profile) *Profile {
 	if n == nil {
 		return &Profile{RaceList: "nibrs", ConsentHours: 72}
 	}
-	file := path.Join(c.dir, n.text)
-	p, err := LoadProfile(c.fsys, file)
+	file := n.path()
+	p, err := LoadProfile(n.src.fsys, file)
 	if err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
 			n.errorf("the profile %q does not exist", file)
@@ -221,16 +226,7 @@ func (c *compiler) loadVocabularies(n *node) {
 		return
 	}
 	for i, name := range n.keys {
-		file := n.values[i]
-		full := strings.TrimPrefix(file.text, "/")
-		if !strings.HasPrefix(file.text, "/") {
-			full = path.Join(c.dir, file.text)
-		}
-		if _, err := fs.Stat(c.fsys, full); err != nil {
-			file.errorf("the vocabulary file %q does not exist", full)
-			continue
-		}
-		if v := loadVocabulary(c.fsys, name, full, &c.errs); v != nil {
+		if v := c.loadVocabulary(name, n.values[i]); v != nil {
 			c.m.vocabularies[name] = v
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -39,24 +40,19 @@ type Profile struct {
 	Systems        map[string]string // HL7 v2 assigning authority → identifier system
 	SenderBase     string            // URI under which this sender's own identifier systems stand
 
-	zone *time.Location
+	zone          *time.Location
+	places        map[string]string
+	mappingFile   string
+	mappingBeside bool
+	overlays      []overlay // what the profile, after those that it inherits, says of the mapping
 }
 
-var profileKeys = []string{"profile", "mapping", "adapter", "charset", "delimiter", "aliases", "timezone", "dates", "agencies", "default-ori", "licence-state", "race-list", "consent", "test-names", "systems", "sender-base", "organizations"}
+var profileKeys = []string{"profile", "mapping", "adapter", "charset", "delimiter", "aliases", "timezone", "dates", "agencies", "default-ori", "licence-state", "race-list", "consent", "test-names", "systems", "sender-base", "organizations", "inherit", "note"}
 
 // ParseProfile reads a profile file; name is for error messages, which say
 // file:line:column.
 func ParseProfile(name string, raw []byte) (*Profile, error) {
-	var errs []error
-	root := parseYAML(name, raw, &errs)
-	p := &Profile{RaceList: "nibrs", ConsentHours: 72}
-	if root != nil && root.strict("a profile", profileKeys...) {
-		p.read(root)
-	}
-	if len(errs) > 0 {
-		return nil, errors.Join(errs...)
-	}
-	return p, nil
+	return parseProfile(nil, name, raw)
 }
 
 // LoadProfile reads a profile from a file system: Files() for the built-in ones.
@@ -65,12 +61,134 @@ func LoadProfile(fsys fs.FS, name string) (*Profile, error) {
 	if err != nil {
 		return nil, fmt.Errorf("profile %s: %w", name, err)
 	}
-	return ParseProfile(name, raw)
+	return parseProfile(fsys, name, raw)
+}
+
+func parseProfile(fsys fs.FS, name string, raw []byte) (*Profile, error) {
+	var errs []error
+	p := &Profile{RaceList: "nibrs", ConsentHours: 72}
+	root := parseYAML(name, raw, &errs)
+	if root != nil {
+		root.src.fsys = fsys
+		if root = p.inherit(root, overlay{name, raw, fsys}, nil); root != nil {
+			p.read(root)
+		}
+	}
+	if len(errs) > 0 {
+		return nil, errors.Join(errs...)
+	}
+	return p, nil
+}
+
+// maxInherit is how many profiles can inherit from each other in a row.
+const maxInherit = 8
+
+// inherit lays a profile over the one that it inherits. Maps are laid over each
+// other key by key, everything else takes the place of what is inherited.
+func (p *Profile) inherit(root *node, self overlay, below []string) *node {
+	if !root.strict("a profile", slices.Concat(profileKeys, overlayKeys)...) {
+		return nil
+	}
+	n := root.get("inherit")
+	if n == nil {
+		p.overlays = append(p.overlays, self)
+		return root
+	}
+	base := p.parent(root, n, append(slices.Clone(below), self.name))
+	p.overlays = append(p.overlays, self)
+	if base == nil {
+		return nil
+	}
+	for i, k := range root.keys {
+		old, now := base.get(k), root.values[i]
+		if old == nil || old.kind != yamlMap || now.kind != yamlMap {
+			base.set(root, k, now)
+			continue
+		}
+		for j, inner := range now.keys {
+			old.set(now, inner, now.values[j])
+		}
+	}
+	base.src, base.line, base.column = root.src, root.line, root.column
+	return base
+}
+
+// parent reads the profile that n names: beside the file, else from the root of
+// the files (a built-in one).
+func (p *Profile) parent(root, n *node, below []string) *node {
+	fsys := root.src.fsys
+	if fsys == nil {
+		n.errorf("a profile that inherits is loaded from a file")
+		return nil
+	}
+	name, raw, err := readBeside(fsys, n)
+	switch {
+	case err != nil:
+		n.errorf("the profile %q %s", n.text, unreadable(err))
+		return nil
+	case slices.Contains(below, name):
+		n.errorf("the profile %q inherits itself", name)
+		return nil
+	case len(below) > maxInherit:
+		n.errorf("more than %d profiles inherit from each other", maxInherit)
+		return nil
+	}
+	base := parseYAML(name, raw, root.src.errs)
+	if base == nil {
+		return nil
+	}
+	base.src.fsys = fsys
+	return p.inherit(base, overlay{name, raw, fsys}, below)
+}
+
+// readBeside reads the file that n names: beside the one it stands in, else from
+// the root.
+func readBeside(fsys fs.FS, n *node) (name string, raw []byte, err error) {
+	name = n.path()
+	if raw, err = readFile(fsys, name); errors.Is(err, fs.ErrNotExist) {
+		if other, e := readFile(fsys, n.text); e == nil {
+			return n.text, other, nil
+		}
+	}
+	return name, raw, err
+}
+
+// MappingFile is the file that Mapping names, in the file system that the profile
+// was loaded from: beside the profile that says it, else from the root, where the
+// built-in ones are. It is "" if there is none.
+func (p *Profile) MappingFile() (file string, beside bool) { return p.mappingFile, p.mappingBeside }
+
+func (p *Profile) findMapping(n *node) {
+	if n == nil || n.kind != yamlScalar || n.src.fsys == nil {
+		return
+	}
+	for _, name := range []string{n.text, n.path()} {
+		if (name != n.text || strings.HasPrefix(name, "/")) && exists(n.src.fsys, name) {
+			p.mappingFile, p.mappingBeside = name, true
+			return
+		}
+	}
+	if exists(n.src.fsys, n.text) {
+		p.mappingFile = n.text
+	}
+}
+
+// PlaceOf is file:line of a key of the profile, wherever it is inherited from.
+func (p *Profile) PlaceOf(key string) string { return p.places[key] }
+
+func exists(fsys fs.FS, name string) bool {
+	info, err := fs.Stat(fsys, name)
+	return err == nil && info.Mode().IsRegular()
 }
 
 func (p *Profile) read(root *node) {
 	p.Name = root.string("profile", true)
 	p.Mapping = root.string("mapping", false)
+	p.findMapping(root.get("mapping"))
+	p.places = map[string]string{}
+	for i, k := range root.keys {
+		p.places[k] = root.keyNodes[i].at()
+	}
 	p.Adapter = root.string("adapter", false)
 	p.Charset = root.string("charset", false)
 	if d := root.get("delimiter"); d != nil {

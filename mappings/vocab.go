@@ -4,7 +4,6 @@ import (
 	"encoding/csv"
 	"errors"
 	"io"
-	"io/fs"
 	"slices"
 	"strings"
 )
@@ -38,11 +37,45 @@ func (v *vocabulary) lookup(code string) (targets []Target, known bool) {
 // columns (Code, Text, Code System, three kinds of condition, Code, two of
 // Display, Code System, Comments), then rows. Lines that start with # before the
 // header say where the codes come from.
-func loadVocabulary(fsys fs.FS, name, file string, errs *[]error) *vocabulary {
-	raw, err := readFile(fsys, file)
-	if err != nil {
-		return nil
+//
+// Several files can be given: in a later one, which is the sender's, the rows of
+// a code take the place of those that an earlier file has for it.
+func (c *compiler) loadVocabulary(name string, files *node) *vocabulary {
+	var v *vocabulary
+	for _, n := range members(files) {
+		if n.kind != yamlScalar {
+			n.errorf("a vocabulary is named by its file, or a list of files")
+			return nil
+		}
+		file := n.path()
+		raw, err := c.read(n.src.fsys, file)
+		if err != nil {
+			n.errorf("the vocabulary file %q %s", file, unreadable(err))
+			return nil
+		}
+		next := parseVocabulary(name, file, raw, &c.errs)
+		if v == nil || next == nil {
+			v = next
+			continue
+		}
+		v.overlay(next)
 	}
+	return v
+}
+
+// overlay puts the codes of a sender's file over those of v.
+func (v *vocabulary) overlay(next *vocabulary) {
+	for _, code := range next.codes {
+		key := fold(code)
+		if _, had := v.targets[key]; !had {
+			v.codes = append(v.codes, code)
+		}
+		v.targets[key], v.texts[key] = next.targets[key], next.texts[key]
+	}
+	v.file = next.file
+}
+
+func parseVocabulary(name, file string, raw []byte, errs *[]error) *vocabulary {
 	src := &source{name: file, lines: strings.Split(string(raw), "\n"), errs: errs}
 	skipped, text := 0, strings.TrimPrefix(string(raw), "\ufeff")
 	for strings.HasPrefix(text, "#") {
@@ -137,21 +170,4 @@ func (v *vocabulary) add(rec []string, columns []int, fail func(string, ...any))
 	if !slices.Contains(v.targets[key], t) { // "Assault" and "ASSAULT" are one code
 		v.targets[key] = append(v.targets[key], t)
 	}
-}
-
-// readFile reads a file whole, refusing what is too large.
-func readFile(fsys fs.FS, name string) ([]byte, error) {
-	f, err := fsys.Open(name)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = f.Close() }()
-	raw, err := io.ReadAll(io.LimitReader(f, maxFile+1))
-	if err != nil {
-		return nil, err
-	}
-	if len(raw) > maxFile {
-		return nil, errors.New("the file is larger than 4 MiB")
-	}
-	return raw, nil
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
 	"strings"
 
@@ -51,6 +52,7 @@ type source struct {
 	lines []string
 	errs  *[]error
 	nodes int
+	fsys  fs.FS // where the files that it names are
 }
 
 func (s *source) errorAt(line, column int, format string, args ...any) {

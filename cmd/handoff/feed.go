@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -11,7 +10,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -35,6 +33,11 @@ type feed struct {
 // loadFeed finds an adapter and loads its mapping. profile is a file, "" for the
 // mapping's own default.
 func loadFeed(adapter, profile string) (*feed, error) {
+	return loadFeedFrom(localFiles{mappings.Files()}, adapter, profile)
+}
+
+// loadFeedFrom is loadFeed with the files that profile and mapping are read from.
+func loadFeedFrom(files fs.FS, adapter, profile string) (*feed, error) {
 	if adapter == "" {
 		return nil, usageError("the flag --adapter is missing; known are: %s", adapterNames())
 	}
@@ -45,27 +48,14 @@ func loadFeed(adapter, profile string) (*feed, error) {
 	name := format.Mapping
 	var p *mappings.Profile
 	if profile != "" {
-		raw, err := readProfile(profile)
-		if err != nil {
-			return nil, fmt.Errorf("--profile %s: %w", profile, err)
-		}
-		if p, err = mappings.ParseProfile(profile, raw); err != nil {
+		if p, err = readProfile(files, profile); err != nil {
 			return nil, err
-		}
-		if p.Charset != "" {
-			if _, err := charset.Lookup(p.Charset); err != nil {
-				return nil, fmt.Errorf("%s: %w", lineOf(profile, raw, "charset"), err)
-			}
 		}
 		if p.Adapter != "" && p.Adapter != format.Name {
 			return nil, usageError("the profile %s is for the adapter %s, not %s", profile, p.Adapter, format.Name)
 		}
-		if p.Mapping != "" {
-			name = p.Mapping
-		}
 	}
-	files, name, err := findMapping(profile, name)
-	if err != nil {
+	if files, name, err = findMapping(files, p, profile, name); err != nil {
 		return nil, err
 	}
 	m, err := mappings.Load(files, name, p)
@@ -76,51 +66,44 @@ func loadFeed(adapter, profile string) (*feed, error) {
 		Profile: m.Profile(), Fields: m.Fields(), Kinds: m.Kinds()}}, nil
 }
 
-// readProfile reads a profile from a file, or a built-in one by its name.
-func readProfile(name string) ([]byte, error) {
-	raw, err := os.ReadFile(name)
-	if errors.Is(err, fs.ErrNotExist) {
-		if built, e := fs.ReadFile(mappings.Files(), filepath.ToSlash(name)); e == nil {
-			return built, nil
+// readProfile loads a profile from a file, or a built-in one by its name, and
+// looks whether its charset can be read.
+func readProfile(files fs.FS, name string) (*mappings.Profile, error) {
+	p, err := mappings.LoadProfile(files, filepath.ToSlash(name))
+	if err != nil {
+		var fault *mappings.LoadError
+		if !errors.As(err, &fault) {
+			if errors.Is(err, fs.ErrNotExist) {
+				err = fmt.Errorf("%w; built in are: %s", err, strings.Join(mappings.Profiles(mappings.Files()), ", "))
+			}
+			err = fmt.Errorf("--profile %s: %w", name, err)
 		}
-		err = fmt.Errorf("%w; built in are: %s", err, strings.Join(mappings.Profiles(mappings.Files()), ", "))
+		return nil, err
 	}
-	return raw, err
+	if p.Charset != "" {
+		if _, err := charset.Lookup(p.Charset); err != nil {
+			return nil, fmt.Errorf("%s: %w", p.PlaceOf("charset"), err)
+		}
+	}
+	return p, nil
 }
 
 // findMapping finds the mapping that a profile names: a file beside the profile
 // (its path from the profile's folder, or from the root), else a built-in one.
-// profile is "" where the adapter's own mapping is meant.
-func findMapping(profile, name string) (files fs.FS, file string, err error) {
-	if profile == "" {
+// Without a profile, or one that names none, it is the built-in mapping given.
+func findMapping(files fs.FS, p *mappings.Profile, profile, name string) (fs.FS, string, error) {
+	if p == nil || p.Mapping == "" {
 		return mappings.Files(), name, nil
 	}
-	beside := name
-	if !filepath.IsAbs(name) {
-		beside = filepath.Join(filepath.Dir(profile), filepath.FromSlash(name))
+	if file, beside := p.MappingFile(); beside {
+		return files, file, nil
 	}
-	info, err := os.Stat(beside)
-	switch {
-	case err == nil && info.Mode().IsRegular():
-		return localFiles{mappings.Files()}, filepath.ToSlash(beside), nil
-	case err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ENOTDIR):
-		return nil, "", fmt.Errorf("%s: the mapping %s: %w", profile, name, err)
+	built := mappings.Names(mappings.Files())
+	if !slices.Contains(built, p.Mapping) {
+		return nil, "", fmt.Errorf("%s: unknown mapping %q: there is no file %s, and built in are: %s", p.PlaceOf("mapping"), p.Mapping,
+			filepath.Join(filepath.Dir(profile), filepath.FromSlash(p.Mapping)), strings.Join(built, ", "))
 	}
-	if built := mappings.Names(mappings.Files()); !slices.Contains(built, name) {
-		return nil, "", fmt.Errorf("%s: unknown mapping %q: there is no file %s, and built in are: %s", profile, name, beside, strings.Join(built, ", "))
-	}
-	return mappings.Files(), name, nil
-}
-
-// lineOf is file:line of a key of a profile; the file alone if it does not stand
-// at the beginning of a line.
-func lineOf(file string, raw []byte, key string) string {
-	for i, l := range bytes.Split(raw, []byte("\n")) {
-		if name, _, ok := bytes.Cut(l, []byte(":")); ok && strings.Trim(string(bytes.TrimSpace(name)), `"'`) == key {
-			return fmt.Sprintf("%s:%d", file, i+1)
-		}
-	}
-	return file
+	return mappings.Files(), p.Mapping, nil
 }
 
 func adapterNames() string {

@@ -17,11 +17,11 @@ func openMapping(files fs.FS, mapping, profile, adapter string) (*feed, error) {
 	if profile != "" {
 		var err error
 		profile = filepath.ToSlash(profile)
-		if p, err = mappings.LoadProfile(files, profile); err != nil {
+		if p, err = readProfile(files, profile); err != nil {
 			return nil, err
 		}
 		if mapping == "" && p.Mapping != "" {
-			if files, mapping, err = findMapping(profile, p.Mapping); err != nil {
+			if files, mapping, err = findMapping(files, p, profile, ""); err != nil {
 				return nil, err
 			}
 		}
