@@ -16,7 +16,7 @@ type Event struct {
 	ID           string        `json:"id"` // of the request, also in the answer's X-Request-Id
 	At           time.Time     `json:"at"` // hundredths of a second or finer, UTC
 	Duration     time.Duration `json:"duration"`
-	Interaction  string        `json:"interaction"`     // FHIR restful-interaction code: read, search-type, create …; "token" for the token endpoint
+	Interaction  string        `json:"interaction"`     // FHIR restful-interaction code: read, search-type, create …; "token" for the token endpoint, "webhook" for events of a feed
 	Operation    string        `json:"operation"`       // "GET", "POST"
 	Path         string        `json:"path"`            // without query
 	Query        string        `json:"query,omitempty"` // as asked; kept base64 in the AuditEvent as BALP has it

@@ -102,11 +102,6 @@ func (c *Config) defaults() {
 	if c.Crisis.Pace == 0 {
 		c.Crisis.Pace = 250 * time.Millisecond
 	}
-	set := func(p *string, v string) {
-		if *p == "" {
-			*p = v
-		}
-	}
 	set(&c.Server.Listen, "127.0.0.1:8080")
 	scheme := "http"
 	if c.Server.TLSCert != "" {
@@ -167,7 +162,7 @@ func (c *Config) defaults() {
 			s.MaxPage = 8 << 20
 		}
 		if s.Receive != nil {
-			s.Receive.defaults()
+			s.Receive.defaults(s.Key)
 		}
 	}
 }
@@ -178,4 +173,11 @@ func (c *Config) Path(p string) string {
 		return p
 	}
 	return filepath.Join(c.dir, p)
+}
+
+// set fills in a default.
+func set(at *string, v string) {
+	if *at == "" {
+		*at = v
+	}
 }

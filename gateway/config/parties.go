@@ -175,7 +175,7 @@ func (k *checker) feed(at string, s System) {
 		k.value(at+".adapter", s.Adapter, "is no adapter; known are "+strings.Join(k.with.Adapters, ", "))
 	}
 	if s.Receive != nil {
-		k.receive(at+".receive", s.Receive)
+		k.receive(at+".receive", s)
 	}
 }
 

@@ -24,22 +24,7 @@ type Receive struct {
 	Reload time.Duration `yaml:"reload"`
 }
 
-// MLLP is a listener for HL7 v2.
-type MLLP struct {
-	Listen string `yaml:"listen"` // host:port
-}
-
-// Webhook takes events over HTTP at /adapters/<key>.
-type Webhook struct {
-	Secret Secret `yaml:"secret"` // of the signature
-}
-
-// Folder is a watched drop folder.
-type Folder struct {
-	Path string `yaml:"path"`
-}
-
-func (r *Receive) defaults() {
+func (r *Receive) defaults(key string) {
 	if r.MaxWaiting == 0 {
 		r.MaxWaiting = 10_000
 	}
@@ -51,6 +36,14 @@ func (r *Receive) defaults() {
 	}
 	if r.Reload == 0 {
 		r.Reload = 5 * time.Second
+	}
+	switch {
+	case r.MLLP != nil:
+		r.MLLP.defaults()
+	case r.Webhook != nil:
+		r.Webhook.defaults(key)
+	case r.Folder != nil:
+		r.Folder.defaults()
 	}
 }
 
@@ -69,8 +62,17 @@ func (r *Receive) Way() string {
 	return way
 }
 
-// receive checks what all ways in have in common.
-func (k *checker) receive(at string, r *Receive) {
+// receive checks what all ways in have in common, and then the way itself.
+func (k *checker) receive(at string, s System) {
+	r := s.Receive
+	switch r.Way() {
+	case "mllp":
+		k.mllp(at+".mllp", s)
+	case "webhook":
+		k.webhook(at+".webhook", s)
+	case "folder":
+		k.folder(at+".folder", s)
+	}
 	if r.Way() == "" {
 		k.fault(at, "needs exactly one of mllp, webhook, folder")
 	}

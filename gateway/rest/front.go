@@ -37,10 +37,19 @@ func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		write(w, f.handle(r.Context(), ask))
 		return
 	}
-	if _, ok := f.other[r.URL.Path]; ok {
-		r.Body = http.MaxBytesReader(w, r.Body, MaxOtherBytes)
+	if h, ok := f.other[r.URL.Path]; ok {
+		r.Body = http.MaxBytesReader(w, r.Body, mostBytes(h))
 	}
 	f.next.ServeHTTP(w, r)
+}
+
+// mostBytes bounds the body for a handler that is no FHIR. One that takes more
+// than a form, a receiver of records, says how much itself.
+func mostBytes(h http.Handler) int64 {
+	if own, ok := h.(interface{ MaxBytes() int64 }); ok {
+		return own.MaxBytes()
+	}
+	return MaxOtherBytes
 }
 
 // protect sets the headers that hold for every answer; a page sets its own

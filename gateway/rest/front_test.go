@@ -208,6 +208,22 @@ func TestLimitsHoldForEveryPath(t *testing.T) {
 	}
 }
 
+// bulky is a handler that takes more than a form.
+type bulky struct{ http.Handler }
+
+func (bulky) MaxBytes() int64 { return 1 << 20 }
+
+func TestAHandlerMaySayHowMuchItTakes(t *testing.T) {
+	h, _ := newFront(t, func(o *rest.Options) { o.Other["/adapters/rms"] = bulky{o.Other["/oauth/token"]} })
+	for size, want := range map[int]int{1 << 20: http.StatusOK, 1<<20 + 1: http.StatusRequestEntityTooLarge} {
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, httptest.NewRequest(http.MethodPost, "/adapters/rms", strings.NewReader(strings.Repeat("x", size))))
+		if w.Code != want {
+			t.Errorf("a body of %d bytes: %d, want %d", size, w.Code, want)
+		}
+	}
+}
+
 // The method, the path and the base are those of the request line, whatever
 // headers say.
 func TestHeadersChangeNoRequest(t *testing.T) {

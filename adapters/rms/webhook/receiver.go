@@ -132,7 +132,7 @@ type Receipts struct {
 func (rc *Receiver) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	began := rc.o.Now()
 	a := rc.take(r)
-	attempt := Attempt{At: began, Source: source(r), Method: r.Method, Status: a.status, Reason: a.reason, Events: a.events}
+	attempt := Attempt{At: began, Source: source(r), Method: r.Method[:min(len(r.Method), 16)], Status: a.status, Reason: a.reason, Events: a.events}
 	if attempt.Duration = rc.o.Now().Sub(began); attempt.Duration < 0 {
 		attempt.Duration = 0
 	}
