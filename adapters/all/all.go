@@ -10,6 +10,7 @@ import (
 	"github.com/handoff-health/handoff/adapters"
 	"github.com/handoff-health/handoff/adapters/ehr/hl7v2"
 	"github.com/handoff-health/handoff/adapters/rms/csv"
+	"github.com/handoff-health/handoff/adapters/rms/ndex"
 )
 
 // Formats returns every format, in the order of its name.
@@ -26,6 +27,12 @@ func Formats() []adapters.Format {
 			Description: "delimited exports of police records systems; the Riverton crisis-contact export is built in",
 			Mapping:     "rms/riverton/contact.map.yaml",
 			Open:        csv.Open,
+		},
+		{
+			Name:        "rms/ndex",
+			Description: "police reports in NIEM XML: N-DEx with or without a LEXS envelope, NIEM 2 to 6, NIBRS (kept, without identities)",
+			Mapping:     ndex.Mapping,
+			Open:        ndex.Open,
 		},
 	}
 }
