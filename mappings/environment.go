@@ -15,6 +15,7 @@ import (
 // facts are what expressions see as source.
 type facts struct {
 	Software string // adapter and mapping with version
+	Mapping  string // mapping and sender with their versions, and what their files hold: see Map.Identity
 	Record   string // hash of the file and line, or of the record
 	Place    string // file and line, for people
 	Received string // instant; "" if not told
@@ -25,6 +26,7 @@ func (r *run) facts() facts {
 	if r.opts.Source.Adapter != "" {
 		f.Software = "Handoff adapter " + r.opts.Source.Adapter + ", mapping " + r.m.Name + " " + r.m.Version
 	}
+	f.Mapping = r.m.Identity()
 	if f.Record = r.opts.Source.SHA256; f.Record == "" {
 		f.Record = r.rec.SHA256
 	}

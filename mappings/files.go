@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -51,6 +52,13 @@ func (c *compiler) read(fsys fs.FS, name string) ([]byte, error) {
 func (c *compiler) note(name string, raw []byte) {
 	sum := sha256.Sum256(raw)
 	c.files[name] = hex.EncodeToString(sum[:])
+}
+
+// content is a digest of what was read, wherever it was read from.
+func (c *compiler) content() string {
+	sums := slices.Sorted(maps.Values(c.files))
+	sum := sha256.Sum256([]byte(strings.Join(sums, "\n")))
+	return hex.EncodeToString(sum[:8])
 }
 
 // unreadable says why a file cannot be read, without the words of the machine.

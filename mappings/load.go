@@ -21,6 +21,7 @@ type Map struct {
 	Version string
 
 	profile      *Profile
+	content      string
 	kinds        []string
 	shape        shape
 	paths        map[string]*recordPath
@@ -42,6 +43,21 @@ type Map struct {
 
 // Profile returns the profile that the map was loaded for.
 func (m *Map) Profile() *Profile { return m.profile }
+
+// Content is a short digest of all files that the map was made of: mapping,
+// datatypes, rowsets, vocabularies, profile and those that it inherits. Two maps
+// of one content do the same.
+func (m *Map) Content() string { return m.content }
+
+// Identity names the map in full, for Provenance: "rms/riverton/contact 1.0.0,
+// profile riverton, content 3f2a91bc0d1e2f34".
+func (m *Map) Identity() string {
+	s := m.Name + " " + m.Version
+	if m.profile.Name != "" {
+		s += ", profile " + strings.TrimSpace(m.profile.Name+" "+m.profile.Version)
+	}
+	return s + ", content " + m.content
+}
 
 // Columns returns the columns that the mapping knows, in order; nil for formats
 // that are no tables.
@@ -74,6 +90,7 @@ func Load(fsys fs.FS, name string, profile *Profile) (*Map, error) {
 	if len(c.errs) > 0 {
 		return nil, errors.Join(c.errs...)
 	}
+	c.m.content = c.content()
 	return c.m, nil
 }
 

@@ -18,6 +18,7 @@ import (
 // a known format needs a profile and no code.
 type Profile struct {
 	Name    string // for messages and Provenance
+	Version string // of the file, for Provenance; "" = none
 	Mapping string // mapping file: "rms/riverton/contact.map.yaml"; "" = the caller's
 	Adapter string // decoder: "rms/csv"; "" = the caller's
 
@@ -47,7 +48,7 @@ type Profile struct {
 	overlays      []overlay // what the profile, after those that it inherits, says of the mapping
 }
 
-var profileKeys = []string{"profile", "mapping", "adapter", "charset", "delimiter", "aliases", "timezone", "dates", "agencies", "default-ori", "licence-state", "race-list", "consent", "test-names", "systems", "sender-base", "organizations", "inherit", "note"}
+var profileKeys = []string{"profile", "mapping", "adapter", "charset", "delimiter", "aliases", "timezone", "dates", "agencies", "default-ori", "licence-state", "race-list", "consent", "test-names", "systems", "sender-base", "organizations", "inherit", "note", "version"}
 
 // ParseProfile reads a profile file; name is for error messages, which say
 // file:line:column.
@@ -183,6 +184,7 @@ func exists(fsys fs.FS, name string) bool {
 
 func (p *Profile) read(root *node) {
 	p.Name = root.string("profile", true)
+	p.Version = root.string("version", false)
 	p.Mapping = root.string("mapping", false)
 	p.findMapping(root.get("mapping"))
 	p.places = map[string]string{}
