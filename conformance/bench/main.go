@@ -62,6 +62,7 @@ type part struct {
 func parts() []part {
 	return []part{
 		{"adapter", measureAdapter},
+		{"feeds", measureFeeds},
 		{"deciding", measureDeciding},
 		{"token", measureTokens},
 		{"start", measureStart},
@@ -88,13 +89,15 @@ type pace struct {
 	window  time.Duration // of load in one round
 	inside  time.Duration // of one round in this process
 	rows    int           // of the generated export
+	records int           // of the input of each format
+	many    int           // rows over which memory must stay flat
 	starts  int
 	clients []int
 }
 
 var (
-	fullPace  = pace{pairs: 5, window: 1200 * time.Millisecond, inside: 300 * time.Millisecond, rows: 100_000, starts: 10, clients: []int{1, 8, 64}}
-	shortPace = pace{pairs: 2, window: 150 * time.Millisecond, inside: 15 * time.Millisecond, rows: 4_000, starts: 2, clients: []int{1, 8, 64}}
+	fullPace  = pace{pairs: 5, window: 1200 * time.Millisecond, inside: 300 * time.Millisecond, rows: 100_000, records: 20_000, many: 1_000_000, starts: 10, clients: []int{1, 8, 64}}
+	shortPace = pace{pairs: 2, window: 150 * time.Millisecond, inside: 15 * time.Millisecond, rows: 4_000, records: 300, many: 3_000, starts: 2, clients: []int{1, 8, 64}}
 )
 
 func run(ctx context.Context, args []string, out, log io.Writer) (err error) {

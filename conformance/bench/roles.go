@@ -22,7 +22,7 @@ import (
 var roles = map[string]func([]string) error{
 	"role-upstream": runUpstream,
 	"role-proxy":    runProxy,
-	"role-decode":   runDecode,
+	"role-decode":   runDecode, "role-feed": runFeedRole,
 }
 
 // serveRole listens on a free port, prints the address and serves until
