@@ -199,7 +199,7 @@ func (q *Queue) Edit(ctx context.Context, seq uint64, text []byte, by string) er
 	if k.State == Expunged {
 		return fmt.Errorf("reject %d of %s: its text was destroyed", seq, q.System)
 	}
-	if err := q.Audit(ctx, Event{Kind: "edit", Source: k.Source, Record: k.record, Reject: seq, By: by}); err != nil {
+	if err := q.Audit(ctx, k.Event("edit", by)); err != nil {
 		return err
 	}
 	copied, err := q.seal(ctx, &k, text)
@@ -237,6 +237,11 @@ func (q *Queue) seal(ctx context.Context, k *Queued, text []byte) (uint64, error
 		return 0, err
 	}
 	return q.Log.Append(ctx, EditStream(q.System), raw)
+}
+
+// Event is what somebody did with a reject, for Audit.
+func (k *Queued) Event(kind, by string) Event {
+	return Event{Kind: kind, Source: k.Source, Record: k.record, Reject: k.Seq, By: by}
 }
 
 // Audit notes what somebody did with a reject, in the system's event stream.

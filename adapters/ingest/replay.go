@@ -48,7 +48,7 @@ func (p *Pipeline) Replay(ctx context.Context, seq uint64, by string) (*Replay, 
 	if len(raw) == 0 {
 		return nil, fmt.Errorf("reject %d of %s: %w", seq, q.System, ErrNoText)
 	}
-	if err := q.Audit(ctx, Event{Kind: "replay", Source: k.Source, Record: k.record, Reject: seq, By: by}); err != nil {
+	if err := q.Audit(ctx, k.Event("replay", by)); err != nil {
 		return nil, err
 	}
 	r := &Replay{Seq: seq, Outcomes: map[string]int{}}

@@ -16,7 +16,6 @@ import (
 	"github.com/handoff-health/handoff/adapters/ingest"
 	"github.com/handoff-health/handoff/gateway/audit"
 	"github.com/handoff-health/handoff/gateway/config"
-	"github.com/handoff-health/handoff/gateway/identity"
 )
 
 // A receiver takes the records of one feed until its context ends. Then it takes
@@ -53,7 +52,6 @@ var ways = map[string]func(*intake) (receiver, error){"mllp": newMLLP, "webhook"
 type liveFeed struct {
 	system   config.System
 	target   ingestTarget
-	profile  string // file; "" for the adapter's own mapping
 	box      *inbox.Box
 	feed     *inbox.Feed
 	receiver receiver
@@ -80,19 +78,13 @@ func (g *running) openFeeds(ctx context.Context, handlers map[string]http.Handle
 }
 
 func (g *running) openFeed(ctx context.Context, s config.System, handlers map[string]http.Handler) (*liveFeed, error) {
-	origin, ok := g.directory.Origin(s.Key)
-	if !ok {
-		return nil, errors.New("has no custodian")
+	target, err := newIngestTarget(g.config, g.store, s)
+	if err != nil {
+		return nil, err
 	}
-	links := identity.NewLinks(g.store, g.ids, time.Now)
-	f := &liveFeed{system: s, log: g.log.With("feed", s.Key), report: newFeedReport(g.store, s.Key)}
-	f.target = ingestTarget{Store: g.store, Facts: g.store, Log: g.store, Origin: origin, Units: g.directory.Units(s.Key),
-		SiteKey: []byte(g.config.Site.Key.Reveal()), Adapter: s.Adapter,
-		Linker: feedLinker{identity.NewLinker(links, storedPeople{g.store}), links, g.store}}
-	if s.Profile != "" {
-		f.profile = g.config.Path(s.Profile)
-	}
-	fd, err := loadFeed(s.Adapter, f.profile)
+	f := &liveFeed{system: s, target: target, log: g.log.With("feed", s.Key), report: newFeedReport(g.store, s.Key)}
+	f.lookPaused(ctx)
+	fd, err := loadFeed(s.Adapter, target.Profile)
 	if err != nil {
 		return nil, err
 	}

@@ -78,31 +78,16 @@ func runIngest(cmd *cobra.Command, args []string, f *ingestFlags) (err error) {
 	if err != nil {
 		return err
 	}
-	directory, err := attribute.NewDirectory(c)
-	if err != nil {
-		return err
-	}
-	origin, ok := directory.Origin(system.Key)
-	if !ok {
-		return fmt.Errorf("%s: the system %s has no custodian", f.config, system.Key)
-	}
-	profile := system.Profile
-	if profile != "" {
-		profile = c.Path(profile)
-	}
 	db, err := sqlite.Open(cmd.Context(), c.Path(c.Store.SQLite.Path), sqlite.Options{})
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
-	ids, err := identity.NewIDMap(db, []byte(c.Site.Key.Reveal()), slugs(c))
+	target, err := newIngestTarget(c, db, system)
 	if err != nil {
-		return err
+		return fmt.Errorf("%s: %w", f.config, err)
 	}
-	links := identity.NewLinks(db, ids, time.Now)
 	bar := newProgress(cmd.ErrOrStderr())
-	target := ingestTarget{Store: db, Facts: db, Log: db, Origin: origin, Units: directory.Units(system.Key), SiteKey: []byte(c.Site.Key.Reveal()),
-		Adapter: f.adapter, Profile: profile, Linker: feedLinker{identity.NewLinker(links, storedPeople{db}), links, db}}
 	if bar != nil {
 		target.Tick = bar.tick
 	}
@@ -154,6 +139,30 @@ type ingestTarget struct {
 	Linker  ingest.Linker
 	Auditor ingest.Auditor // beside the system's own event stream
 	Tick    func(*flow.Report)
+}
+
+// newIngestTarget is a store as the place where a system's records go.
+func newIngestTarget(c *config.Config, db *sqlite.DB, s config.System) (ingestTarget, error) {
+	key := []byte(c.Site.Key.Reveal())
+	directory, err := attribute.NewDirectory(c)
+	if err != nil {
+		return ingestTarget{}, err
+	}
+	origin, ok := directory.Origin(s.Key)
+	if !ok {
+		return ingestTarget{}, fmt.Errorf("the system %s has no custodian", s.Key)
+	}
+	ids, err := identity.NewIDMap(db, key, slugs(c))
+	if err != nil {
+		return ingestTarget{}, err
+	}
+	links := identity.NewLinks(db, ids, time.Now)
+	t := ingestTarget{Store: db, Facts: db, Log: db, Origin: origin, Units: directory.Units(s.Key), SiteKey: key,
+		Adapter: s.Adapter, Linker: feedLinker{identity.NewLinker(links, storedPeople{db}), links, db}}
+	if s.Profile != "" {
+		t.Profile = c.Path(s.Profile)
+	}
+	return t, nil
 }
 
 // pipeline makes a pipeline to the target.
