@@ -88,11 +88,7 @@ func (r *Report) Count(m *Mapped, o Outcome) {
 		r.finding(&m.Result.Issues[i])
 	}
 	for _, u := range m.Result.Unmapped {
-		key := u.Field
-		if u.Vocabulary != "" {
-			key = fmt.Sprintf("%s=%s (%s)", u.Field, code(u.Code), u.Vocabulary)
-		}
-		bump(&r.Unmapped, key)
+		bump(&r.Unmapped, UnmappedKey(&u))
 	}
 	switch {
 	case m.Result.Action == mappings.Seal && (o == Created || o == Updated):
@@ -102,6 +98,15 @@ func (r *Report) Count(m *Mapped, o Outcome) {
 	case m.Result.Action == mappings.Keep && (o == Created || o == Updated):
 		r.Kept++
 	}
+}
+
+// UnmappedKey is how reports name a field without a row or a code without an
+// entry.
+func UnmappedKey(u *mappings.Unmapped) string {
+	if u.Vocabulary == "" {
+		return u.Field
+	}
+	return fmt.Sprintf("%s=%s (%s)", u.Field, code(u.Code), u.Vocabulary)
 }
 
 // code is a source code as a report may show it. What is longer than codes are

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net/http"
 	"sync"
@@ -16,6 +17,7 @@ import (
 	"github.com/handoff-health/handoff/adapters/ingest"
 	"github.com/handoff-health/handoff/gateway/audit"
 	"github.com/handoff-health/handoff/gateway/config"
+	"github.com/handoff-health/handoff/mappings"
 )
 
 // A receiver takes the records of one feed until its context ends. Then it takes
@@ -56,7 +58,7 @@ type liveFeed struct {
 	feed     *inbox.Feed
 	receiver receiver
 	log      *slog.Logger
-	current  atomic.Pointer[feed]
+	live     *mappings.Live[*feed]
 	paused   atomic.Bool
 	report   *feedReport
 }
@@ -82,34 +84,35 @@ func (g *running) openFeed(ctx context.Context, s config.System, handlers map[st
 	if err != nil {
 		return nil, err
 	}
-	f := &liveFeed{system: s, target: target, log: g.log.With("feed", s.Key), report: newFeedReport(g.store, s.Key)}
+	f := &liveFeed{system: s, target: target, log: g.log.With("feed", s.Key), report: newFeedReport()}
 	f.lookPaused(ctx)
-	fd, err := loadFeed(s.Adapter, target.Profile)
+	f.live, err = mappings.NewLive(localFiles{mappings.Files()}, func(files fs.FS) (*feed, error) {
+		return loadFeedFrom(files, target.Adapter, target.Profile)
+	})
 	if err != nil {
 		return nil, err
 	}
-	f.current.Store(fd)
 	f.box, err = inbox.Open(ctx, inbox.Options{Log: g.store, Facts: g.store, System: s.Key, SiteKey: f.target.SiteKey,
 		MaxWaiting: s.Receive.MaxWaiting, MaxWaitingBytes: s.Receive.MaxWaitingBytes, Remember: s.Receive.Remember})
 	if err != nil {
 		return nil, err
 	}
-	f.feed = &inbox.Feed{Box: f.box, Ping: g.store.Ping, Log: f.log, Paused: f.paused.Load, Tally: f.report.tally,
-		Pipeline: func() *ingest.Pipeline { return f.target.pipeline(f.current.Load()) }}
-	f.use(fd)
+	f.feed = &inbox.Feed{Box: f.box, Ping: g.store.Ping, Log: f.log, Paused: f.paused.Load, Tally: f.report.count,
+		Pipeline: func() *ingest.Pipeline { return f.target.pipeline(f.live.Get()) }}
+	f.use(f.live.Get())
 	make, known := ways[s.Receive.Way()]
 	if !known {
 		return nil, fmt.Errorf("receive: %q is not a way in", s.Receive.Way())
 	}
 	f.receiver, err = make(&intake{config: g.config, system: s, log: f.log, inbox: f.box, await: f.box.Await, ingest: f.ingest,
-		format: func() (adapters.Format, adapters.Options) { fd := f.current.Load(); return fd.format, fd.options },
+		format: func() (adapters.Format, adapters.Options) { fd := f.live.Get(); return fd.format, fd.options },
 		mount:  func(path string, h http.Handler) { handlers[path] = h }, trail: g.trail, count: f.report.event})
 	return f, err
 }
 
 // use makes a mapping the one that counts.
 func (f *liveFeed) use(fd *feed) {
-	f.current.Store(fd)
+	f.report.mapped(fd, nil)
 	f.feed.Use(&inbox.Setup{Format: fd.format, Options: fd.options, Mapper: fd.mapping})
 }
 
@@ -120,12 +123,14 @@ func (f *liveFeed) ingest(ctx context.Context, in adapters.Input) (*flow.Report,
 			return nil, err
 		}
 	}
-	p := f.target.pipeline(f.current.Load())
+	p := f.target.pipeline(f.live.Get())
 	p.Each = func(m *flow.Mapped, o flow.Outcome) error {
-		f.report.tally(m, o)
+		f.report.count(m, o)
 		return nil
 	}
-	return p.Run(ctx, in)
+	report, err := p.Run(ctx, in)
+	f.keepTally(context.WithoutCancel(ctx))
+	return report, err
 }
 
 // runFeeds runs the feeds. stop ends the receivers first, so that what they have
@@ -146,6 +151,10 @@ func (g *running) runFeeds(ctx context.Context) (stop func()) {
 		receivers.Wait()
 		endProcessing()
 		processors.Wait()
+		for _, f := range g.feeds {
+			f.keepTally(context.WithoutCancel(ctx))
+			f.tell(context.WithoutCancel(ctx))
+		}
 	}
 }
 

@@ -1,32 +1,44 @@
 package main
 
 import (
+	"context"
+	"maps"
 	"sync"
+	"time"
 
 	"github.com/handoff-health/handoff/adapters/flow"
-	"github.com/handoff-health/handoff/fhir/store"
+	"github.com/handoff-health/handoff/adapters/inbox"
 )
 
-// A feedReport gathers what a running feed is to tell about itself.
+// A feedReport gathers what a running feed tells about itself.
 type feedReport struct {
-	mu     sync.Mutex
-	facts  store.Facts
-	system string
-	state  string // of the receiver
-	broken error
-	events map[string]int64
-	counts flow.Report
+	inbox.Tally
+	mu       sync.Mutex
+	since    time.Time
+	state    string // of the receiver
+	broken   string
+	restarts int
+	events   map[string]int64
+	records  map[string]int64 // by outcome, since the process began
+	mapping  inbox.Mapping
 }
 
-func newFeedReport(facts store.Facts, system string) *feedReport {
-	return &feedReport{facts: facts, system: system, events: map[string]int64{}}
+func newFeedReport() *feedReport {
+	return &feedReport{since: time.Now().UTC(), state: "mounted", events: map[string]int64{}, records: map[string]int64{}}
 }
 
 // receiver notes how the receiver is.
 func (r *feedReport) receiver(state string, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.state, r.broken = state, err
+	r.state = state
+	switch {
+	case err != nil:
+		r.broken = err.Error()
+		r.restarts++
+	case state == "stopped":
+		r.broken = ""
+	}
 }
 
 // event counts something that a receiver saw.
@@ -36,9 +48,109 @@ func (r *feedReport) event(what string) {
 	r.events[what]++
 }
 
-// tally counts an item whose outcome is durable.
-func (r *feedReport) tally(m *flow.Mapped, o flow.Outcome) {
+// outcomes are the words for what becomes of a record.
+var outcomes = map[flow.Outcome]string{flow.Rejected: "rejected", flow.Created: "created", flow.Updated: "updated",
+	flow.Duplicate: "duplicate", flow.Superseded: "superseded", flow.NonRecord: "non-record"}
+
+// count counts an item whose outcome is durable.
+func (r *feedReport) count(m *flow.Mapped, o flow.Outcome) {
+	r.Add(m, o, time.Now())
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.counts.Count(m, o)
+	r.records[outcomes[o]]++
+}
+
+// mapped notes which mapping is in force, or why a newer one is not.
+func (r *feedReport) mapped(fd *feed, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	now := time.Now().UTC()
+	if err != nil {
+		r.mapping.Error, r.mapping.FailedAt = err.Error(), now
+		return
+	}
+	r.mapping = inbox.Mapping{Name: fd.mapping.Name, Version: fd.mapping.Version, Loaded: now}
+}
+
+// running is what is told of the feed now.
+func (f *liveFeed) running() inbox.Running {
+	messages, bytes, oldest := f.box.Waiting()
+	r := f.report
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	out := inbox.Running{At: time.Now().UTC(), Since: r.since, Way: f.system.Receive.Way(), Receiver: r.state, Error: r.broken, Restarts: r.restarts,
+		Events: maps.Clone(r.events), Waiting: int64(messages), WaitingBytes: bytes, Oldest: oldest, Deferred: int64(f.feed.Deferred()),
+		PerMinute: f.box.Rates(), Mapping: r.mapping}
+	if retry := f.feed.Retrying(); retry.Tries > 0 {
+		out.Retry = &retry
+	}
+	return out
+}
+
+const (
+	tallyEvery = 2 * time.Second
+	tellEvery  = 5 * time.Second
+)
+
+// look does what comes again and again: whether the feed was paused, by whatever
+// process; whether its mapping has changed; and to keep what it has to tell.
+func (f *liveFeed) look(ctx context.Context) {
+	reload, pause := time.NewTicker(f.system.Receive.Reload), time.NewTicker(time.Second)
+	tally, tell := time.NewTicker(tallyEvery), time.NewTicker(tellEvery)
+	for _, t := range []*time.Ticker{reload, pause, tally, tell} {
+		defer t.Stop()
+	}
+	f.tell(ctx)
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-pause.C:
+			f.lookPaused(ctx)
+		case <-reload.C:
+			f.lookMapping()
+		case <-tally.C:
+			f.keepTally(ctx)
+		case <-tell.C:
+			f.tell(ctx)
+		}
+	}
+}
+
+// keepTally adds what was counted to what is kept. What cannot be kept now is
+// kept later.
+func (f *liveFeed) keepTally(ctx context.Context) {
+	if err := f.report.Save(ctx, f.target.Facts, f.system.Key); err != nil && ctx.Err() == nil {
+		f.log.Warn("the counts of a feed could not be kept", "error", err)
+	}
+}
+
+func (f *liveFeed) tell(ctx context.Context) {
+	if err := inbox.SaveRunning(ctx, f.target.Facts, f.system.Key, f.running()); err != nil && ctx.Err() == nil {
+		f.log.Warn("the state of a feed could not be kept", "error", err)
+	}
+}
+
+func (f *liveFeed) lookPaused(ctx context.Context) {
+	p, err := inbox.Paused(ctx, f.target.Facts, f.system.Key)
+	if err != nil {
+		return // as it was: the store is asked again
+	}
+	if was := f.paused.Swap(p != nil); was != (p != nil) {
+		f.log.Info("a feed was paused or resumed", "paused", p != nil)
+	}
+}
+
+// lookMapping takes a changed mapping into use. One with a fault is told, and the
+// old one stays.
+func (f *liveFeed) lookMapping() {
+	changed, err := f.live.Look()
+	switch {
+	case err != nil:
+		f.report.mapped(nil, err)
+		f.log.Error("a mapping has changed and cannot be used; the one before stays in force", "error", err)
+	case changed:
+		f.use(f.live.Get())
+		f.log.Info("a mapping has changed", "mapping", f.live.Get().mapping.Name, "version", f.live.Get().mapping.Version)
+	}
 }
