@@ -46,7 +46,6 @@ over something newer.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	f.add(cmd)
-	cmd.PersistentFlags().StringVar(&f.by, "by", "", "who does it, for the audit; default the user of this process")
 	cmd.AddCommand(newRejectsList(&f), newRejectsShow(&f), newRejectsEdit(&f), newRejectsReplay(&f))
 	return cmd
 }
@@ -57,6 +56,7 @@ type feedFlags struct{ config, system, by string }
 func (f *feedFlags) add(cmd *cobra.Command) {
 	cmd.PersistentFlags().StringVarP(&f.config, "config", "c", "", "configuration file (required)")
 	cmd.PersistentFlags().StringVar(&f.system, "system", "", "key of the feed; needed if there are several")
+	cmd.PersistentFlags().StringVar(&f.by, "by", "", "who does it, for what is noted of it; default the user of this process")
 }
 
 // who is for the audit.
