@@ -9,6 +9,7 @@
 //
 // Memory holds a few words for each record key and each shared resource, never
 // the resources (except for a Bundle made from a stream, and the Patients of a
-// stream whose mapping merges persons). Package cmd/handoff
-// calls it.
+// stream whose mapping merges persons). Of records that say only what changes
+// (docs/adr/0024) it holds, packed, what they come to, until it comes out.
+// Package cmd/handoff calls it.
 package convert

@@ -46,7 +46,10 @@ func Merge(x *mappings.Resource, known mappings.Slots, r Restrictions) (next map
 }
 
 // Become gives a resource another content.
-func Become(x *mappings.Resource, raw []byte) {
+func Become(x *mappings.Resource, raw []byte) { x.Raw, x.Digest = raw, Digest(raw) }
+
+// Digest is the digest of a resource, as Resource.Digest has it.
+func Digest(raw []byte) string {
 	sum := sha256.Sum256(raw)
-	x.Raw, x.Digest = raw, hex.EncodeToString(sum[:])
+	return hex.EncodeToString(sum[:])
 }

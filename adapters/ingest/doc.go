@@ -10,6 +10,11 @@
 // one unit ([store.Store.Apply]) by compare-and-set. A cursor is kept after what
 // is durable, so that a run that was killed goes on where it stopped.
 //
+// Records that say only what changes ([mappings.Result].Partial) are merged with
+// what is known of their resources, slot by slot, so that the order in which they
+// come does not matter (docs/adr/0024). What is known stands in [store.Facts]
+// beside the record's state.
+//
 // The raw text of each record stands in the raw stream ([store.Log]), encrypted
 // under a key of its own that stands in [store.Facts]. The log is append-only;
 // expunging destroys the key, and with it every copy of the text and of its

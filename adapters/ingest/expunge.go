@@ -111,6 +111,10 @@ func (p *Pipeline) expungeRecord(ctx context.Context, m *flow.Mapped, record str
 		if err := p.remove(ctx, o.Ref); err != nil {
 			return 0, err
 		}
+		p.guards.forget(o.Ref) // a Consent that was told with changes has one
+		if err := p.Facts.Delete(ctx, p.factKey("res", o.Ref)); err != nil && !errors.Is(err, store.ErrNotFound) {
+			return 0, err
+		}
 	}
 	for _, shared := range st.Shared {
 		var err error
@@ -198,6 +202,16 @@ func (p *Pipeline) expungePerson(ctx context.Context, person, record string, m *
 			return err
 		}
 	}
+	var left mappings.Slots
+	if len(g.Slots) > 0 {
+		if keep, left, err = p.without(ctx, person, &g, others); err != nil {
+			return err
+		}
+		if best = nil; keep != nil {
+			sum := flow.Digest(keep.Raw)
+			best = &use{Version: left.Newest(), Digest: sum}
+		}
+	}
 	if err := p.remove(ctx, person); err != nil {
 		return err
 	}
@@ -222,7 +236,7 @@ func (p *Pipeline) expungePerson(ctx context.Context, person, record string, m *
 		}
 	}
 	return p.setGuard(ctx, person, func(g *guard) {
-		next.fact, next.Uses = g.fact, others
+		next.fact, next.Uses, next.Slots, next.Seals = g.fact, others, left, g.Seals
 		*g = next
 	})
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/handoff-health/handoff/adapters"
 	"github.com/handoff-health/handoff/adapters/flow"
 	"github.com/handoff-health/handoff/fhir/store"
+	"github.com/handoff-health/handoff/mappings"
 )
 
 // A recordState is what is kept of one record key.
@@ -35,6 +36,9 @@ type recordState struct {
 	Held         string            `json:"h,omitempty"`
 	Lifted       string            `json:"l,omitempty"`
 	LiftedDigest string            `json:"m,omitempty"`
+	// Slots are what the record has said of resources, where it says only what
+	// changes: of its own all, of shared ones its part.
+	Slots map[string]mappings.Slots `json:"s,omitempty"`
 
 	// Rejects are the records under whose keys rejected texts of this one stand:
 	// an expunge destroys them too.
@@ -72,6 +76,10 @@ type guard struct {
 	// Restrictions of this version, and the record that told it (keyed hash).
 	Restrictions flow.Restrictions `json:"q,omitempty"`
 	By           string            `json:"b,omitempty"`
+	// Slots are what all records have said of it, where they say only what
+	// changes; Seals is what restricts it beyond them, for good.
+	Slots mappings.Slots    `json:"l,omitempty"`
+	Seals flow.Restrictions `json:"z,omitempty"`
 
 	fact store.Fact
 }

@@ -120,15 +120,15 @@ func (p *Pipeline) ensure(ctx context.Context, record string) (*recordState, err
 func (p *Pipeline) upsert(ctx context.Context, m *flow.Mapped, record string) (flow.Outcome, error) {
 	issues := m.Result.Issues
 	for attempt := 0; ; attempt++ {
-		o, err := p.tryUpsert(ctx, m, record)
-		if attempt >= 5 || !errors.Is(err, store.ErrConflict) && !errors.Is(err, store.ErrExists) {
+		o, err := p.tryUpsert(ctx, m, record, attempt > 0)
+		if attempt >= 5 && !m.Partial() || attempt >= maxAttempts || !errors.Is(err, store.ErrConflict) && !errors.Is(err, store.ErrExists) {
 			return o, err
 		}
 		m.Result.Issues = issues
 	}
 }
 
-func (p *Pipeline) tryUpsert(ctx context.Context, m *flow.Mapped, record string) (flow.Outcome, error) {
+func (p *Pipeline) tryUpsert(ctx context.Context, m *flow.Mapped, record string, again bool) (flow.Outcome, error) {
 	res := m.Result
 	st, err := p.load(ctx, record)
 	if err != nil {
@@ -140,7 +140,17 @@ func (p *Pipeline) tryUpsert(ctx context.Context, m *flow.Mapped, record string)
 	}
 	restrictions, received := flow.OfResult(res), p.now().UTC().Format(versionForm)
 	next := flow.First(res, restrictions, received)
-	if st != nil && st.Digest != "" {
+	u := &unit{p: p, res: res, st: st, record: record, origin: p.origin(m), again: again}
+	if res.Partial {
+		if late, err := p.late(ctx, res, restrictions, st); late || err != nil {
+			return flow.Superseded, err
+		}
+		var idle bool
+		if outcome, idle, err = u.update(ctx); idle || err != nil {
+			return outcome, err
+		}
+		next = u.next
+	} else if st != nil && st.Digest != "" {
 		var impose flow.Restrictions
 		outcome, impose, next = flow.Judge(res, restrictions, st.known(), received)
 		if outcome != flow.Updated {
@@ -153,8 +163,7 @@ func (p *Pipeline) tryUpsert(ctx context.Context, m *flow.Mapped, record string)
 			return 0, err
 		}
 	}
-	origin := p.origin(m)
-	records, problem := p.prepare(res, origin, func(x *mappings.Resource) bool { return p.stored(st, x) })
+	records, problem := p.prepare(res, u.origin, func(x *mappings.Resource) bool { return p.stored(st, x) })
 	if problem != nil {
 		res.Issues = append([]mappings.Issue{*problem}, res.Issues...)
 		return flow.Rejected, nil
@@ -170,7 +179,7 @@ func (p *Pipeline) tryUpsert(ctx context.Context, m *flow.Mapped, record string)
 			return 0, err
 		}
 	}
-	u := &unit{p: p, res: res, st: st, next: next, records: records, record: record, origin: origin}
+	u.st, u.next, u.records = st, next, records
 	if err := p.storeWithText(ctx, m, u); err != nil {
 		return 0, err
 	}
@@ -203,7 +212,9 @@ func (p *Pipeline) storeWithText(ctx context.Context, m *flow.Mapped, u *unit) e
 func (p *Pipeline) noteStored(ctx context.Context, u *unit) error {
 	res, st := u.res, u.st
 	st.learn(&u.next)
-	st.Owned = u.owned
+	if st.Owned = u.owned; res.Partial {
+		st.Slots = u.told
+	}
 	for i := range res.Resources {
 		if x := &res.Resources[i]; !x.Owned && !slices.Contains(st.Shared, ref(x)) {
 			st.Shared = append(st.Shared, ref(x))
@@ -212,6 +223,9 @@ func (p *Pipeline) noteStored(ctx context.Context, u *unit) error {
 	// Guards first: a record's state says that all is done.
 	if err := u.noteGuards(ctx); err != nil {
 		return err
+	}
+	if u.behind.Load() {
+		return fmt.Errorf("another process told of the same resource: %w", store.ErrConflict)
 	}
 	if err := p.save(ctx, u.record, st); err != nil {
 		return fmt.Errorf("keeping the record's state: %w", err)

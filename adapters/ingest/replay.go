@@ -224,7 +224,7 @@ func (s *one) Close() error            { return nil }
 // is stored of the record is from after the text first came. What restricts the
 // record more is never too late.
 func (p *Pipeline) late(ctx context.Context, res *mappings.Result, r flow.Restrictions, st *recordState) (bool, error) {
-	if p.asOf.IsZero() || res.Version != "" || r&^st.Restrictions != 0 {
+	if st == nil || p.asOf.IsZero() || res.Version != "" || r&^st.Restrictions != 0 {
 		return false, nil
 	}
 	for _, o := range st.Owned {

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -27,6 +28,12 @@ type unit struct {
 	records []store.Record // of res.Resources, prepared
 	record  string         // keyed hash of the record's key
 	origin  resource.Origin
+
+	// Of a record that says only what changes: what is known of each resource
+	// with it, and what the record itself has said of it so far.
+	merged, told map[string]mappings.Slots
+	behind       atomic.Bool // somebody else told of a resource meanwhile
+	again        bool        // a first attempt may have written something
 
 	owned      []owned // the record's resources after the write
 	written    []*store.Record
@@ -86,12 +93,18 @@ func (u *unit) plan(ctx context.Context, look bool) ([]planned, error) {
 	var plan []planned
 	for i := range u.res.Resources {
 		x := &u.res.Resources[i]
+		if look && x.Slots != nil && !x.Owned {
+			if _, _, err := u.merge(ctx, x); err != nil {
+				return nil, err
+			}
+			u.records[i].Raw = nil
+		}
 		known, stored, newer, err := u.known(ctx, x)
 		if err != nil {
 			return nil, err
 		}
 		if known && !newer {
-			if x.Owned {
+			if !u.hasGuard(x) {
 				u.owned = append(u.owned, owned{ref(x), x.Digest, stored})
 			}
 			continue
@@ -125,7 +138,7 @@ func (u *unit) plan(ctx context.Context, look bool) ([]planned, error) {
 // known is what is remembered of a resource: of an owned one by its record, of a
 // shared one by its guard. newer says whether it is to be replaced.
 func (u *unit) known(ctx context.Context, x *mappings.Resource) (known bool, stored int64, newer bool, err error) {
-	if x.Owned {
+	if !u.hasGuard(x) {
 		for _, o := range u.st.Owned {
 			if o.Ref == ref(x) {
 				return true, o.Version, o.Digest != x.Digest, nil
@@ -139,6 +152,9 @@ func (u *unit) known(ctx context.Context, x *mappings.Resource) (known bool, sto
 	}
 	if !u.p.asOf.IsZero() && x.SourceVersion == "" && flow.Of(x)&^g.Restrictions == 0 {
 		return true, g.Stored, false, nil // a replay without a time tells nothing newer
+	}
+	if x.Slots != nil {
+		return true, g.Stored, g.Digest != x.Digest, nil
 	}
 	newer, _ = flow.Replaces(x, u.record, flow.Shared{Version: g.Version, Digest: g.Digest, Restrictions: g.Restrictions, By: g.By})
 	return true, g.Stored, newer, err
@@ -162,7 +178,7 @@ func (u *unit) expect(ctx context.Context, i int, known bool, stored int64, look
 	case head.Deleted:
 		return store.Absent, false, nil
 	case bytes.Equal(head.Raw, x.Raw): // an interrupted run has written it
-		if x.Owned {
+		if !u.hasGuard(x) {
 			u.owned = append(u.owned, owned{ref(x), x.Digest, head.Version})
 			return 0, true, nil
 		}
@@ -175,7 +191,9 @@ func (u *unit) expect(ctx context.Context, i int, known bool, stored int64, look
 		// Somebody changed the consent here, perhaps to revoke it. An export
 		// must not undo that.
 		u.issues = append(u.issues, mappings.Issue{Severity: mappings.Warning, Code: "consent-changed-here", Message: "a Consent was changed on this server since; the source's version was not applied"})
-		u.owned = append(u.owned, owned{ref(x), x.Digest, head.Version})
+		if x.Owned {
+			u.owned = append(u.owned, owned{ref(x), x.Digest, head.Version})
+		}
 		return 0, true, nil
 	}
 	return head.Version, false, nil
@@ -190,7 +208,11 @@ func (u *unit) vanished(ctx context.Context, look bool) ([]planned, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, o := range append(last, u.st.Owned...) {
+	before := u.st.Owned
+	if u.res.Partial && u.res.Action != mappings.Seal {
+		before = nil // what it does not name stays
+	}
+	for _, o := range append(last, before...) {
 		if u.names(o.Ref) {
 			continue
 		}
@@ -284,6 +306,9 @@ func (u *unit) after(plan []planned) {
 			u.owned = append(u.owned, owned{ref(x), x.Digest, v})
 		}
 	}
+	if u.res.Partial {
+		u.owned = append(u.owned, u.carried()...)
+	}
 }
 
 // noteGuards brings the guards of shared resources up to date, side by side.
@@ -309,6 +334,7 @@ func (u *unit) noteGuards(ctx context.Context) error {
 				if g.Stored < w.Version {
 					g.Stored, g.Version, g.Digest = w.Version, max(g.Version, u.next.Version), "sealed "+g.Digest
 					g.Restrictions |= u.next.Restrictions
+					g.Seals |= u.next.Restrictions
 				}
 			})
 		})
@@ -316,7 +342,7 @@ func (u *unit) noteGuards(ctx context.Context) error {
 	for i := range u.res.Resources {
 		x := &u.res.Resources[i]
 		v, wrote := u.versions[ref(x)]
-		if x.Owned {
+		if !u.hasGuard(x) {
 			continue
 		}
 		g.Go(func() error {
@@ -349,6 +375,9 @@ func (g *guard) use(record string) {
 // guarded notes a shared resource's version; for a Patient also who names it.
 func (u *unit) guarded(ctx context.Context, x *mappings.Resource, stored int64, wrote bool) error {
 	return u.p.setGuard(ctx, ref(x), func(g *guard) {
+		if u.add(g, x) {
+			u.behind.Store(true)
+		}
 		if wrote && g.Stored < stored {
 			g.told(x, u.record, stored)
 		} else if g.Digest == x.Digest {
