@@ -15,6 +15,7 @@ import (
 	"github.com/handoff-health/handoff/adapters/flow"
 	"github.com/handoff-health/handoff/adapters/inbox"
 	"github.com/handoff-health/handoff/adapters/ingest"
+	"github.com/handoff-health/handoff/fhir/store"
 	"github.com/handoff-health/handoff/gateway/audit"
 	"github.com/handoff-health/handoff/gateway/config"
 	"github.com/handoff-health/handoff/mappings"
@@ -43,12 +44,13 @@ type intake struct {
 	// mount adds an HTTP handler to the gateway's, by its path.
 	mount func(path string, h http.Handler)
 	trail audit.Recorder
+	facts store.Facts       // for what a receiver remembers
 	count func(what string) // of events that the feed's report shows: "connection", "busy"
 }
 
 // ways has one line for each way in (config.Receive.Way). A receiver that is nil
 // has mounted a handler and needs no running.
-var ways = map[string]func(*intake) (receiver, error){"mllp": newMLLP, "webhook": newWebhook}
+var ways = map[string]func(*intake) (receiver, error){"mllp": newMLLP, "webhook": newWebhook, "folder": newFolder}
 
 // A liveFeed is one feed of a running gateway.
 type liveFeed struct {
@@ -106,7 +108,7 @@ func (g *running) openFeed(ctx context.Context, s config.System, handlers map[st
 	}
 	f.receiver, err = make(&intake{config: g.config, system: s, log: f.log, inbox: f.box, await: f.box.Await, ingest: f.ingest,
 		format: func() (adapters.Format, adapters.Options) { fd := f.live.Get(); return fd.format, fd.options },
-		mount:  func(path string, h http.Handler) { handlers[path] = h }, trail: g.trail, count: f.report.event})
+		mount:  func(path string, h http.Handler) { handlers[path] = h }, trail: g.trail, facts: g.store, count: f.report.event})
 	return f, err
 }
 
