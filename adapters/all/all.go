@@ -10,6 +10,7 @@ import (
 	"github.com/handoff-health/handoff/adapters"
 	"github.com/handoff-health/handoff/adapters/ehr/hl7v2"
 	"github.com/handoff-health/handoff/adapters/rms/csv"
+	"github.com/handoff-health/handoff/adapters/rms/jsonl"
 	"github.com/handoff-health/handoff/adapters/rms/ndex"
 )
 
@@ -27,6 +28,12 @@ func Formats() []adapters.Format {
 			Description: "delimited exports of police records systems; the Riverton crisis-contact export is built in",
 			Mapping:     "rms/riverton/contact.map.yaml",
 			Open:        csv.Open,
+		},
+		{
+			Name:        "rms/jsonl",
+			Description: "JSON objects, one a line, in an array or one after the other; consents taken on scene are built in",
+			Mapping:     "rms/onscene/consent.map.yaml",
+			Open:        jsonl.Open,
 		},
 		{
 			Name:        "rms/ndex",

@@ -183,7 +183,7 @@ func (s *Source) next() (adapters.Item, error) {
 			}
 			pos := s.here(0)
 			return adapters.Item{Kind: adapters.Blank, Pos: pos, Raw: s.in.take(i)}, nil
-		case c == ' ' || c == '\t' || c == '\r' || c == ',' && (s.array || s.count > 0) || c == 0x1E: // RFC 7464 record separator
+		case c == ' ' || c == '\t' || c == '\r' || c == ',' && (s.array || s.count > 0):
 		case c == '[' && !s.array && !s.closed:
 			s.array = true
 			return s.bracket(adapters.Header, i)
