@@ -154,11 +154,14 @@ func (s *Source) reset() {
 // begin ends the item before a report and begins the report. n is the place in
 // the item at hand where it begins.
 func (s *Source) begin(n, line, col int, name string, m mark) {
-	if p := s.f.cut(n, line, col); s.fault != nil {
-		s.reject(p, s.fault)
+	switch {
+	case s.fault != nil:
+		s.reject(s.f.cut(n, line, col), s.fault)
 		s.fault = nil
-	} else {
+	case s.f.long || s.issue != nil || len(bytes.TrimSpace(s.f.buf[:n])) > 0:
+		p := s.f.cut(n, line, col)
 		s.other(p, adapters.Header, s.lateDeclaration(p)...)
+	default: // blanks between two reports go with the second
 	}
 	for i := range s.open {
 		s.open[i].at = -1

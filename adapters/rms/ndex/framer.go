@@ -273,6 +273,17 @@ type piece struct {
 	long      bool
 }
 
+// trim leaves out blanks before the text; they stay with its size.
+func (p *piece) trim() {
+	text := bytes.TrimLeft(p.text, " \t\r\n")
+	for _, c := range p.text[:len(p.text)-len(text)] {
+		if p.col++; c == '\n' {
+			p.line, p.col = p.line+1, 1
+		}
+	}
+	p.text = text
+}
+
 // cut ends the item before its byte n, which stands at line and col, and begins
 // the next one there. n is the item's end, or the beginning of the markup at
 // hand; of an item that is not too long any other place in it.

@@ -66,7 +66,9 @@ func (s *Source) spoil(code, format string, args ...any) {
 func (s *Source) broken(n int) {
 	fault := s.report.fault
 	s.report = nil
-	s.reject(s.f.cut(n, s.f.markAt[0], s.f.markAt[1]), fault)
+	p := s.f.cut(n, s.f.markAt[0], s.f.markAt[1])
+	p.trim()
+	s.reject(p, fault)
 }
 
 // complete ends the report here and decodes it.
@@ -74,6 +76,7 @@ func (s *Source) complete() {
 	r := s.report
 	s.report = nil
 	p := s.f.all()
+	p.trim()
 	switch {
 	case r.fault != nil:
 		s.reject(p, r.fault)
