@@ -85,7 +85,7 @@ func Functions() []FunctionDoc {
 		{"places", "places(path ...string) []Place", "the levels of HL7 v2 locations (PL), from the innermost out, each once"},
 		{"innermost", "innermost(path string) []Place", "the innermost level of an HL7 v2 location (PL), as a list of one or none"},
 		{"clinicians", "clinicians(path ...string) []Clinician", "the repetitions of HL7 v2 names with numbers (XCN) that state either"},
-		{"restrictions", "restrictions(scope string) []Access", "the access restrictions (ARV) of the \"patient\" or the \"visit\", by their place in the message"},
+		{"restrictions", "restrictions(scope string) []Access", "the access restrictions (ARV) of the \"patient\", the \"visit\" or \"all\", by their place in the message"},
 		{"code", "code(vocabulary, value string) string", "the first code that a vocabulary gives; an unknown value is counted"},
 		{"mapped", "mapped(vocabulary, value string) bool", "whether a vocabulary knows a value"},
 		{"targets", "targets(vocabulary string, values) []Target", "the codings of the values; unknown ones are counted"},

@@ -199,8 +199,8 @@ func (v *expressionVisitor) restrictions(e *ast.CallNode) {
 	if len(e.Arguments) != 1 {
 		return
 	}
-	if scope, ok := e.Arguments[0].(*ast.StringNode); !ok || scope.Value != "patient" && scope.Value != "visit" {
-		v.fail(e.Arguments[0], `restrictions needs "patient" or "visit"`)
+	if scope, ok := e.Arguments[0].(*ast.StringNode); !ok || scope.Value != "patient" && scope.Value != "visit" && scope.Value != "all" {
+		v.fail(e.Arguments[0], `restrictions needs "patient", "visit" or "all"`)
 	}
 	if v.c.m.shape.segments["ARV"] < 6 {
 		v.fail(e, "restrictions reads the segment ARV, which the mapping does not list")

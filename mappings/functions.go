@@ -32,7 +32,7 @@ func moment(v any) field.Moment { m, _ := v.(field.Moment); return m }
 
 // functions lists what expressions can call, for one profile.
 func functions(p *Profile) []function {
-	fs := append(readers(p), timeReaders(p)...)
+	fs := slices.Concat(readers(p), timeReaders(p), hl7Readers())
 	return append(fs, []function{
 		{"sid", "the identifier system of a kind of record at an agency: sid(AgencyORI, \"mni\")",
 			func(a ...any) (any, error) { return Base + "/sid/" + text(a[0]) + "/" + text(a[1]), nil },

@@ -181,7 +181,7 @@ type Access struct {
 }
 
 // restrictions lists the access restrictions of a scope: those that stand before
-// the first PV1 are the patient's, those after it the visit's.
+// the first PV1 are the patient's, those after it the visit's; "all" is both.
 func (r *run) restrictions(scope string) []Access {
 	var out []Access
 	visit := false
@@ -191,7 +191,7 @@ func (r *run) restrictions(scope string) []Access {
 			visit = true
 		case s.Name == "PID":
 			visit = false
-		case s.Name == "ARV" && visit == (scope == "visit"):
+		case s.Name == "ARV" && (scope == "all" || visit == (scope == "visit")):
 			out = append(out, accessOf(s)...)
 		}
 	}
@@ -219,3 +219,64 @@ func accessOf(s *tree.Node) []Access {
 
 // accessFields are the fields that restrictions reads.
 var accessFields = []string{"ARV-2", "ARV-3", "ARV-4", "ARV-5", "ARV-6"}
+
+// hl7Readers read parts of HL7 v2 data types.
+func hl7Readers() []function {
+	return []function{
+		{"mail", "whether an HL7 v2 telecommunication (XTN) is an e-mail address: mail(equipment type, use)",
+			func(a ...any) (any, error) {
+				return text(a[0]) == "Internet" || text(a[0]) == "X.400" || text(a[1]) == "NET" && text(a[0]) == "", nil
+			},
+			[]any{new(func(string, string) bool)}},
+		{"flag", "what a yes/no field (table 0136) says: Y, N, ? for anything else, empty if it is empty",
+			func(a ...any) (any, error) { return flag(text(a[0])), nil },
+			[]any{new(func(string) string)}},
+		{"universal", "the URI of an HL7 v2 universal id and its type (HD.2, HD.3); empty if it has none",
+			func(a ...any) (any, error) { return field.UniversalURI(text(a[0]), text(a[1])), nil },
+			[]any{new(func(string, string) string)}},
+		{"instant", "the first of two moments that is exact, as an instant; empty if neither is",
+			func(a ...any) (any, error) {
+				for _, v := range a {
+					if m := moment(v); m.Exact {
+						return m.Value, nil
+					}
+				}
+				return "", nil
+			},
+			[]any{new(func(field.Moment, field.Moment) string)}},
+		{"phoneNumber", "a number of an HL7 v2 telecommunication (XTN.1, .4, .5, .6, .7, .8, .12) as the guide writes it: +1 212 5550101 X12",
+			func(a ...any) (any, error) { return phoneNumber(a), nil },
+			[]any{new(func(string, string, string, string, string, string, string) string)}},
+	}
+}
+
+func phoneNumber(a []any) string {
+	whole, address, country, area, local, extension, unformatted := text(a[0]), text(a[1]), text(a[2]), text(a[3]), text(a[4]), text(a[5]), text(a[6])
+	switch {
+	case unformatted != "":
+		return unformatted
+	case local != "":
+		var parts []string
+		for _, p := range [][2]string{{"+", country}, {"", area}, {"", local}, {"X", extension}} {
+			if p[1] != "" {
+				parts = append(parts, p[0]+strings.TrimPrefix(p[1], p[0]))
+			}
+		}
+		return strings.Join(parts, " ")
+	case whole != "":
+		return whole
+	}
+	return address
+}
+
+func flag(s string) string {
+	switch {
+	case s == "":
+		return ""
+	case yes(s):
+		return "Y"
+	case slices.Contains([]string{"N", "NO", "FALSE", "F", "0"}, fold(s)):
+		return "N"
+	}
+	return "?"
+}

@@ -19,7 +19,7 @@ func Formats() []adapters.Format {
 	return []adapters.Format{
 		{
 			Name:        "ehr/hl7v2",
-			Description: "HL7 v2 messages in files, with or without batches; ADT A01 and A04 are mapped",
+			Description: "HL7 v2 messages in files, with or without batches; ADT is mapped, other types are kept",
 			Mapping:     "ehr/hl7v2/adt.map.yaml",
 			Open:        hl7v2.Open,
 		},
