@@ -188,9 +188,11 @@ func (r *run) encode() error {
 		if p.rule.contained != "" {
 			continue
 		}
-		raw := p.object.Append(make([]byte, 0, 1024))
+		var raw []byte
 		var slots Slots
-		if p.rule.merges {
+		if !p.rule.merges {
+			raw = p.object.Append(make([]byte, 0, 1024))
+		} else {
 			var err error
 			slots = r.said(p)
 			if raw, err = slots.Assemble(p.rule.typ.Name, p.id); err != nil {

@@ -55,9 +55,7 @@ func (j *Job) Run(ctx context.Context, paths []Path) ([]*flow.Report, error) {
 	}
 	var reports []*flow.Report
 	state := newState()
-	if run.twice {
-		state.updates = updates{outcomes: run.final.updates.found, again: true}
-	}
+	state.without = run.final.without
 	for _, p := range paths {
 		report := &flow.Report{Source: p.Name}
 		reports = append(reports, report)
@@ -68,6 +66,9 @@ func (j *Job) Run(ctx context.Context, paths []Path) ([]*flow.Report, error) {
 		}
 	}
 	run.finish(state)
+	if run.err == nil {
+		run.err = run.complete()
+	}
 	if err := run.out.Flush(); run.err == nil {
 		run.err = err
 	}
@@ -85,6 +86,7 @@ type run struct {
 	twice   bool  // all inputs are surveyed before
 	final   *state
 	entries int
+	came    int                           // resources of r.final.updates.last that were written
 	held    held                          // of a Bundle made from a stream
 	persons map[string]*mappings.Resource // of a stream: the newest form of each Patient
 }
@@ -93,6 +95,7 @@ type run struct {
 // said about a shared resource must not come out either: then a second look
 // finds the final form without it.
 func (r *run) survey(ctx context.Context, paths []Path) error {
+	r.final.surveying = true
 	for range 2 {
 		for _, p := range paths {
 			if err := r.pass(ctx, p, r.final.survey); err != nil {
@@ -104,8 +107,7 @@ func (r *run) survey(ctx context.Context, paths []Path) error {
 		}
 		again := newState()
 		again.without = r.final.records
-		again.updates.outcomes, again.updates.again = r.final.updates.found, true
-		again.updates.found = r.final.updates.found
+		again.surveying = true
 		r.final = again
 	}
 	return nil
@@ -136,7 +138,14 @@ func (r *run) pass(ctx context.Context, p Path, handle func(*flow.Mapped) error)
 
 // item decides what becomes of one item and writes what comes of it.
 func (r *run) item(s *state, report *flow.Report, m *flow.Mapped) error {
+	var told []mappings.Resource
+	if m.Partial() {
+		told = m.Result.Resources
+	}
 	outcome, err := s.judge(m)
+	if err == nil && r.twice {
+		err = r.due(s, told)
+	}
 	if err != nil {
 		return fmt.Errorf("%s: %w", m.Item.Pos, err)
 	}
@@ -170,9 +179,7 @@ func (r *run) item(s *state, report *flow.Report, m *flow.Mapped) error {
 		return nil
 	}
 	if res.Partial {
-		if err := r.updated(s, res); err != nil {
-			return fmt.Errorf("%s: %w", m.Item.Pos, err)
-		}
+		r.updated(s, res)
 		return r.wrote()
 	}
 	wins := !r.twice || r.final.holds(res)

@@ -80,11 +80,13 @@ type state struct {
 	lost    map[name]bool       // persons that those told of
 	merges  merges
 	updates updates
+	// surveying: only who has the last word is of interest.
+	surveying bool
 }
 
 func newState() *state {
 	return &state{records: map[name]seen{}, ties: map[name][]string{}, shared: map[name]seen{}, owned: map[string][]string{}, groups: map[name][]string{}, lost: map[name]bool{},
-		updates: updates{slots: map[name][]byte{}, seals: map[name]flow.Restrictions{}}}
+		updates: newUpdates()}
 }
 
 // judge says what becomes of an item, and remembers it.

@@ -1,6 +1,7 @@
 package convert
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"unique"
@@ -12,86 +13,90 @@ import (
 // updates is what records that say only what changes have come to.
 type updates struct {
 	packer
-	slots map[name][]byte // by resource; nil: it has come out
-	seals map[name]flow.Restrictions
-	// outcomes of these records in the order of the input: what the first look
-	// found, the last one counts without merging again.
-	outcomes []flow.Outcome
-	found    []flow.Outcome
-	again    bool // outcomes are known
+	n      int             // such records so far
+	slots  map[name][]byte // by resource: what is known of it
+	shadow map[name][]byte // the same with records of which nothing comes out
+	seals  map[name]flow.Restrictions
+	last   map[name]int // of a first look: the record that is the last to name a resource
 }
 
-// update judges a record that says only what changes and merges it.
+func newUpdates() updates {
+	return updates{slots: map[name][]byte{}, shadow: map[name][]byte{}, seals: map[name]flow.Restrictions{}, last: map[name]int{}}
+}
+
+// update judges a record that says only what changes and merges it. The result
+// keeps the resources that it changes.
 func (s *state) update(res *mappings.Result) (flow.Outcome, error) {
+	s.updates.n++
 	key := named(res.Key)
-	old, known := s.records[key]
-	if old.expunged {
+	x, known := s.records[key]
+	if x.expunged {
+		res.Resources = nil
 		return flow.Superseded, nil
 	}
-	x := old
 	if !known {
 		s.join(res)
 		x = seen{version: unique.Make(res.Version)}
 	}
+	x.version = unique.Make(max(x.version.Value(), res.Version))
 	if r := flow.Sealing(res); r != 0 {
 		x.restrictions |= r
-		x.held = unique.Make(max(x.version.Value(), res.Version))
+		x.held = x.version
 	}
-	x.version = unique.Make(max(x.version.Value(), res.Version))
-	x.mute = silent(res) || x.mute
+	x.mute = x.mute || silent(res)
 	s.records[key] = x
-	if s.updates.again {
-		if len(s.updates.outcomes) == 0 {
-			return flow.Rejected, fmt.Errorf("the input has changed since it was first read")
-		}
-		o := s.updates.outcomes[0]
-		s.updates.outcomes = s.updates.outcomes[1:]
-		if s.updates.slots == nil {
-			return o, nil
-		}
-		_, err := s.mergeAll(res, x) // a survey without the hidden records
-		return o, err
+	if s.surveying {
+		s.look(res, x)
+		return flow.Updated, nil
 	}
 	c, err := s.mergeAll(res, x)
-	o := flow.OutcomeOf(c, known)
-	s.updates.found = append(s.updates.found, o)
-	return o, err
+	return flow.OutcomeOf(c, known), err
+}
+
+// look notes, in a first look, which record is the last to name a resource: there
+// it comes out, and until there it is held.
+func (s *state) look(res *mappings.Result, x seen) {
+	if s.without[named(res.Key)].hidden() {
+		s.lose(res)
+		return
+	}
+	for i := range res.Resources {
+		r := &res.Resources[i]
+		if r.Slots == nil {
+			s.supersedes(res.Key, r)
+			continue
+		}
+		ref := named(r.Type + "/" + r.ID)
+		s.updates.last[ref] = s.updates.n
+		s.updates.seal(ref, r, x)
+	}
+}
+
+// seal notes what restricts a resource beyond its labels.
+func (u *updates) seal(ref name, r *mappings.Resource, x seen) {
+	if x.restrictions != 0 && (r.Owned || r.Type == "Patient") {
+		u.seals[ref] |= x.restrictions
+	}
 }
 
 // mergeAll merges a record's resources with what is known of them and keeps, of
 // the result's resources, those that this changes.
 func (s *state) mergeAll(res *mappings.Result, x seen) (most mappings.Change, err error) {
-	if s.without[named(res.Key)].hidden() {
-		s.lose(res)
-		return most, nil
-	}
-	u := &s.updates
 	var changed []mappings.Resource
 	for i := range res.Resources {
 		r := res.Resources[i]
-		if r.Slots == nil {
-			if s.supersedes(res.Key, &r) {
-				changed = append(changed, r)
-				if r.Type != "Provenance" {
-					most = mappings.Different
-				}
+		c := mappings.Nothing
+		switch {
+		case r.Slots != nil:
+			if c, err = s.mergeSlots(res, &r, x); err != nil {
+				return most, err
 			}
-			continue
+		case s.supersedes(res.Key, &r):
+			if c = mappings.Different; r.Type == "Provenance" { // it tells of the file
+				changed = append(changed, r)
+				continue
+			}
 		}
-		ref := named(r.Type + "/" + r.ID)
-		if x.restrictions != 0 && (r.Owned || r.Type == "Patient") {
-			u.seals[ref] |= x.restrictions
-		}
-		r.Slots = slices.Clone(r.Slots)
-		for k := range r.Slots {
-			digest := short(r.Slots[k].Digest)
-			r.Slots[k].Digest = digest.String()
-		}
-		next, c, err := flow.Merge(&r, u.unpack(u.slots[ref]), u.seals[ref])
-		if err != nil {
-			return most, err
-		}
-		u.slots[ref] = u.pack(next)
 		if c == mappings.Different {
 			changed = append(changed, r)
 		}
@@ -101,56 +106,86 @@ func (s *state) mergeAll(res *mappings.Result, x seen) (most mappings.Change, er
 	return most, nil
 }
 
+func (s *state) mergeSlots(res *mappings.Result, r *mappings.Resource, x seen) (mappings.Change, error) {
+	u := &s.updates
+	ref := named(r.Type + "/" + r.ID)
+	u.seal(ref, r, x)
+	r.Slots = slices.Clone(r.Slots)
+	for k := range r.Slots {
+		digest := short(r.Slots[k].Digest)
+		r.Slots[k].Digest = digest.String()
+	}
+	known, to := u.slots[ref], u.slots
+	if s.without[named(res.Key)].hidden() { // it counts, and nothing of it comes out
+		to = u.shadow
+		if have, ok := to[ref]; ok {
+			known = have
+		}
+	}
+	next, c, err := flow.Merge(r, u.unpack(known), u.seals[ref])
+	if err != nil {
+		return c, err
+	}
+	to[ref] = u.pack(next)
+	return c, nil
+}
+
 // told says whether slots of the resource are known.
 func (u *updates) told(ref string) bool {
+	_, looked := u.last[named(ref)]
 	_, ok := u.slots[named(ref)]
-	return ok
+	return ok || looked
 }
 
-// final returns, once, what a resource's slots came to; nil if it came out.
-func (u *updates) final(x *mappings.Resource) (*mappings.Resource, error) {
-	ref := named(x.Type + "/" + x.ID)
-	packed := u.slots[ref]
-	if packed == nil {
-		return nil, nil
+// due writes the resources that no later record names, of a result as it was
+// before it was merged.
+func (r *run) due(s *state, told []mappings.Resource) error {
+	for i := range told {
+		x := told[i]
+		ref := named(x.Type + "/" + x.ID)
+		packed, held := s.updates.slots[ref]
+		if !held || r.final.updates.last[ref] != s.updates.n {
+			continue
+		}
+		x.Slots = s.updates.unpack(packed)
+		delete(s.updates.slots, ref)
+		raw, err := x.Slots.Assemble(x.Type, x.ID)
+		if seals := r.final.updates.seals[ref]; err == nil && seals != 0 {
+			raw, err = flow.Restrict(x.Type, raw, seals)
+		}
+		if err != nil {
+			return fmt.Errorf("putting a %s together: %w", x.Type, err)
+		}
+		flow.Become(&x, raw)
+		r.resource(s, "", &x)
+		r.came++
 	}
-	u.slots[ref] = nil
-	out := *x
-	out.Slots = u.unpack(packed)
-	raw, err := out.Slots.Assemble(x.Type, x.ID)
-	if err == nil && u.seals[ref] != 0 {
-		raw, err = flow.Restrict(x.Type, raw, u.seals[ref])
-	}
-	if err != nil {
-		return nil, fmt.Errorf("putting a %s together: %w", x.Type, err)
-	}
-	flow.Become(&out, raw)
-	return &out, nil
+	return nil
 }
 
-// updated writes what comes of a record that says only what changes.
-func (r *run) updated(s *state, res *mappings.Result) error {
+var errChanged = errors.New("the input has changed between the two times that it was read: what came out is not whole")
+
+// complete says whether all resources of a first look have come out.
+func (r *run) complete() error {
+	if r.twice && r.came != len(r.final.updates.last) {
+		return errChanged
+	}
+	return nil
+}
+
+// updated writes what comes of a record that says only what changes: of a stream
+// each resource that it changes; else what it tells as a whole, if that is final.
+func (r *run) updated(s *state, res *mappings.Result) {
 	if !r.twice && s.records[named(res.Key)].mute {
-		return nil // sealed by its key
+		return // sealed by its key
 	}
 	for i := range res.Resources {
 		x := &res.Resources[i]
 		switch {
-		case !r.twice && r.person(x) && names(res.Merges, x):
+		case r.twice && (x.Slots != nil || !r.final.holdsShared(x)):
+			continue
+		case r.person(x) && names(res.Merges, x):
 			continue // written below, with its links
-		case !r.twice:
-		case x.Slots == nil:
-			if !r.final.holdsShared(x) {
-				continue
-			}
-		default:
-			var err error
-			if x, err = r.final.updates.final(x); err != nil {
-				return err
-			}
-			if x == nil {
-				continue
-			}
 		}
 		if r.job.Bundle && !r.twice {
 			r.held.use(res.Key, x)
@@ -158,5 +193,4 @@ func (r *run) updated(s *state, res *mappings.Result) error {
 		r.resource(s, res.Key, x)
 	}
 	r.again(s, res)
-	return nil
 }
