@@ -7,6 +7,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"testing/fstest"
 
 	"github.com/handoff-health/handoff/mappings"
 )
@@ -187,6 +188,106 @@ func TestEncountersOutOfOrder(t *testing.T) {
 			if !strings.Contains(fmt.Sprint(raws), w) {
 				t.Errorf("%v: %s is missing in %v", c.order, w, raws)
 			}
+		}
+	}
+}
+
+// A restriction goes only by a newer message that takes it back.
+func TestLabelsFailClosed(t *testing.T) {
+	m, err := mappings.Load(os.DirFS("testdata"), "update.map.yaml", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	person := func(at, flag, arv string) *mappings.Result {
+		text := "MSH|^~\\&|A|HOSP|||||ADT^A31|1|P|2.5\nEVN||" + at + "\nPID|1||P1||Doe^Jane\nPD1||||||||||||" + flag
+		if arv != "" {
+			text += "\nARV|||" + arv
+		}
+		return apply(t, m, message(t, text), mappings.Options{})
+	}
+	const monday, tuesday = "20250106100000+0000", "20250107100000+0000"
+	for name, c := range map[string]struct {
+		said []*mappings.Result
+		want string
+	}{
+		"said":                      {[]*mappings.Result{person(monday, "Y", "")}, "R"},
+		"not mentioned later":       {[]*mappings.Result{person(monday, "Y", "PSY"), person(tuesday, "", "")}, "PSY R"},
+		"taken back":                {[]*mappings.Result{person(monday, "Y", ""), person(tuesday, "N", "")}, ""},
+		"taken back by null":        {[]*mappings.Result{person(monday, "Y", "PSY"), person(tuesday, `""`, "")}, "PSY"},
+		"taken back before":         {[]*mappings.Result{person(monday, "N", ""), person(tuesday, "Y", "")}, "R"},
+		"taken back at once":        {[]*mappings.Result{person(monday, "N", ""), person(monday, "Y", "")}, "R"},
+		"taken back without a time": {[]*mappings.Result{person("", "N", ""), person(monday, "Y", "")}, "R"},
+		"said without a time":       {[]*mappings.Result{person("", "Y", ""), person(monday, "N", ""), person(tuesday, "N", "")}, "R"},
+		"another label":             {[]*mappings.Result{person(monday, "", "PSY"), person(tuesday, "", "HIV")}, "HIV PSY"},
+		"all labels by null":        {[]*mappings.Result{person(monday, "", "PSY~HIV"), person(tuesday, "", `""`)}, ""},
+	} {
+		for range 4 {
+			rand.Shuffle(len(c.said), func(i, k int) { c.said[i], c.said[k] = c.said[k], c.said[i] })
+			_, raws := come(t, append(c.said, c.said...))
+			var got []string
+			for _, code := range []string{"HIV", "PSY", "R"} {
+				if strings.Contains(withoutIDs(raws), `"code":"`+code+`"`) {
+					got = append(got, code)
+				}
+			}
+			if strings.Join(got, " ") != c.want {
+				t.Errorf("%s: got %q, want %q", name, got, c.want)
+			}
+		}
+	}
+}
+
+// A kind that is not listed is a snapshot: what it leaves out is gone, but no
+// label.
+func TestKindsThatAreSnapshots(t *testing.T) {
+	text, err := os.ReadFile("testdata/update.map.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	fsys := fstest.MapFS{"m.yaml": {Data: bytes.Replace(text, []byte("update: merge"), []byte("update: {merge: [ADT_A02, ADT_A08]}"), 1)}}
+	m, err := mappings.Load(fsys, "m.yaml", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	said := func(trigger, at, rest string) *mappings.Result {
+		return apply(t, m, message(t, "MSH|^~\\&|A|HOSP|||||ADT^"+trigger+"|1|P|2.5\nEVN||2025010"+at+"100000+0000\n"+rest), mappings.Options{})
+	}
+	order := []*mappings.Result{
+		said("A08", "1", "PID|1||P1||Doe^Jane||19800101\nARV|||PSY"),
+		said("A31", "2", "PID|1||P1||Doe^Janet"),
+		said("A08", "3", "PID|1||P1|||||F"),
+	}
+	for range 6 {
+		rand.Shuffle(len(order), func(i, k int) { order[i], order[k] = order[k], order[i] })
+		_, raws := come(t, order)
+		got := withoutIDs(raws)
+		for _, s := range []string{`"code":"PSY"`, `"Janet"`, `"female"`} {
+			if !strings.Contains(got, s) {
+				t.Errorf("%s is missing in %s", s, got)
+			}
+		}
+		if strings.Contains(got, "birthDate") {
+			t.Errorf("what the snapshot left out is there: %s", got)
+		}
+	}
+}
+
+func TestWhatLoadRefusesOfUpdates(t *testing.T) {
+	text, err := os.ReadFile("testdata/update.map.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ from, to, want string }{
+		{"update: merge", "update: patch", "update is merge, or merge: with a list of kinds"},
+		{"update: merge", "update: {merge: [ADT_A09]}", `unknown kind "ADT_A09"`},
+		{"update: merge\n", "", "name, delete and default are for the rows of a resource itself"},
+		{"{to: period.start, expr", "{to: period, rows: [{to: start, from: PV1-44}]}\n      - {to: period.start, expr", "a slot cannot lie in another"},
+		{"rows: [{to: value, expr: visit, required: true}]", "rows: [{to: value, expr: visit, default: true}]", "name, delete and default are for the rows of a resource itself"},
+		{`delete: 'trigger == "A13"'`, `delete: 'trigger'`, "bool"},
+	} {
+		fsys := fstest.MapFS{"m.yaml": {Data: bytes.Replace(text, []byte(c.from), []byte(c.to), 1)}}
+		if _, err := mappings.Load(fsys, "m.yaml", nil); err == nil || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), "m.yaml:") {
+			t.Errorf("%s: got %v", c.want, err)
 		}
 	}
 }
