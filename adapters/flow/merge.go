@@ -40,8 +40,9 @@ const maxMerged = 48
 
 // Why a merge is refused.
 var (
-	ErrMergeCycle = errors.New("the survivor is, directly or over others, the loser of the same merge")
-	ErrMergeLimit = fmt.Errorf("the merge would make one person of more than %d Patients", maxMerged)
+	ErrMergeCycle  = errors.New("the survivor is, directly or over others, the loser of the same merge")
+	ErrMergeSystem = errors.New("one of the two Patients came through another system")
+	ErrMergeLimit  = fmt.Errorf("the merge would make one person of more than %d Patients", maxMerged)
 )
 
 // Orders are the merges of one record with the time that they are of.
@@ -89,6 +90,8 @@ func (e *MergeError) Code() string {
 		return "merge-cycle"
 	case errors.Is(e.Err, ErrMergeLimit):
 		return "merge-limit"
+	case errors.Is(e.Err, ErrMergeSystem):
+		return "merge-system"
 	}
 	return ""
 }
@@ -221,4 +224,41 @@ func Stubs(res *mappings.Result) []mappings.Resource {
 		}
 	}
 	return out
+}
+
+// Join takes in what another process or record knows: of each pair the newest.
+func (m *Merged) Join(from *Merged) {
+	for other, p := range from.Pairs {
+		q := m.Pairs[other]
+		q.Lost, q.Won, q.Apart = max(q.Lost, p.Lost), max(q.Won, p.Won), max(q.Apart, p.Apart)
+		for _, u := range p.Untimed {
+			if !slices.Contains(q.Untimed, u) {
+				q.Untimed = append(slices.Clone(q.Untimed), u)
+			}
+		}
+		m.set(other, q)
+	}
+}
+
+// Reset puts a pair back as it was.
+func (m *Merged) Reset(other string, from *Merged) {
+	if p, ok := from.Pairs[other]; ok {
+		m.set(other, p)
+	} else {
+		delete(m.Pairs, other)
+	}
+}
+
+// Check says whether the merges that the orders made are a cycle now.
+func (o *Orders) Check(at func(ref string) (*Merged, error)) error {
+	for i, m := range o.Merges {
+		above, err := reach(m.Survivor, at, Pair.loses)
+		if err == nil && above[m.Loser] {
+			err = ErrMergeCycle
+		}
+		if err != nil {
+			return &MergeError{Pair: i, Of: len(o.Merges), Err: err}
+		}
+	}
+	return nil
 }

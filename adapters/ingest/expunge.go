@@ -185,8 +185,13 @@ func (p *Pipeline) expungePerson(ctx context.Context, person, record string, m *
 	if err != nil {
 		return err
 	}
-	others := slices.Clone(g.Uses)
-	others = slices.DeleteFunc(others, func(u use) bool { return u.Record == record })
+	others := slices.DeleteFunc(slices.Clone(g.Uses), func(u use) bool { return u.Record == record })
+	if known && len(others) == len(g.Uses) {
+		return nil // the record named the Patient in a merge, and told nothing of it
+	}
+	if !slices.ContainsFunc(others, func(u use) bool { return !u.Stub }) {
+		others = nil // merges do not keep a person
+	}
 	var best *use
 	for i := range others {
 		u := &others[i]
@@ -215,9 +220,12 @@ func (p *Pipeline) expungePerson(ctx context.Context, person, record string, m *
 	if err := p.remove(ctx, person); err != nil {
 		return err
 	}
-	next := guard{}
+	next := guard{Merged: g.Merged}
 	if keep != nil {
 		if next, err = p.putBack(ctx, keep, best, others); err != nil {
+			return err
+		}
+		if err := p.tellAgain(ctx, person, g.Merged); err != nil {
 			return err
 		}
 	} else if len(others) > 0 {
@@ -227,8 +235,10 @@ func (p *Pipeline) expungePerson(ctx context.Context, person, record string, m *
 		return nil
 	}
 	if len(others) == 0 {
-		p.guards.forget(person)
-		return p.Facts.Delete(ctx, p.factKey("res", person))
+		if err := p.partFrom(ctx, person, g.Merged); err != nil {
+			return err
+		}
+		return p.setGuard(ctx, person, func(g *guard) { *g = guard{Gone: true, fact: g.fact} })
 	}
 	for i := range others {
 		if others[i].Digest != next.Digest {
@@ -236,19 +246,22 @@ func (p *Pipeline) expungePerson(ctx context.Context, person, record string, m *
 		}
 	}
 	return p.setGuard(ctx, person, func(g *guard) {
-		next.fact, next.Uses, next.Slots, next.Seals = g.fact, others, left, g.Seals
+		next.fact, next.Uses, next.Slots, next.Seals, next.Merged = g.fact, others, left, g.Seals, g.Merged
 		*g = next
 	})
 }
 
 // putBack writes a Patient anew.
 func (p *Pipeline) putBack(ctx context.Context, keep *store.Record, from *use, others []use) (guard, error) {
-	res := &mappings.Result{Resources: []mappings.Resource{{Type: keep.Type, ID: keep.ID, Raw: keep.Raw}}}
-	recs, problem := p.prepare(res, keep.Origin, nil)
-	if problem != nil {
-		return guard{}, errors.New(problem.Message)
+	raw, err := p.imposed(ctx, keep.Key.String(), keep.Raw) // the merges of today, not of then
+	if err != nil {
+		return guard{}, err
 	}
-	w, err := p.Store.Write(ctx, store.Write{Record: recs[0], Expect: store.Absent})
+	rec, err := p.stamped(keep, raw)
+	if err != nil {
+		return guard{}, err
+	}
+	w, err := p.Store.Write(ctx, store.Write{Record: rec, Expect: store.Absent})
 	if err != nil {
 		return guard{}, fmt.Errorf("putting a Patient back: %w", err)
 	}

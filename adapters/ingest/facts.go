@@ -80,6 +80,11 @@ type guard struct {
 	// changes; Seals is what restricts it beyond them, for good.
 	Slots mappings.Slots    `json:"l,omitempty"`
 	Seals flow.Restrictions `json:"z,omitempty"`
+	// Of a Patient: its merges; that it is a stub, which only a merge told of;
+	// that it was expunged, so that no merge brings it back.
+	Merged *flow.Merged `json:"m,omitempty"`
+	Stub   bool         `json:"t,omitempty"`
+	Gone   bool         `json:"x,omitempty"`
 
 	fact store.Fact
 }
@@ -93,6 +98,7 @@ type use struct {
 	Version string `json:"v,omitempty"`
 	Digest  string `json:"d,omitempty"`
 	Stored  int64  `json:"s,omitempty"` // store version with this content; 0: none
+	Stub    bool   `json:"t,omitempty"` // the record named the Patient, and told nothing of it
 }
 
 // hash is a keyed hash: who lacks the site key can neither test a guess nor

@@ -87,7 +87,9 @@ func (u *unit) stayPart2(ctx context.Context, i int) error {
 	}
 	origin := rec.Origin
 	origin.Part2 = true
-	recs, problem := u.p.prepare(&mappings.Result{Resources: u.res.Resources[i : i+1]}, origin, nil)
+	x := u.res.Resources[i]
+	x.Raw = rec.Raw
+	recs, problem := u.p.prepare(&mappings.Result{Resources: []mappings.Resource{x}}, origin, nil)
 	if problem != nil {
 		return errors.New(problem.Message)
 	}

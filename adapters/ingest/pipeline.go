@@ -57,11 +57,11 @@ type Auditor interface {
 
 // An Event is something that happened to records, for the audit trail.
 type Event struct {
-	Kind   string       `json:"kind"` // "run", "expunge", "seal", "reveal", "edit", "replay"
+	Kind   string       `json:"kind"` // "run", "expunge", "seal", "merge", "reveal", "edit", "replay"
 	At     time.Time    `json:"at"`
 	System string       `json:"system"`
 	Source string       `json:"source"`
-	Record string       `json:"record,omitempty"` // keyed hash of the record's key, for expunge and seal
+	Record string       `json:"record,omitempty"` // keyed hash of the record's key, for expunge, seal and merge
 	Reject uint64       `json:"reject,omitempty"` // its number in the reject queue, for reveal, edit and replay
 	By     string       `json:"by,omitempty"`     // who did it
 	Report *flow.Report `json:"report,omitempty"`
@@ -326,7 +326,9 @@ func (d *dispatcher) dispatch(ctx context.Context, m *flow.Mapped) error {
 }
 
 // alone says that a result may touch what others are writing.
-func alone(res *mappings.Result) bool { return res.Action == mappings.Expunge || res.Scope != "" }
+func alone(res *mappings.Result) bool {
+	return res.Action == mappings.Expunge || res.Scope != "" || len(res.Merges) > 0
+}
 
 // lane picks the worker of a person, or of a record without one.
 func (d *dispatcher) lane(res *mappings.Result) int {

@@ -134,53 +134,82 @@ func (p *Pipeline) tryUpsert(ctx context.Context, m *flow.Mapped, record string,
 	if err != nil {
 		return 0, err
 	}
-	outcome := flow.Created
 	if st != nil && st.Expunged != "" {
 		return flow.Superseded, nil // what was expunged does not come back by itself
 	}
 	restrictions, received := flow.OfResult(res), p.now().UTC().Format(versionForm)
-	next := flow.First(res, restrictions, received)
 	u := &unit{p: p, res: res, st: st, record: record, origin: p.origin(m), again: again}
-	if res.Partial {
-		if late, err := p.late(ctx, res, restrictions, st); late || err != nil {
-			return flow.Superseded, err
-		}
-		var idle bool
-		if outcome, idle, err = u.update(ctx); idle || err != nil {
-			return outcome, err
-		}
-		next = u.next
-	} else if st != nil && st.Digest != "" {
-		var impose flow.Restrictions
-		outcome, impose, next = flow.Judge(res, restrictions, st.known(), received)
-		if outcome != flow.Updated {
-			return outcome, p.remember(ctx, record, st, &next)
-		}
-		if late, err := p.late(ctx, res, restrictions, st); late || err != nil {
-			return flow.Superseded, err
-		}
-		if err := flow.Impose(res, impose); err != nil {
-			return 0, err
+	var refused bool
+	if u.merging, refused, err = p.merges(ctx, res, received); err != nil || refused {
+		return flow.Rejected, err
+	}
+	outcome, idle, err := u.judge(ctx, restrictions, received)
+	switch {
+	case err != nil:
+		return 0, err
+	case idle && u.merging == nil && (res.Partial || u.late):
+		return outcome, nil
+	case idle && u.merging == nil:
+		return outcome, p.remember(ctx, record, st, &u.next)
+	case idle:
+		u.mergesOnly()
+	}
+	return p.storeUnit(ctx, m, u, outcome)
+}
+
+// judge says what becomes of a record. idle: nothing of it is to be written.
+func (u *unit) judge(ctx context.Context, r flow.Restrictions, received string) (o flow.Outcome, idle bool, err error) {
+	known := u.st != nil && u.st.Digest != ""
+	u.next = flow.First(u.res, r, received)
+	if !known && !u.res.Partial {
+		return flow.Created, false, nil
+	}
+	var impose flow.Restrictions
+	if !u.res.Partial {
+		if o, impose, u.next = flow.Judge(u.res, r, u.st.known(), received); o != flow.Updated {
+			return o, true, nil
 		}
 	}
-	records, problem := p.prepare(res, u.origin, func(x *mappings.Resource) bool { return p.stored(st, x) })
+	if late, err := u.p.late(ctx, u.res, r, u.st); late || err != nil {
+		u.merging, u.late = nil, true
+		return flow.Superseded, true, err
+	}
+	if u.res.Partial {
+		return u.update(ctx)
+	}
+	return o, false, flow.Impose(u.res, impose)
+}
+
+// storeUnit writes what a record makes.
+func (p *Pipeline) storeUnit(ctx context.Context, m *flow.Mapped, u *unit, outcome flow.Outcome) (flow.Outcome, error) {
+	res, err := m.Result, error(nil)
+	var problem *mappings.Issue
+	u.records, problem = p.prepare(u.res, u.origin, func(x *mappings.Resource) bool { return p.stored(u.st, x) })
 	if problem != nil {
 		res.Issues = append([]mappings.Issue{*problem}, res.Issues...)
 		return flow.Rejected, nil
 	}
 	if res.Action == mappings.Seal {
-		if err := p.audit(ctx, Event{Kind: "seal", Source: m.Item.Pos.Source, Record: record}); err != nil {
+		if err := p.audit(ctx, Event{Kind: "seal", Source: m.Item.Pos.Source, Record: u.record}); err != nil {
 			return 0, err
 		}
 	}
-	if st == nil {
-		st = new(recordState)
-		if st.DataKey, err = newDataKey(); err != nil {
+	if u.merging != nil {
+		done := false
+		if outcome, done, err = p.join(ctx, m, u, outcome); err != nil || done {
+			return outcome, err
+		}
+	}
+	if u.st == nil {
+		u.st = new(recordState)
+		if u.st.DataKey, err = newDataKey(); err != nil {
 			return 0, err
 		}
 	}
-	u.st, u.next, u.records = st, next, records
 	if err := p.storeWithText(ctx, m, u); err != nil {
+		return 0, err
+	}
+	if err := p.linkMerged(ctx, u); err != nil {
 		return 0, err
 	}
 	if err := p.noteStored(ctx, u); err != nil {
@@ -212,8 +241,10 @@ func (p *Pipeline) storeWithText(ctx context.Context, m *flow.Mapped, u *unit) e
 func (p *Pipeline) noteStored(ctx context.Context, u *unit) error {
 	res, st := u.res, u.st
 	st.learn(&u.next)
-	if st.Owned = u.owned; res.Partial {
-		st.Slots = u.told
+	if !u.only {
+		if st.Owned = u.owned; res.Partial {
+			st.Slots = u.told
+		}
 	}
 	for i := range res.Resources {
 		if x := &res.Resources[i]; !x.Owned && !slices.Contains(st.Shared, ref(x)) {

@@ -28,6 +28,12 @@ type unit struct {
 	records []store.Record // of res.Resources, prepared
 	record  string         // keyed hash of the record's key
 	origin  resource.Origin
+	merging *merging // nil: the record merges nobody
+	// only says that nothing of the record counts but its merges: something
+	// newer of its own is stored.
+	only bool
+	late bool         // a replay that comes too late
+	kin  *flow.Merged // of the Patient that is planned: its merges
 
 	// Of a record that says only what changes: what is known of each resource
 	// with it, and what the record itself has said of it so far.
@@ -39,17 +45,24 @@ type unit struct {
 	written    []*store.Record
 	versions   map[string]int64 // in the store, of what was written
 	sealed     []*store.Record  // Patients that were restricted as they stood
+	relinked   []*store.Record  // Patients whose links changed and nothing else
 	issues     []mappings.Issue
 	linkIssues []mappings.Issue
 }
 
 const maxAttempts = 30
 
-// A planned write knows the resource that it is for; i < 0: none of the result.
+// A planned write knows the resource of the result that it is for, or why else
+// it is written.
 type planned struct {
 	store.Write
 	i int
 }
+
+const (
+	vanished = -1 // the record told of it before
+	relinked = -2 // a Patient that is merged with one of the record
+)
 
 // store writes the unit by compare-and-set. If somebody else was faster it looks
 // at the stored heads and tries again.
@@ -109,20 +122,15 @@ func (u *unit) plan(ctx context.Context, look bool) ([]planned, error) {
 			}
 			continue
 		}
+		if err := u.form(ctx, i); err != nil {
+			return nil, err
+		}
 		expect, skip, err := u.expect(ctx, i, known, stored, look)
 		if err != nil {
 			return nil, err
 		}
 		if skip {
 			continue
-		}
-		if u.records[i].Raw == nil { // it was thought to be stored already
-			only := &mappings.Result{Resources: u.res.Resources[i : i+1]}
-			recs, problem := u.p.prepare(only, u.origin, nil)
-			if problem != nil {
-				return nil, errors.New(problem.Message)
-			}
-			u.records[i] = recs[0]
 		}
 		if expect != store.Absent {
 			if err := u.stayPart2(ctx, i); err != nil {
@@ -131,8 +139,15 @@ func (u *unit) plan(ctx context.Context, look bool) ([]planned, error) {
 		}
 		plan = append(plan, planned{store.Write{Record: u.records[i], Expect: expect}, i})
 	}
-	gone, err := u.vanished(ctx, look)
-	return append(plan, gone...), err
+	if !u.only {
+		gone, err := u.vanished(ctx, look)
+		if err != nil {
+			return nil, err
+		}
+		plan = append(plan, gone...)
+	}
+	links, err := u.relink(ctx, plan)
+	return append(plan, links...), err
 }
 
 // known is what is remembered of a resource: of an owned one by its record, of a
@@ -147,8 +162,14 @@ func (u *unit) known(ctx context.Context, x *mappings.Resource) (known bool, sto
 		return false, 0, true, nil
 	}
 	g, known, err := u.p.guard(ctx, ref(x))
-	if !known || g.Stored == 0 {
+	u.kin = g.Merged
+	switch {
+	case err == nil && x.Stub && known && (g.Gone || g.Stored > 0):
+		return true, g.Stored, false, nil
+	case !known || g.Stored == 0:
 		return false, 0, true, err
+	case g.Stub:
+		return true, g.Stored, true, nil
 	}
 	if !u.p.asOf.IsZero() && x.SourceVersion == "" && flow.Of(x)&^g.Restrictions == 0 {
 		return true, g.Stored, false, nil // a replay without a time tells nothing newer
@@ -177,7 +198,7 @@ func (u *unit) expect(ctx context.Context, i int, known bool, stored int64, look
 		return 0, false, err
 	case head.Deleted:
 		return store.Absent, false, nil
-	case bytes.Equal(head.Raw, x.Raw): // an interrupted run has written it
+	case bytes.Equal(head.Raw, u.records[i].Raw): // an interrupted run has written it
 		if !u.hasGuard(x) {
 			u.owned = append(u.owned, owned{ref(x), x.Digest, head.Version})
 			return 0, true, nil
@@ -187,6 +208,8 @@ func (u *unit) expect(ctx context.Context, i int, known bool, stored int64, look
 				g.told(x, u.record, head.Version)
 			}
 		})
+	case x.Stub:
+		return 0, true, nil // somebody knows more
 	case x.Type == "Consent" && (!known || head.Version != stored):
 		// Somebody changed the consent here, perhaps to revoke it. An export
 		// must not undo that.
@@ -244,7 +267,7 @@ func (u *unit) vanished(ctx context.Context, look bool) ([]planned, error) {
 				return nil, err
 			}
 		}
-		plan = append(plan, planned{store.Write{Record: rec, Expect: expect}, -1})
+		plan = append(plan, planned{store.Write{Record: rec, Expect: expect}, vanished})
 	}
 	return plan, nil
 }
@@ -291,12 +314,16 @@ func (u *unit) restrict(k store.Key, raw []byte, origin resource.Origin) (store.
 
 // after notes what was written.
 func (u *unit) after(plan []planned) {
-	u.versions, u.sealed = map[string]int64{}, nil
+	u.versions, u.sealed, u.relinked = map[string]int64{}, nil, nil
 	for i, w := range u.written {
 		u.versions[w.Key.String()] = w.Version
-		if plan[i].i < 0 && !w.Deleted && w.Type == "Patient" {
+		switch {
+		case plan[i].i >= 0 || w.Deleted:
+		case plan[i].i == relinked:
+			u.relinked = append(u.relinked, w)
+		case w.Type == "Patient":
 			u.sealed = append(u.sealed, w)
-		} else if plan[i].i < 0 && !w.Deleted { // restricted: it stays the record's
+		default: // restricted: it stays the record's
 			u.owned = append(u.owned, owned{w.Key.String(), "", w.Version})
 		}
 	}
@@ -339,6 +366,11 @@ func (u *unit) noteGuards(ctx context.Context) error {
 			})
 		})
 	}
+	for _, w := range u.relinked {
+		g.Go(func() error {
+			return u.p.setGuard(ctx, w.Key.String(), func(g *guard) { g.Stored = max(g.Stored, w.Version) })
+		})
+	}
 	for i := range u.res.Resources {
 		x := &u.res.Resources[i]
 		v, wrote := u.versions[ref(x)]
@@ -358,7 +390,7 @@ func (u *unit) noteGuards(ctx context.Context) error {
 // told notes a version of a shared resource that is stored.
 func (g *guard) told(x *mappings.Resource, record string, stored int64) {
 	g.Version, g.Digest, g.Stored, g.By = x.SourceVersion, x.Digest, stored, record
-	g.Restrictions = flow.Of(x)
+	g.Restrictions, g.Stub, g.Gone = flow.Of(x), x.Stub, false
 }
 
 // use notes that a record names a resource that is no Patient.
@@ -380,7 +412,7 @@ func (u *unit) guarded(ctx context.Context, x *mappings.Resource, stored int64, 
 		}
 		if wrote && g.Stored < stored {
 			g.told(x, u.record, stored)
-		} else if g.Digest == x.Digest {
+		} else if g.Digest == x.Digest && !x.Stub {
 			k := flow.Shared{Version: g.Version, By: g.By}
 			k.Repeat(x.SourceVersion, u.record)
 			g.Version, g.By = k.Version, k.By
@@ -389,7 +421,10 @@ func (u *unit) guarded(ctx context.Context, x *mappings.Resource, stored int64, 
 			g.use(u.record)
 			return
 		}
-		mine := use{Record: u.record, Version: x.SourceVersion, Digest: x.Digest}
+		if x.Stub && !g.Stub {
+			return // it told nothing of the Patient
+		}
+		mine := use{Record: u.record, Version: x.SourceVersion, Digest: x.Digest, Stub: x.Stub}
 		for _, other := range g.Uses {
 			if other.Digest == x.Digest {
 				mine.Stored = other.Stored

@@ -240,13 +240,13 @@ func printLinks(cmd *cobra.Command, format string, links []identity.Link) error 
 		return usageError("--format must be table or json")
 	}
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "PATIENT\tSYSTEM\tREMOTE ID\tSTATE\tMETHOD\tSCORE\tREVIEWER\tVERSION\tAT")
+	fmt.Fprintln(w, "PATIENT\tSYSTEM\tREMOTE ID\tSTATE\tMETHOD\tSCORE\tREVIEWER\tVERSION\tAT\tREASON")
 	for _, l := range links {
 		system := l.System
 		if system == "" {
 			system = ownStore
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%.2f\t%s\t%d\t%s\n", l.Patient, system, l.RemoteID, l.State, l.Method, l.Score, l.Reviewer, l.Version, l.At.Format(time.RFC3339))
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%.2f\t%s\t%d\t%s\t%s\n", l.Patient, system, l.RemoteID, l.State, l.Method, l.Score, l.Reviewer, l.Version, l.At.Format(time.RFC3339), l.Reason)
 	}
 	return w.Flush()
 }

@@ -97,7 +97,15 @@ func (l feedLinker) Forget(ctx context.Context, k store.Key) error {
 	return l.links.Expunge(ctx, k.String())
 }
 
-var _ ingest.Forgetter = feedLinker{}
+// Merge implements ingest.Merger.
+func (l feedLinker) Merge(ctx context.Context, survivor, loser string, joined bool, reason string) (bool, error) {
+	return l.links.Merge(ctx, survivor, loser, joined, reason)
+}
+
+var (
+	_ ingest.Forgetter = feedLinker{}
+	_ ingest.Merger    = feedLinker{}
+)
 
 func (g *running) linker() feedLinker {
 	return feedLinker{identity.NewLinker(g.links, storedPeople{g.store}), g.links, g.store}

@@ -142,6 +142,20 @@ func TestASecondCandidateMakesAPairPossible(t *testing.T) {
 			t.Errorf("with a rival %s: %d", name, got)
 		}
 	}
+	merged := mk("a2", "a", "tel:2020143")
+	merged.ReplacedBy = []string{"a1"}
+	for _, ref := range []string{"a1", "a2"} { // its system says that they are one
+		if got := level(t, []Person{a, b, merged}, ref, "b1"); got != Certain {
+			t.Errorf("%s, merged: %d", ref, got)
+		}
+	}
+	if got := level(t, []Person{a, b, merged, mk("a3", "a", "tel:2020143")}, "a2", "b1"); got != Possible {
+		t.Errorf("merged, with a third: %d", got)
+	}
+	merged.System = "d"
+	if got := level(t, []Person{a, b, merged, mk("d1", "d", "tel:2020143")}, "d1", "b1"); got != Possible {
+		t.Errorf("a merge of another system counts: %d", got)
+	}
 	c := mk("c1", "c", "tel:2020143")
 	if got := level(t, []Person{a, b, c}, "a1", "b1"); got != Certain {
 		t.Errorf("one in a third system is no rival: %d", got)
@@ -193,6 +207,13 @@ func TestFromPatientReadsWhatCanBeCompared(t *testing.T) {
 	}
 	if len(p.Addresses) != 1 || p.Addresses[0] != "9078 n pine st 12,00502" {
 		t.Errorf("addresses %q", p.Addresses)
+	}
+	old, err := resource.Parse([]byte(`{"resourceType":"Patient","id":"p2","active":false,"identifier":[{"use":"old","system":"urn:mrn","value":"B88"}],"link":[{"type":"replaced-by","other":{"reference":"Patient/p1"}},{"type":"seealso","other":{"reference":"Patient/p3"}}]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p := FromPatient(old, ""); len(p.Identifiers) != 1 || len(p.ReplacedBy) != 1 || p.ReplacedBy[0] != "Patient/p1" {
+		t.Errorf("merged: %+v", p)
 	}
 	estimated, err := resource.Parse([]byte(`{"resourceType":"Patient","id":"p","birthDate":"2004-03-07","_birthDate":{"extension":[{"url":"http://example.org/estimated","valueBoolean":true}]}}`))
 	if err != nil {

@@ -36,22 +36,53 @@ func Pairs(people []Person) []Pair {
 			of = append(of, ij)
 		}
 	}
-	// Candidates of each record in each other system.
+	// Candidates of each record in each other system. Records that their system
+	// has merged are one.
 	type side struct {
-		record int
+		person int
 		system string
 	}
-	rivals := map[side]int{}
+	one := merged(people)
+	rivals := map[side]map[int]bool{}
+	note := func(i, j int) {
+		s := side{one[i], people[j].System}
+		if rivals[s] == nil {
+			rivals[s] = map[int]bool{}
+		}
+		rivals[s][one[j]] = true
+	}
 	for _, ij := range of {
-		rivals[side{ij[0], people[ij[1]].System}]++
-		rivals[side{ij[1], people[ij[0]].System}]++
+		note(ij[0], ij[1])
+		note(ij[1], ij[0])
 	}
 	for k, ij := range of {
-		if rivals[side{ij[0], people[ij[1]].System}] > 1 || rivals[side{ij[1], people[ij[0]].System}] > 1 {
+		if len(rivals[side{one[ij[0]], people[ij[1]].System}]) > 1 || len(rivals[side{one[ij[1]], people[ij[0]].System}]) > 1 {
 			out[k].Level = Possible
 		}
 	}
 	return out
+}
+
+// merged gives for each record the index of one that stands for all that its
+// system has merged it with.
+func merged(people []Person) []int {
+	one := make([]int, len(people))
+	for i := range one {
+		one[i] = i
+	}
+	for i := range people {
+		for j := range people {
+			if len(people[i].ReplacedBy) > 0 && people[j].Ref != "" && people[i].System == people[j].System && one[i] != one[j] && slices.Contains(people[i].ReplacedBy, people[j].Ref) {
+				from, to := one[i], one[j]
+				for k := range one {
+					if one[k] == from {
+						one[k] = to
+					}
+				}
+			}
+		}
+	}
+	return one
 }
 
 // blocks gives the pairs worth comparing, each once: those that share something

@@ -24,6 +24,7 @@ type Person struct {
 	Phones      []string // digits
 	SSN4        []string // tokens of last four digits
 	Multiple    bool     // a twin, by multipleBirth
+	ReplacedBy  []string // Patients that its system has merged it into, as Ref
 }
 
 // A Name is one name of a person.
@@ -59,8 +60,14 @@ func FromPatient(r *resource.Resource, system string) Person {
 	case "male", "female", "other":
 		p.Sex = g
 	}
+	for n := range root.All("link") {
+		if n.Get("type").Is("replaced-by") {
+			p.ReplacedBy = append(p.ReplacedBy, n.Path("other", "reference").Text())
+		}
+	}
 	for n := range root.All("identifier") {
-		if u := n.Get("use"); !u.Is("temp") && !u.Is("old") {
+		// What a merge has made old still says who the record is of.
+		if u := n.Get("use"); !u.Is("temp") && (!u.Is("old") || len(p.ReplacedBy) > 0) {
 			p.AddIdentifier(n.Get("system").Text(), n.Get("value").Text())
 		}
 	}

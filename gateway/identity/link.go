@@ -10,9 +10,10 @@ type Link struct {
 	System   string    `json:"system"`   // configuration key of the connected system; "" for the own store
 	RemoteID string    `json:"remoteId"` // the Patient's id at that system, or here
 	State    State     `json:"state"`
-	Method   string    `json:"method"` // "roster", "identifier", "demographics", "manual"
+	Method   string    `json:"method"` // "roster", "identifier", "demographics", "manual", "merge"
 	Score    float64   `json:"score,omitempty"`
 	Reviewer string    `json:"reviewer,omitempty"`
+	Reason   string    `json:"reason,omitempty"` // of a merge: who said so and when
 	At       time.Time `json:"at"`
 	Version  int       `json:"version,omitempty"` // from 1, one step per change; set by Links
 }
