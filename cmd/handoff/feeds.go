@@ -67,7 +67,9 @@ type liveFeed struct {
 
 // openFeeds opens the feeds of the configuration that records come in by. Their
 // handlers are added to handlers.
-func (g *running) openFeeds(ctx context.Context, handlers map[string]http.Handler) error {
+func (g *running) openFeeds(ctx context.Context, who *access) error {
+	handlers := who.handlers
+	handlers[feedReportPath] = &feedReports{config: g.config, facts: g.store, verifier: who.verifier, limits: who.limits, trail: g.trail, pin: g.cache.Pin, log: g.log}
 	for _, s := range g.config.Systems {
 		if s.Kind != "feed" || s.Receive == nil {
 			continue

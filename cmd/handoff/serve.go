@@ -43,11 +43,16 @@ after the requests under way have been answered.`,
 			if err != nil {
 				return err
 			}
+			stopMetrics, err := g.serveMetrics(cmd.Context())
+			if err != nil {
+				return errors.Join(err, g.Close())
+			}
 			stop := g.deliver(cmd.Context())
 			stopFeeds := g.runFeeds(cmd.Context())
 			err = serve(cmd.Context(), c, g.handler, log)
 			stopFeeds()
 			stop()
+			stopMetrics()
 			return errors.Join(err, g.Close())
 		},
 	}

@@ -100,7 +100,7 @@ func assemble(ctx context.Context, c *config.Config, log *slog.Logger, users ...
 	if err := who.announce(c); err != nil {
 		return nil, err
 	}
-	if err := g.openFeeds(ctx, who.handlers); err != nil {
+	if err := g.openFeeds(ctx, who); err != nil {
 		return nil, err
 	}
 	zone, err := time.LoadLocation(c.Site.TimeZone)

@@ -13,6 +13,8 @@ const (
 	ScopeRegisterLaunch = "https://handoff-health.github.io/fhir/scope/launch"
 	// ScopeManageClients opens the registration API.
 	ScopeManageClients = "https://handoff-health.github.io/fhir/scope/manage-clients"
+	// ScopeFeedReport opens the reports of feeds, to whoever looks after them.
+	ScopeFeedReport = "https://handoff-health.github.io/fhir/scope/feed-report"
 )
 
 // An operation is a scope with who can never be granted it.
@@ -28,6 +30,8 @@ var operations = []operation{
 	{scope: ScopeIntrospect, noPolice: true},
 	{scope: ScopeRegisterLaunch},
 	{scope: ScopeManageClients},
+	// It counts, and shows codes of the agency's own records that no vocabulary has.
+	{scope: ScopeFeedReport},
 }
 
 // OperationScopes lists the scopes of operations that exist.
