@@ -19,7 +19,7 @@ func suite(t testing.TB) adaptertest.Suite {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return adaptertest.Suite{Format: f, Mapper: m, Options: adapters.Options{Profile: m.Profile(), Kinds: m.Kinds()}}
+	return adaptertest.Suite{Format: f, Mapper: m, Goldens: "testdata/golden", Options: adapters.Options{Profile: m.Profile(), Kinds: m.Kinds()}}
 }
 
 func TestSuite(t *testing.T) {
