@@ -25,6 +25,9 @@
 // a later record lifts it. An expunge is never undone; one that hits nothing is a
 // reject. An order that names an incident and no record reaches all its records.
 //
+// Merges of persons are laid over Patients whenever they are written, are told to
+// the [Merger], and can be undone ([flow.Merged], docs/adr/0025).
+//
 // Custodian and origin come from the configuration alone. The package decides
 // nothing about access. It is called by cmd/handoff and by receivers.
 package ingest
