@@ -198,12 +198,19 @@ func (d *decoder) incident(c *contact) *tree.Node {
 		leaf("Category", below(e, "ActivityCategoryText", "IncidentCategoryText")),
 		leaf("Reason", below(e, "ActivityReasonText")),
 		leaf("Narrative", below(e, "ActivityDescriptionText")))
+	for _, p := range c.persons { // the day on which somebody was reported missing
+		for _, r := range p.roles {
+			if n.First("Reported") == nil && c.node.kind != kindContact {
+				put(n, leaf("Reported", below([]*element{r.el}, "MissingPersonDeclarationDate/DateTime", "MissingPersonDeclarationDate/Date")))
+			}
+		}
+	}
 	d.call(n, c)
 	for _, k := range e {
 		for _, t := range append(k.under("IncidentCrisisResponseTeamActivatedIndicator"), k.under("IncidentMentalHealthIndicator")...) {
 			put(n, leaf("CrisisTeam", t))
 		}
-		k.use2("ReportingOfficerNarrativeAccountDescriptionText", "ServiceCallClearanceText", "ActivityDescriptionText", "IncidentExceptionalClearanceCode")
+		k.useAll("ReportingOfficerNarrativeAccountDescriptionText", "ServiceCallClearanceText", "ActivityDescriptionText", "IncidentExceptionalClearanceCode")
 	}
 	put(n, d.place("Place", c))
 	if len(c.arrests) > 0 {
@@ -212,8 +219,8 @@ func (d *decoder) incident(c *contact) *tree.Node {
 	return n
 }
 
-// use2 marks elements of some names below e as used: they are left out on purpose.
-func (e *element) use2(names ...string) {
+// useAll marks elements of some names below e as used: they are left out on purpose.
+func (e *element) useAll(names ...string) {
 	for _, name := range names {
 		for _, k := range e.under(name) {
 			k.use()
@@ -262,6 +269,6 @@ func (d *decoder) call(n *tree.Node, c *contact) {
 		put(n, leaf("End", below(e, "ServiceCallClearedDate/DateTime", "ServiceCallClearedDate/Date")))
 	}
 	for _, k := range e {
-		k.use2("ServiceCallClearanceText", "ActivityDescriptionText", "ActivityCategoryText")
+		k.useAll("ServiceCallClearanceText", "ActivityDescriptionText", "ActivityCategoryText")
 	}
 }

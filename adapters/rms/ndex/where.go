@@ -89,7 +89,7 @@ func (d *decoder) location(name string, n *node) *tree.Node {
 		leaf("Text", below(inside, "AddressFullText", "LocationDescriptionText", "LocationAddress/AddressFullText", "UnstructuredAddress/AddressFullText")),
 		leaf("Category", below(inside, "LocationCategoryCode", "LocationGeneralCategoryCode", "LocationCategoryText")))
 	for _, e := range n.parts {
-		e.use2("LocationCountryName", "LocationCountyName", "LocationCountyCode", "LocationGeneralCategoryCode", "LocationCountryISO3166Alpha2Code")
+		e.useAll("LocationCountryName", "LocationCountyName", "LocationCountyCode", "LocationGeneralCategoryCode", "LocationCountryISO3166Alpha2Code")
 		for _, k := range e.kids {
 			k.walk(func(j *element) bool {
 				j.used = j.used || strings.Contains(j.local, "Country") || strings.HasPrefix(j.local, "LocationState")
