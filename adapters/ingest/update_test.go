@@ -107,6 +107,39 @@ func TestUpdatesComeToTheSameInEveryOrder(t *testing.T) {
 	}
 }
 
+// The mapping of hospitals that is built in, with its shared places and Consents.
+func TestADTComesToTheSameInEveryOrder(t *testing.T) {
+	m, err := mappings.Load(mappings.Files(), "ehr/hl7v2/adt.map.yaml", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := func(order []string) map[string]string {
+		p, db := updates(t)
+		p.Mapper, p.Options.Kinds, p.Validator = m, m.Kinds(), ingest.R4{}
+		if r := run(t, p, strings.Join(order, "\n")); r.Rejects > 0 {
+			t.Fatalf("%+v", *r)
+		}
+		out := stored(t, db)
+		for _, r := range find(t, db, "Consent") {
+			out[r.Key.String()] = string(r.Raw)
+		}
+		return out
+	}
+	msgs := messages(t)
+	want := all(msgs)
+	if len(want) < 4 {
+		t.Fatalf("%v", want)
+	}
+	rng := rand.New(rand.NewPCG(9, 10))
+	for range 5 {
+		order := append(slices.Clone(msgs), msgs[rng.IntN(len(msgs))])
+		rng.Shuffle(len(order), func(i, k int) { order[i], order[k] = order[k], order[i] })
+		if got := all(order); !maps.Equal(got, want) {
+			t.Fatalf("got %v\nwant %v", got, want)
+		}
+	}
+}
+
 func TestWhatBecomesOfAnUpdate(t *testing.T) {
 	msgs := messages(t)
 	for _, c := range []struct {
