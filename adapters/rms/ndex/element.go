@@ -112,16 +112,6 @@ func (e *element) walk(visit func(*element) bool) {
 	}
 }
 
-// within says that e is a or below it.
-func (e *element) within(a *element) bool {
-	for ; e != nil; e = e.parent {
-		if e == a {
-			return true
-		}
-	}
-	return false
-}
-
 // use marks an element and all below it as used.
 func (e *element) use() {
 	e.walk(func(k *element) bool { k.used = true; return true })

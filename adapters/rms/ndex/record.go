@@ -27,23 +27,6 @@ func word(name, text string, e *element) *tree.Node {
 	return n
 }
 
-// branch is a field with parts; nil if there are none.
-func branch(name string, e *element, parts ...*tree.Node) *tree.Node {
-	n := &tree.Node{Name: name}
-	if e != nil {
-		n.Pos = e.pos
-	}
-	for _, p := range parts {
-		if p != nil {
-			n.Children = append(n.Children, p)
-		}
-	}
-	if len(n.Children) == 0 {
-		return nil
-	}
-	return n
-}
-
 func put(n *tree.Node, parts ...*tree.Node) {
 	for _, p := range parts {
 		if p != nil {
