@@ -12,6 +12,7 @@ import (
 	"github.com/handoff-health/handoff/adapters/rms/csv"
 	"github.com/handoff-health/handoff/adapters/rms/jsonl"
 	"github.com/handoff-health/handoff/adapters/rms/ndex"
+	"github.com/handoff-health/handoff/adapters/rms/webhook"
 )
 
 // Formats returns every format, in the order of its name.
@@ -40,6 +41,12 @@ func Formats() []adapters.Format {
 			Description: "police reports in NIEM XML: N-DEx with or without a LEXS envelope, NIEM 2 to 6, NIBRS (kept, without identities)",
 			Mapping:     ndex.Mapping,
 			Open:        ndex.Open,
+		},
+		{
+			Name:        "rms/webhook",
+			Description: "events of a records system (schema rms.v3): reports created, updated, sealed, expunged; persons merged and unmerged",
+			Mapping:     webhook.Mapping,
+			Open:        webhook.Open,
 		},
 	}
 }
