@@ -10,6 +10,7 @@ import (
 	"github.com/handoff-health/handoff/adapters"
 	"github.com/handoff-health/handoff/adapters/ehr/hl7v2"
 	"github.com/handoff-health/handoff/adapters/rms/csv"
+	"github.com/handoff-health/handoff/adapters/rms/eido"
 	"github.com/handoff-health/handoff/adapters/rms/jsonl"
 	"github.com/handoff-health/handoff/adapters/rms/ndex"
 	"github.com/handoff-health/handoff/adapters/rms/webhook"
@@ -29,6 +30,12 @@ func Formats() []adapters.Format {
 			Description: "delimited exports of police records systems; the Riverton crisis-contact export is built in",
 			Mapping:     "rms/riverton/contact.map.yaml",
 			Open:        csv.Open,
+		},
+		{
+			Name:        "rms/eido",
+			Description: "incidents of dispatch systems in EIDO JSON (NENA-STA-021.1)",
+			Mapping:     eido.Mapping,
+			Open:        eido.Open,
 		},
 		{
 			Name:        "rms/jsonl",
