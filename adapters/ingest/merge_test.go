@@ -62,15 +62,6 @@ var mnis = func() map[string]string {
 	return m
 }()
 
-func refOf(mni string) string {
-	for ref, k := range mnis {
-		if k == mni {
-			return ref
-		}
-	}
-	return ""
-}
-
 // people shows the stored Patients: MNI, "-" if it is not active, name, uses,
 // links.
 func people(t testing.TB, db store.Store) string {

@@ -182,7 +182,7 @@ func (u *unit) judge(ctx context.Context, r flow.Restrictions, received string) 
 
 // storeUnit writes what a record makes.
 func (p *Pipeline) storeUnit(ctx context.Context, m *flow.Mapped, u *unit, outcome flow.Outcome) (flow.Outcome, error) {
-	res, err := m.Result, error(nil)
+	res := m.Result
 	var problem *mappings.Issue
 	u.records, problem = p.prepare(u.res, u.origin, func(x *mappings.Resource) bool { return p.stored(u.st, x) })
 	if problem != nil {
@@ -195,16 +195,18 @@ func (p *Pipeline) storeUnit(ctx context.Context, m *flow.Mapped, u *unit, outco
 		}
 	}
 	if u.merging != nil {
-		done := false
-		if outcome, done, err = p.join(ctx, m, u, outcome); err != nil || done {
-			return outcome, err
+		o, done, err := p.join(ctx, m, u, outcome)
+		if err != nil || done {
+			return o, err
 		}
+		outcome = o
 	}
 	if u.st == nil {
-		u.st = new(recordState)
-		if u.st.DataKey, err = newDataKey(); err != nil {
+		key, err := newDataKey()
+		if err != nil {
 			return 0, err
 		}
+		u.st = &recordState{DataKey: key}
 	}
 	if err := p.storeWithText(ctx, m, u); err != nil {
 		return 0, err
