@@ -155,8 +155,8 @@ func (h *hospital) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// TestUpdatesCostMemory converts HANDOFF_MESSAGES messages (a million for the
-// figure in docs/performance.md) and prints rate and memory.
+// TestUpdatesCostMemory converts HANDOFF_MESSAGES messages and prints rate and
+// memory.
 func TestUpdatesCostMemory(t *testing.T) {
 	n := 2000
 	if s := os.Getenv("HANDOFF_MESSAGES"); s != "" {
