@@ -17,6 +17,7 @@ func commands() []*cobra.Command {
 		newLabelsCommand(),
 		newLinkCommand(),
 		newMapCommand(),
+		newMLLPCommand(),
 		newPacksCommand(),
 		newRejectsCommand(),
 		newServeCommand(),

@@ -87,8 +87,12 @@ func (p *parcel) unreadable() bool {
 
 // answers says that the message answers one of ours, and so is not answered.
 func (p *parcel) answers() bool {
-	return len(p.heads) == 1 && (p.heads[0].Type == "ACK" || p.heads[0].Type == "MCF")
+	return len(p.heads) == 1 && answersOnly(&p.heads[0])
 }
+
+// answersOnly says that a message is an acknowledgement, which is not
+// acknowledged itself.
+func answersOnly(h *hl7v2.Header) bool { return h.Type == "ACK" || h.Type == "MCF" }
 
 // open reads the headers of a frame's messages.
 func (l *Listener) open(body []byte) *parcel {
