@@ -13,7 +13,7 @@ import (
 	"github.com/handoff-health/handoff/gateway/guard"
 )
 
-func parserFamilies() []Family { return []Family{bodies(), addresses(), bounds()} }
+func parserFamilies() []Family { return []Family{bodies(), addresses(), bounds(), hooks()} }
 
 func unb64(s string) (string, error) {
 	raw, err := base64.RawURLEncoding.DecodeString(s)

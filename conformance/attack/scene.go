@@ -77,6 +77,7 @@ func (c *County) Target(ctx context.Context) (*Target, error) {
 	if err != nil {
 		return nil, err
 	}
+	t.Hook = &Hook{Path: "/adapters/pd-hook", Secret: c.secret}
 	raw, err := countyFiles.ReadFile("county/scene.yaml")
 	if err != nil {
 		return nil, err

@@ -33,6 +33,7 @@ type Target struct {
 	Issuers map[string]string // iss of outside issuers, by the name of their key
 	Records map[string]string // references by what they are to whom: README.md lists them
 
+	Hook *Hook // where signed events come in; nil: nowhere that is known
 	// Provider and Police sign people in of the clinic and of the police, where the
 	// suite plays them itself.
 	Provider, Police *IdentityProvider
