@@ -61,7 +61,7 @@ func (w *Watcher) Run(ctx context.Context) error {
 	if err := w.open(ctx); err != nil {
 		return err
 	}
-	defer w.root.Close()
+	defer func() { _ = w.root.Close() }()
 	w.o.Logger.Info("a folder is watched", "path", w.abs)
 	tick := time.NewTicker(w.o.Every)
 	defer tick.Stop()

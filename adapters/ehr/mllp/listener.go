@@ -44,7 +44,7 @@ func (l *Listener) Serve(ctx context.Context, in net.Listener) error {
 	defer stop()
 	var sessions sync.WaitGroup
 	defer sessions.Wait()
-	defer in.Close()
+	defer func() { _ = in.Close() }() // closed already when ctx ended
 	for wait := time.Duration(0); ; {
 		conn, err := in.Accept()
 		switch {

@@ -16,7 +16,7 @@ import (
 // MaxEvents is how many events one request may bring.
 const MaxEvents = 1000
 
-// ErrTooMany: a body has more events than are taken at once.
+// ErrTooMany says that a body has more events than are taken at once.
 var ErrTooMany = fmt.Errorf("more than %d events", MaxEvents)
 
 // lineTypes are the media types of one JSON value a line.
