@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"fmt"
+	"strings"
 
 	"github.com/handoff-health/handoff/adapters/charset"
 	"github.com/handoff-health/handoff/adapters/ehr/hl7v2"
@@ -82,16 +83,18 @@ func applicationAck(s inbox.Status) mllp.Outcome {
 
 // errorCode finds the code of table 0357 that is nearest to a reject's.
 func errorCode(code string) hl7v2.ErrorCode {
-	switch code {
-	case "unsupported":
+	switch {
+	case code == "unsupported":
 		return hl7v2.UnsupportedType
-	case "no-msh", "bad-segment":
+	case code == "collision":
+		return hl7v2.DuplicateKey
+	case code == "no-msh", code == "bad-segment":
 		return hl7v2.SegmentSequence
-	case "required", "missing", "no-message-type", "no-control-id":
+	case code == "required", strings.HasSuffix(code, "-missing"):
 		return hl7v2.RequiredField
-	case "unmapped":
+	case strings.HasSuffix(code, "unmapped"):
 		return hl7v2.TableValue
-	case "bad-delimiters", "encoding", "too-long", "invalid":
+	case code == "bad-delimiters", code == "encoding", code == "too-long", strings.HasSuffix(code, "invalid"):
 		return hl7v2.DataType
 	}
 	return hl7v2.ApplicationInternal
