@@ -21,7 +21,13 @@ import (
 
 // newMLLPCommand is for those who connect an HL7 v2 feed.
 func newMLLPCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "mllp", Short: "Try an HL7 v2 connection"}
+	cmd := &cobra.Command{
+		Use:     "mllp",
+		Short:   "Try an HL7 v2 connection",
+		Example: "  handoff mllp send --to 127.0.0.1:2575 adt.hl7",
+		Args:    noSubcommand,
+		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
 	var f mllpFlags
 	send := &cobra.Command{
 		Use:   "send --to HOST:PORT FILE…",
