@@ -3,9 +3,11 @@ package mappings
 import (
 	"encoding/csv"
 	"errors"
+	"fmt"
 	"io"
 	"slices"
 	"strings"
+	"unicode/utf8"
 )
 
 // A Target is what a source code means: one coding.
@@ -21,6 +23,7 @@ type vocabulary struct {
 	targets map[string][]Target
 	texts   map[string]string // the source's own display
 	codes   []string          // as written, in file order
+	unused  []Remark
 }
 
 func fold(s string) string { return strings.ToUpper(strings.Join(strings.Fields(s), " ")) }
@@ -73,10 +76,45 @@ func (v *vocabulary) overlay(next *vocabulary) {
 		v.targets[key], v.texts[key] = next.targets[key], next.texts[key]
 	}
 	v.file = next.file
+	v.unused = append(v.unused, next.unused...)
+}
+
+// A Remark tells of a row in a vocabulary file that is not used, and why.
+type Remark struct {
+	File    string
+	Line    int
+	Message string
+}
+
+// CheckVocabulary reads a vocabulary file by itself. It returns the number of
+// source codes that it maps, and the rows that are not used. A file that is no
+// vocabulary is an error of *LoadErrors.
+func CheckVocabulary(file string, raw []byte) (codes int, unused []Remark, err error) {
+	var errs []error
+	v := parseVocabulary(file, file, raw, &errs)
+	if v == nil || len(errs) > 0 {
+		return 0, nil, errors.Join(errs...)
+	}
+	return len(v.codes), v.unused, nil
 }
 
 func parseVocabulary(name, file string, raw []byte, errs *[]error) *vocabulary {
 	src := &source{name: file, lines: strings.Split(string(raw), "\n"), errs: errs}
+	if !utf8.Valid(raw) {
+		line := 1
+		for len(raw) > 0 {
+			r, n := utf8.DecodeRune(raw)
+			if r == utf8.RuneError && n == 1 {
+				break
+			}
+			if r == '\n' {
+				line++
+			}
+			raw = raw[n:]
+		}
+		src.errorAt(line, 1, "the vocabulary is not UTF-8")
+		return nil
+	}
 	skipped, text := 0, strings.TrimPrefix(string(raw), "\ufeff")
 	for strings.HasPrefix(text, "#") {
 		_, text, _ = strings.Cut(text, "\n")
@@ -85,16 +123,15 @@ func parseVocabulary(name, file string, raw []byte, errs *[]error) *vocabulary {
 	r := csv.NewReader(strings.NewReader(text))
 	r.FieldsPerRecord = -1
 	v := &vocabulary{name: name, file: file, targets: map[string][]Target{}, texts: map[string]string{}}
-	var columns []int
+	var columns *vocabularyColumns
 	for {
 		rec, err := r.Read()
 		if errors.Is(err, io.EOF) {
 			break
 		}
-		line, _ := r.FieldPos(0)
 		if err != nil {
+			line, column := 1, 1
 			var pe *csv.ParseError
-			column := 1
 			if errors.As(err, &pe) {
 				line, column = pe.Line, pe.Column
 			}
@@ -102,72 +139,106 @@ func parseVocabulary(name, file string, raw []byte, errs *[]error) *vocabulary {
 			return nil
 		}
 		if columns == nil {
-			columns = vocabularyColumns(rec)
+			columns = findColumns(rec)
 			continue
 		}
-		v.add(rec, columns, func(format string, args ...any) { src.errorAt(skipped+line, 1, format, args...) })
+		row := &vocabularyRow{columns: columns, cells: rec, at: func(field int) (line, column int) {
+			line, column = r.FieldPos(min(field, len(rec)-1))
+			return skipped + line, column
+		}}
+		v.add(row, src)
 	}
 	if columns == nil {
-		src.errorAt(1, 1, "the vocabulary has no header row with Code, Text, Code System")
+		src.errorAt(skipped+1, 1, "the vocabulary has no header row with Code, Text, Code System, … Code, Display, Code System, as the v2-to-FHIR guide has it")
 		return nil
 	}
 	return v
 }
 
-// vocabularyColumns finds source code, source text, target code, the target's
-// two display columns and its system; nil if rec is not the header of columns.
-func vocabularyColumns(rec []string) []int {
-	var codes, systems []int
+// vocabularyColumns are the places of a vocabulary's columns.
+type vocabularyColumns struct {
+	code, text, target, name, display, system int
+	conditions                                []int // when a row holds
+}
+
+// findColumns finds the columns; nil if rec is not the header that names them.
+func findColumns(rec []string) *vocabularyColumns {
+	var codes, systems, conditions []int
 	display := -1
 	for i, h := range rec {
-		switch fold(h) {
-		case "CODE":
+		switch h := fold(h); {
+		case h == "CODE":
 			codes = append(codes, i)
-		case "CODE SYSTEM":
+		case h == "CODE SYSTEM":
 			systems = append(systems, i)
-		case "DISPLAY":
+		case h == "DISPLAY":
 			display = i
+		case len(codes) == 1 && (strings.HasPrefix(h, "COMPUTABLE") || h == "NARRATIVE"):
+			conditions = append(conditions, i)
 		}
 	}
 	if len(codes) != 2 || len(systems) != 2 || display < 0 || codes[1] > display {
 		return nil
 	}
-	return []int{codes[0], codes[0] + 1, codes[1], codes[1] + 1, display, systems[1]}
+	return &vocabularyColumns{codes[0], codes[0] + 1, codes[1], codes[1] + 1, display, systems[1], conditions}
 }
 
-func (v *vocabulary) add(rec []string, columns []int, fail func(string, ...any)) {
-	at := func(i int) string {
-		if c := columns[i]; c < len(rec) {
-			return strings.TrimSpace(rec[c])
-		}
-		return ""
+type vocabularyRow struct {
+	columns *vocabularyColumns
+	cells   []string
+	at      func(field int) (line, column int)
+}
+
+func (r *vocabularyRow) cell(i int) string {
+	if i < len(r.cells) {
+		return strings.TrimSpace(r.cells[i])
 	}
-	code := at(0)
-	if code == "" {
-		return // a target without a source: the guide lists those too
+	return ""
+}
+
+// add takes a row. Rows that the guide lists without a source code, or with a
+// condition that nothing here can judge, are not used: a code that has only such
+// rows is not mapped, and counted when it comes.
+func (v *vocabulary) add(row *vocabularyRow, src *source) {
+	c := row.columns
+	line, _ := row.at(0)
+	unused := func(format string, args ...any) {
+		v.unused = append(v.unused, Remark{v.file, line, fmt.Sprintf(format, args...)})
 	}
-	key := fold(code)
-	t := Target{Code: at(2), Display: at(3), System: at(5)}
-	if d := at(4); d != "" {
+	code := row.cell(c.code)
+	t := Target{Code: row.cell(c.target), Display: row.cell(c.name), System: row.cell(c.system)}
+	if d := row.cell(c.display); d != "" {
 		t.Display = d
 	}
+	if code == "" {
+		if t.Code != "" {
+			unused("the target %q has no source code", t.Code)
+		}
+		return
+	}
+	for _, i := range c.conditions {
+		if when := row.cell(i); when != "" {
+			unused("the code %q has the condition %q, which is not judged", code, when)
+			return
+		}
+	}
+	key := fold(code)
 	if _, seen := v.targets[key]; !seen {
 		v.codes = append(v.codes, code)
 		v.targets[key] = nil
-		v.texts[key] = at(1)
+		v.texts[key] = row.cell(c.text)
 	}
-	if t.Code == "" {
-		return
+	fail := func(field int, format string, args ...any) {
+		line, column := row.at(field)
+		src.errorAt(line, column, format, args...)
 	}
-	if strings.ContainsAny(t.Code, " \t") && strings.Join(strings.Fields(t.Code), " ") != t.Code {
-		fail("the code %q has stray white space", t.Code)
-		return
-	}
-	if t.System != "" && !strings.Contains(t.System, ":") {
-		fail("the code system %q is not a URI", t.System)
-		return
-	}
-	if !slices.Contains(v.targets[key], t) { // "Assault" and "ASSAULT" are one code
+	switch {
+	case t.Code == "":
+	case strings.Join(strings.Fields(t.Code), " ") != t.Code:
+		fail(c.target, "the code %q has stray white space", t.Code)
+	case t.System != "" && (!strings.Contains(t.System, ":") || strings.ContainsAny(t.System, " \t\n")):
+		fail(c.system, "the code system %q is not a URI", t.System)
+	case !slices.Contains(v.targets[key], t): // "Assault" and "ASSAULT" are one code
 		v.targets[key] = append(v.targets[key], t)
 	}
 }
