@@ -13,18 +13,6 @@ import (
 	"github.com/handoff-health/handoff/mappings/tree"
 )
 
-// Limits on what one record may make: a mapping or a record that goes beyond
-// breaks off, nothing of it is used.
-const (
-	maxResources = 500
-	maxSteps     = 100_000 // rows evaluated
-	maxBytes     = 2 << 20 // of all resources together
-	maxCode      = 80      // of an unmapped code that is shown
-)
-
-// ErrLimit says that a record would make more than the limits allow.
-var ErrLimit = errors.New("mappings: the record makes more than is allowed")
-
 // Apply turns one record into resources. A record that cannot be mapped is a
 // Result with Action Reject, not an error; an error means the engine broke off
 // (a limit, a fault of the mapping that only this record shows) and nothing of
@@ -58,6 +46,8 @@ type run struct {
 	plans   []*plan
 	steps   int
 	visits  int // nodes looked at
+	turns   int // of loops in expressions
+	made    int // bytes, by expressions
 	bytes   int
 	nodes   []*tree.Node    // scratch of find
 	used    []tree.Position // of the nodes that gave the row's values
@@ -271,7 +261,11 @@ func (r *run) eval(p *program) (any, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", p.at, err)
 	}
-	return v, nil
+	n := size(v)
+	if r.made += n; r.made > maxMade || n > maxText {
+		return nil, fmt.Errorf("%s: %w: its value is too large", p.at, ErrLimit)
+	}
+	return v, r.afford()
 }
 
 func (r *run) evalText(p *program) (string, error) {

@@ -45,6 +45,10 @@ func (c *compiler) loadColumns(root *node) {
 			names[f] = column
 		}
 	}
+	if list := root.list("columns"); len(list) > maxElements {
+		root.get("columns").errorf("the mapping has more than %d columns", maxElements)
+		return
+	}
 	for _, n := range root.list("columns") {
 		col := Column{Name: n.text}
 		if n.kind == yamlMap {

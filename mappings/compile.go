@@ -75,7 +75,9 @@ func (c *compiler) loadDatatype(name string, key, n *node) {
 	s.place = place{inItem: true}
 	d := &datatype{name: name, typ: typ}
 	c.datatypes[name] = d // before its rows, so that a cycle is seen as unfinished
+	before := c.rowCount
 	d.rows = c.compileRows(n.get("rows"), n, typ, s)
+	d.size = c.rowCount - before
 	c.noSlots(d.rows)
 }
 

@@ -28,6 +28,13 @@ var (
 )
 
 func (c *compiler) compileRow(n *node, typ *schema.Type, s scope) *row {
+	if c.rowCount++; c.rowCount >= maxRows {
+		if !c.tooMany {
+			c.tooMany = true
+			n.errorf("the mapping has more than %d rows, with those of rowsets and datatypes where they are used", maxRows)
+		}
+		return nil
+	}
 	if !n.strict("a row", rowKeys...) {
 		return nil
 	}
@@ -191,6 +198,7 @@ func (c *compiler) compilePaths(r *row, n *node, s scope) {
 		use.errorf("the datatype %q makes a %s, which %s is not", use.text, d.typ.Name, r.to)
 	default:
 		r.source, r.rows = fromDatatype, d.rows
+		c.rowCount += d.size
 	}
 }
 

@@ -60,6 +60,7 @@ func (r *run) environment() {
 		}
 	}
 	r.env["profile"] = r.m.profile
+	r.bounded(r.env)
 	r.env["kind"] = r.rec.Kind
 	r.env["text"] = r.textOf
 	r.env["has"] = func(p string) bool { return r.textOf(p) != "" }

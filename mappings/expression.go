@@ -124,6 +124,7 @@ func (v *expressionVisitor) reads(f string) {
 
 // Visit implements ast.Visitor.
 func (v *expressionVisitor) Visit(n *ast.Node) {
+	v.bound(*n)
 	switch e := (*n).(type) {
 	case *ast.IdentifierNode:
 		if slices.Contains(v.c.m.shape.columns, e.Value) {
@@ -135,7 +136,11 @@ func (v *expressionVisitor) Visit(n *ast.Node) {
 				v.through = append(v.through, f)
 			}
 		}
-		v.about = append(v.about, v.letAbout[e.Value]...)
+		for _, p := range v.letAbout[e.Value] {
+			if !slices.Contains(v.about, p) {
+				v.about = append(v.about, p)
+			}
+		}
 	case *ast.CallNode:
 		callee, ok := e.Callee.(*ast.IdentifierNode)
 		if !ok {

@@ -280,13 +280,9 @@ func either(a ...any) string {
 	return ""
 }
 
-// options turns the functions into options of the expression compiler. What
-// would bring in the clock is not available.
+// options turns the functions into options of the expression compiler.
 func options(fs []function) []expr.Option {
-	opts := []expr.Option{
-		expr.DisableBuiltin("now"), expr.DisableBuiltin("date"), expr.DisableBuiltin("duration"),
-		expr.DisableBuiltin("timezone"), expr.DisableBuiltin("repeat"), expr.MaxNodes(500),
-	}
+	opts := boundOptions()
 	for _, f := range fs {
 		opts = append(opts, expr.Function(f.name, f.fn, f.types...))
 	}

@@ -96,20 +96,22 @@ func Load(fsys fs.FS, name string, profile *Profile) (*Map, error) {
 
 // A compiler turns one mapping file into a Map.
 type compiler struct {
-	files                      map[string]string // read, with the digest of their content
-	errs                       []error
-	m                          *Map
-	options                    []expr.Option
-	scope                      scope
-	datatypes                  map[string]*datatype
-	rowsets                    map[string]*node
-	locals                     map[string]*schema.Type
-	loops                      []*loop
-	homes                      map[string]*entry // the group that a resource stands in, nil for none
-	looped                     map[string]bool   // resources with a loop of their own
-	contained                  []containment
-	ruleNodes                  []*node      // of m.rules
-	typeChanges, rowsetChanges []lateChange // of overlays
+	files                           map[string]string // read, with the digest of their content
+	errs                            []error
+	m                               *Map
+	options                         []expr.Option
+	scope                           scope
+	datatypes                       map[string]*datatype
+	rowsets                         map[string]*node
+	locals                          map[string]*schema.Type
+	loops                           []*loop
+	homes                           map[string]*entry // the group that a resource stands in, nil for none
+	looped                          map[string]bool   // resources with a loop of their own
+	contained                       []containment
+	ruleNodes                       []*node      // of m.rules
+	typeChanges, rowsetChanges      []lateChange // of overlays
+	letCount, rowCount, changeCount int
+	tooMany                         bool // rows: said once
 }
 
 var mapKeys = []string{"mapping", "version", "note", "profile", "kinds", "columns", "segments", "elements", "vocabularies", "datatypes", "rowsets", "rowset-files", "let", "key", "record-version", "record-groups", "record-scope", "update", "outcomes", "checks", "ignore", "resources", "merges"}
@@ -160,7 +162,9 @@ func (c *compiler) load(root *node, profile *Profile) {
 	c.loadIgnored(root.get("ignore"))
 	c.loadResources(root)
 	c.loadMerges(root)
-	c.noteReads()
+	if len(c.errs) == 0 { // else datatypes may be nested without end
+		c.noteReads()
+	}
 }
 
 func (c *compiler) chooseProfile(root *node, given *Profile) *Profile {
@@ -222,7 +226,12 @@ var elementForm = regexp.MustCompile(`^@?[A-Za-z_][\w.:-]*(/@?[A-Za-z_][\w.:-]*)
 // loadElements reads the paths of a tree, from its root: "Incident/Person/Name".
 func (c *compiler) loadElements(root *node) {
 	c.m.shape.elements = []string{}
-	for _, n := range root.list("elements") {
+	list := root.list("elements")
+	if len(list) > maxElements {
+		root.get("elements").errorf("the mapping has more than %d elements", maxElements)
+		return
+	}
+	for _, n := range list {
 		switch {
 		case !elementForm.MatchString(n.text):
 			n.errorf("an element is a path of names: Incident/Person/Name, Incident/@id")
@@ -285,6 +294,7 @@ func (c *compiler) baseScope() scope {
 
 		"reference": func(string, string, string) string { return "" },
 	}
+	boundedSamples(env)
 	for _, col := range c.m.shape.columns {
 		if _, taken := env[col]; !taken && identifier.MatchString(col) {
 			env[col] = ""
@@ -313,6 +323,10 @@ func (c *compiler) compileLets(root *node, s scope) ([]*let, scope) {
 	var out []*let
 	s = s.copy()
 	for _, n := range root.list("let") {
+		if c.letCount++; c.letCount > maxLets {
+			n.errorf("the mapping has more than %d named values", maxLets)
+			break
+		}
 		if !n.strict("a let", "name", "expr", "field", "when", "note") {
 			continue
 		}

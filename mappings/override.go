@@ -65,6 +65,10 @@ func (c *compiler) change(holder *node, key, where string, ops *node) {
 	}
 	holder.set(nil, key, list)
 	for _, op := range ops.values {
+		if c.changeCount++; c.changeCount > maxChanges {
+			op.errorf("the overlays have more than %d operations", maxChanges)
+			return
+		}
 		if verb := operation(op); verb != "" {
 			c.operate(list, key, where, verb, op)
 		}

@@ -17,6 +17,9 @@ func (r *run) rows(rows []*row, o *schema.Object, trace, prefix string) (dynamic
 		if err := r.step(); err != nil {
 			return 0, nil, err
 		}
+		if err := r.afford(); err != nil {
+			return 0, nil, err
+		}
 		set, made, err := r.row(row, o, trace, prefix)
 		if err != nil {
 			return 0, nil, err

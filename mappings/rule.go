@@ -117,6 +117,7 @@ type datatype struct {
 	name string
 	typ  *schema.Type
 	rows []*row
+	size int // rows, with those of the datatypes that it uses
 }
 
 // A let is a value computed once for a record.

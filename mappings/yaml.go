@@ -39,7 +39,7 @@ func (e *LoadError) Error() string {
 // Limits on what is loaded and what one record may make.
 const (
 	maxFile    = 4 << 20
-	maxErrors  = 20
+	maxErrors  = 200
 	maxDepth   = 40
 	maxTree    = 200     // levels of a record's tree that are looked at
 	maxLoops   = 8       // groups of resources inside each other
