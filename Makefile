@@ -2,6 +2,7 @@
 
 GO ?= go
 FUZZTIME ?= 5s
+SOAK ?= 2m
 
 .DEFAULT_GOAL := help
 
@@ -42,6 +43,10 @@ golden: ## rewrite the golden files; read the difference before you commit it
 .PHONY: e2e
 e2e: ## the demo's printed lines and the real clients, over HTTP
 	$(GO) test -count=1 -run 'TestDemo' ./cmd/handoff
+
+.PHONY: soak
+soak: ## four feeds at once for SOAK (default 2m), killed every 20 s; what was acknowledged is there, once
+	HANDOFF_SOAK=$(SOAK) $(GO) test -count=1 -timeout 20m -v ./conformance/soak
 
 .PHONY: check
 check: ## all that CI runs

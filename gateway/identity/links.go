@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/url"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/handoff-health/handoff/fhir/resource"
@@ -21,6 +22,7 @@ type Links struct {
 	ids   *IDMap
 	now   func() time.Time
 	cache classes
+	count sync.Mutex // of bump: many workers at once would only overtake each other
 }
 
 // Keys of facts. Parts are escaped, so that none runs into the next.
@@ -193,6 +195,8 @@ func (l *Links) put(ctx context.Context, key string, version int64, own string, 
 
 // bump counts a change, so that every process drops the classes it remembers.
 func (l *Links) bump(ctx context.Context) error {
+	l.count.Lock()
+	defer l.count.Unlock()
 	for range 1000 {
 		f, err := l.facts.Get(ctx, epochKey)
 		if errors.Is(err, store.ErrNotFound) {
