@@ -56,11 +56,11 @@ func TestAcknowledgements(t *testing.T) {
 }
 
 func TestHeaderIsReadAsFarAsItGoes(t *testing.T) {
-	h, err := hl7v2.ParseHeader([]byte("MSH|^~\\&|EPIC|MERCY|X|Y|20250104||ADT^A03^ADT_A03|M-7|P|2.5.1|||AL|er\nEVN||20250105||||202501041200\nPV1|1"), charset.Encoding{})
+	h, err := hl7v2.ParseHeader([]byte("MSH|^~\\&|EPIC|MERCY|X|Y|20250104||ADT^A03^ADT_A03|M-7|P|2.5.1|||AL|er\nEVN||202501051300||||202501041200\nPV1|1"), charset.Encoding{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if h.Key() != "EPIC|MERCY|M-7" || h.Kind() != "ADT_A03" || h.EventTime != "202501041200" || !h.Enhanced() || h.AcceptAck != "AL" || h.ApplicationAck != "ER" {
+	if h.Key() != "EPIC|MERCY|M-7" || h.Kind() != "ADT_A03" || h.EventTime != "202501051300" || !h.Enhanced() || h.AcceptAck != "AL" || h.ApplicationAck != "ER" {
 		t.Errorf("got %+v", h)
 	}
 	crlf := strings.ReplaceAll("\x0bMSH|^~\\&|A|B|||2025||ADT^A01|1|P|2.5\nPID|1\n", "\n", "\r\n") + "\x1c\r"

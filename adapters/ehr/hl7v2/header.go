@@ -24,7 +24,8 @@ type Header struct {
 	Version                                 string // MSH-12.1: "2.5.1"
 	AcceptAck, ApplicationAck               string // MSH-15, MSH-16: AL, NE, ER, SU; table 0155
 	Charsets                                []string
-	// EventTime is when it happened, as sent: EVN-6, else EVN-2, else MSH-7.
+	// EventTime is what puts a sender's messages in order, as sent: EVN-2 if it has
+	// a time of day, else MSH-7.
 	EventTime string
 	// Hash is the hex SHA-256 of the message without framing, each segment ended
 	// by CR: a message that was sent again has the same one.
@@ -128,6 +129,9 @@ func (h *Header) read() {
 	}
 }
 
+// event finds the time that orders messages: when the event was recorded. EVN-6
+// is not it: of a cancellation it is the time of what is cancelled. A date alone
+// gives way to MSH-7.
 func (h *Header) event(segs []segment) {
 	h.EventTime = h.component(h.Time, 1)
 	for i := range segs {
@@ -135,15 +139,14 @@ func (h *Header) event(segs []segment) {
 			continue
 		}
 		fields := bytes.Split(segs[i].body, []byte{h.delims.field})
-		for _, n := range []int{6, 2} {
-			if n >= len(fields) {
-				continue
-			}
-			if t := h.component(strings.TrimSpace(string(fields[n])), 1); t != "" && t != `""` {
-				h.EventTime = t
-				return
-			}
+		if len(fields) <= 2 {
+			return
 		}
+		t := h.component(strings.TrimSpace(string(fields[2])), 1)
+		if len(t) >= 12 || t != "" && t != `""` && h.EventTime == "" {
+			h.EventTime = t
+		}
+		return
 	}
 }
 

@@ -157,8 +157,7 @@ func (m *message) findCharset(msh *segment) error {
 	}
 	stated := ""
 	if parts := bytes.SplitN(msh.body, []byte{m.delims.field}, 19); len(parts) > 17 {
-		first, _, _ := bytes.Cut(parts[17], []byte{m.delims.repetition})
-		stated = strings.TrimSpace(string(first))
+		stated = chosen(splitBy(string(parts[17]), m.delims.repetition))
 	}
 	sniff := new(charset.Sniffer)
 	for i := range m.segs {
@@ -178,7 +177,8 @@ func (m *message) findCharset(msh *segment) error {
 	case err != nil && !seen.Decided():
 		m.warn(msh.line, "MSH-18", "unknown-charset", "MSH-18 names a character set that is not known; the message is plain ASCII")
 	case err != nil:
-		return m.fail(msh, "MSH-18", 0, "unknown-charset", "MSH-18 names a character set that is not known, and the message has bytes beyond ASCII")
+		m.enc = narrow(seen)
+		m.warn(msh.line, "MSH-18", "unknown-charset", "MSH-18 names a character set that is not known; the message was read as %s, which its bytes look like", m.enc)
 	case enc.Wide():
 		m.enc = narrow(seen)
 		m.warn(msh.line, "MSH-18", "charset-mismatch", "MSH-18 says UTF-16 but the message has one byte a character; it was read as %s", m.enc)
@@ -186,6 +186,21 @@ func (m *message) findCharset(msh *segment) error {
 		m.enc = enc
 	}
 	return nil
+}
+
+// chosen is the set of MSH-18 to read by: the first, which is the default, unless
+// that is ASCII or one of those that escape sequences switch to (ISO IR87).
+func chosen(sets []string) string {
+	stated := strings.TrimSpace(sets[0])
+	if stated != "" && !strings.EqualFold(stated, "ASCII") && !strings.EqualFold(stated, "ISO IR6") {
+		return stated
+	}
+	for _, s := range sets[1:] {
+		if s = strings.TrimSpace(s); strings.HasPrefix(strings.ToUpper(s), "ISO IR") {
+			return s
+		}
+	}
+	return stated
 }
 
 func narrow(e charset.Encoding) charset.Encoding {
