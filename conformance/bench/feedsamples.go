@@ -21,8 +21,11 @@ var feedSamples = map[string]func(n int) *feedInput{
 			return strings.Join(cells, ",") + "\r\n"
 		}}
 	},
-	"ehr/hl7v2": func(int) *feedInput { return &feedInput{record: numbered(adtSample)} },
-	"rms/ndex":  func(int) *feedInput { return &feedInput{head: ndexHead, record: numbered(ndexSample), tail: ndexTail} },
+	"ehr/hl7v2":   func(int) *feedInput { return &feedInput{record: numbered(adtSample)} },
+	"rms/eido":    func(int) *feedInput { return &feedInput{record: numbered(eidoSample)} },
+	"rms/jsonl":   func(int) *feedInput { return &feedInput{record: numbered(consentSample)} },
+	"rms/ndex":    func(int) *feedInput { return &feedInput{head: ndexHead, record: numbered(ndexSample), tail: ndexTail} },
+	"rms/webhook": func(int) *feedInput { return &feedInput{record: numbered(eventSample)} },
 }
 
 const adtSample = "MSH|^~\\&|REG|CEDARBH|HANDOFF|COUNTY|202604{A}101500-0400||ADT^A01^ADT_A01|M{N}|P|2.5.1|||AL|NE\r" +
@@ -41,3 +44,14 @@ const ndexSample = `<lexs:DataItemPackage><lexs:PackageMetadata><lexs:DataItemID
 `
 
 const ndexTail = "</lexs:PublishMessage></lexs:PublishMessageContainer></lexspd:doPublish>\n"
+
+const eidoSample = `{"$id":"urn:emergency:uid:incidentid:{N}:cad.example","lastUpdateTimeStamp":"2026-04-{A}T22:40:00.000-05:00","eidoVersion":"1.0",` +
+	`"agencyComponent":[{"$id":"pd.test.example","agencyType":["police.municipal"],"incidentOwningAgencyIndicator":true}],` +
+	`"incidentComponent":{"$id":"urn:emergency:uid:incident:{N}:cad.example","lastUpdateTimeStamp":"2026-04-{A}T22:30:00.000-05:00","incidentTypeInternalText":"Mental","incidentTypeCommonRegistryText":["MTLV"],"incidentStatusCommonRegistryText":["Closed"],"internalIncidentId":"CS{N}","incidentCommonPriorityNumber":1,"personReference":[{"$ref":"per-1"}],"locationReference":[{"$ref":"loc-1"}]},` +
+	`"locationComponent":[{"$id":"loc-1","locationTypeDescriptionRegistryText":"CurrentIncident","locationByValue":"<presence xmlns='urn:ietf:params:xml:ns:pidf'><civicAddress><country>US</country><A1>ZZ</A1><A3>Testville</A3><RD>Sample</RD><STS>St</STS><HNO>7</HNO><PC>00501</PC></civicAddress></presence>"}],` +
+	`"personComponent":[{"$id":"per-1","personIncidentRoleRegistryText":["Patient"],"ncPersonComponent":{"name":[{"given":[{"simpleType":"Pat"}],"surName":[{"simpleType":"Example{N}"}]}],"birthDate":[{"date":{"simpleType":"1988-01-{A}"}}],"sexText":[{"simpleType":"F"}]}}],` +
+	`"callComponent":[{"$id":"call-1","callStartTimestamp":"2026-04-{A}T22:13:00.000-05:00"}]}` + "\n"
+
+const consentSample = `{"consent_id": "C-{N}", "subject": {"mni": "R{N}", "name": "Pat Example", "dob": "1983-02-{A}"}, "incident_no": "26-{N}", "asked_at": "2026-01-{A}T08:00:00-05:00", "decision": "granted", "method": "written_esign", "language": "en", "capacity_observed": "appears_able", "direction": "both", "scope": ["this_encounter", "crisis_response_plan"], "recipients": ["CCBH"], "purpose": "TREAT", "expires": "2026-12-31", "officer_badge": "4502", "witness_badge": "4125", "part2_notice_given": true, "revoked_at": null}` + "\n"
+
+const eventSample = `{"event_id": "E{N}", "sequence": 1{N}, "type": "report.created", "agency_ori": "ZZ0010300", "occurred_at": "2026-03-{A}T06:00:00Z", "schema": "rms.v3", "data": {"report_id": "MV{N}", "report_type": "FIELD_CONTACT", "person": {"master_person_id": 7{N}, "first_name": "Pat", "last_name": "Example", "dob": "1973-03-{A}", "sex": "F", "race": "W", "ethnicity": "N", "ssn_last4": null}, "crisis": {"flag": true, "disposition": "REFERRED", "behaviors": ["PARANOID"], "weapon": false, "veteran": false}, "officer": {"badge": "7001", "name": "Ofc T. Sample"}, "contact_start": "2026-03-{A}T20:00:00-05:00"}}` + "\n"
