@@ -3,6 +3,7 @@ package mask
 import (
 	"bytes"
 	"regexp"
+	"slices"
 	"strings"
 	"unicode"
 )
@@ -15,7 +16,8 @@ const hidden = "***"
 func Text(head, raw []byte, at string) string {
 	t := strings.ToValidUTF8(string(raw), "?")
 	switch trimmed := strings.TrimLeft(t, "\ufeff \t\r\n\x0b"); {
-	case len(trimmed) > 3 && isSegment(trimmed[:3]) && !isWord(trimmed[3]):
+	case len(head) > 0: // a row, whatever its first value looks like
+	case isHL7(trimmed):
 		return segments(trimmed, at)
 	case strings.HasPrefix(trimmed, "<"):
 		return xml(trimmed, at)
@@ -60,14 +62,45 @@ func value(v string, fault bool) string {
 	return hidden
 }
 
-func isSegment(s string) bool {
-	return s[0] >= 'A' && s[0] <= 'Z' && isWord(s[1]) && isWord(s[2])
+// known are the segments whose names are shown, beside those that begin with Z:
+// whatever else stands at the beginning of a line may be part of a text.
+var known = strings.Fields(`ABS ACC ADD AIG AIL AIP AIS AL1 AUT BHS BTS CM0 CM1 CM2 CON CTD CTI DB1 DG1 DRG DSC DSP
+	ECD EQU ERR EVN FAC FHS FT1 FTS GOL GP1 GP2 GT1 IAM IIM IN1 IN2 IN3 INV IPC ISD LAN MFA MFE MFI MRG MSA MSH NCK NDS
+	NK1 NPU NSC NST NTE OBR OBX ODS ODT OM1 OM2 ORC ORG OVR PCR PD1 PDA PDC PEO PES PID PR1 PRA PRB PRC PRD PRT PSH PTH
+	PV1 PV2 QAK QID QPD QRD QRF RCP RDF RDT RF1 RGS RMI RXA RXC RXD RXE RXG RXO RXR SCH SFT SPM STF TQ1 TQ2 TXA UAC UB1
+	UB2 URD URS VAR`)
+
+// isHL7 says whether a text is HL7 v2: a message, or segments of one.
+func isHL7(t string) bool {
+	if len(t) < 4 || isWord(t[3]) || t[3] >= 'a' && t[3] <= 'z' || t[3] == ' ' {
+		return false
+	}
+	return isHeader(t) || t[3] == '|' && slices.Contains(known, t[:3])
+}
+
+func isHeader(line string) bool {
+	return strings.HasPrefix(line, "MSH") || strings.HasPrefix(line, "FHS") || strings.HasPrefix(line, "BHS")
 }
 
 func isWord(c byte) bool { return c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' }
 
-// kept are fields of MSH that say nothing about a person.
-var kept = map[int]bool{3: true, 4: true, 5: true, 6: true, 9: true, 10: true, 11: true, 12: true, 15: true, 16: true, 17: true, 18: true, 21: true}
+// kept are the fields of MSH that are shown, if they are what they should be. A
+// message whose segments were joined into one has a person in them.
+var kept = map[int]*regexp.Regexp{
+	2: regexp.MustCompile(`^[^\pL\pN\s]{1,5}$`),
+	3: namespace, 4: namespace, 5: namespace, 6: namespace,
+	9:  regexp.MustCompile(`^[A-Z][A-Z0-9]{2}([^\pL\pN\s][A-Z0-9_]{2,8}){0,2}$`),
+	10: regexp.MustCompile(`^[\w.:-]{1,50}$`),
+	11: regexp.MustCompile(`^[DPT]([^\pL\pN\s][ARIT])?$`),
+	12: regexp.MustCompile(`^2(\.[0-9]){1,3}$`),
+	15: condition, 16: condition,
+	18: regexp.MustCompile(`^(ASCII|UNICODE( UTF-(8|16|32))?|8859/[0-9]{1,2})$`),
+}
+
+var (
+	namespace = regexp.MustCompile(`^[\pL\pN][^\s]{0,63}$`)
+	condition = regexp.MustCompile(`^(AL|NE|ER|SU)$`)
+)
 
 // segments masks HL7 v2.
 func segments(t, at string) string {
@@ -79,7 +112,7 @@ func segments(t, at string) string {
 		if n >= 0 {
 			line, rest = t[:n], t[n+1:]
 		}
-		if len(line) > 3 && (line[:3] == "MSH" || line[:3] == "FHS" || line[:3] == "BHS") {
+		if len(line) > 3 && isHeader(line) {
 			field := line[3:4]
 			encoding, _, _ := strings.Cut(line[4:], field)
 			if len(encoding) <= 5 && !strings.ContainsFunc(encoding, unicode.IsLetter) {
@@ -96,25 +129,28 @@ func segments(t, at string) string {
 }
 
 func segment(line, seps, at string) string {
-	if len(line) < 3 || !isSegment(line[:3]) {
+	if len(line) < 3 || len(line) > 3 && line[3] != seps[0] {
 		return words(line)
 	}
-	name, faultName := line[:3], at
+	fields := strings.Split(line, seps[:1])
+	name := fields[0]
+	if !slices.Contains(known, name) && (name[0] != 'Z' || !isWord(name[1]) || !isWord(name[2])) {
+		name, fields[0] = "", hidden
+	}
+	faultName := at
 	if i := strings.IndexAny(at, ".["); i > 0 {
 		faultName = at[:i]
 	}
-	fields := strings.Split(line, seps[:1])
 	shift := 0
-	if name == "MSH" || name == "FHS" || name == "BHS" {
+	if isHeader(name) {
 		shift = 1 // the separator itself is field 1
 	}
 	for i := 1; i < len(fields); i++ {
 		n := i + shift
-		if shift == 1 && (n == 2 || name == "MSH" && kept[n]) {
+		if form := kept[n]; shift == 1 && form != nil && (n == 2 || name == "MSH") && form.MatchString(fields[i]) {
 			continue
 		}
-		fault := faultName == name+"-"+itoa(n)
-		fields[i] = parts(fields[i], seps[1:], fault)
+		fields[i] = parts(fields[i], seps[1:], name != "" && faultName == name+"-"+itoa(n))
 	}
 	return strings.Join(fields, seps[:1])
 }

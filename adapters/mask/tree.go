@@ -43,7 +43,7 @@ func json(t, at string) string {
 				n = len(t) - i
 			}
 			switch word := t[i : i+n]; word {
-			case "true", "false", "null":
+			case "null": // says that there is no value
 				b.WriteString(word)
 			default:
 				b.WriteString(value(word, fault != "" && current == fault))
@@ -69,6 +69,7 @@ func closing(t string, from int) int {
 
 var (
 	tag       = regexp.MustCompile(`^</?([\pL_][\pL\pN_.:-]*)((?:\s+[\pL_][\pL\pN_.:-]*\s*=\s*(?:"[^"<]*"|'[^'<]*'))*)\s*/?>`)
+	uri       = regexp.MustCompile(`^["'](urn:|https?://)\S*["']$`)
 	attribute = regexp.MustCompile(`([\pL_][\pL\pN_.:-]*)(\s*=\s*)("[^"<]*"|'[^'<]*')`)
 )
 
@@ -126,7 +127,7 @@ func xml(t, at string) string {
 func attributes(t, fault string) string {
 	return attribute.ReplaceAllStringFunc(t, func(a string) string {
 		m := attribute.FindStringSubmatch(a)
-		if m[1] == "xmlns" || strings.HasPrefix(m[1], "xmlns:") {
+		if (m[1] == "xmlns" || strings.HasPrefix(m[1], "xmlns:")) && uri.MatchString(m[3]) {
 			return a
 		}
 		return m[1] + m[2] + `"` + value(m[3][1:len(m[3])-1], fault != "" && local(m[1]) == fault) + `"`
