@@ -80,7 +80,12 @@ func (c *compiler) checkAliases() {
 	for _, header := range slices.Sorted(maps.Keys(p.Aliases)) {
 		to := p.Aliases[header]
 		if !slices.ContainsFunc(c.m.shape.columns, func(name string) bool { return FoldHeader(name) == FoldHeader(to) }) {
-			c.errs = append(c.errs, fmt.Errorf("profile %s: alias %q: the mapping has no column %q%s", p.Name, header, to, didYouMean(to, c.m.shape.columns)))
+			message := fmt.Sprintf("alias %q: the mapping has no column %q%s", header, to, didYouMean(to, c.m.shape.columns))
+			if n := p.aliasPlaces[header]; n != nil {
+				c.errs = append(c.errs, n.src.fault(n.line, n.column, "%s", message))
+				continue
+			}
+			c.errs = append(c.errs, fmt.Errorf("profile %s: %s", p.Name, message))
 		}
 	}
 }

@@ -42,7 +42,8 @@ type Profile struct {
 	SenderBase     string            // URI under which this sender's own identifier systems stand
 
 	zone          *time.Location
-	places        map[string]string
+	places        map[string]*node // of the keys
+	aliasPlaces   map[string]*node // of the columns that aliases name
 	mappingFile   string
 	mappingBeside bool
 	overlays      []overlay // what the profile, after those that it inherits, says of the mapping
@@ -164,7 +165,10 @@ func (p *Profile) findMapping(n *node) {
 		return
 	}
 	for _, name := range []string{n.text, n.path()} {
-		if (name != n.text || strings.HasPrefix(name, "/")) && exists(n.src.fsys, name) {
+		// Seen from the root, a built-in mapping has the same name as a file beside
+		// a profile that stands there.
+		ours := name != n.text || strings.HasPrefix(name, "/") || !exists(embedded, name)
+		if ours && exists(n.src.fsys, name) {
 			p.mappingFile, p.mappingBeside = name, true
 			return
 		}
@@ -174,8 +178,14 @@ func (p *Profile) findMapping(n *node) {
 	}
 }
 
-// PlaceOf is file:line of a key of the profile, wherever it is inherited from.
-func (p *Profile) PlaceOf(key string) string { return p.places[key] }
+// Fault says what is wrong with the value of one of the profile's keys, at its
+// place, wherever it is inherited from.
+func (p *Profile) Fault(key, format string, args ...any) error {
+	if n := p.places[key]; n != nil {
+		return n.src.fault(n.line, n.column, format, args...)
+	}
+	return fmt.Errorf("profile %s: %s", p.Name, fmt.Sprintf(format, args...))
+}
 
 func exists(fsys fs.FS, name string) bool {
 	info, err := fs.Stat(fsys, name)
@@ -187,9 +197,15 @@ func (p *Profile) read(root *node) {
 	p.Version = root.string("version", false)
 	p.Mapping = root.string("mapping", false)
 	p.findMapping(root.get("mapping"))
-	p.places = map[string]string{}
+	p.places = map[string]*node{}
 	for i, k := range root.keys {
-		p.places[k] = root.keyNodes[i].at()
+		p.places[k] = root.values[i]
+	}
+	p.aliasPlaces = map[string]*node{}
+	if aliases := root.get("aliases"); aliases != nil && aliases.kind == yamlMap {
+		for i, k := range aliases.keys {
+			p.aliasPlaces[k] = aliases.values[i]
+		}
 	}
 	p.Adapter = root.string("adapter", false)
 	p.Charset = root.string("charset", false)

@@ -59,11 +59,16 @@ func (s *source) errorAt(line, column int, format string, args ...any) {
 	if len(*s.errs) >= maxErrors {
 		return
 	}
+	*s.errs = append(*s.errs, s.fault(line, column, format, args...))
+}
+
+// fault is an error with its place.
+func (s *source) fault(line, column int, format string, args ...any) *LoadError {
 	e := &LoadError{File: s.name, Line: max(1, line), Column: max(1, column), Message: fmt.Sprintf(format, args...)}
 	if e.Line <= len(s.lines) {
 		e.Source = strings.TrimRight(s.lines[e.Line-1], "\r")
 	}
-	*s.errs = append(*s.errs, e)
+	return e
 }
 
 // indent is the indentation of the first line with text after line: of a block.

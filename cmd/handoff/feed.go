@@ -82,7 +82,7 @@ func readProfile(files fs.FS, name string) (*mappings.Profile, error) {
 	}
 	if p.Charset != "" {
 		if _, err := charset.Lookup(p.Charset); err != nil {
-			return nil, fmt.Errorf("%s: %w", p.PlaceOf("charset"), err)
+			return nil, p.Fault("charset", "%v", err)
 		}
 	}
 	return p, nil
@@ -100,7 +100,7 @@ func findMapping(files fs.FS, p *mappings.Profile, profile, name string) (fs.FS,
 	}
 	built := mappings.Names(mappings.Files())
 	if !slices.Contains(built, p.Mapping) {
-		return nil, "", fmt.Errorf("%s: unknown mapping %q: there is no file %s, and built in are: %s", p.PlaceOf("mapping"), p.Mapping,
+		return nil, "", p.Fault("mapping", "unknown mapping %q: there is no file %s, and built in are: %s", p.Mapping,
 			filepath.Join(filepath.Dir(profile), filepath.FromSlash(p.Mapping)), strings.Join(built, ", "))
 	}
 	return mappings.Files(), p.Mapping, nil

@@ -25,3 +25,24 @@ func TestMapCheckListsTheGapsOfSamples(t *testing.T) {
 		t.Errorf("with --fail-unmapped: exit %d", code)
 	}
 }
+
+// The guide is followed in one's own folder, with bare file names.
+func TestMapCheckInTheWorkingDirectory(t *testing.T) {
+	dir := writeFiles(t, map[string]string{
+		"m.map.yaml":     "mapping: x\nversion: 1.0.0\nkinds: [contact]\ncolumns: [No]\nkey: No\nrecord-version: '\"\"'\nresources:\n  - {id: p, type: Patient, system: '\"s\"', key: No, rows: [{to: gender, value: male}]}\n",
+		"a.profile.yaml": "profile: a\nadapter: rms/csv\nmapping: m.map.yaml\ntimezone: UTC\n",
+		"b.profile.yaml": "profile: b\nadapter: rms/csv\nmapping: n.map.yaml\ntimezone: UTC\n",
+		"c.profile.yaml": "profile: c\nadapter: rms/csv\nmapping: rms/riverton/contact.map.yaml\ntimezone: UTC\n",
+		"d.profile.yaml": "profile: d\ninherit: a.profile.yaml\naliases:\n  Nr: No\n  Nm: Name\n",
+	})
+	t.Chdir(dir)
+	for name, want := range map[string]string{
+		"a.profile.yaml": "", "./a.profile.yaml": "", "c.profile.yaml": "",
+		"b.profile.yaml": "b.profile.yaml:3:10: unknown mapping \"n.map.yaml\"",
+		"d.profile.yaml": "d.profile.yaml:5:7: alias \"Nm\": the mapping has no column \"Name\"\n      Nm: Name\n",
+	} {
+		if _, stderr, code := runLine("", "map", "check", "--profile", name); (code == 0) != (want == "") || !strings.Contains(stderr, want) {
+			t.Errorf("%s: exit %d: %s", name, code, stderr)
+		}
+	}
+}
