@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -250,8 +251,9 @@ func (s Suite) replay(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if once != twice {
-			t.Errorf("stream %v: the second reading put out more", stream)
+		// A resource comes out with the last record that names it, so their order differs.
+		if a, b := slices.Sorted(strings.Lines(once)), slices.Sorted(strings.Lines(twice)); !slices.Equal(a, b) {
+			t.Errorf("stream %v: the second reading put out %d lines, the first %d", stream, len(b), len(a))
 		}
 		a, b := first[0], reports[1]
 		if !a.AddsUp() || !b.AddsUp() || b.Created+b.Updated-b.Expunged > 0 || b.Records != a.Records || a.Created == 0 {
