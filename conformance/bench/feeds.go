@@ -220,10 +220,13 @@ func (f *feedInput) Read(p []byte) (int, error) {
 	return k, nil
 }
 
-// numbered writes a template's record: {N} is its number in seven digits, {A} a
-// number from 10 to 27 for times, so that not all are alike.
+// numbered writes a template's record: {N} is its number in seven digits, {L} the
+// same in letters, for names that nobody else has, {A} a number from 10 to 27 for
+// times, so that not all are alike.
 func numbered(template string) func(int) string {
 	return func(i int) string {
-		return strings.NewReplacer("{N}", fmt.Sprintf("%07d", i+1), "{A}", fmt.Sprintf("%02d", 10+i%18)).Replace(template)
+		digits := fmt.Sprintf("%07d", i+1)
+		letters := strings.Map(func(r rune) rune { return r - '0' + 'a' }, digits)
+		return strings.NewReplacer("{N}", digits, "{L}", letters, "{A}", fmt.Sprintf("%02d", 10+i%18)).Replace(template)
 	}
 }

@@ -63,6 +63,7 @@ func parts() []part {
 	return []part{
 		{"adapter", measureAdapter},
 		{"feeds", measureFeeds},
+		{"feeds-stored", measureStored},
 		{"deciding", measureDeciding},
 		{"token", measureTokens},
 		{"start", measureStart},
@@ -91,13 +92,14 @@ type pace struct {
 	rows    int           // of the generated export
 	records int           // of the input of each format
 	many    int           // rows over which memory must stay flat
+	stored  int           // records into a store
 	starts  int
 	clients []int
 }
 
 var (
-	fullPace  = pace{pairs: 5, window: 1200 * time.Millisecond, inside: 300 * time.Millisecond, rows: 100_000, records: 20_000, many: 1_000_000, starts: 10, clients: []int{1, 8, 64}}
-	shortPace = pace{pairs: 2, window: 150 * time.Millisecond, inside: 15 * time.Millisecond, rows: 4_000, records: 300, many: 3_000, starts: 2, clients: []int{1, 8, 64}}
+	fullPace  = pace{pairs: 5, window: 1200 * time.Millisecond, inside: 300 * time.Millisecond, rows: 100_000, records: 20_000, many: 1_000_000, stored: 20_000, starts: 10, clients: []int{1, 8, 64}}
+	shortPace = pace{pairs: 2, window: 150 * time.Millisecond, inside: 15 * time.Millisecond, rows: 4_000, records: 300, many: 3_000, stored: 300, starts: 2, clients: []int{1, 8, 64}}
 )
 
 func run(ctx context.Context, args []string, out, log io.Writer) (err error) {
@@ -141,7 +143,7 @@ func parseOptions(args []string, log io.Writer) (options, error) {
 	fs := flag.NewFlagSet("bench", flag.ContinueOnError)
 	fs.SetOutput(log)
 	fs.BoolVar(&o.short, "short", false, "a smoke test: the same checks, too short for figures")
-	fs.StringVar(&only, "only", "", "measure the parts whose name matches this regular expression: adapter, deciding, token, start, own, read, search, memory")
+	fs.StringVar(&only, "only", "", "measure the parts whose name matches this regular expression: adapter, feeds, feeds-stored, deciding, token, start, own, read, search, memory")
 	fs.BoolVar(&o.asJSON, "json", false, "print the report as JSON")
 	fs.StringVar(&o.profile, "profile", "", "folder for CPU profiles of the gateway under load")
 	if err := fs.Parse(args); err != nil {

@@ -22,7 +22,9 @@ import (
 var roles = map[string]func([]string) error{
 	"role-upstream": runUpstream,
 	"role-proxy":    runProxy,
-	"role-decode":   runDecode, "role-feed": runFeedRole,
+	"role-decode":   runDecode,
+	"role-feed":     runFeedRole,
+	"role-inbox":    runInboxRole,
 }
 
 // serveRole listens on a free port, prints the address and serves until
