@@ -101,8 +101,8 @@ func cell(name string, row, rows int) string {
 	case "MNI":
 		return fmt.Sprintf("R%06d", 200_001+personOf(row, rows)) // no number that stands for nobody
 	case "DOB":
-		p := personOf(row, rows)
-		return fmt.Sprintf("%02d/%02d/%d", 1+p%12, 13+p%15, 1940+p%60)
+		month, day, year := born(personOf(row, rows))
+		return fmt.Sprintf("%02d/%02d/%d", month, day, year)
 	case "ContactDT":
 		return fmt.Sprintf("05/%02d/2025 10:%02d", 1+row%28, row%60)
 	case "ClearedDT":

@@ -221,12 +221,20 @@ func (f *feedInput) Read(p []byte) (int, error) {
 }
 
 // numbered writes a template's record: {N} is its number in seven digits, {L} the
-// same in letters, for names that nobody else has, {A} a number from 10 to 27 for
-// times, so that not all are alike.
+// same in letters, for names that nobody else has, {B} a birth date (HL7: {b}), of
+// which there are 14,400 as of living persons, {A} a number from 10 to 27 for times.
 func numbered(template string) func(int) string {
 	return func(i int) string {
 		digits := fmt.Sprintf("%07d", i+1)
 		letters := strings.Map(func(r rune) rune { return r - '0' + 'a' }, digits)
-		return strings.NewReplacer("{N}", digits, "{L}", letters, "{A}", fmt.Sprintf("%02d", 10+i%18)).Replace(template)
+		month, day, year := born(i)
+		return strings.NewReplacer("{N}", digits, "{L}", letters, "{A}", fmt.Sprintf("%02d", 10+i%18),
+			"{B}", fmt.Sprintf("%d-%02d-%02d", year, month, day), "{b}", fmt.Sprintf("%d%02d%02d", year, month, day)).Replace(template)
 	}
+}
+
+// born is a person's birth date. Linking compares persons of one birth date, so
+// these are spread as widely as those of a county.
+func born(person int) (month, day, year int) {
+	return 1 + person%12, 13 + person/12%15, 1930 + person/180%80
 }
