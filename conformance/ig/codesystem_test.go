@@ -125,7 +125,7 @@ func expected(t *testing.T) map[string][]string {
 	for _, s := range []string{
 		"police-observation", "police-disposition", "observed-behavior", "observed-substance", "suicide-risk", "call-type", "apco-2-103-2", "force-type", "weapon-type",
 		"referral-target", "police-contact-type", "housing-status", "observed-injury", "medication-report", "organization-kind", "asserted-by",
-		"ndex-cad-call", "nibrs-location",
+		"ndex-cad-call", "nibrs-location", "consent-reading",
 	} {
 		out[s] = mapped(t, s)
 	}
