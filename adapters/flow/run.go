@@ -48,6 +48,7 @@ func Run(ctx context.Context, src adapters.Source, m Mapper, opts mappings.Optio
 		defer close(ordered)
 		defer close(todo)
 		var head []byte
+		var headOf string // an inbox is one source of many messages
 		for {
 			item, err := src.Next(ctx)
 			if errors.Is(err, io.EOF) {
@@ -57,7 +58,9 @@ func Run(ctx context.Context, src adapters.Source, m Mapper, opts mappings.Optio
 				return err
 			}
 			if item.Kind == adapters.Header {
-				head = item.Raw
+				head, headOf = item.Raw, item.Pos.Source
+			} else if item.Pos.Source != headOf {
+				head = nil
 			}
 			job := &Mapped{Item: item, Cursor: src.Cursor(), Head: head}
 			if item.Kind == adapters.Data {

@@ -64,6 +64,7 @@ type Running struct {
 	Error        string           `json:"error,omitempty"`
 	Restarts     int              `json:"restarts,omitempty"`
 	Events       map[string]int64 `json:"events,omitempty"` // what the receiver saw
+	Received     int64            `json:"received"`         // messages so far
 	Waiting      int64            `json:"waiting"`
 	WaitingBytes int64            `json:"waitingBytes"`
 	Oldest       time.Time        `json:"oldest,omitzero"` // of what waits
@@ -154,10 +155,7 @@ func ReadReport(ctx context.Context, facts store.Facts, system, adapter string) 
 		r.Messages = Messages{Parsed: p.Parsed, Mapped: p.Mapped, Stored: p.Stored, Rejected: p.Rejected,
 			Duplicates: p.Duplicates, Collisions: p.Collisions, RejectedBy: p.Codes, Last: p.Last}
 	}
-	if r.Running != nil {
-		r.Messages.Waiting, r.Messages.Deferred = r.Running.Waiting, r.Running.Deferred
-	}
-	r.Messages.Received = r.Messages.Stored + r.Messages.Rejected + r.Messages.Waiting + r.Messages.Deferred
+	r.Messages.wait(r.Running)
 	if t != nil {
 		r.Records.Report = t.Records
 		for _, what := range slices.SortedFunc(maps.Keys(t.Unmapped), func(a, b string) int {
@@ -167,6 +165,19 @@ func ReadReport(ctx context.Context, facts store.Facts, system, adapter string) 
 		}
 	}
 	return r, nil
+}
+
+// wait adds what waits. What the running process said is a little older than the
+// counts: a message that waited then may be stored by now, and is counted once.
+func (m *Messages) wait(x *Running) {
+	settled := m.Stored + m.Rejected
+	m.Received = settled
+	if x == nil {
+		return
+	}
+	m.Received = max(settled, x.Received)
+	m.Deferred = min(x.Deferred, m.Received-settled)
+	m.Waiting = m.Received - settled - m.Deferred
 }
 
 // Rates are the messages of the last minute, and the average of the last 5 and 60.

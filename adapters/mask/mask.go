@@ -16,7 +16,7 @@ const hidden = "***"
 func Text(head, raw []byte, at string) string {
 	t := strings.ToValidUTF8(string(raw), "?")
 	switch trimmed := strings.TrimLeft(t, "\ufeff \t\r\n\x0b"); {
-	case len(head) > 0: // a row, whatever its first value looks like
+	case len(head) > 0 && !isHL7(string(head)): // a row, whatever its first value looks like
 	case isHL7(trimmed):
 		return segments(trimmed, at)
 	case strings.HasPrefix(trimmed, "<"):

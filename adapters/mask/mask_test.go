@@ -23,6 +23,7 @@ func TestText(t *testing.T) {
 		{"csv, a name like that of a segment", "Last,First\n", "LEE,Bob\n", "", "Last: ***\nFirst: ***\n"},
 		{"csv, the same alone", "", "LEE,Bob", "", "column 1: ***\ncolumn 2: ***\n"},
 		{"psv, the same alone", "", "LEE|Bob", "", "column 1: ***\ncolumn 2: ***\n"},
+		{"hl7, of a batch", "BHS|^~\\&|A", "MSH|^~\\&|A\rPID|1\r", "", "MSH|^~\\&|A\nPID|***\n"},
 		{"psv", "a|b\r\n", "x||\r\n", "", "a: ***\nb: \ncolumn 3: \n"},
 		{"a row alone", "", "Doe,Jane", "", "column 1: ***\ncolumn 2: ***\n"},
 		{"a header that is a row of values", "Doe,1980-03-14\n", "Roe,1", "", "Doe: ***\ncolumn 2: ***\n"},

@@ -81,6 +81,7 @@ func (f *liveFeed) running() inbox.Running {
 	out := inbox.Running{At: time.Now().UTC(), Since: r.since, Way: f.system.Receive.Way(), Receiver: r.state, Error: r.broken, Restarts: r.restarts,
 		Events: maps.Clone(r.events), Waiting: int64(messages), WaitingBytes: bytes, Oldest: oldest, Deferred: int64(f.feed.Deferred()),
 		PerMinute: f.box.Rates(), Mapping: r.mapping}
+	out.Received = f.box.Received() + out.Deferred
 	if retry := f.feed.Retrying(); retry.Tries > 0 {
 		out.Retry = &retry
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -364,6 +365,9 @@ func showReject(cmd *cobra.Command, q *ingest.Queue, k *ingest.Queued, reveal bo
 	}
 	if err := q.Audit(cmd.Context(), k.Event("reveal", by)); err != nil {
 		return err
+	}
+	if len(head) > 0 {
+		head = append(bytes.TrimRight(bytes.Clone(head), "\r\n"), '\n')
 	}
 	_, err = fmt.Fprintf(w, "\n%s%s\n", head, strings.ReplaceAll(string(raw), "\r", "\n"))
 	return err
