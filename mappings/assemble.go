@@ -142,12 +142,17 @@ func (p *part) append(out []byte) []byte {
 		name("resourceType")
 		out = append(out, quote(p.typ.Name)...)
 	}
-	for _, q := range p.below {
+	for i, q := range p.below {
 		e := q.element
 		switch {
+		case i > 0 && p.below[i-1].absent != "" && e.Name == schema.Twin(p.below[i-1].element.Name):
 		case q.absent != "":
-			name("_" + e.Name)
-			out = append(out, schema.Absent(q.absent)...)
+			name(schema.Twin(e.Name))
+			var twin []byte
+			if i+1 < len(p.below) && p.below[i+1].element.Name == schema.Twin(e.Name) {
+				twin = p.below[i+1].append(nil)
+			}
+			out = append(out, schema.Absent(q.absent, twin)...)
 		case len(q.values) > 0 && e.Repeats:
 			name(e.Name)
 			out = append(out, '[')

@@ -79,13 +79,12 @@ func (c *compiler) resolve(r *row, n *node, typ *schema.Type) bool {
 	}
 	for i, part := range parts {
 		e := typ.Element(part)
-		if e == nil {
-			var names []string
-			for _, k := range typ.Elements {
-				names = append(names, k.Name)
-			}
-			n.errorf("%s has no element %q%s", typ.Name, part, didYouMean(part, names))
+		if e == nil || strings.HasPrefix(part, "_") {
+			n.errorf("%s has no element %q%s", typ.Name, part, didYouMean(part, elementNames(typ)))
 			return false
+		}
+		if i == len(parts)-2 && parts[i+1] == "extension" && typ.Element(schema.Twin(part)) != nil {
+			e = typ.Element(schema.Twin(part)) // the extensions of a primitive
 		}
 		if typ.Resource && part == "id" {
 			n.errorf("the id comes from system and key and cannot be set")
@@ -103,6 +102,16 @@ func (c *compiler) resolve(r *row, n *node, typ *schema.Type) bool {
 		typ = e.Type()
 	}
 	return r.target != nil
+}
+
+func elementNames(typ *schema.Type) []string {
+	var names []string
+	for _, e := range typ.Elements {
+		if !strings.HasPrefix(e.Name, "_") {
+			names = append(names, e.Name)
+		}
+	}
+	return names
 }
 
 func (c *compiler) compileSource(r *row, n *node, key string, s scope) {

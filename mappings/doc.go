@@ -41,7 +41,8 @@
 // (data-absent-reason), `required`. Targets are checked against R4, constants
 // and vocabularies against required bindings, expressions (expr-lang) against
 // the types of what they use: a fault is found by Load and named with
-// file:line:column. [Functions] lists what expressions can call.
+// file:line:column. [Functions] lists what expressions can call. Extensions of a
+// primitive that does not repeat are set by `to: birthDate.extension` and rows.
 //
 // A profile can change the mapping for its sender: `inherit` another profile, add
 // segments, columns, elements, kinds, vocabularies, ignored fields, and `override`

@@ -239,7 +239,11 @@ func (r *run) one(row *row, o *schema.Object, trace, prefix string) (int, error)
 	traced := len(r.result.Trace)
 	at := prefix + row.to
 	if row.target.Repeats && r.opts.Trace {
-		at = fmt.Sprintf("%s[%d]", at, r.parent(row, o).Len(row.target.Name))
+		n := 0
+		if parent := r.peek(row, o); parent != nil {
+			n = parent.Len(row.target.Name)
+		}
+		at = fmt.Sprintf("%s[%d]", at, n)
 	}
 	dynamic, missing, err := r.rows(row.rows, v, trace, at+".")
 	if err != nil {

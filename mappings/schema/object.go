@@ -188,9 +188,13 @@ func (o *Object) Missing() string {
 }
 
 // Absent is what stands beside a primitive element that has a
-// data-absent-reason in place of a value.
-func Absent(code string) []byte {
-	out := append([]byte(`{"extension":[{"url":"`+absentURL+`","valueCode":`), resource.Quote(code)...)
+// data-absent-reason in place of a value. twin is the JSON of the element's other
+// extensions, nil if it has none.
+func Absent(code string, twin []byte) []byte {
+	out := append([]byte(twinStart+`{"url":"`+absentURL+`","valueCode":`), resource.Quote(code)...)
+	if others, ok := bytes.CutPrefix(twin, []byte(twinStart)); ok {
+		return append(append(out, `},`...), others...)
+	}
 	return append(out, `}]}`...)
 }
 
@@ -211,6 +215,9 @@ func (o *Object) Values(name string, n int) (values [][]byte, absent string) {
 	return values, ""
 }
 
+// twinStart is how a twin begins: it has no other element.
+const twinStart = `{"extension":[`
+
 const absentURL = "http://hl7.org/fhir/StructureDefinition/data-absent-reason"
 
 // Append writes the object as JSON, elements in the specification's order.
@@ -229,22 +236,36 @@ func (o *Object) Append(out []byte) []byte {
 		name("resourceType")
 		out = append(out, resource.Quote(o.Type.Name)...)
 	}
-	for _, s := range o.values {
+	var twin []byte // already written
+	for i, s := range o.values {
+		if twin != nil && s.element.Name[0] == '_' {
+			twin = nil
+			continue
+		}
 		if s.hasValue() {
 			name(s.element.Name)
 			out = s.append(out, func(out []byte, v value) []byte { return v.append(out, s.element.Kind) })
 		}
 		if s.hasAbsent() {
-			name("_" + s.element.Name)
+			name(Twin(s.element.Name))
+			twin = o.twin(i)
 			out = s.append(out, func(out []byte, v value) []byte {
 				if v.absent == "" {
 					return append(out, "null"...)
 				}
-				return append(out, Absent(v.absent)...)
+				return append(out, Absent(v.absent, twin)...)
 			})
 		}
 	}
 	return append(out, '}')
+}
+
+// twin is the JSON of the extensions of the ith value, nil if it has none.
+func (o *Object) twin(i int) []byte {
+	if i+1 < len(o.values) && o.values[i+1].element.Name == Twin(o.values[i].element.Name) {
+		return o.values[i+1].values[0].object.Append(nil)
+	}
+	return nil
 }
 
 func (s *slot) hasValue() bool {

@@ -99,6 +99,9 @@ func typeOf(t reflect.Type) *Type {
 	for i := range t.NumField() {
 		if e := elementOf(t.Field(i)); e != nil {
 			out.add(e)
+			if e.primitive() && !e.Repeats {
+				out.add(&Element{Name: Twin(e.Name), Kind: Complex, typ: reflect.TypeFor[twin]()})
+			}
 			// contained follows text in the order of DomainResource.
 			if out.Resource && e.Name == "text" {
 				out.add(&Element{Name: "contained", Kind: Resource, Repeats: true})
@@ -114,6 +117,17 @@ func (t *Type) add(e *Element) {
 	t.Elements = append(t.Elements, e)
 	t.byName[e.Name] = e
 }
+
+// twin is what stands beside a primitive element that does not repeat: its
+// extensions, "_birthDate" of "birthDate".
+type twin struct {
+	Extension []fhir.Extension `json:"extension,omitempty"`
+}
+
+// Twin is the name of the element that holds the extensions of a primitive one.
+func Twin(name string) string { return "_" + name }
+
+func (e *Element) primitive() bool { return e.Kind != Complex && e.Kind != Resource }
 
 type coded interface{ Code() string }
 
