@@ -88,10 +88,21 @@ func Load(fsys fs.FS, name string, profile *Profile) (*Map, error) {
 		c.load(root, profile)
 	}
 	if len(c.errs) > 0 {
-		return nil, errors.Join(c.errs...)
+		return nil, errors.Join(distinct(c.errs)...)
 	}
 	c.m.content = c.content()
 	return c.m, nil
+}
+
+// distinct leaves out what is said already: a key can be read twice.
+func distinct(errs []error) []error {
+	said := map[string]bool{}
+	return slices.DeleteFunc(errs, func(err error) bool {
+		text := err.Error()
+		again := said[text]
+		said[text] = true
+		return again
+	})
 }
 
 // A compiler turns one mapping file into a Map.
@@ -118,7 +129,7 @@ var mapKeys = []string{"mapping", "version", "note", "profile", "kinds", "column
 
 func (c *compiler) load(root *node, profile *Profile) {
 	c.m = &Map{paths: map[string]*recordPath{}, vocabularies: map[string]*vocabulary{}, ignored: map[string]string{}, read: map[string]bool{}}
-	if !root.strict("a mapping", mapKeys...) {
+	if root.strict("a mapping", mapKeys...); root.kind != yamlMap {
 		return
 	}
 	c.m.Name, c.m.Version = root.string("mapping", true), root.string("version", true)
@@ -133,13 +144,15 @@ func (c *compiler) load(root *node, profile *Profile) {
 	if len(c.m.kinds) == 0 {
 		root.errorf("the key \"kinds\" is missing")
 	}
+	before := len(c.errs)
 	c.loadShape(root)
+	shapeless := len(c.errs) > before
 	if c.m.shape.columns != nil && c.m.profile.Zone() == nil {
 		root.errorf("the profile %q names no timezone: local times could not be read", c.m.profile.Name)
 	}
 	c.loadVocabularies(root.get("vocabularies"))
-	if len(c.errs) > 0 {
-		return // what follows would only repeat them
+	if shapeless {
+		return // what follows would only repeat it
 	}
 	c.options = options(functions(c.m.profile))
 	c.scope = c.baseScope()
@@ -252,9 +265,11 @@ func (c *compiler) loadVocabularies(n *node) {
 		return
 	}
 	for i, name := range n.keys {
-		if v := c.loadVocabulary(name, n.values[i]); v != nil {
-			c.m.vocabularies[name] = v
+		v := c.loadVocabulary(name, n.values[i])
+		if v == nil { // so that rows that name it are not at fault too
+			v = &vocabulary{name: name}
 		}
+		c.m.vocabularies[name] = v
 	}
 }
 

@@ -7,7 +7,6 @@ import (
 	"io"
 	"slices"
 	"strings"
-	"unicode/utf8"
 )
 
 // A Target is what a source code means: one coding.
@@ -99,23 +98,11 @@ func CheckVocabulary(file string, raw []byte) (codes int, unused []Remark, err e
 }
 
 func parseVocabulary(name, file string, raw []byte, errs *[]error) *vocabulary {
-	src := &source{name: file, lines: strings.Split(string(raw), "\n"), errs: errs}
-	if !utf8.Valid(raw) {
-		line := 1
-		for len(raw) > 0 {
-			r, n := utf8.DecodeRune(raw)
-			if r == utf8.RuneError && n == 1 {
-				break
-			}
-			if r == '\n' {
-				line++
-			}
-			raw = raw[n:]
-		}
-		src.errorAt(line, 1, "the vocabulary is not UTF-8")
+	src, raw := newSource(file, raw, errs)
+	if !src.readable(raw) {
 		return nil
 	}
-	skipped, text := 0, strings.TrimPrefix(string(raw), "\ufeff")
+	skipped, text := 0, string(raw)
 	for strings.HasPrefix(text, "#") {
 		_, text, _ = strings.Cut(text, "\n")
 		skipped++
@@ -135,7 +122,7 @@ func parseVocabulary(name, file string, raw []byte, errs *[]error) *vocabulary {
 			if errors.As(err, &pe) {
 				line, column = pe.Line, pe.Column
 			}
-			src.errorAt(skipped+line, column, "the vocabulary is not CSV: %v", errors.Unwrap(err))
+			src.errorAt(skipped+line, src.runeColumn(skipped+line, column), "the vocabulary is not CSV: %v", errors.Unwrap(err))
 			return nil
 		}
 		if columns == nil {
@@ -144,7 +131,7 @@ func parseVocabulary(name, file string, raw []byte, errs *[]error) *vocabulary {
 		}
 		row := &vocabularyRow{columns: columns, cells: rec, at: func(field int) (line, column int) {
 			line, column = r.FieldPos(min(field, len(rec)-1))
-			return skipped + line, column
+			return skipped + line, src.runeColumn(skipped+line, column)
 		}}
 		v.add(row, src)
 	}

@@ -77,7 +77,7 @@ func TestFaultsOfAVocabularyHaveAPlace(t *testing.T) {
 		guideHeader + "A,,,,,,x  y,,,http://x,,\n": `v.csv:3:8: the code "x  y" has stray white space`,
 		guideHeader + "A,,,,,,x,,,HL7 table,,\n":   `v.csv:3:12: the code system "HL7 table" is not a URI`,
 		guideHeader + "A,,,,,,x,,\"\n\n":           "the vocabulary is not CSV",
-		guideHeader + "A,,,,,,caf\xe9,,,http:x\n":  "v.csv:3:1: the vocabulary is not UTF-8",
+		guideHeader + "A,,,,,,caf\xe9,,,http:x\n":  "v.csv:3:11: the file is not UTF-8",
 	} {
 		if _, _, err := CheckVocabulary("v.csv", []byte(text)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: got %v, want %s", text, err, want)

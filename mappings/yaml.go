@@ -1,7 +1,6 @@
 package mappings
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -17,33 +16,27 @@ import (
 // where.
 type LoadError struct {
 	File         string
-	Line, Column int // from 1
+	Line, Column int // from 1, in characters
 	Message      string
-	Source       string // the line's text
+	Source       string // the line's text, shown in part if it is long
 }
 
 func (e *LoadError) Error() string {
 	s := fmt.Sprintf("%s:%d:%d: %s", e.File, e.Line, e.Column, e.Message)
 	if e.Source != "" {
-		pad := strings.Map(func(r rune) rune {
-			if r == '\t' {
-				return r
-			}
-			return ' '
-		}, e.Source[:min(len(e.Source), max(0, e.Column-1))])
-		s += "\n    " + e.Source + "\n    " + pad + "^"
+		text, pad := excerpt(e.Source, e.Column)
+		s += "\n    " + text + "\n    " + pad + "^"
 	}
 	return s
 }
 
 // Limits on what is loaded and what one record may make.
 const (
-	maxFile    = 4 << 20
-	maxErrors  = 200
-	maxDepth   = 40
-	maxTree    = 200     // levels of a record's tree that are looked at
-	maxLoops   = 8       // groups of resources inside each other
-	maxYAMLDoc = 200_000 // nodes
+	maxFile   = 4 << 20
+	maxErrors = 200
+	maxDepth  = 40
+	maxTree   = 200 // levels of a record's tree that are looked at
+	maxLoops  = 8   // groups of resources inside each other
 )
 
 // A source is one YAML file with what went wrong in it.
@@ -51,8 +44,9 @@ type source struct {
 	name  string
 	lines []string
 	errs  *[]error
-	nodes int
 	fsys  fs.FS // where the files that it names are
+
+	tooDeep bool // said once
 }
 
 func (s *source) errorAt(line, column int, format string, args ...any) {
@@ -114,16 +108,15 @@ func (n *node) at() string { return fmt.Sprintf("%s:%d", n.src.name, n.line) }
 
 // parseYAML reads one YAML document.
 func parseYAML(name string, raw []byte, errs *[]error) *node {
-	s := &source{name: name, lines: strings.Split(string(raw), "\n"), errs: errs}
-	if len(raw) > maxFile {
-		s.errorAt(1, 1, "the file is larger than %d bytes", maxFile)
+	s, raw := newSource(name, raw, errs)
+	if !s.readable(raw) {
 		return nil
 	}
-	if i := bytes.IndexByte(raw, 0); i >= 0 {
-		s.errorAt(1+bytes.Count(raw[:i], []byte("\n")), 1, "the file has a NUL byte")
+	tokens, ok := s.lex(raw)
+	if !ok {
 		return nil
 	}
-	file, err := parser.ParseBytes(raw, 0)
+	file, err := parser.Parse(tokens, 0)
 	if err != nil {
 		s.syntaxError(err)
 		return nil
@@ -154,9 +147,11 @@ func (s *source) convert(a ast.Node, depth int) *node {
 	if t := a.GetToken(); t != nil {
 		n.line, n.column = t.Position.Line, t.Position.Column
 	}
-	s.nodes++
-	if depth > maxDepth || s.nodes > maxYAMLDoc {
-		n.errorf("the file is nested too deeply or too large")
+	if depth > maxDepth {
+		if !s.tooDeep {
+			s.tooDeep = true
+			n.errorf("the file is nested too deeply")
+		}
 		return n
 	}
 	switch v := a.(type) {

@@ -33,11 +33,13 @@ func TestMapCheckInTheWorkingDirectory(t *testing.T) {
 		"a.profile.yaml": "profile: a\nadapter: rms/csv\nmapping: m.map.yaml\ntimezone: UTC\n",
 		"b.profile.yaml": "profile: b\nadapter: rms/csv\nmapping: n.map.yaml\ntimezone: UTC\n",
 		"c.profile.yaml": "profile: c\nadapter: rms/csv\nmapping: rms/riverton/contact.map.yaml\ntimezone: UTC\n",
+		"e.profile.yaml": "profile: e\nadapter: rms/cvs\nmapping: m.map.yaml\ntimezone: UTC\n",
 		"d.profile.yaml": "profile: d\ninherit: a.profile.yaml\naliases:\n  Nr: No\n  Nm: Name\n",
 	})
 	t.Chdir(dir)
 	for name, want := range map[string]string{
 		"a.profile.yaml": "", "./a.profile.yaml": "", "c.profile.yaml": "",
+		"e.profile.yaml": "e.profile.yaml:2:10: unknown adapter \"rms/cvs\"",
 		"b.profile.yaml": "b.profile.yaml:3:10: unknown mapping \"n.map.yaml\"",
 		"d.profile.yaml": "d.profile.yaml:5:7: alias \"Nm\": the mapping has no column \"Name\"\n      Nm: Name\n",
 	} {

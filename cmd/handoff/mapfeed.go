@@ -44,6 +44,9 @@ func openMapping(files fs.FS, mapping, profile, adapter string) (*feed, error) {
 		adapter = m.Profile().Adapter
 	}
 	format, err := formatOf(mapping, adapter)
+	if err != nil && m.Profile() != nil && adapter == m.Profile().Adapter && adapter != "" {
+		return nil, m.Profile().Fault("adapter", "%v", err)
+	}
 	if err != nil {
 		return nil, err
 	}
