@@ -160,7 +160,7 @@ func (s *state) version(res *mappings.Result) (flow.Outcome, error) {
 	key := named(res.Key)
 	old, known := s.records[key]
 	digest := short(res.Digest)
-	cut := mappings.Result{Action: res.Action, Version: res.Version, Digest: digest.String()}
+	cut := mappings.Result{Action: res.Action, Version: res.Version, Digest: digest.String(), Resources: res.Resources}
 	r := flow.OfResult(res)
 	switch {
 	case !known:

@@ -31,8 +31,33 @@ const (
 // it came, as a version is written; "" if nobody can say.
 func First(res *mappings.Result, r Restrictions, received string) Known {
 	k := Known{Version: res.Version, Digest: res.Digest, Restrictions: r}
-	k.hold(res, r, received, "")
+	held := ""
+	if bare(res) {
+		k.Version, held = "", res.Version
+	}
+	k.hold(res, r, received, held)
 	return k
+}
+
+// bare says that a result seals its record, at a time, and tells nothing of it.
+func bare(res *mappings.Result) bool {
+	return res.Action == mappings.Seal && len(res.Resources) == 0 && res.Version != ""
+}
+
+// seal adds a seal that tells nothing of its record. What is known of the content
+// stays the newest there is: content that comes late, or is newer than the seal
+// where nothing may lift that, is taken up and restricted.
+func (k Known) seal(res *mappings.Result, r Restrictions) (Outcome, Known) {
+	added := r &^ k.Restrictions
+	switch {
+	case added == 0 && res.Version <= k.Held:
+		return Duplicate, k
+	case res.Version <= k.Lifted:
+		return Superseded, k
+	}
+	k.Restrictions |= r
+	k.Held = max(k.Held, k.Version, res.Version)
+	return Updated, k
 }
 
 // Judge judges a result, with its own restrictions r, against what is known of
@@ -48,6 +73,10 @@ func First(res *mappings.Result, r Restrictions, received string) Known {
 // version later than Held: impose is what the caller must add to the result's
 // resources (see Impose). next is what is known afterwards.
 func Judge(res *mappings.Result, r Restrictions, k Known, received string) (o Outcome, impose Restrictions, next Known) {
+	if bare(res) {
+		o, next = k.seal(res, r)
+		return o, 0, next
+	}
 	added, missing := r&^k.Restrictions, k.Restrictions&^r
 	lifts := missing != 0 && res.Version > k.Held
 	o = k.compare(res, added, missing, lifts)
