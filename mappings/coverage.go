@@ -11,7 +11,9 @@ import (
 type Coverage struct {
 	Read    []string          // columns or HL7 fields that rows or conditions read, sorted
 	Ignored map[string]string // left out on purpose → why
-	Unread  []string          // columns that nothing reads and nobody left out
+	Unread  []string          // columns, HL7 fields or elements that nothing reads and nobody left out
+	// Segments says the same of HL7 v2 by segment; nil for other formats.
+	Segments []SegmentCoverage
 	// Resources lists the types made, with the number of rules for each.
 	Resources    map[string]int
 	Rows         int            // target elements set
@@ -33,6 +35,12 @@ func (m *Map) Coverage() Coverage {
 	for _, e := range m.shape.elements {
 		if !m.read["/"+e] && !m.leaves("/"+e) {
 			c.Unread = append(c.Unread, "/"+e)
+		}
+	}
+	c.Segments = m.segmentCoverage()
+	for _, s := range c.Segments {
+		for _, i := range s.Unread {
+			c.Unread = append(c.Unread, fmt.Sprintf("%s-%d", s.Name, i))
 		}
 	}
 	for _, r := range m.rules {

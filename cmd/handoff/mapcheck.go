@@ -31,7 +31,7 @@ func newMapCheckCommand() *cobra.Command {
 		Short: "Load mapping files and report what they read and make",
 		Long: `Load mapping files with their vocabularies, data types and profiles, and report
 every fault with its place, or what the mapping reads and makes. Fields that no
-row reads and nobody left out on purpose are listed.
+row reads and nobody left out on purpose are listed, of HL7 v2 by segment.
 
 A FILE is a path, or the name of a built-in mapping; a profile (*.profile.yaml)
 is checked with the mapping that it names; a vocabulary (*.csv) by itself.
@@ -128,7 +128,10 @@ func showCoverage(out io.Writer, name string, m *mappings.Map) error {
 	for _, typ := range slices.Sorted(maps.Keys(c.Resources)) {
 		fmt.Fprintf(&b, "    makes %s by %d\n", typ, c.Resources[typ])
 	}
-	if len(c.Unread) > 0 {
+	for _, s := range c.Segments {
+		fmt.Fprintf(&b, "    %s\n", s)
+	}
+	if len(c.Unread) > 0 && c.Segments == nil {
 		fmt.Fprintf(&b, "    unread: %s\n", strings.Join(c.Unread, ", "))
 	}
 	_, err := io.WriteString(out, b.String())
