@@ -93,7 +93,7 @@ func (r *run) slotRow(p *plan, row *row, d *draft) (set bool, err error) {
 		return false, nil
 	}
 	values, absent := r.peek(row, p.object).Values(row.target.Name, before)
-	if len(values) == 0 && absent == "" { // a Coding that another row has made too
+	if d.label || len(values) == 0 && absent == "" { // a Coding that another row has made too is of this slot as well
 		alone := schema.New(p.rule.typ)
 		if _, _, err := r.row(row, alone, p.trace, ""); err != nil {
 			return false, err
