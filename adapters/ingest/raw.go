@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"bytes"
 	"context"
 	"crypto/aes"
 	"crypto/cipher"
@@ -17,8 +18,9 @@ import (
 
 // A sealedEntry is one entry of the raw or the reject stream.
 type sealedEntry struct {
-	Record string    `json:"record"` // last part of the fact that holds the key
-	Hash   string    `json:"hash"`   // keyed hash of the text
+	Record string    `json:"record"`         // last part of the fact that holds the key
+	Once   string    `json:"once,omitempty"` // of a reject: last part of the fact that names the entry that counts
+	Hash   string    `json:"hash"`           // keyed hash of the text
 	Source string    `json:"source"`
 	Line   int       `json:"line"`
 	At     time.Time `json:"at"`
@@ -57,7 +59,14 @@ func aead(key []byte) (cipher.AEAD, error) {
 }
 
 // keep appends a record's text to a stream, encrypted under the record's key.
-func (p *Pipeline) keep(ctx context.Context, stream, record string, key []byte, m *flow.Mapped, reject *adapters.Reject) error {
+func (p *Pipeline) keep(ctx context.Context, stream, record string, key []byte, m *flow.Mapped) error {
+	_, err := p.keepOnce(ctx, stream, record, key, m, nil, "")
+	return err
+}
+
+// keepOnce is keep for a reject: of the entries with the same once the one counts
+// whose nonce the fact has.
+func (p *Pipeline) keepOnce(ctx context.Context, stream, record string, key []byte, m *flow.Mapped, reject *adapters.Reject, once string) (nonce []byte, err error) {
 	b := boxed{Raw: m.Item.Raw, Reject: reject, Alone: m.Item.Extract}
 	if reject != nil && m.Item.Raw != nil {
 		b.Head = m.Head
@@ -67,24 +76,24 @@ func (p *Pipeline) keep(ctx context.Context, stream, record string, key []byte, 
 	}
 	plain, err := json.Marshal(b)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	seal, err := aead(key)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	e := sealedEntry{Record: record, Hash: p.hash("raw", string(m.Item.Raw)), Source: m.Item.Pos.Source, Line: m.Item.Pos.Line,
+	e := sealedEntry{Record: record, Once: once, Hash: p.hash("raw", string(m.Item.Raw)), Source: m.Item.Pos.Source, Line: m.Item.Pos.Line,
 		At: p.now().UTC(), Nonce: make([]byte, seal.NonceSize())}
 	if _, err := rand.Read(e.Nonce); err != nil {
-		return fmt.Errorf("making a nonce: %w", err)
+		return nil, fmt.Errorf("making a nonce: %w", err)
 	}
 	e.Box = seal.Seal(nil, e.Nonce, plain, []byte(stream+"|"+record))
 	raw, err := json.Marshal(e)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	_, err = p.texts[stream].write(ctx, [][]byte{raw})
-	return err
+	return e.Nonce, err
 }
 
 // A Kept is one entry of the raw or the reject stream as it is read back.
@@ -128,6 +137,13 @@ func Read(ctx context.Context, log store.Log, facts store.Facts, system, stream 
 				return out, fmt.Errorf("%w: the state of a record: %w", store.ErrDamaged, err)
 			}
 		}
+		if k.Lost, err = overtaken(ctx, facts, system, &e); err != nil {
+			return out, err
+		}
+		if k.Lost {
+			out = append(out, k)
+			continue
+		}
 		if k.Expunged = len(st.DataKey) == 0; !k.Expunged {
 			open, err := aead(st.DataKey)
 			if err != nil {
@@ -148,4 +164,17 @@ func Read(ctx context.Context, log store.Log, facts store.Facts, system, stream 
 		out = append(out, k)
 	}
 	return out, nil
+}
+
+// overtaken says that another entry of the same reject counts, or will: a run that
+// died between an entry and its fact queues the reject again.
+func overtaken(ctx context.Context, facts store.Facts, system string, e *sealedEntry) (bool, error) {
+	if e.Once == "" {
+		return false, nil
+	}
+	fact, err := facts.Get(ctx, "ingest/"+system+"/rej/"+e.Once)
+	if errors.Is(err, store.ErrNotFound) {
+		return true, nil
+	}
+	return err == nil && !bytes.Equal(fact.Value, e.Nonce), err
 }

@@ -82,17 +82,19 @@ func (p *Pipeline) reject(ctx context.Context, m *flow.Mapped) error {
 }
 
 func (p *Pipeline) queue(ctx context.Context, m *flow.Mapped, recordKey, once string, st *recordState) error {
-	mark := p.factKey("rej", p.hash(once))
+	once = p.hash(once)
+	mark := p.factKey("rej", once)
 	if _, err := p.Facts.Get(ctx, mark); err == nil {
 		return nil // queued by an earlier run
 	} else if !errors.Is(err, store.ErrNotFound) {
 		return err
 	}
 	r := flow.RejectOf(m)
-	if err := p.keep(ctx, RejectStream(p.Origin.System), p.recordHash(recordKey), st.DataKey, m, &r); err != nil {
+	nonce, err := p.keepOnce(ctx, RejectStream(p.Origin.System), p.recordHash(recordKey), st.DataKey, m, &r, once)
+	if err != nil {
 		return fmt.Errorf("ingest %s: queueing a reject: %w", m.Item.Pos, err)
 	}
-	if _, err := p.Facts.PutIfAbsent(ctx, mark, nil, time.Time{}); err != nil && !errors.Is(err, store.ErrExists) {
+	if _, err := p.Facts.PutIfAbsent(ctx, mark, nonce, time.Time{}); err != nil && !errors.Is(err, store.ErrExists) {
 		return err
 	}
 	return nil
@@ -230,7 +232,7 @@ func (p *Pipeline) storeUnit(ctx context.Context, m *flow.Mapped, u *unit, outco
 func (p *Pipeline) storeWithText(ctx context.Context, m *flow.Mapped, u *unit) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error {
-		if err := p.keep(ctx, RawStream(p.Origin.System), u.record, u.st.DataKey, m, nil); err != nil {
+		if err := p.keep(ctx, RawStream(p.Origin.System), u.record, u.st.DataKey, m); err != nil {
 			return fmt.Errorf("keeping the raw text: %w", err)
 		}
 		return nil

@@ -3,11 +3,15 @@ package ingest_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/handoff-health/handoff/adapters"
 	"github.com/handoff-health/handoff/adapters/flow"
 	"github.com/handoff-health/handoff/adapters/ingest"
+	"github.com/handoff-health/handoff/fhir/store"
 	"github.com/handoff-health/handoff/fhir/store/sqlite"
 	"github.com/handoff-health/handoff/mappings"
 	"github.com/handoff-health/handoff/mappings/tree"
@@ -128,5 +132,38 @@ func TestAnEditedCopyIsReplayedAndTheOriginalStays(t *testing.T) {
 	}
 	if _, err := p.Replay(ctx, 1, "tester"); err == nil || !strings.Contains(err.Error(), "not kept") {
 		t.Errorf("replayed after the expunge: %v", err)
+	}
+}
+
+// halting fails once where a run keeps that it has queued a reject.
+type halting struct {
+	store.Facts
+	died bool
+}
+
+func (d *halting) PutIfAbsent(ctx context.Context, key string, value []byte, until time.Time) (store.Fact, error) {
+	if strings.Contains(key, "/rej/") && !d.died {
+		d.died = true
+		return store.Fact{}, errKilled
+	}
+	return d.Facts.PutIfAbsent(ctx, key, value, until)
+}
+
+func TestARunThatDiesInTheMiddleOfARejectQueuesItOnce(t *testing.T) {
+	p, db := newPipeline(t)
+	facts := p.Facts
+	p.Facts = &halting{Facts: facts}
+	text := export(fields{"IncidentNo": "25-1", "ContactDT": "99/99/2025 10:00"})
+	in := func() adapters.Input { return adapters.Input{Name: "export.csv", Reader: strings.NewReader(text)} }
+	if _, err := p.Run(t.Context(), in()); !errors.Is(err, errKilled) {
+		t.Fatal(err)
+	}
+	p.Facts = facts
+	if r, err := p.Run(t.Context(), in()); err != nil || r.Rejects != 1 {
+		t.Fatalf("%+v %v", r, err)
+	}
+	list, _, err := queueOf(db).List(t.Context(), 1, 10)
+	if err != nil || len(list) != 1 || len(list[0].Raw) == 0 {
+		t.Errorf("%d rejects in the queue, %v", len(list), err)
 	}
 }
