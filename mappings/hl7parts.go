@@ -120,7 +120,12 @@ type Clinician struct {
 	Namespace, UniversalID, UniversalType string // XCN.9
 	Family, Given, Middle                 string
 	Suffix, Prefix, Degree, Professional  string // XCN.5, .6, .7, .21
+	OwnPrefix, OwnName                    string // XCN.2.2, .2.3
+	PartnerPrefix, PartnerName            string // XCN.2.4, .2.5
 	NameType                              string // XCN.10
+	CheckDigit                            string // XCN.11
+	Order                                 string // XCN.18, table 0444
+	From, To                              string // XCN.19, .20; else XCN.17
 	Text                                  string // the name as people write it
 	Key                                   string // the number, or a digest of the name
 }
@@ -152,6 +157,11 @@ func clinicianOf(n *tree.Node) Clinician {
 	}
 	if n.Null {
 		return Clinician{}
+	}
+	c.OwnPrefix, c.OwnName, c.PartnerPrefix, c.PartnerName = at("2", "2"), at("2", "3"), at("2", "4"), at("2", "5")
+	c.CheckDigit, c.Order, c.From, c.To = at("11"), at("18"), at("19"), at("20")
+	if c.From == "" && c.To == "" {
+		c.From, c.To = at("17", "1"), at("17", "2")
 	}
 	var words []string
 	for _, w := range []string{c.Prefix, c.Given, c.Middle, c.Family, c.Suffix} {

@@ -300,6 +300,9 @@ func (r *run) path(row *row, o *schema.Object) (int, error) {
 			r.field = f[0]
 		}
 		for _, at := range r.nodesAt(p) {
+			if p.relative && p.full == "" && p.steps == nil { // of a datatype: the node says which field
+				r.field, _, _ = strings.Cut(at.Pos.Path, ".")
+			}
 			if at.Null {
 				r.issue(Information, "explicit-null", r.field, "the source emptied the field on purpose")
 				continue
