@@ -121,8 +121,9 @@ func (p *Pipeline) ensure(ctx context.Context, record string) (*recordState, err
 // another process has written the record's state meanwhile, it looks again.
 func (p *Pipeline) upsert(ctx context.Context, m *flow.Mapped, record string) (flow.Outcome, error) {
 	issues := m.Result.Issues
+	var linked []mappings.Issue // by a first attempt that had stored the Patient
 	for attempt := 0; ; attempt++ {
-		o, err := p.tryUpsert(ctx, m, record, attempt > 0)
+		o, err := p.tryUpsert(ctx, m, record, attempt > 0, &linked)
 		if attempt >= 5 && !m.Partial() || attempt >= maxAttempts || !errors.Is(err, store.ErrConflict) && !errors.Is(err, store.ErrExists) {
 			return o, err
 		}
@@ -130,7 +131,7 @@ func (p *Pipeline) upsert(ctx context.Context, m *flow.Mapped, record string) (f
 	}
 }
 
-func (p *Pipeline) tryUpsert(ctx context.Context, m *flow.Mapped, record string, again bool) (flow.Outcome, error) {
+func (p *Pipeline) tryUpsert(ctx context.Context, m *flow.Mapped, record string, again bool, linked *[]mappings.Issue) (flow.Outcome, error) {
 	res := m.Result
 	st, err := p.load(ctx, record)
 	if err != nil {
@@ -140,7 +141,7 @@ func (p *Pipeline) tryUpsert(ctx context.Context, m *flow.Mapped, record string,
 		return flow.Superseded, nil // what was expunged does not come back by itself
 	}
 	restrictions, received := flow.OfResult(res), p.now().UTC().Format(versionForm)
-	u := &unit{p: p, res: res, st: st, record: record, origin: p.origin(m), again: again}
+	u := &unit{p: p, res: res, st: st, record: record, origin: p.origin(m), again: again, linkIssues: linked}
 	var refused bool
 	if u.merging, refused, err = p.merges(ctx, res, received); err != nil || refused {
 		return flow.Rejected, err
@@ -216,11 +217,13 @@ func (p *Pipeline) storeUnit(ctx context.Context, m *flow.Mapped, u *unit, outco
 	if err := p.linkMerged(ctx, u); err != nil {
 		return 0, err
 	}
+	// Before the record's state, which says that all is done: after a kill or a
+	// conflict the Patient is there already, and is not written again.
+	p.link(ctx, u)
 	if err := p.noteStored(ctx, u); err != nil {
 		return 0, err
 	}
-	p.link(ctx, u)
-	res.Issues = append(append(res.Issues, u.issues...), u.linkIssues...)
+	res.Issues = append(append(res.Issues, u.issues...), *u.linkIssues...)
 	return outcome, nil
 }
 
@@ -347,12 +350,17 @@ func (p *Pipeline) link(ctx context.Context, u *unit) {
 	if p.Linker == nil {
 		return
 	}
-	for _, rec := range u.written {
+	for _, rec := range slices.Concat(u.written, u.found) {
 		if rec.Type != "Patient" || rec.Deleted {
 			continue
 		}
 		if err := p.Linker.Link(ctx, rec); err != nil {
-			u.linkIssues = append(u.linkIssues, mappings.Issue{Severity: mappings.Warning, Code: "link-failed", Message: "the person is stored but was not linked: " + err.Error()})
+			issue := mappings.Issue{Severity: mappings.Warning, Code: "link-failed", Message: "the person is stored but was not linked: " + err.Error()}
+			var named interface{ Code() string }
+			if errors.As(err, &named) { // nothing failed: the linker says why it makes no link
+				issue.Code = named.Code()
+			}
+			*u.linkIssues = append(*u.linkIssues, issue)
 		}
 	}
 }

@@ -43,11 +43,12 @@ type unit struct {
 
 	owned      []owned // the record's resources after the write
 	written    []*store.Record
+	found      []*store.Record  // that an interrupted run has written
 	versions   map[string]int64 // in the store, of what was written
 	sealed     []*store.Record  // Patients that were restricted as they stood
 	relinked   []*store.Record  // Patients whose links changed and nothing else
 	issues     []mappings.Issue
-	linkIssues []mappings.Issue
+	linkIssues *[]mappings.Issue // of all attempts
 }
 
 const maxAttempts = 30
@@ -102,7 +103,7 @@ func (u *unit) store(ctx context.Context) error {
 // plan decides what to write. look says to read the stored heads, because what
 // is remembered about them was wrong.
 func (u *unit) plan(ctx context.Context, look bool) ([]planned, error) {
-	u.owned, u.issues = nil, nil
+	u.owned, u.issues, u.found = nil, nil, nil
 	var plan []planned
 	for i := range u.res.Resources {
 		x := &u.res.Resources[i]
@@ -199,6 +200,7 @@ func (u *unit) expect(ctx context.Context, i int, known bool, stored int64, look
 	case head.Deleted:
 		return store.Absent, false, nil
 	case bytes.Equal(head.Raw, u.records[i].Raw): // an interrupted run has written it
+		u.found = append(u.found, head)
 		if !u.hasGuard(x) {
 			u.owned = append(u.owned, owned{ref(x), x.Digest, head.Version})
 			return 0, true, nil

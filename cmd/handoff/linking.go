@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"os"
 
 	"github.com/handoff-health/handoff/adapters"
@@ -22,52 +23,63 @@ import (
 type storedPeople struct{ store store.Store }
 
 // WithBirthDate implements identity.People.
-func (p storedPeople) WithBirthDate(ctx context.Context, date string) ([]*store.Record, error) {
+func (p storedPeople) WithBirthDate(ctx context.Context, date string) iter.Seq2[*store.Record, error] {
 	return p.find(ctx, search.Param{Name: "birthdate", Value: date})
 }
 
+// WithName implements identity.People.
+func (p storedPeople) WithName(ctx context.Context, date, family string) iter.Seq2[*store.Record, error] {
+	return p.find(ctx, search.Param{Name: "birthdate", Value: date}, search.Param{Name: "family", Value: search.Escape(family)})
+}
+
 // WithIdentifier implements identity.People.
-func (p storedPeople) WithIdentifier(ctx context.Context, system, value string) ([]*store.Record, error) {
+func (p storedPeople) WithIdentifier(ctx context.Context, system, value string) iter.Seq2[*store.Record, error] {
 	return p.find(ctx, search.Param{Name: "identifier", Value: search.Escape(system) + "|" + search.Escape(value)})
 }
 
-func (p storedPeople) find(ctx context.Context, param search.Param) ([]*store.Record, error) {
-	q, err := search.Parse("Patient", []search.Param{param}, search.Options{})
-	if err != nil {
-		return nil, err
-	}
-	plan := q.Plan()
-	plan.Limit = 200
-	var out []*store.Record
-	for {
-		page, err := p.store.Search(ctx, plan)
+// find reads a few at first: there are seldom more.
+func (p storedPeople) find(ctx context.Context, params ...search.Param) iter.Seq2[*store.Record, error] {
+	return func(yield func(*store.Record, error) bool) {
+		q, err := search.Parse("Patient", append(params, search.Param{Name: "_sort", Value: "_lastUpdated"}), search.Options{})
 		if err != nil {
-			return nil, err
+			yield(nil, err)
+			return
 		}
-		for _, rec := range page.Records {
-			r, err := resource.Parse(rec.Raw)
+		plan := q.Plan()
+		for plan.Limit = 50; ; plan.Limit = 200 {
+			page, err := p.store.Search(ctx, plan)
 			if err != nil {
-				return nil, fmt.Errorf("%s in the store: %w", rec.Key, err)
+				yield(nil, err)
+				return
 			}
-			if q.Match(r) { // the plan may find too much
-				out = append(out, rec)
+			for _, rec := range page.Records {
+				r, err := resource.Parse(rec.Raw)
+				if err != nil {
+					yield(nil, fmt.Errorf("%s in the store: %w", rec.Key, err))
+					return
+				}
+				if q.Match(r) && !yield(rec, nil) { // the plan may find too much
+					return
+				}
 			}
+			if page.Next == "" {
+				return
+			}
+			plan.After = page.Next
 		}
-		if page.Next == "" {
-			return out, nil
-		}
-		plan.After = page.Next
 	}
 }
 
 // references is what a roster asks: the Patients with an identifier.
 func (p storedPeople) references(ctx context.Context, system, value string) ([]string, error) {
-	records, err := p.WithIdentifier(ctx, system, value)
 	var refs []string
-	for _, rec := range records {
+	for rec, err := range p.WithIdentifier(ctx, system, value) {
+		if err != nil {
+			return nil, err
+		}
 		refs = append(refs, rec.Key.String())
 	}
-	return refs, err
+	return refs, nil
 }
 
 // feedLinker lets ingest tell the linker of stored Patients.

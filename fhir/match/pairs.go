@@ -24,9 +24,41 @@ const crowd = 5
 // person: everybody of one birth date, or everybody.
 func Pairs(people []Person) []Pair {
 	clean := withoutCrowds(people)
+	return judged(people, clean, blocks(clean))
+}
+
+// Around gives those of Pairs that have to do with the first record: it, its
+// candidates, their candidates, and so on. It costs as much as they are many.
+func Around(people []Person) []Pair {
+	clean := withoutCrowds(people)
+	keys := make([][]string, len(clean))
+	for i := range clean {
+		keys[i] = clean[i].keys()
+	}
+	var of [][2]int
+	seen := make([]bool, len(clean)) // candidates that were looked at, or will be
+	for queue := []int{0}[:min(1, len(clean))]; len(queue) > 0; queue = queue[1:] {
+		i := queue[0]
+		seen[i] = true
+		for j := range clean {
+			if j == i || people[i].System == people[j].System || !overlap(keys[i], keys[j]) || Judge(clean[i], clean[j]).Level == None {
+				continue
+			}
+			if of = append(of, [2]int{min(i, j), max(i, j)}); !seen[j] {
+				seen[j] = true
+				queue = append(queue, j)
+			}
+		}
+	}
+	slices.SortFunc(of, inOrder)
+	return judged(people, clean, slices.Compact(of))
+}
+
+// judged gives the pairs that are possible at least.
+func judged(people, clean []Person, pairs [][2]int) []Pair {
 	var out []Pair
 	var of [][2]int
-	for _, ij := range blocks(clean) {
+	for _, ij := range pairs {
 		i, j := ij[0], ij[1]
 		if people[i].System == people[j].System {
 			continue
@@ -63,6 +95,8 @@ func Pairs(people []Person) []Pair {
 	return out
 }
 
+func inOrder(a, b [2]int) int { return cmp.Or(cmp.Compare(a[0], b[0]), cmp.Compare(a[1], b[1])) }
+
 // merged gives for each record the index of one that stands for all that its
 // system has merged it with.
 func merged(people []Person) []int {
@@ -71,8 +105,11 @@ func merged(people []Person) []int {
 		one[i] = i
 	}
 	for i := range people {
+		if len(people[i].ReplacedBy) == 0 {
+			continue
+		}
 		for j := range people {
-			if len(people[i].ReplacedBy) > 0 && people[j].Ref != "" && people[i].System == people[j].System && one[i] != one[j] && slices.Contains(people[i].ReplacedBy, people[j].Ref) {
+			if people[j].Ref != "" && people[i].System == people[j].System && one[i] != one[j] && slices.Contains(people[i].ReplacedBy, people[j].Ref) {
 				from, to := one[i], one[j]
 				for k := range one {
 					if one[k] == from {
@@ -108,7 +145,7 @@ func blocks(people []Person) [][2]int {
 	for ij := range seen {
 		out = append(out, ij)
 	}
-	slices.SortFunc(out, func(a, b [2]int) int { return cmp.Or(cmp.Compare(a[0], b[0]), cmp.Compare(a[1], b[1])) })
+	slices.SortFunc(out, inOrder)
 	return out
 }
 

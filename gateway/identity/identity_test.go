@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"strings"
 	"sync"
 	"testing"
@@ -436,26 +437,36 @@ func FuzzReadRoster(f *testing.F) {
 	})
 }
 
-// people is an own store for the linker.
-type people []*store.Record
+// people is an own store for the linker, the oldest first. It counts what is read.
+type people struct {
+	records []*store.Record
+	read    int
+}
 
-func (p people) find(ok func(*resource.Resource) bool) ([]*store.Record, error) {
-	var out []*store.Record
-	for _, rec := range p {
-		if r, err := resource.Parse(rec.Raw); err == nil && ok(r) {
-			out = append(out, rec)
+func (p *people) find(ok func(resource.Node) bool) iter.Seq2[*store.Record, error] {
+	return func(yield func(*store.Record, error) bool) {
+		for _, rec := range p.records {
+			r, err := resource.Parse(rec.Raw)
+			if err != nil || ok(r.Root()) {
+				if p.read++; !yield(rec, err) {
+					return
+				}
+			}
 		}
 	}
-	return out, nil
 }
 
-func (p people) WithBirthDate(_ context.Context, d string) ([]*store.Record, error) {
-	return p.find(func(r *resource.Resource) bool { return r.Root().Get("birthDate").Is(d) })
+func (p *people) WithBirthDate(_ context.Context, d string) iter.Seq2[*store.Record, error] {
+	return p.find(func(r resource.Node) bool { return r.Get("birthDate").Is(d) })
 }
 
-func (p people) WithIdentifier(_ context.Context, system, value string) ([]*store.Record, error) {
-	return p.find(func(r *resource.Resource) bool {
-		for n := range r.Root().All("identifier") {
+func (p *people) WithName(_ context.Context, d, family string) iter.Seq2[*store.Record, error] {
+	return p.find(func(r resource.Node) bool { return r.Get("birthDate").Is(d) && r.Path("name", "family").Is(family) })
+}
+
+func (p *people) WithIdentifier(_ context.Context, system, value string) iter.Seq2[*store.Record, error] {
+	return p.find(func(r resource.Node) bool {
+		for n := range r.All("identifier") {
 			if n.Get("system").Is(system) && n.Get("value").Is(value) {
 				return true
 			}
@@ -486,9 +497,9 @@ func TestTheLinkerFollowsTheRulesWhateverTheOrder(t *testing.T) {
 	two, three := mk("b1", "ccbh", "555-202-0143"), mk("b2", "ccbh", "555-202-0199")
 	for _, order := range [][]*store.Record{{one, two, three}, {three, two, one}, {two, three, one}} {
 		l, _, _ := newLinks(t)
-		var stored people
+		stored := &people{}
 		for _, rec := range order {
-			stored = append(stored, rec)
+			stored.records = append(stored.records, rec)
 			r, err := resource.Parse(rec.Raw)
 			if err != nil {
 				t.Fatal(err)
@@ -496,7 +507,7 @@ func TestTheLinkerFollowsTheRulesWhateverTheOrder(t *testing.T) {
 			if err := identity.NewLinker(l, stored).Link(ctx, r, rec.Origin); err != nil {
 				t.Fatal(err)
 			}
-			if len(stored) == 2 && stored[0] == one && stored[1] == two && state(l) != "Patient/a1-b1 confirmed" {
+			if len(stored.records) == 2 && stored.records[0] == one && stored.records[1] == two && state(l) != "Patient/a1-b1 confirmed" {
 				t.Errorf("the first two: %s", state(l))
 			}
 		}
@@ -515,7 +526,7 @@ func TestTheLinkerLeavesAReviewersWordAlone(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := identity.NewLinker(l, people(nil)).Link(ctx, r, resource.Origin{System: "ccbh"}); err != nil {
+	if err := identity.NewLinker(l, &people{}).Link(ctx, r, resource.Origin{System: "ccbh"}); err != nil {
 		t.Fatal(err)
 	}
 	if c := class(t, l, "Patient/a1"); len(c.Own) != 2 {

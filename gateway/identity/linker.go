@@ -4,19 +4,23 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 
 	"github.com/handoff-health/handoff/fhir/match"
 	"github.com/handoff-health/handoff/fhir/resource"
 	"github.com/handoff-health/handoff/fhir/store"
 )
 
-// People finds Patients of the own store that may be one person. Deleted ones
-// are left out.
+// People finds Patients of the own store that may be one person, the ones that
+// changed longest ago first. Deleted ones are left out. What is not wanted any
+// more is not read.
 type People interface {
-	// WithBirthDate returns Patients with exactly this birthDate.
-	WithBirthDate(ctx context.Context, date string) ([]*store.Record, error)
-	// WithIdentifier returns Patients with this identifier.
-	WithIdentifier(ctx context.Context, system, value string) ([]*store.Record, error)
+	// WithBirthDate yields Patients with exactly this birthDate.
+	WithBirthDate(ctx context.Context, date string) iter.Seq2[*store.Record, error]
+	// WithName yields Patients with exactly this birthDate whose family name begins so.
+	WithName(ctx context.Context, date, family string) iter.Seq2[*store.Record, error]
+	// WithIdentifier yields Patients with this identifier.
+	WithIdentifier(ctx context.Context, system, value string) iter.Seq2[*store.Record, error]
 }
 
 // A Linker links a Patient that was just stored with Patients from other
@@ -26,6 +30,11 @@ type People interface {
 // The rules hold again each time: an automatic link whose ground has gone,
 // because a second candidate came in or the record was corrected, is a
 // candidate again. A reviewer's word and a roster's are never touched.
+//
+// What one Patient costs is bounded. Above a small number of equals, as many have
+// one name and birth date, nobody can be told from the others: then automatic
+// links among them become candidates, new ones are made for a shared identifier
+// alone, and Link says so with a [Crowd].
 type Linker struct {
 	links  *Links
 	people People
@@ -34,19 +43,41 @@ type Linker struct {
 // NewLinker makes a linker.
 func NewLinker(links *Links, people People) *Linker { return &Linker{links, people} }
 
-// Link proposes links for one stored Patient.
+const (
+	// maxEquals is how many candidates of one Patient, of all systems, are looked
+	// at in full.
+	maxEquals = 24
+	// spareEquals more are looked at, so that the records which make it too many
+	// at the same time see the links that were there before.
+	spareEquals = 8
+	// maxBorn and maxVague bound the Patients of one birth date that are compared;
+	// vague is a date by which no link is made alone (1 January, a year). Beyond,
+	// only those of one family name are.
+	maxBorn  = 1000
+	maxVague = 200
+)
+
+// A Crowd is the error for a Patient who is like too many others to be linked.
+type Crowd struct{ Patient string }
+
+func (c *Crowd) Error() string {
+	return fmt.Sprintf("%s is like %d other Patients or more; no link is made of name and birth date", c.Patient, maxEquals)
+}
+
+// Code is the code of the finding.
+func (c *Crowd) Code() string { return "link-crowd" }
+
+// Link proposes links for one stored Patient. Its error is a [Crowd] if nothing
+// failed but too many are like it.
 func (k *Linker) Link(ctx context.Context, patient *resource.Resource, origin resource.Origin) error {
 	if patient.Type() != "Patient" || patient.ID() == "" {
 		return nil
 	}
-	people, err := k.block(ctx, match.FromPatient(patient, origin.System))
-	if err != nil {
+	b := block{people: k.people, of: patient, seen: map[string]bool{patient.Reference(): true}, all: []match.Person{match.FromPatient(patient, origin.System)}}
+	if err := b.gather(ctx); err != nil {
 		return fmt.Errorf("identity: link %s: %w", patient.Reference(), err)
 	}
-	verdicts := map[Link]match.Verdict{}
-	for _, p := range match.Pairs(people) {
-		verdicts[between(p.A.Ref, p.B.Ref)] = p.Verdict
-	}
+	verdicts := b.verdicts()
 	if err := k.demote(ctx, patient, verdicts); err != nil {
 		return err
 	}
@@ -55,43 +86,17 @@ func (k *Linker) Link(ctx context.Context, patient *resource.Resource, origin re
 		if v.Level == match.Certain {
 			link.State = Confirmed
 		}
-		if _, err := k.links.settle(ctx, link); err != nil {
+		if b.crowded() && (v.Method != "identifier" || b.shared >= maxEquals) {
+			link.Method = "" // it is made weaker, and not made
+		}
+		if _, err := k.links.settle(ctx, link); err != nil && !errors.Is(err, ErrNoLink) {
 			return err
 		}
 	}
+	if b.crowded() {
+		return &Crowd{patient.Reference()}
+	}
 	return nil
-}
-
-// block gathers the Patient and everybody who may be compared with it.
-func (k *Linker) block(ctx context.Context, p match.Person) ([]match.Person, error) {
-	people, seen := []match.Person{p}, map[string]bool{p.Ref: true}
-	add := func(recs []*store.Record, err error) error {
-		for _, rec := range recs {
-			if rec.Deleted || seen["Patient/"+rec.ID] {
-				continue
-			}
-			r, perr := resource.Parse(rec.Raw)
-			if perr != nil || r.Type() != "Patient" {
-				return fmt.Errorf("a stored Patient is not readable: %w", store.ErrDamaged)
-			}
-			seen["Patient/"+rec.ID] = true
-			q := match.FromPatient(r, rec.Origin.System)
-			q.Ref = "Patient/" + rec.ID
-			people = append(people, q)
-		}
-		return err
-	}
-	if p.Born != "" {
-		if err := add(k.people.WithBirthDate(ctx, p.Born)); err != nil {
-			return nil, err
-		}
-	}
-	for _, id := range p.Identifiers {
-		if err := add(k.people.WithIdentifier(ctx, id.System, id.Value)); err != nil {
-			return nil, err
-		}
-	}
-	return people, nil
 }
 
 // demote takes automatic links of the Patient back to candidates that the rules

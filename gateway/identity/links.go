@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net/url"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/handoff-health/handoff/fhir/resource"
@@ -22,7 +21,6 @@ type Links struct {
 	ids   *IDMap
 	now   func() time.Time
 	cache classes
-	count sync.Mutex // of bump: many workers at once would only overtake each other
 }
 
 // Keys of facts. Parts are escaped, so that none runs into the next.
@@ -117,14 +115,15 @@ func (l *Links) change(ctx context.Context, link Link, next func(head Link, exis
 		if err != nil {
 			return false, err
 		}
-		v, changed, err := next(fact.head(), version > 0)
+		before := fact.head()
+		v, changed, err := next(before, version > 0)
 		if err != nil {
 			return false, fmt.Errorf("identity: link of %s to system %q: %w", link.Patient, link.System, err)
 		}
 		if !changed {
 			return false, nil
 		}
-		v.At, v.Version = l.now().UTC(), fact.head().Version+1
+		v.At, v.Version = l.now().UTC(), before.Version+1
 		fact.Versions = append(fact.Versions, v)
 		err = l.put(ctx, key, version, own, fact)
 		if errors.Is(err, store.ErrConflict) || errors.Is(err, store.ErrExists) {
@@ -132,6 +131,9 @@ func (l *Links) change(ctx context.Context, link Link, next func(head Link, exis
 		}
 		if err != nil {
 			return false, fmt.Errorf("identity: store a link: %w", err)
+		}
+		if before.State != Confirmed && v.State != Confirmed {
+			return true, nil // no class is another: only confirmed links join
 		}
 		return true, l.bump(ctx)
 	}
@@ -193,25 +195,20 @@ func (l *Links) put(ctx context.Context, key string, version int64, own string, 
 	return err
 }
 
-// bump counts a change, so that every process drops the classes it remembers.
+// bump counts a change, so that every process drops the classes it remembers. It
+// is called when the change is stored: if another is counted meanwhile, that
+// count is younger than this change too, and stands for both.
 func (l *Links) bump(ctx context.Context) error {
-	l.count.Lock()
-	defer l.count.Unlock()
-	for range 1000 {
-		f, err := l.facts.Get(ctx, epochKey)
-		if errors.Is(err, store.ErrNotFound) {
-			_, err = l.facts.PutIfAbsent(ctx, epochKey, []byte("{}"), time.Time{})
-		} else if err == nil {
-			_, err = l.facts.CompareAndSet(ctx, epochKey, f.Version, []byte("{}"), time.Time{})
-		}
-		switch {
-		case err == nil:
-			return nil
-		case !errors.Is(err, store.ErrConflict) && !errors.Is(err, store.ErrExists):
-			return fmt.Errorf("identity: count a change of links: %w", err)
-		}
+	f, err := l.facts.Get(ctx, epochKey)
+	if errors.Is(err, store.ErrNotFound) {
+		_, err = l.facts.PutIfAbsent(ctx, epochKey, []byte("{}"), time.Time{})
+	} else if err == nil {
+		_, err = l.facts.CompareAndSet(ctx, epochKey, f.Version, []byte("{}"), time.Time{})
 	}
-	return fmt.Errorf("identity: count a change of links: %w", store.ErrConflict)
+	if err != nil && !errors.Is(err, store.ErrConflict) && !errors.Is(err, store.ErrExists) {
+		return fmt.Errorf("identity: count a change of links: %w", err)
+	}
+	return nil
 }
 
 // List returns the newest version of the links of one Patient here
