@@ -168,7 +168,7 @@ func TestAnUnknownCharsetIsToldWithItsLine(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, errs, code := runLine("", "convert", "--adapter", "rms/csv", "--profile", file, feedFile(t, "good.csv"))
-	if code != exitFailed || !strings.Contains(errs, file+":3: unknown character encoding") {
+	if code != exitFailed || !strings.Contains(errs, file+":3:10: unknown character encoding") {
 		t.Errorf("exit %d: %s", code, errs)
 	}
 }
