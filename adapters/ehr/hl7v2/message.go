@@ -83,7 +83,7 @@ func (m *message) decode(raw []byte) (*tree.Record, error) {
 		}
 		root.Children = append(root.Children, node)
 	}
-	kind, err := m.kind(root.Children[0], msh)
+	kind, err := m.kind(root, msh)
 	if err != nil {
 		return nil, err
 	}
@@ -238,9 +238,12 @@ func (m *message) texts() ([]string, []int, error) {
 }
 
 // kind is the message type as mappings know it: "ADT_A01".
-func (m *message) kind(msh *tree.Node, seg *segment) (string, error) {
-	t := msh.First("9")
+func (m *message) kind(root *tree.Node, seg *segment) (string, error) {
+	t := root.Children[0].First("9")
 	code, trigger := t.Part("1").Value(), t.Part("2").Value()
+	if evn := root.First("EVN").First("1").Value(); trigger == "" && isTrigger(evn) {
+		trigger = evn // before 2.2 MSH-9 had the type alone (2.1 section 2.4.3)
+	}
 	for _, s := range []string{code, trigger} {
 		for i := range len(s) {
 			if c := s[i]; !isName(c) && c != '_' {
@@ -255,6 +258,11 @@ func (m *message) kind(msh *tree.Node, seg *segment) (string, error) {
 		return code, nil
 	}
 	return code + "_" + trigger, nil
+}
+
+// isTrigger says whether s has the form of an event: A01.
+func isTrigger(s string) bool {
+	return len(s) == 3 && s[0] >= 'A' && isName(s[0]) && isName(s[1]) && isName(s[2])
 }
 
 // segment parses one segment's text.

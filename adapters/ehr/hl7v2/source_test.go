@@ -83,6 +83,8 @@ func TestFilesAreSplitIntoMessages(t *testing.T) {
 		{"unsupported", strings.Replace(a04, "A04", "A03", 1), "reject 1 unsupported(MSH-9)\n"},
 		{"bad segment", strings.Replace(a04, "PID|", "pid ", 1) + a01, "reject 2 bad-segment(segment 2)\nrecord 3 ADT_A01 MSH EVN PID PV1\n"},
 		{"bad delimiters", "MSH|^^\\&|x\r" + a04, "reject 1 bad-delimiters(MSH-2)\nrecord 2 " + two + "\n"},
+		{"the event in EVN alone, as before 2.2", "MSH|^~\\&|A|B|||||ADT|1|P|2.1\rEVN|A04\rPID|1\r", "record 1 ADT_A04 MSH EVN PID\n"},
+		{"no event anywhere", "MSH|^~\\&|A|B|||||ADT|1|P|2.1\rEVN|later\rPID|1\r", "reject 1 unsupported(MSH-9)\n"},
 		{"no type", "MSH|^~\\&|x\r", "reject 1 no-message-type(MSH-9)\n"},
 		{"line feed in a field", strings.Replace(a04, "Muster^Alex", "Muster^Alex||||||||\nStreet", 1), "record 1 ADT_A04 MSH PID line-break-in-field(PID)\n"},
 		{"few encoding characters", strings.Replace(a04, "^~\\&", "^~", 1), "record 1 ADT_A04 MSH PID encoding-characters(MSH-2)\n"},
