@@ -73,6 +73,11 @@ of a client is a warning; 'handoff clients lint' says what instead.`,
 
 // loadConfig reads a configuration to run with, and looks at all that it names.
 func loadConfig(path string) (*config.Config, error) {
+	return config.LoadWith(path, configChecks())
+}
+
+// configChecks are what other packages know of a configuration.
+func configChecks() config.Checks {
 	k := config.Checks{Files: true}
 	for _, f := range all.Formats() {
 		k.Adapters = append(k.Adapters, f.Name)
@@ -107,7 +112,7 @@ func loadConfig(path string) (*config.Config, error) {
 		}
 		return e
 	}
-	return config.LoadWith(path, k)
+	return k
 }
 
 func oneFile(cmd *cobra.Command, args []string) error {

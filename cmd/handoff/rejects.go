@@ -78,7 +78,9 @@ func (f *feedFlags) open(ctx context.Context) (*config.Config, *sqlite.DB, error
 	if f.config == "" {
 		return nil, nil, usageError("--config is required")
 	}
-	c, err := loadConfig(f.config)
+	checks := configChecks()
+	checks.Profile = nil // a mapping that is broken is why somebody looks
+	c, err := config.LoadWith(f.config, checks)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -1,0 +1,53 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/handoff-health/handoff/fhir/store/sqlite"
+)
+
+// Who is told that a mapping is broken looks at the reports and rejects of its
+// feed, and pauses it: that must not need the mapping.
+func TestAFeedWithABrokenMappingCanBeLookedAt(t *testing.T) {
+	dir := t.TempDir()
+	settings := "server: {listen: \"127.0.0.1:0\"}\nsite: {key: 0123456789abcdef0123456789abcdef}\n" +
+		"organizations:\n  - {id: pd, name: Police, kind: police}\n" +
+		"systems:\n  - {key: drop, kind: feed, organization: pd, adapter: rms/csv, profile: p.yaml}\n"
+	path := filepath.Join(dir, "handoff.yaml")
+	for name, text := range map[string]string{path: settings, filepath.Join(dir, "p.yaml"): "profile: p\nmapping: [\n"} {
+		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	db, err := sqlite.Open(t.Context(), filepath.Join(dir, "handoff.db"), sqlite.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		args string
+		code int
+	}{
+		{"feeds list", 0}, {"feeds report", 0}, {"rejects list", 0}, {"feeds pause --reason x", 0}, {"feeds resume", 0},
+		{"rejects replay --all", exitFailed}, {"config check " + path, exitFailed},
+	} {
+		var out bytes.Buffer
+		root := newRootCommand()
+		args := strings.Fields(c.args)
+		if args[0] != "config" {
+			args = append(args, "--config", path)
+		}
+		root.SetArgs(args)
+		root.SetOut(&out)
+		root.SetErr(&out)
+		if code := run(t.Context(), root, &out); code != c.code {
+			t.Errorf("%s: exit %d\n%s", c.args, code, out.String())
+		}
+	}
+}
