@@ -36,6 +36,9 @@ func (k Kind) String() string {
 type Item struct {
 	Kind   Kind
 	Record *tree.Record // for Data
+	// Unread is, of a Rejected item, what was read of it where that may tell the
+	// record that it is of: an expunge of that reaches the reject, too.
+	Unread *tree.Record
 	// Issues are the decoder's findings. A reject has at least one of severity
 	// error, the reason first. Findings about the file as a whole stand on the
 	// header's or the trailer's item.

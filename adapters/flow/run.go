@@ -27,8 +27,19 @@ type Mapped struct {
 	// Head is the header before it, if it is read by one: without it the record's
 	// text could not be read again.
 	Head []byte
+	// Of is the key of the record that a rejected item is of, if that can be told
+	// without a Result.
+	Of string
 
 	ready chan struct{}
+}
+
+// Key is the key of the record that the item is of; empty if that is not known.
+func (m *Mapped) Key() string {
+	if m.Result != nil {
+		return m.Result.Key
+	}
+	return m.Of
 }
 
 // Partial says that the item is a record that says only what changes.
@@ -63,6 +74,9 @@ func Run(ctx context.Context, src adapters.Source, m Mapper, opts mappings.Optio
 				head = nil
 			}
 			job := &Mapped{Item: item, Cursor: src.Cursor(), Head: head}
+			if item.Kind == adapters.Rejected && item.Unread != nil {
+				job.Of = apply(m, item.Unread, opts).Key
+			}
 			if item.Kind == adapters.Data {
 				job.ready = make(chan struct{})
 				select {

@@ -1,12 +1,14 @@
 package ingest_test
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"testing"
 
 	"github.com/handoff-health/handoff/adapters"
 	"github.com/handoff-health/handoff/adapters/all"
+	"github.com/handoff-health/handoff/adapters/ingest"
 	"github.com/handoff-health/handoff/mappings"
 )
 
@@ -81,5 +83,41 @@ func TestEventsOfASealedReportAreKeptUnderTheSeal(t *testing.T) {
 		if got := state(t, db); got != "V" {
 			t.Errorf("order %v: the record is %q, not sealed", order, got)
 		}
+	}
+}
+
+// An event that nobody can read yet is kept as a reject of the report that it is
+// of: what expunges that takes the reject, and none comes after.
+func TestAnExpungeReachesEventsThatWereNotRead(t *testing.T) {
+	m, err := mappings.Load(mappings.Files(), "rms/maplevalley/event.map.yaml", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := all.Find("rms/webhook")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, db := newPipeline(t)
+	p.Format, p.Mapper, p.Options = f, m, adapters.Options{Profile: m.Profile(), Fields: m.Fields(), Kinds: m.Kinds()}
+	unread := strings.Replace(event("e2", "report.updated", "2026-03-02T00:00:00Z", "MANIC"), "rms.v3", "rms.v4", 1) + "\n"
+	other := strings.Replace(unread, "MV1", "MV2", 1)
+	texts := func() (n int) {
+		kept, err := ingest.Read(context.Background(), db, db, p.Origin.System, ingest.RejectStream(p.Origin.System), 1, 10)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, k := range kept {
+			if len(k.Raw) > 0 {
+				n++
+			}
+		}
+		return n
+	}
+	if r := run(t, p, event("e1", "report.created", "2026-03-01T00:00:00Z", "PARANOID")+"\n"+unread+other); r.Rejects != 2 || texts() != 2 {
+		t.Fatalf("%s, %d texts of rejects", sum(r), texts())
+	}
+	run(t, p, event("e3", "report.expunged", "2026-03-03T00:00:00Z", "")+"\n"+unread)
+	if n := texts(); n != 1 {
+		t.Errorf("%d texts of rejects are left, want that of the other report alone", n)
 	}
 }

@@ -66,13 +66,13 @@ func (p *Pipeline) reject(ctx context.Context, m *flow.Mapped) error {
 		bare := *m
 		bare.Item.Raw = nil
 		m = &bare
-	} else if m.Result != nil && m.Result.Key != "" {
+	} else if of := m.Key(); of != "" {
 		// Under the record's own key, so that an expunge reaches it.
-		st, err := p.ensure(ctx, p.recordHash(m.Result.Key))
+		st, err := p.ensure(ctx, p.recordHash(of))
 		if err != nil || st.Expunged != "" {
 			return err
 		}
-		return p.queue(ctx, m, m.Result.Key, key, st)
+		return p.queue(ctx, m, of, key, st)
 	}
 	st, err := p.ensure(ctx, p.recordHash(key))
 	if err != nil {

@@ -354,13 +354,16 @@ func (s *Source) shaped(root *tree.Node, lead []byte, pos tree.Position, n int) 
 	}
 	item := adapters.Item{Pos: pos, Raw: append(lead, s.in.take(n)...)}
 	made := s.shape(root)
-	item.Issues = made.Issues
-	if slices.ContainsFunc(made.Issues, func(is mappings.Issue) bool { return is.Severity == mappings.Error }) || made.Root == nil {
+	if item.Issues = made.Issues; made.Root == nil {
 		return item, nil
 	}
 	sum := sha256.Sum256(value)
-	item.Kind = adapters.Data
-	item.Record = &tree.Record{Kind: made.Kind, Root: made.Root, Raw: value, SHA256: hex.EncodeToString(sum[:]), Pos: pos}
+	rec := &tree.Record{Kind: made.Kind, Root: made.Root, Raw: value, SHA256: hex.EncodeToString(sum[:]), Pos: pos}
+	if slices.ContainsFunc(made.Issues, func(is mappings.Issue) bool { return is.Severity == mappings.Error }) {
+		item.Unread = rec
+	} else {
+		item.Kind, item.Record = adapters.Data, rec
+	}
 	return item, nil
 }
 
