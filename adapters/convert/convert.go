@@ -46,6 +46,9 @@ func (j *Job) Run(ctx context.Context, paths []Path) ([]*flow.Report, error) {
 		if err := run.survey(ctx, paths); err != nil {
 			return nil, err
 		}
+		if !run.replays() {
+			run.final.tape = tape{}
+		}
 	}
 	if !run.twice && j.keepsPersons() {
 		run.persons = map[string]*mappings.Resource{}
@@ -102,11 +105,12 @@ func (r *run) survey(ctx context.Context, paths []Path) error {
 				return err
 			}
 		}
-		if r.final.without != nil || !r.final.hides() {
+		hidden := r.final.records.hidden()
+		if r.final.without != nil || hidden == nil {
 			return nil
 		}
 		again := newState()
-		again.without = r.final.records
+		again.without = hidden
 		again.surveying = true
 		r.final = again
 	}
@@ -142,7 +146,7 @@ func (r *run) item(s *state, report *flow.Report, m *flow.Mapped) error {
 	if m.Partial() {
 		told = m.Result.Resources
 	}
-	outcome, err := s.judge(m)
+	outcome, err := r.judge(s, m)
 	if err == nil && r.twice {
 		err = r.due(s, told)
 	}
@@ -166,14 +170,12 @@ func (r *run) item(s *state, report *flow.Report, m *flow.Mapped) error {
 	case res == nil || outcome != flow.Created && outcome != flow.Updated:
 		return nil
 	case res.Scope != "":
-		for _, key := range s.groups[named(res.Scope)] {
-			r.held.drop(s.take(key))
-			r.held.forget(key)
+		for _, place := range s.groups.of(named(res.Scope)) {
+			r.forget(s, s.records.row(place).name)
 		}
 		return nil
 	case res.Action == mappings.Expunge, silent(res):
-		r.held.drop(s.take(res.Key))
-		r.held.forget(res.Key)
+		r.forget(s, named(res.Key))
 		return nil
 	case r.twice && r.final.gone(res.Key):
 		return nil
@@ -184,7 +186,7 @@ func (r *run) item(s *state, report *flow.Report, m *flow.Mapped) error {
 	}
 	wins := !r.twice || r.final.holds(res)
 	if !r.twice && r.job.Bundle {
-		r.held.drop(s.take(res.Key)) // what the last version owned
+		r.held.drop(s.take(named(res.Key))) // what the last version owned
 	}
 	for i := range res.Resources {
 		x := &res.Resources[i]
@@ -193,7 +195,7 @@ func (r *run) item(s *state, report *flow.Report, m *flow.Mapped) error {
 		}
 		switch {
 		case x.Owned && !wins:
-		case !x.Owned && (!s.supersedes(res.Key, x) || r.twice && !r.final.holdsShared(x)):
+		case !x.Owned && (!r.supersedes(s, res.Key, x) || r.twice && !r.final.holdsShared(x)):
 		case r.person(x) && names(res.Merges, x):
 			// written below, with its links
 		default:
@@ -202,6 +204,32 @@ func (r *run) item(s *state, report *flow.Report, m *flow.Mapped) error {
 	}
 	r.again(s, res)
 	return r.wrote()
+}
+
+// replays says that a survey has judged all items, and nothing else is to be kept
+// of them: records that say only what changes are merged the second time.
+func (r *run) replays() bool { return r.twice && r.final.updates.n == 0 }
+
+// judge says what becomes of an item.
+func (r *run) judge(s *state, m *flow.Mapped) (flow.Outcome, error) {
+	if r.replays() {
+		return r.final.tape.judge(m)
+	}
+	return s.judge(m)
+}
+
+// supersedes says whether a shared resource is newer than the one known.
+func (r *run) supersedes(s *state, record string, x *mappings.Resource) bool {
+	if r.replays() {
+		return r.final.tape.won()
+	}
+	return s.supersedes(record, x)
+}
+
+// forget drops what is held of a record.
+func (r *run) forget(s *state, record name) {
+	r.held.drop(s.take(record))
+	r.held.forget(record)
 }
 
 func (r *run) wrote() error {

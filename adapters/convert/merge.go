@@ -19,7 +19,10 @@ type merges struct {
 // parted by it. A pair that is refused refuses the record, and nothing of it
 // counts.
 func (s *state) merge(res *mappings.Result) (changed, refused bool, err error) {
-	if len(res.Merges) == 0 || s.records[named(res.Key)].expunged {
+	if len(res.Merges) == 0 {
+		return false, false, nil
+	}
+	if x, _ := s.records.get(named(res.Key)); x.expunged {
 		return false, false, nil
 	}
 	s.merges.untimed++
@@ -35,6 +38,7 @@ func (s *state) merge(res *mappings.Result) (changed, refused bool, err error) {
 	var bad *flow.MergeError
 	if errors.As(err, &bad) && bad.Code() != "" {
 		flow.Refuse(res, bad)
+		s.effect.refused = bad
 		return false, true, nil
 	}
 	if err != nil {
@@ -60,6 +64,7 @@ func (s *state) versionOrMerge(res *mappings.Result) (flow.Outcome, error) {
 	if err == nil && changed && (o == flow.Duplicate || o == flow.Superseded) {
 		o = flow.Updated
 		res.Resources = flow.Stubs(res)
+		s.effect.stubs = true
 	}
 	return o, err
 }
@@ -70,7 +75,7 @@ func (s *state) present(ref string) bool {
 	if s.updates.told(ref) {
 		return true
 	}
-	x, known := s.shared[named(ref)]
+	x, known := s.shared.get(named(ref))
 	return known && !(x.stub && s.lost[named(ref)])
 }
 

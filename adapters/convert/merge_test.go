@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/handoff-health/handoff/adapters"
+	"github.com/handoff-health/handoff/adapters/all"
 	"github.com/handoff-health/handoff/adapters/convert"
 	"github.com/handoff-health/handoff/mappings"
 )
@@ -140,5 +141,24 @@ func TestAnExpungedPersonIsNotTold(t *testing.T) {
 		if got, counts, _ := persons(t, in, false, bundle); got != "R1 official " || counts != "c3 u1 d0 r0 map[]" {
 			t.Errorf("got %q, %s", got, counts)
 		}
+	}
+}
+
+// A file whose only record is a refused merge is judged the same both times.
+func TestARefusedMergeAlone(t *testing.T) {
+	f, err := all.Find("ehr/hl7v2")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := mappings.Load(mappings.Files(), f.Mapping, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const merge = "MSH|^~\\&|A|HOSP|||20260411101500-0400||ADT^A40|1|P|2.5.1\rEVN||20260411101500-0400\rPID|1||P1^^^HOSP^MR||Example^Pat\rMRG|P1^^^HOSP^MR\r"
+	var out, rejects bytes.Buffer
+	j := convert.Job{Format: f, Options: adapters.Options{Profile: m.Profile(), Fields: m.Fields(), Kinds: m.Kinds()}, Mapper: m, Out: &out, Rejects: &rejects}
+	reports, err := j.Run(context.Background(), []convert.Path{path(merge, false)})
+	if err != nil || reports[0].Rejects != 1 || out.Len() > 0 || !reports[0].AddsUp() {
+		t.Errorf("%v %+v %s %s", err, reports, out.String(), rejects.String())
 	}
 }

@@ -1,9 +1,8 @@
 package convert
 
 import (
-	"bytes"
 	"crypto/sha256"
-	"unique"
+	"encoding/binary"
 
 	"github.com/handoff-health/handoff/adapters"
 	"github.com/handoff-health/handoff/adapters/flow"
@@ -19,74 +18,42 @@ func named(s string) name {
 	return name(sum[:16])
 }
 
-// A seen is the newest version of a record or resource, kept small: a run holds
-// one for each.
-type seen struct {
-	version  unique.Handle[string]
-	digest   string32
-	expunged bool
-	mute     bool // sealed by its key alone: nothing of it comes out
-	out      bool // written already: a content can come back
-	stub     bool // only merges name this Patient so far
-	// restrictions, until when they hold, and what was lifted: see flow.Known
-	restrictions flow.Restrictions
-	held, lifted unique.Handle[string]
-	liftedDigest string32
-	by           name // of a shared resource: the record that told it
-}
-
 func (x *seen) known(ties []string) flow.Known {
-	k := flow.Known{Version: x.version.Value(), Digest: x.digest.String(), Ties: ties, Restrictions: x.restrictions, LiftedDigest: x.liftedDigest.String()}
-	if k.Restrictions != 0 {
-		k.Held = x.held.Value()
-	}
-	if k.LiftedDigest != "" {
-		k.Lifted = x.lifted.Value()
-	}
-	return k
+	return flow.Known{Version: x.version, Digest: x.digest, Ties: ties, Restrictions: x.restrictions, Held: x.held, Lifted: x.lifted, LiftedDigest: x.liftedDigest}
 }
 
 func kept(k *flow.Known) seen {
-	x := seen{version: unique.Make(k.Version), digest: short(k.Digest), restrictions: k.Restrictions, liftedDigest: short(k.LiftedDigest)}
+	x := seen{version: k.Version, digest: short(k.Digest), restrictions: k.Restrictions, liftedDigest: short(k.LiftedDigest)}
 	if k.Restrictions != 0 {
-		x.held = unique.Make(k.Held)
+		x.held = k.Held
 	}
 	if k.LiftedDigest != "" {
-		x.lifted = unique.Make(k.Lifted)
+		x.lifted = k.Lifted
 	}
 	return x
 }
 
-// A string32 is the beginning of a digest in hex, enough to tell two apart and
-// to order them.
-type string32 [32]byte
-
-func short(digest string) (s string32) {
-	copy(s[:], digest)
-	return s
-}
-
-func (s *string32) String() string { return string(bytes.TrimRight(s[:], "\x00")) }
-
 // state is what is known of record keys and of resources that several records
 // share.
 type state struct {
-	records map[name]seen
+	records *table
 	ties    map[name][]string // digests of the other contents with a record's newest version
-	shared  map[name]seen
-	owned   map[string][]string // key → references, only where resources are held
-	groups  map[name][]string   // group → keys of its records
-	without map[name]seen       // records of an earlier survey: the expunged ones are left out
-	lost    map[name]bool       // persons that those told of
+	shared  *table
+	owned   map[name][]string // record → references, only where resources are held
+	groups  groups
+	without map[name]bool // records that an earlier survey found expunged: they are left out
+	lost    map[name]bool // persons that those told of
 	merges  merges
 	updates updates
 	// surveying: only who has the last word is of interest.
 	surveying bool
+	tape      tape   // of a survey without records that say only what changes
+	effect    effect // of the record that is judged
 }
 
 func newState() *state {
-	return &state{records: map[name]seen{}, ties: map[name][]string{}, shared: map[name]seen{}, owned: map[string][]string{}, groups: map[name][]string{}, lost: map[name]bool{},
-		updates: newUpdates()}
+	w := &words{}
+	return &state{records: newTable(w), ties: map[name][]string{}, shared: newTable(w), owned: map[name][]string{}, lost: map[name]bool{}, updates: newUpdates()}
 }
 
 // judge says what becomes of an item, and remembers it.
@@ -107,14 +74,15 @@ func (s *state) judge(m *flow.Mapped) (flow.Outcome, error) {
 		return s.group(m), nil
 	case res.Action == mappings.Expunge:
 		key := named(res.Key)
-		if s.records[key].expunged {
+		x, known := s.records.get(key)
+		if x.expunged {
 			return flow.Duplicate, nil
 		}
-		if _, known := s.records[key]; !known {
-			res.Issues = append(res.Issues, mappings.Issue{Severity: mappings.Warning, Code: "expunge-unknown", Pos: m.Item.Pos,
-				Message: "nothing before this row has its key; if the key is misspelt, the record that is meant stays"})
+		if !known {
+			unknownKey(m)
+			s.effect.unknown = true
 		}
-		s.records[key] = seen{version: unique.Make(""), expunged: true}
+		s.records.put(key, &seen{expunged: true})
 		return flow.Updated, nil
 	case res.Action == mappings.Upsert, res.Action == mappings.Seal, res.Action == mappings.Keep:
 		return s.versionOrMerge(res)
@@ -125,28 +93,27 @@ func (s *state) judge(m *flow.Mapped) (flow.Outcome, error) {
 // group expunges or mutes all records of a scope that are known so far.
 func (s *state) group(m *flow.Mapped) flow.Outcome {
 	res := m.Result
-	keys := s.groups[named(res.Scope)]
-	if len(keys) == 0 {
-		res.Reason = res.Action.String() + "-unknown"
-		res.Issues = append([]mappings.Issue{{Severity: mappings.Error, Code: res.Reason, Pos: m.Item.Pos,
-			Message: "nothing before this row is of the incident or group that it means"}}, res.Issues...)
+	places := s.groups.of(named(res.Scope))
+	if len(places) == 0 {
+		unknownGroup(m)
 		return flow.Rejected
 	}
 	o := flow.Duplicate
-	for _, key := range keys {
-		x := s.records[named(key)]
+	for _, place := range places {
+		key := s.records.row(place).name
+		x, _ := s.records.get(key)
 		if x.hidden() {
 			continue
 		}
 		o = flow.Updated
 		if res.Action == mappings.Expunge {
-			x = seen{version: unique.Make(""), expunged: true}
+			x = seen{expunged: true}
 		} else {
 			x.mute = true
 			x.restrictions |= flow.Sealed
-			x.held = unique.Make(max(x.version.Value(), res.Version))
+			x.held = max(x.version, res.Version)
 		}
-		s.records[named(key)] = x
+		s.records.put(key, &x)
 	}
 	return o
 }
@@ -158,17 +125,16 @@ func (s *state) version(res *mappings.Result) (flow.Outcome, error) {
 		return s.update(res)
 	}
 	key := named(res.Key)
-	old, known := s.records[key]
-	digest := short(res.Digest)
-	cut := mappings.Result{Action: res.Action, Version: res.Version, Digest: digest.String(), Resources: res.Resources}
+	old, known := s.records.get(key)
+	cut := mappings.Result{Action: res.Action, Version: res.Version, Digest: short(res.Digest), Resources: res.Resources}
 	r := flow.OfResult(res)
 	switch {
 	case !known:
-		s.join(res)
 		first := flow.First(&cut, r, "")
 		x := kept(&first)
 		x.mute = silent(res)
-		s.records[key] = x
+		s.records.put(key, &x)
+		s.join(res)
 		return flow.Created, nil
 	case old.expunged:
 		return flow.Superseded, nil
@@ -181,20 +147,22 @@ func (s *state) version(res *mappings.Result) (flow.Outcome, error) {
 		// something newer lifts the seal.
 		x.mute = silent(res) || old.mute && impose != 0
 	}
-	s.records[key] = x
+	s.records.put(key, &x)
 	if len(next.Ties) > 0 {
 		s.ties[key] = next.Ties
 	} else {
 		delete(s.ties, key)
 	}
+	s.effect.impose = impose
 	return o, flow.Impose(res, impose)
 }
 
-// join notes the groups of a new record.
+// join notes the groups of a record that was just put in.
 func (s *state) join(res *mappings.Result) {
+	place := s.records.place(named(res.Key))
 	for _, g := range res.Groups {
 		if g != "" {
-			s.groups[named(g)] = append(s.groups[named(g)], res.Key)
+			s.groups.join(named(g), place)
 		}
 	}
 }
@@ -207,15 +175,16 @@ func silent(res *mappings.Result) bool {
 // supersedes says whether a shared resource is newer than the one known, and
 // remembers it.
 func (s *state) supersedes(record string, x *mappings.Resource) bool {
-	key, by := named(x.Type+"/"+x.ID), named(record)
-	old, known := s.shared[key]
+	key, place := named(x.Type+"/"+x.ID), s.records.place(named(record))
+	by := teller(place)
+	old, known := s.shared.get(key)
 	digest := short(x.Digest)
-	cut := mappings.Resource{Type: x.Type, SourceVersion: x.SourceVersion, Digest: digest.String(), Raw: x.Raw}
-	have := flow.Shared{By: string(old.by[:])}
+	cut := mappings.Resource{Type: x.Type, SourceVersion: x.SourceVersion, Digest: digest, Raw: x.Raw}
+	have := flow.Shared{By: teller(old.by)}
 	if known {
-		have.Version, have.Digest, have.Restrictions = old.version.Value(), old.digest.String(), old.restrictions
+		have.Version, have.Digest, have.Restrictions = old.version, old.digest, old.restrictions
 	}
-	replaces, r := flow.Replaces(&cut, string(by[:]), have)
+	replaces, r := flow.Replaces(&cut, by, have)
 	if x.Stub && s.updates.told(x.Type+"/"+x.ID) {
 		return false
 	}
@@ -224,79 +193,73 @@ func (s *state) supersedes(record string, x *mappings.Resource) bool {
 	}
 	if known && !replaces {
 		if digest == old.digest {
-			have.Repeat(x.SourceVersion, string(by[:]))
-			old.version, old.by = unique.Make(have.Version), name{}
-			copy(old.by[:], have.By)
-			s.shared[key] = old
+			have.Repeat(x.SourceVersion, by)
+			old.version, old.held = have.Version, ""
+			if have.By == "" {
+				old.by = 0
+			} else if have.By == by {
+				old.by = place
+			}
+			s.shared.put(key, &old)
 		}
 		return false
 	}
-	s.shared[key] = seen{version: unique.Make(x.SourceVersion), digest: digest, restrictions: r, by: by, stub: x.Stub}
+	s.shared.put(key, &seen{version: x.SourceVersion, digest: digest, restrictions: r, by: place, stub: x.Stub})
 	return true
+}
+
+// teller writes the place of a record that told a shared resource as flow.Shared
+// has it; of none it is like no other.
+func teller(place uint32) string {
+	if place == 0 {
+		return "none"
+	}
+	return string(binary.BigEndian.AppendUint32(nil, place))
 }
 
 // survey is the first pass: it only remembers.
 func (s *state) survey(m *flow.Mapped) error {
+	s.effect = effect{}
 	o, err := s.judge(m)
 	if err != nil {
 		return err
 	}
+	s.tape.record(o, s.effect)
 	if !m.Partial() && (o == flow.Created || o == flow.Updated) {
-		if s.without[named(m.Result.Key)].hidden() {
+		if s.without[named(m.Result.Key)] {
 			s.lose(m.Result)
 			return nil
 		}
 		for i := range m.Result.Resources {
 			if x := &m.Result.Resources[i]; !x.Owned {
-				s.supersedes(m.Result.Key, x)
+				s.tape.win(s.supersedes(m.Result.Key, x))
 			}
 		}
 	}
 	return nil
 }
 
-// hidden says that nothing of the record comes out.
-func (x seen) hidden() bool { return x.expunged || x.mute }
-
-// hides says whether any record is expunged, or sealed by its key.
-func (s *state) hides() bool {
-	for _, r := range s.records {
-		if r.hidden() {
-			return true
-		}
-	}
-	return false
+// gone says whether nothing of the record comes out in the end.
+func (s *state) gone(key string) bool {
+	x, _ := s.records.get(named(key))
+	return x.hidden()
 }
 
-// gone says whether nothing of the record comes out in the end.
-func (s *state) gone(key string) bool { return s.records[named(key)].hidden() }
-
 // holds says, once, whether the result is the final version of its record.
-func (s *state) holds(res *mappings.Result) bool { return once(s.records, res.Key, res.Digest) }
+func (s *state) holds(res *mappings.Result) bool { return s.records.once(named(res.Key), res.Digest) }
 
 // holdsShared says, once, whether the resource is the final one of its id.
 func (s *state) holdsShared(x *mappings.Resource) bool {
 	ref := x.Type + "/" + x.ID
-	return !s.updates.told(ref) && s.present(ref) && once(s.shared, x.Type+"/"+x.ID, x.Digest)
+	return !s.updates.told(ref) && s.present(ref) && s.shared.once(named(ref), x.Digest)
 }
 
-func once(m map[name]seen, key, digest string) bool {
-	k := named(key)
-	f, ok := m[k]
-	if !ok || f.expunged || f.out || f.digest != short(digest) {
-		return false
-	}
-	f.out = true
-	m[k] = f
-	return true
-}
+func (s *state) own(key, ref string) { s.owned[named(key)] = append(s.owned[named(key)], ref) }
 
-func (s *state) own(key, ref string) { s.owned[key] = append(s.owned[key], ref) }
-
-// take returns and forgets what the key owned.
-func (s *state) take(key string) []string {
-	refs := s.owned[key]
-	delete(s.owned, key)
+// take returns and forgets what a record owned.
+func (s *state) take(record name) []string {
+	refs := s.owned[record]
+	delete(s.owned, record)
 	return refs
 }
 
@@ -304,7 +267,7 @@ func (s *state) take(key string) []string {
 type held struct {
 	order []string
 	last  map[string]*mappings.Resource
-	users map[string]map[string]bool // Patient → keys of the records that name it
+	users map[string]map[name]bool // Patient → the records that name it
 }
 
 // use notes that a record names a Patient.
@@ -314,18 +277,18 @@ func (h *held) use(key string, x *mappings.Resource) {
 	}
 	ref := x.Type + "/" + x.ID
 	if h.users == nil {
-		h.users = map[string]map[string]bool{}
+		h.users = map[string]map[name]bool{}
 	}
 	if h.users[ref] == nil {
-		h.users[ref] = map[string]bool{}
+		h.users[ref] = map[name]bool{}
 	}
-	h.users[ref][key] = true
+	h.users[ref][named(key)] = true
 }
 
 // forget drops the Patients that only this record named.
-func (h *held) forget(key string) {
-	for ref, keys := range h.users {
-		if delete(keys, key); len(keys) == 0 {
+func (h *held) forget(record name) {
+	for ref, records := range h.users {
+		if delete(records, record); len(records) == 0 {
 			delete(h.last, ref)
 			delete(h.users, ref)
 		}

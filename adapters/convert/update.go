@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"unique"
 
 	"github.com/handoff-health/handoff/adapters/flow"
 	"github.com/handoff-health/handoff/mappings"
@@ -29,22 +28,21 @@ func newUpdates() updates {
 func (s *state) update(res *mappings.Result) (flow.Outcome, error) {
 	s.updates.n++
 	key := named(res.Key)
-	x, known := s.records[key]
+	x, known := s.records.get(key)
 	if x.expunged {
 		res.Resources = nil
 		return flow.Superseded, nil
 	}
-	if !known {
-		s.join(res)
-		x = seen{version: unique.Make(res.Version)}
-	}
-	x.version = unique.Make(max(x.version.Value(), res.Version))
+	x.version = max(x.version, res.Version)
 	if r := flow.Sealing(res); r != 0 {
 		x.restrictions |= r
 		x.held = x.version
 	}
 	x.mute = x.mute || silent(res)
-	s.records[key] = x
+	s.records.put(key, &x)
+	if !known {
+		s.join(res)
+	}
 	if s.surveying {
 		s.look(res, x)
 		return flow.Updated, nil
@@ -56,7 +54,7 @@ func (s *state) update(res *mappings.Result) (flow.Outcome, error) {
 // look notes, in a first look, which record is the last to name a resource: there
 // it comes out, and until there it is held.
 func (s *state) look(res *mappings.Result, x seen) {
-	if s.without[named(res.Key)].hidden() {
+	if s.without[named(res.Key)] {
 		s.lose(res)
 		return
 	}
@@ -112,11 +110,10 @@ func (s *state) mergeSlots(res *mappings.Result, r *mappings.Resource, x seen) (
 	u.seal(ref, r, x)
 	r.Slots = slices.Clone(r.Slots)
 	for k := range r.Slots {
-		digest := short(r.Slots[k].Digest)
-		r.Slots[k].Digest = digest.String()
+		r.Slots[k].Digest = short(r.Slots[k].Digest)
 	}
 	known, to := u.slots[ref], u.slots
-	if s.without[named(res.Key)].hidden() { // it counts, and nothing of it comes out
+	if s.without[named(res.Key)] { // it counts, and nothing of it comes out
 		to = u.shadow
 		if have, ok := to[ref]; ok {
 			known = have
@@ -163,12 +160,13 @@ func (r *run) due(s *state, told []mappings.Resource) error {
 	return nil
 }
 
-var errChanged = errors.New("the input has changed between the two times that it was read: what came out is not whole")
+// ErrChanged says that an input was another one the second time that it was read.
+var ErrChanged = errors.New("the input has changed between the two times that it was read: what came out is not whole")
 
-// complete says whether all resources of a first look have come out.
+// complete says whether all that a first look found has come out.
 func (r *run) complete() error {
-	if r.twice && r.came != len(r.final.updates.last) {
-		return errChanged
+	if r.twice && (r.came != len(r.final.updates.last) || r.replays() && !r.final.tape.ended()) {
+		return ErrChanged
 	}
 	return nil
 }
@@ -176,7 +174,7 @@ func (r *run) complete() error {
 // updated writes what comes of a record that says only what changes: of a stream
 // each resource that it changes; else what it tells as a whole, if that is final.
 func (r *run) updated(s *state, res *mappings.Result) {
-	if !r.twice && s.records[named(res.Key)].mute {
+	if x, _ := s.records.get(named(res.Key)); !r.twice && x.mute {
 		return // sealed by its key
 	}
 	for i := range res.Resources {

@@ -111,8 +111,9 @@ const (
 	// memoryLimit is where the collector works harder, in bytes.
 	memoryLimit = 128 << 20
 	// convertLimit is the same for convert, which remembers each record of its
-	// input by key, version and digest to give it out once.
-	convertLimit = 150 << 20
+	// input by key, version and digest to give it out once: a million records
+	// are 120 MiB.
+	convertLimit = 200 << 20
 )
 
 // boundMemory makes the collector work harder near a limit, unless GOMEMLIMIT
