@@ -10,6 +10,9 @@ import (
 
 func TestACeilingBoundsPermitsAndNotDenies(t *testing.T) {
 	permit, deny := head+`,"provision":{"type":"permit"}}`, head+`,"provision":{"type":"deny"}}`
+	method := func(code string) string {
+		return head + `,"extension":[{"url":"` + consentMethod + `","valueCode":"` + code + `"}],"provision":{"type":"permit"}}`
+	}
 	for _, c := range []struct {
 		name           string
 		raw            string
@@ -21,6 +24,10 @@ func TestACeilingBoundsPermitsAndNotDenies(t *testing.T) {
 		{"verbal, a health record", permit, Ceiling{Verbal: true}, false, Residual},
 		{"verbal, police to health", permit, Ceiling{Verbal: true}, true, Permit},
 		{"verbal, a deny", deny, Ceiling{Verbal: true}, false, Deny},
+		{"says that it is verbal, a health record", method("verbal"), Ceiling{}, false, Residual},
+		{"says that it is recorded, a health record", method("verbal-recorded"), Ceiling{}, false, Residual},
+		{"says that it is verbal, police to health", method("verbal"), Ceiling{}, true, Permit},
+		{"says that it is written", method("written"), Ceiling{}, false, Permit},
 		{"not over yet", permit, Ceiling{Until: noon}, false, Permit},
 		{"over", permit, Ceiling{Until: noon.Add(-time.Second)}, true, None},
 		{"over, a deny", deny, Ceiling{Until: noon.Add(-time.Second)}, false, Deny},

@@ -45,7 +45,8 @@ type Source struct {
 	Digest string
 }
 
-// A Ceiling is the most that a Consent captured on the scene may open.
+// A Ceiling is the most that a Consent captured on the scene may open, or one
+// that says itself that it was only spoken.
 type Ceiling struct {
 	// Verbal: its permits reach a law-enforcement agency's own records on their
 	// way to somebody who is not law enforcement, and nothing else.
@@ -177,6 +178,7 @@ func Parse(r *resource.Resource, s Source) *Consent {
 	c.identifiers = identifiersOf(root)
 	c.readForm(root)
 	c.readVerification(root.Get("verification"))
+	c.readMethod(root.Get("extension"))
 	for p := range root.Path("meta", "profile").Elements() {
 		c.pcf = c.pcf || isPCF(p.Text())
 	}
@@ -265,6 +267,20 @@ func (c *Consent) readVerification(n resource.Node) {
 	for e := range n.Elements() {
 		if v, ok := e.Get("verified").Bool(); !v || !ok {
 			c.verified = false
+		}
+	}
+}
+
+// consentMethod is the extension in which mappings say how consent was given.
+const consentMethod = "https://handoff-health.github.io/fhir/StructureDefinition/consent-method"
+
+// readMethod: what was not given in writing opens no health records to the
+// police, whoever recorded it. A Consent that does not say counts as its recorder
+// is trusted.
+func (c *Consent) readMethod(n resource.Node) {
+	for e := range n.Elements() {
+		if e.Get("url").Text() == consentMethod && e.Get("valueCode").Text() != "written" {
+			c.ceiling.Verbal = true
 		}
 	}
 }
