@@ -14,10 +14,11 @@ type delimiters struct {
 }
 
 // unescape undoes the escapes of one value (2.5.1 section 2.7). What it does not
-// know stays as it stands; ok is then false.
-func (d *delimiters) unescape(s string, enc charset.Encoding) (text string, ok bool) {
+// know stays as it stands; ok is then false. switched says that the value switches
+// to another character set, which is not followed.
+func (d *delimiters) unescape(s string, enc charset.Encoding) (text string, ok, switched bool) {
 	if d.escape == 0 || strings.IndexByte(s, d.escape) < 0 {
-		return s, true
+		return s, true, false
 	}
 	var b strings.Builder
 	ok = true
@@ -25,15 +26,16 @@ func (d *delimiters) unescape(s string, enc charset.Encoding) (text string, ok b
 		i := strings.IndexByte(s, d.escape)
 		if i < 0 {
 			b.WriteString(s)
-			return b.String(), ok
+			return b.String(), ok, switched
 		}
 		j := strings.IndexByte(s[i+1:], d.escape)
 		if j < 0 {
 			b.WriteString(s)
-			return b.String(), false
+			return b.String(), false, switched
 		}
 		b.WriteString(s[:i])
 		seq := s[i+1 : i+1+j]
+		switched = switched || switches(seq)
 		if r, known := d.sequence(seq, enc); known {
 			b.WriteString(r)
 			s = s[i+j+2:]
@@ -80,9 +82,8 @@ func (d *delimiters) sequence(seq string, enc charset.Encoding) (string, bool) {
 	switch seq[0] {
 	case 'X':
 		return hexText(seq[1:], enc)
-	case 'C', 'M': // single and multi-byte character set switches
-		_, err := hex.DecodeString(seq[1:])
-		return "", err == nil && len(seq) >= 5
+	case 'C', 'M':
+		return "", switches(seq)
 	case '.':
 		for _, layout := range []string{".sp", ".in", ".ti", ".sk"} {
 			if n, is := strings.CutPrefix(seq, layout); is && strings.Trim(n, "+-0123456789") == "" {
@@ -94,6 +95,17 @@ func (d *delimiters) sequence(seq string, enc charset.Encoding) (string, bool) {
 		}
 	}
 	return "", false
+}
+
+// switches says whether a sequence switches the character set: \Cxxyy\ to one of
+// single bytes, \Mxxyy\ or \Mxxyyzz\ to one of several (2.5.1 section 2.7.4). The
+// digits are those of the ISO 2022 escape sequence after ESC.
+func switches(seq string) bool {
+	if seq == "" || seq[0] != 'C' && seq[0] != 'M' {
+		return false
+	}
+	raw, err := hex.DecodeString(seq[1:])
+	return err == nil && (len(raw) == 2 || seq[0] == 'M' && len(raw) == 3)
 }
 
 // hexText decodes \Xdd…\ in the message's character set. Senders also write

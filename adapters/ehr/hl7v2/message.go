@@ -355,9 +355,12 @@ func (m *message) leaf(n *tree.Node, text string, line int) {
 		n.Null = true
 		return
 	}
-	var ok bool
-	if n.Text, ok = m.delims.unescape(text, m.enc); !ok {
+	var ok, switched bool
+	if n.Text, ok, switched = m.delims.unescape(text, m.enc); !ok {
 		m.warn(line, n.Pos.Path, "unknown-escape", "an escape sequence is not known or not ended; it was kept as text")
+	}
+	if switched {
+		m.warn(line, n.Pos.Path, "charset-switch", "the value switches to another character set, which is not followed: what comes after was read as %s", m.enc)
 	}
 	clean := strings.Map(func(r rune) rune {
 		if r < ' ' && r != '\n' && r != '\t' && r != '\r' || r == 0x7F {

@@ -33,6 +33,7 @@ type Source struct {
 	at      segment // the last one of the item returned last
 	batch   int     // messages since BHS, -1 outside a batch
 	batches int     // since FHS, -1 outside a file envelope
+	named   named
 }
 
 // Open starts to read messages.
@@ -333,6 +334,9 @@ func (s *Source) message(segs []segment, long bool, pos tree.Position) adapters.
 	}
 	if !slices.Contains(s.kinds, rec.Kind) && !slices.Contains(s.kinds, mappings.AnyKind) {
 		return reject(pos.Line, "MSH-9", "unsupported", fmt.Sprintf("message type %s is not mapped", strings.ReplaceAll(rec.Kind, "_", "^")))
+	}
+	if s.named.differs(rec.Root, segs) {
+		m.warn(pos.Line, "MSH-10", "control-id-repeats", "an earlier message has the same sender and MSH-10 but another content")
 	}
 	item.Kind, item.Record, item.Issues = adapters.Data, rec, m.issues
 	return item
