@@ -95,7 +95,7 @@ func Run(ctx context.Context, src adapters.Source, m Mapper, opts mappings.Optio
 	for range max(1, runtime.GOMAXPROCS(0)) {
 		g.Go(func() error {
 			for job := range todo {
-				job.Result = apply(m, job.Item.Record, opts)
+				job.Result = Apply(m, job.Item.Record, opts)
 				close(job.ready)
 			}
 			return nil
@@ -119,8 +119,8 @@ func Run(ctx context.Context, src adapters.Source, m Mapper, opts mappings.Optio
 	return g.Wait()
 }
 
-// apply maps one record. What breaks off is a reject of this record alone.
-func apply(m Mapper, rec *tree.Record, opts mappings.Options) (res *mappings.Result) {
+// Apply maps one record. What breaks off is a reject of this record alone.
+func Apply(m Mapper, rec *tree.Record, opts mappings.Options) (res *mappings.Result) {
 	broke := func(code, message string) *mappings.Result {
 		return &mappings.Result{Action: mappings.Reject, Reason: code,
 			Issues: []mappings.Issue{{Severity: mappings.Error, Code: code, Message: message, Pos: rec.Pos}}}

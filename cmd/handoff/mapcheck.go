@@ -167,10 +167,14 @@ type gap struct {
 	n           int
 }
 
+// mappingFailed is the code of a record with which the mapping broke off.
+const mappingFailed = "mapping-failed"
+
 // checkSamples maps the records of files and lists what has no mapping.
 func checkSamples(ctx context.Context, out io.Writer, fd *feed, f checkFlags) error {
 	gaps := map[string]*gap{}
 	records, rejects := 0, map[string]*gap{}
+	var broken []error // records with which the mapping itself broke off
 	note := func(in map[string]*gap, what, at string) {
 		g := in[what]
 		if g == nil {
@@ -186,6 +190,9 @@ func checkSamples(ctx context.Context, out io.Writer, fd *feed, f checkFlags) er
 		}
 		err = eachRecord(ctx, fd, in, func(item adapters.Item, res *mappings.Result, code string) {
 			records++
+			if code == mappingFailed && len(broken) < 10 {
+				broken = append(broken, errors.New(res.Issues[0].Message))
+			}
 			if code != "" {
 				note(rejects, "rejected: "+code, place(item.Pos))
 			}
@@ -213,6 +220,9 @@ func checkSamples(ctx context.Context, out io.Writer, fd *feed, f checkFlags) er
 			}
 		}
 	}
+	if len(broken) > 0 {
+		return errors.Join(broken...)
+	}
 	if f.failUnmapped && len(gaps) > 0 {
 		return fmt.Errorf("%d fields and codes of the samples have no mapping", len(gaps))
 	}
@@ -238,10 +248,7 @@ func eachRecord(ctx context.Context, fd *feed, in adapters.Input, do func(item a
 		case adapters.Rejected:
 			do(item, nil, rejectCode(item, &mappings.Result{}))
 		case adapters.Data:
-			res, err := fd.mapping.Apply(item.Record, mappings.Options{})
-			if err != nil {
-				return err
-			}
+			res := flow.Apply(fd.mapping, item.Record, mappings.Options{})
 			code := ""
 			if res.Action == mappings.Reject {
 				code = rejectCode(item, res)

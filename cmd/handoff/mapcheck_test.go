@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -46,5 +47,27 @@ func TestMapCheckInTheWorkingDirectory(t *testing.T) {
 		if _, stderr, code := runLine("", "map", "check", "--profile", name); (code == 0) != (want == "") || !strings.Contains(stderr, want) {
 			t.Errorf("%s: exit %d: %s", name, code, stderr)
 		}
+	}
+}
+
+// A record with which the mapping breaks off is told, and the others go on.
+func TestMapToolsGoOnAfterARecordThatBreaksTheMapping(t *testing.T) {
+	lets := "let:\n  - {name: v0, expr: 'No == \"2\" ? No : \"\"'}\n"
+	for i := range 40 {
+		lets += fmt.Sprintf("  - {name: v%d, expr: v%d + v%d}\n", i+1, i, i)
+	}
+	dir := writeFiles(t, map[string]string{
+		"m.map.yaml":     "mapping: x\nversion: 1.0.0\nkinds: [contact]\ncolumns: [No]\n" + lets + "key: No\nrecord-version: '\"\"'\nresources:\n  - {id: p, type: Patient, system: '\"s\"', key: No, rows: [{to: gender, value: male}]}\n",
+		"a.profile.yaml": "profile: a\nadapter: rms/csv\nmapping: m.map.yaml\ntimezone: UTC\n",
+		"s.csv":          "No\n1\n2\n3\n",
+	})
+	t.Chdir(dir)
+	stdout, stderr, code := runLine("", "map", "check", "--profile", "a.profile.yaml", "--sample", "s.csv")
+	if code != 1 || !strings.Contains(stdout, "samples: 3 records") || !strings.Contains(stdout, "1  rejected: mapping-failed, first at") || !strings.Contains(stderr, "m.map.yaml:") {
+		t.Errorf("check: exit %d: %s%s", code, stdout, stderr)
+	}
+	stdout, stderr, code = runLine("", "map", "explain", "--profile", "a.profile.yaml", "s.csv")
+	if code != 0 || strings.Count(stdout, "Patient/") != 2 || !strings.Contains(stdout, "mapping-failed") {
+		t.Errorf("explain: exit %d: %s%s", code, stdout, stderr)
 	}
 }

@@ -210,10 +210,7 @@ func openSource(ctx context.Context, p convert.Path, fd *feed) (adapters.Source,
 func outcomeOf(fd *feed, item adapters.Item) (*mappings.Result, string) {
 	res := &mappings.Result{}
 	if item.Kind == adapters.Data {
-		var err error
-		if res, err = fd.mapping.Apply(item.Record, mappings.Options{Trace: true}); err != nil {
-			return &mappings.Result{}, "reject mapping-failed"
-		}
+		res = flow.Apply(fd.mapping, item.Record, mappings.Options{Trace: true})
 	}
 	if res.Action == mappings.Reject {
 		return res, "reject " + flow.RejectOf(&flow.Mapped{Item: item, Result: res}).Code

@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/handoff-health/handoff/adapters"
+	"github.com/handoff-health/handoff/adapters/flow"
 	"github.com/handoff-health/handoff/mappings"
 	"github.com/handoff-health/handoff/mappings/tree"
 )
@@ -118,9 +119,7 @@ func (f *explainer) source(ctx context.Context, src adapters.Source) (shown int,
 		}
 		res := &mappings.Result{Issues: item.Issues}
 		if item.Kind == adapters.Data {
-			if res, err = f.m.Apply(item.Record, mappings.Options{Trace: true, Source: mappings.Source{Name: item.Pos.Source}}); err != nil {
-				return shown, err
-			}
+			res = flow.Apply(f.m, item.Record, mappings.Options{Trace: true, Source: mappings.Source{Name: item.Pos.Source}})
 			res.Issues = slices.Concat(item.Issues, res.Issues)
 		}
 		shown++
