@@ -75,7 +75,7 @@ func Run(ctx context.Context, src adapters.Source, m Mapper, opts mappings.Optio
 			}
 			job := &Mapped{Item: item, Cursor: src.Cursor(), Head: head}
 			if item.Kind == adapters.Rejected && item.Unread != nil {
-				job.Of = apply(m, item.Unread, opts).Key
+				job.Of = Apply(m, item.Unread, opts).Key
 			}
 			if item.Kind == adapters.Data {
 				job.ready = make(chan struct{})
