@@ -23,6 +23,9 @@ func (p *Pipeline) expunge(ctx context.Context, m *flow.Mapped) (flow.Outcome, e
 		m.Result.Issues = append(m.Result.Issues, mappings.Issue{Severity: mappings.Error, Code: "no-key", Message: "an expunge order that does not name its record"})
 		return flow.Rejected, nil
 	}
+	if err := p.forgetUnread(ctx, m, key); err != nil {
+		return 0, fmt.Errorf("expunging rejects: %w", err)
+	}
 	record := p.recordHash(key)
 	st, err := p.load(ctx, record)
 	switch {
@@ -55,6 +58,11 @@ func (p *Pipeline) unknown(m *flow.Mapped, code string) flow.Outcome {
 // group does what a result without a record's key asks for with all records of
 // its scope.
 func (p *Pipeline) group(ctx context.Context, m *flow.Mapped) (flow.Outcome, error) {
+	if m.Result.Action == mappings.Expunge {
+		if err := p.forgetUnread(ctx, m, m.Result.Scope); err != nil {
+			return 0, fmt.Errorf("expunging rejects: %w", err)
+		}
+	}
 	prefix, after := p.groupKey(m.Result.Scope), ""
 	members, changed := 0, false
 	for {

@@ -3,6 +3,7 @@ package ingest_test
 import (
 	"bytes"
 	"context"
+	"strings"
 	"testing"
 
 	"github.com/handoff-health/handoff/adapters/flow"
@@ -134,5 +135,29 @@ func TestAnOrderWithoutAPersonReachesTheWholeIncident(t *testing.T) {
 		if r := run(t, p, export(blank)); r.Rejects != 1 {
 			t.Errorf("%s of what is not there: %+v", status, *r)
 		}
+	}
+}
+
+// A text that no mapping could read is under no record's key; an expunge finds it
+// by the record's number in it.
+func TestExpungeReachesRejectsThatCouldNotBeRead(t *testing.T) {
+	p, db := newPipeline(t)
+	good := export(fields{"IncidentNo": "25-10001", "MNI": "R770001"})
+	broken := func(incident string) string { // a row with a column too many
+		return strings.TrimRight(export(fields{"IncidentNo": incident, "MNI": "R770001", "LastName": "SECRETNAME"}), "\r\n") + ",x,y\n"
+	}
+	run(t, p, good)
+	for _, incident := range []string{"25-10001", "25-10001-9", "25-10002"} {
+		if r := run(t, p, broken(incident)); r.Rejects != 1 {
+			t.Fatal(sum(r))
+		}
+	}
+	r := run(t, p, export(fields{"IncidentNo": "25-10001", "MNI": "R770001", "RecStatus": "X"}))
+	if r.Expunged != 1 || r.Findings["reject-destroyed"] != 1 {
+		t.Errorf("%+v", *r)
+	}
+	list, _, err := queueOf(db).List(t.Context(), 1, 10)
+	if err != nil || len(list) != 3 || list[0].State != ingest.Expunged || list[1].State != ingest.Open || list[2].State != ingest.Open {
+		t.Errorf("%+v %v", list, err)
 	}
 }

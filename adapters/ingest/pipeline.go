@@ -103,6 +103,7 @@ type Pipeline struct {
 	again func(*flow.Mapped)
 
 	guards guards
+	unread unread // only an expunge uses it, which runs alone
 	units  *combiner[store.Write, *store.Record]
 	texts  map[string]*combiner[[]byte, struct{}]
 }

@@ -60,7 +60,7 @@ func (p *Pipeline) reject(ctx context.Context, m *flow.Mapped) error {
 		p.again(m)
 		return nil
 	}
-	key := "reject " + p.hash(m.Item.Pos.Source, fmt.Sprint(m.Item.Pos.Line), string(m.Item.Raw))
+	key := p.rejectKey(m.Item.Pos.Source, m.Item.Pos.Line, m.Item.Raw)
 	if m.Result != nil && (m.Result.Action == mappings.Expunge || m.Result.Scope != "") {
 		// What is to be forgotten is not kept: the reject alone.
 		bare := *m
