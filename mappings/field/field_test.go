@@ -402,6 +402,8 @@ func TestAssigningAuthorities(t *testing.T) {
 		"MR A||":                                      "base/MR%20A",
 		"||":                                          "base/unspecified",
 		"KNOWN||":                                     "https://known.example",
+		"https://x.example/ids||":                     "https://x.example/ids",
+		"2.16.840.1.113883.3.7||":                     "urn:oid:2.16.840.1.113883.3.7",
 	} {
 		p := strings.Split(in, "|")
 		if got := AssigningAuthority(p[0], p[1], p[2], "base", map[string]string{"KNOWN": "https://known.example"}); got != want {

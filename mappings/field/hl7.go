@@ -100,7 +100,8 @@ var (
 
 // AssigningAuthority turns an HD (namespace, universal id, its type) into a URI.
 // A namespace that is only a local name is put under the sender's own path,
-// because "MR" of one hospital is not "MR" of another.
+// because "MR" of one hospital is not "MR" of another; one that is a URI or an OID
+// is it.
 func AssigningAuthority(namespace, id, typ, senderBase string, known map[string]string) string {
 	namespace, id = strings.TrimSpace(namespace), strings.TrimSpace(id)
 	if u := known[namespace]; u != "" && namespace != "" {
@@ -109,9 +110,11 @@ func AssigningAuthority(namespace, id, typ, senderBase string, known map[string]
 	if u := UniversalURI(id, typ); u != "" {
 		return u
 	}
-	switch {
-	case oidForm.MatchString(namespace) && strings.Count(namespace, ".") > 3:
+	if oidForm.MatchString(namespace) && strings.Count(namespace, ".") > 3 {
 		return "urn:oid:" + namespace
+	}
+	if u := UniversalURI(namespace, "URI"); u != "" {
+		return u
 	}
 	if namespace == "" {
 		namespace = id
