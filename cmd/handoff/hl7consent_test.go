@@ -61,19 +61,26 @@ func TestConsentsOfMessagesDenyAndPermit(t *testing.T) {
 			later(head) + visit + con("001", "", "A", "20260111", "", "", "", "")}, consent.Permit},
 		"released, then refused, out of order": {[]string{later(head) + visit + con("001", "", "R", "20260111", "", "", "", ""),
 			head + visit + con("001", "", "A", "20260110", "", "", "", "")}, consent.Deny},
-		"protected":                      {[]string{head + "PD1||||||||||||Y\r" + visit}, consent.Deny},
-		"protected, unreadable":          {[]string{head + "PD1||||||||||||X\r" + visit}, consent.Deny},
-		"protected, then no more":        {[]string{head + "PD1||||||||||||Y\r" + visit, later(head) + "PD1||||||||||||N\r" + visit}, consent.None},
-		"opted out":                      {[]string{head + "ARV|1|A|OO\r" + visit}, consent.Deny},
-		"no consent":                     {[]string{head + "ARV|1|A|NOCONSENT\r" + visit}, consent.Deny},
-		"none":                           {[]string{head + "ARV|1|A|NO\r" + visit}, consent.Deny},
-		"opted out, taken back":          {[]string{head + "ARV|1|A|OO\r" + visit, later(head) + "ARV|1|D|OO\r" + visit}, consent.None},
-		"opted in":                       {[]string{head + "ARV|1|A|OPTIN\r" + visit}, consent.Permit},
-		"opted out and in":               {[]string{head + "ARV|1|A|OPTIN~NOCONSENT\r" + visit}, consent.Deny},
-		"opted in, the end not readable": {[]string{head + "ARV|1|A|OPTIN|||20260101^later\r" + visit}, consent.None},
+		"protected":                       {[]string{head + "PD1||||||||||||Y\r" + visit}, consent.Deny},
+		"protected, unreadable":           {[]string{head + "PD1||||||||||||X\r" + visit}, consent.Deny},
+		"protected, then no more":         {[]string{head + "PD1||||||||||||Y\r" + visit, later(head) + "PD1||||||||||||N\r" + visit}, consent.None},
+		"opted out":                       {[]string{head + "ARV|1|A|OO\r" + visit}, consent.Deny},
+		"no consent":                      {[]string{head + "ARV|1|A|NOCONSENT\r" + visit}, consent.Deny},
+		"none":                            {[]string{head + "ARV|1|A|NO\r" + visit}, consent.Deny},
+		"opted out, taken back":           {[]string{head + "ARV|1|A|OO\r" + visit, later(head) + "ARV|1|D|OO\r" + visit}, consent.None},
+		"opted out twice, one taken back": {[]string{head + "ARV|1|A|NO~OO\r" + visit, later(head) + "ARV|1|D|OO\r" + visit}, consent.Deny},
+		"opted out, all taken back":       {[]string{head + "ARV|1|A|NO~OO\r" + visit, later(head) + "ARV|1|D|ALL\r" + visit}, consent.None},
+		"opted out, then in":              {[]string{head + "ARV|1|A|OPTOUT\r" + visit, later(head) + "ARV|1|A|OPTIN\r" + visit}, consent.Permit},
+		"opted in, then out":              {[]string{head + "ARV|1|A|OPTIN\r" + visit, later(head) + "ARV|1|A|OO\r" + visit}, consent.Deny},
+		"opted in, out, the latter taken back": {[]string{head + "ARV|1|A|OPTIN\r" + visit, later(head) + "ARV|1|A|OO\r" + visit,
+			strings.NewReplacer("20260110", "20260112", "|M1|", "|M3|").Replace(head) + "ARV|1|D|OO\r" + visit}, consent.None},
+		"no consent, then in":                          {[]string{head + "ARV|1|A|NOCONSENT\r" + visit, later(head) + "ARV|1|A|OPTIN\r" + visit}, consent.Deny},
+		"opted in":                                     {[]string{head + "ARV|1|A|OPTIN\r" + visit}, consent.Permit},
+		"opted out and in":                             {[]string{head + "ARV|1|A|OPTIN~NOCONSENT\r" + visit}, consent.Deny},
+		"opted in, the end not readable":               {[]string{head + "ARV|1|A|OPTIN|||20260101^later\r" + visit}, consent.None},
 		"opted in until last year, and something else": {[]string{head + "ARV|1|A|OPTIN|||20250101^20251231\rARV|2|A|PSY\r" + visit}, consent.None},
-		"emergencies only":        {[]string{head + "ARV|1|A|EMRGONLY\r" + visit}, consent.Deny},
-		"opted out of this visit": {[]string{head + visit + "ARV|1|A|NOCONSENT\r"}, consent.Deny},
+		"emergencies only":                             {[]string{head + "ARV|1|A|EMRGONLY\r" + visit}, consent.Deny},
+		"opted out of this visit":                      {[]string{head + visit + "ARV|1|A|NOCONSENT\r"}, consent.Deny},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if got := decideVisit(t, strings.Join(c.messages, ""), "TREAT"); got != c.want {
@@ -83,6 +90,9 @@ func TestConsentsOfMessagesDenyAndPermit(t *testing.T) {
 	}
 	if got := decideVisit(t, head+"ARV|1|A|EMRGONLY\r"+visit, "ETREAT"); got != consent.Permit {
 		t.Errorf("emergencies only, in an emergency: got %v", got)
+	}
+	if got := decideVisit(t, head+"ARV|1|A|EMRGONLY~NO\r"+visit, "ETREAT"); got != consent.Deny {
+		t.Errorf("emergencies only and nothing at all, in an emergency: got %v", got)
 	}
 }
 
