@@ -153,7 +153,7 @@ func (w *ackWriter) text(s string) string {
 	d := &w.h.delims
 	var b strings.Builder
 	for _, r := range s {
-		name := ""
+		var name string
 		switch {
 		case r == rune(d.field):
 			name = "F"
