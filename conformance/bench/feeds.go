@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
+	"runtime/pprof"
 	"strings"
 
 	"github.com/handoff-health/handoff/adapters"
@@ -56,15 +58,15 @@ func measureFeed(ctx context.Context, b *bench, t *table, format string, n int) 
 	var last feedRun
 	var grown number
 	for range rounds {
-		idle, err := runFeed(ctx, format, "make", n)
+		idle, err := b.runFeed(ctx, format, "make", n)
 		if err != nil {
 			return err
 		}
-		alone, err := runFeed(ctx, format, "decode", n)
+		alone, err := b.runFeed(ctx, format, "decode", n)
 		if err != nil {
 			return err
 		}
-		if last, err = runFeed(ctx, format, "map", n); err != nil {
+		if last, err = b.runFeed(ctx, format, "map", n); err != nil {
 			return err
 		}
 		decode = append(decode, number(max(1, alone.CPU-idle.CPU))/1e9)
@@ -73,6 +75,9 @@ func measureFeed(ctx context.Context, b *bench, t *table, format string, n int) 
 	}
 	records, bytes := number(last.Records), number(last.Bytes)
 	d, m := median(decode), median(mapped)
+	if b.profile != "" {
+		b.report.Profiles = append(b.report.Profiles, b.feedProfile(format))
+	}
 	t.add(fmt.Sprintf("%s, %s", format, records.text(0)), number(rounds), bytes/records, records/d, bytes/1e6/d, records/m, bytes/1e6/m,
 		median(pairwise(mapped, decode, ratio)), mebibytes(last.Early), mebibytes(last.Peak))
 	if n >= 1_000_000 {
@@ -82,12 +87,16 @@ func measureFeed(ctx context.Context, b *bench, t *table, format string, n int) 
 }
 
 // runFeed starts a process of this program for one run.
-func runFeed(ctx context.Context, format, what string, n int) (feedRun, error) {
+func (b *bench) runFeed(ctx context.Context, format, what string, n int) (feedRun, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return feedRun{}, err
 	}
-	p, out, err := start(ctx, "feed", []string{"GOMAXPROCS=1"}, self, "role-feed", format, what, fmt.Sprint(n))
+	args := []string{"role-feed", format, what, fmt.Sprint(n)}
+	if b.profile != "" && what == "map" {
+		args = append(args, b.feedProfile(format))
+	}
+	p, out, err := start(ctx, "feed", []string{"GOMAXPROCS=1"}, self, args...)
 	if err != nil {
 		return feedRun{}, err
 	}
@@ -106,9 +115,14 @@ func runFeed(ctx context.Context, format, what string, n int) (feedRun, error) {
 	return r, nil
 }
 
-// runFeedRole is such a process: role-feed FORMAT make|decode|map N.
+// feedProfile is where the CPU profile of mapping a format goes.
+func (b *bench) feedProfile(format string) string {
+	return filepath.Join(b.profile, "feed-"+strings.ReplaceAll(format, "/", "-")+".pprof")
+}
+
+// runFeedRole is such a process: role-feed FORMAT make|decode|map N [PROFILE].
 func runFeedRole(args []string) error {
-	if len(args) != 3 {
+	if len(args) < 3 {
 		return errors.New("format, make|decode|map and a number are wanted")
 	}
 	format, err := all.Find(args[0])
@@ -122,6 +136,17 @@ func runFeedRole(args []string) error {
 	in, err := newFeedInput(args[0], n)
 	if err != nil {
 		return err
+	}
+	if len(args) > 3 {
+		f, err := os.Create(args[3])
+		if err != nil {
+			return err
+		}
+		defer func() { _ = f.Close() }() // a profile that is cut is told by pprof
+		if err := pprof.StartCPUProfile(f); err != nil {
+			return err
+		}
+		defer pprof.StopCPUProfile()
 	}
 	r := feedRun{}
 	if args[1] == "make" {
