@@ -12,7 +12,8 @@ import (
 type slotName struct {
 	name  string
 	place int
-	about []string // the fields whose `""` empties it
+	about []string      // the fields whose `""` empties it
+	paths []*recordPath // of about; nil for one that is no path
 }
 
 // loadUpdate reads which records say only what changes: `update: merge`, or the
@@ -67,15 +68,22 @@ func (c *compiler) noSlots(rows []*row) {
 
 // nameSlots names the slots of a rule's rows. Consent and Provenance have none:
 // see Resource.Slots.
-func (c *compiler) nameSlots(r *rule, place int, n *node) {
+func (c *compiler) nameSlots(r *rule, number int, n *node) {
 	r.merges = c.m.updates != nil && r.contained == "" && !r.stub && r.typ.Name != "Consent" && r.typ.Name != "Provenance"
 	if !r.merges {
 		c.noSlots(r.rows)
 		return
 	}
 	for i, row := range r.rows {
-		row.slot.place = place*1000 + i
+		row.slot.place = number*1000 + i
 		row.slot.about = c.about(row)
+		for _, f := range row.slot.about {
+			p, err := c.m.shape.parsePath(f, place{})
+			if err != nil {
+				p = nil
+			}
+			row.slot.paths = append(row.slot.paths, p)
+		}
 		if row.slot.name == "" {
 			row.slot.name = row.naturalSlot(r.typ)
 		}

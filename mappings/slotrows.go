@@ -142,18 +142,16 @@ func (r *run) emptied(row *row, label bool) bool {
 			}
 		}
 	}
-	about := row.slot.about
-	null := func(f string) bool { return r.null(f) }
+	about := row.slot.paths
 	if label {
-		return len(about) > 0 && !slices.ContainsFunc(about, func(f string) bool { return !null(f) })
+		return len(about) > 0 && !slices.ContainsFunc(about, func(p *recordPath) bool { return !r.null(p) })
 	}
-	return slices.ContainsFunc(about, null)
+	return slices.ContainsFunc(about, r.null)
 }
 
 // null says that a field is there and emptied, in all its repetitions.
-func (r *run) null(name string) bool {
-	p, err := r.m.shape.parsePath(name, place{})
-	if err != nil {
+func (r *run) null(p *recordPath) bool {
+	if p == nil {
 		return false
 	}
 	nodes := r.find(p)

@@ -11,9 +11,10 @@
 // own (this binary once more). Everything listens on loopback, on ports that
 // are free, and ends with the bench.
 //
-//	go run ./conformance/bench                 all of it, about ten minutes
+//	go run ./conformance/bench                 all of it, over half an hour
 //	go run ./conformance/bench -short          a smoke test, under a minute
 //	go run ./conformance/bench -only deciding  what the name of a part matches
+//	go run ./conformance/bench -only feeds -rows 50000  with shorter inputs
 //	go run ./conformance/bench -json           the same as data
 //	go run ./conformance/bench -profile DIR    also CPU profiles of the gateway
 //

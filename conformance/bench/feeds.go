@@ -21,6 +21,9 @@ import (
 // in its first.
 const memoryFlat = 1.25
 
+// feedRounds is how often each input is read: a round takes long enough.
+const feedRounds = 3
+
 // A feedRun is what one process found that read a generated input of a format on
 // one core, with or without mapping.
 type feedRun struct {
@@ -50,7 +53,7 @@ func measureFeeds(ctx context.Context, b *bench) error {
 }
 
 func measureFeed(ctx context.Context, b *bench, t *table, format string, n int) error {
-	rounds := b.pace.pairs
+	rounds := min(b.pace.pairs, feedRounds)
 	if n > 200_000 {
 		rounds = 1
 	}

@@ -57,7 +57,7 @@ func measureStored(ctx context.Context, b *bench) error {
 func measureIngest(ctx context.Context, b *bench, t *table, binary, format string) error {
 	var rate, cpu, early, peak, size []number
 	n := b.pace.stored
-	for range b.pace.pairs {
+	for range min(b.pace.pairs, feedRounds) {
 		x, err := runIngest(ctx, b, binary, format, n)
 		if err != nil {
 			return err
@@ -66,7 +66,7 @@ func measureIngest(ctx context.Context, b *bench, t *table, binary, format strin
 		early, peak = append(early, mebibytes(x.early)), append(peak, mebibytes(x.peak))
 		size = append(size, number(x.size)/number(n))
 	}
-	t.add(fmt.Sprintf("handoff ingest --adapter %s, %s", format, number(n).text(0)), number(b.pace.pairs), median(rate), median(cpu), median(early), median(peak), median(size))
+	t.add(fmt.Sprintf("handoff ingest --adapter %s, %s", format, number(n).text(0)), number(len(rate)), median(rate), median(cpu), median(early), median(peak), median(size))
 	return nil
 }
 
@@ -153,7 +153,7 @@ func measureInbox(ctx context.Context, b *bench, t *table, senders int) error {
 		n = max(b.pace.stored, senders)
 	}
 	var rate, cpu, peak []number
-	for round := range b.pace.pairs {
+	for round := range min(b.pace.pairs, feedRounds) {
 		file := filepath.Join(b.dir, fmt.Sprintf("inbox-%d-%d.db", senders, round))
 		p, out, err := start(ctx, "inbox", []string{"GOMAXPROCS=1"}, self, "role-inbox", file, fmt.Sprint(senders), fmt.Sprint(n))
 		if err != nil {
@@ -171,7 +171,7 @@ func measureInbox(ctx context.Context, b *bench, t *table, senders int) error {
 		rate = append(rate, number(n)*1e9/number(max(1, r.Nanoseconds)))
 		cpu, peak = append(cpu, number(r.CPU)/1e3/number(n)), append(peak, mebibytes(r.Peak))
 	}
-	t.add(fmt.Sprintf("%d, %s", senders, number(n).text(0)), number(b.pace.pairs), median(rate), median(cpu), median(peak))
+	t.add(fmt.Sprintf("%d, %s", senders, number(n).text(0)), number(len(rate)), median(rate), median(cpu), median(peak))
 	return nil
 }
 

@@ -105,7 +105,8 @@ func looksLikeHeader(cells []cell) bool {
 type header struct {
 	names   []string // of the columns, as records name them
 	folds   []string
-	lacking string // required columns that are not there: no row can be used
+	own     map[string]bool // the columns as like knows them
+	lacking string          // required columns that are not there: no row can be used
 }
 
 // bind reads the header row: names for the columns, and findings about columns
@@ -182,9 +183,11 @@ func (h *header) repeats(s *schema, cells []cell) bool {
 // them are names of columns, no two the same, and they are most of the columns
 // or all that are required.
 func (h *header) like(s *schema, cells []cell) bool {
-	mine := map[string]bool{}
-	for _, f := range h.folds {
-		mine[s.column(f)] = true
+	if h.own == nil {
+		h.own = make(map[string]bool, len(h.folds))
+		for _, f := range h.folds {
+			h.own[s.column(f)] = true
+		}
 	}
 	seen := map[string]bool{}
 	filled, known := 0, 0
@@ -195,8 +198,10 @@ func (h *header) like(s *schema, cells []cell) bool {
 		}
 		filled++
 		_, named := s.byName[f]
-		if (named || mine[f]) && !seen[f] {
+		if (named || h.own[f]) && !seen[f] {
 			known++
+		} else if 5*(filled-known) > len(cells) { // however the rest is, as of nearly every row
+			return false
 		}
 		seen[f] = true
 	}
