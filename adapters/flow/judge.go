@@ -1,6 +1,7 @@
 package flow
 
 import (
+	"bytes"
 	"slices"
 
 	"github.com/handoff-health/handoff/mappings"
@@ -186,6 +187,8 @@ func Replaces(x *mappings.Resource, by string, k Shared) (bool, Restrictions) {
 	switch {
 	case added != 0 && (same || by == k.By):
 		return true, r
+	case missing&(Restricted|Juvenile) != 0 && x.Type == "Patient" && !bytes.Contains(x.Raw, []byte(`"birthDate":`)):
+		return false, r // who was a minor stays one until a birth date says otherwise
 	case added != 0 && x.SourceVersion == "":
 		return false, r // of unknown time, and another record told the known version
 	case missing != 0 && same:
