@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"regexp"
 	"slices"
 
 	"github.com/handoff-health/handoff/adapters"
@@ -109,10 +110,15 @@ func UnmappedKey(u *mappings.Unmapped) string {
 	return fmt.Sprintf("%s=%s (%s)", u.Field, code(u.Code), u.Vocabulary)
 }
 
+// personal are forms that no code has: dates, telephone and social security
+// numbers, mail addresses.
+var personal = regexp.MustCompile(`[0-9]{1,4}[-/.][0-9]{1,2}[-/.][0-9]{2,4}|\b(19|20)[0-9]{2}[01][0-9][0-3][0-9]([0-9]{2,6})?\b|[0-9]{3}[-. )]+[0-9]{3,4}[-. ][0-9]{4}|@`)
+
 // code is a source code as a report may show it. What is longer than codes are
-// may be text about a person that slipped into the column: it is not shown.
+// may be text about a person that slipped into the column: it is not shown, nor
+// is what has the form of a date, a number of a person or an address.
 func code(s string) string {
-	if len(s) > 24 {
+	if len(s) > 24 || personal.MatchString(s) {
 		return "(text)"
 	}
 	return s
