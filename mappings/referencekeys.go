@@ -24,7 +24,7 @@ func mappingTables() []keyTable {
 			{"version", "its version, in Provenance"},
 			note,
 			{"profile", "the profile file that is used when none is given"},
-			{"kinds", "the kinds of records that it takes, as the decoder names them: `contact`, `ADT_A01`; `'*'` for all others"},
+			{"kinds", "the kinds of records that it takes, as the decoder names them: `contact`, `ADT_A01`; of HL7 v2 also `'*'`, for all others"},
 			{"columns", "of a table: its columns, each a name or `{name, aliases: [other names in headers], required: true}`; a file without a required column is refused. Case, blanks and punctuation of headers do not count"},
 			{"segments", "of HL7 v2: the segments, Z segments too, each with the number of its last field: `{PID: 40, ZPV: 4}`"},
 			{"elements", "of XML and JSON: the paths that the decoder gives, from the root: `Incident/Person/Name`, `Incident/@id`"},

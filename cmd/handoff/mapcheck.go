@@ -246,7 +246,7 @@ func eachRecord(ctx context.Context, fd *feed, in adapters.Input, do func(item a
 		}
 		switch item.Kind {
 		case adapters.Rejected:
-			do(item, nil, rejectCode(item, &mappings.Result{}))
+			do(item, nil, rejectCode(item, nil))
 		case adapters.Data:
 			res := flow.Apply(fd.mapping, item.Record, mappings.Options{})
 			code := ""

@@ -71,3 +71,10 @@ func TestMapToolsGoOnAfterARecordThatBreaksTheMapping(t *testing.T) {
 		t.Errorf("explain: exit %d: %s%s", code, stdout, stderr)
 	}
 }
+
+func TestMapCheckTellsWhyARecordCouldNotBeRead(t *testing.T) {
+	stdout, stderr, code := runLine("", "map", "check", "rms/riverton/contact.map.yaml", "--sample", feedFile(t, "bad.csv"))
+	if code != 0 || !strings.Contains(stdout, "rejected: ") || strings.Contains(stdout, "rejected: rejected") {
+		t.Errorf("exit %d: %s%s", code, stdout, stderr)
+	}
+}
