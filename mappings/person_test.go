@@ -71,6 +71,22 @@ func TestTimesOfBirthAndDeath(t *testing.T) {
 	}
 }
 
+func TestMultipleBirths(t *testing.T) {
+	m := load(t, adt)
+	for fields, want := range map[[2]string]string{
+		{"Y", "2"}: `"multipleBirthInteger":2`, {"", "3"}: `"multipleBirthInteger":3`, {"Y", ""}: `"multipleBirthBoolean":true`,
+		{"N", ""}: `"multipleBirthBoolean":false`, {"Y", "second"}: `"multipleBirthBoolean":true`,
+	} {
+		raw, res := person(t, m, map[int]string{24: fields[0], 25: fields[1]})
+		if !strings.Contains(raw, want) || strings.Count(raw, "multipleBirth") != 1 {
+			t.Errorf("%v: %s", fields, raw)
+		}
+		if (codes(res, "PID-25") != "") != (fields[1] == "second") {
+			t.Errorf("%v: found %s", fields, codes(res, "PID-25"))
+		}
+	}
+}
+
 // What a message empties it takes away, a time of birth with its date.
 func TestBirthAndDeathAreTakenBack(t *testing.T) {
 	_, res := person(t, load(t, adt), map[int]string{7: `""`, 29: `""`})
