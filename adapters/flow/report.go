@@ -42,7 +42,18 @@ type Report struct {
 	RejectedBy map[string]int `json:"rejectedBy,omitempty"`
 	Findings   map[string]int `json:"findings,omitempty"` // warnings and hints by code
 	Unmapped   map[string]int `json:"unmapped,omitempty"` // fields and codes without a mapping
+	Before     Before         `json:"before,omitzero"`
 }
+
+// Before counts what runs over the same input did that were interrupted, and are
+// gone on with. It is beside the counts of the report, not in them.
+type Before struct {
+	Records int `json:"records"`
+	Rejects int `json:"rejects"`
+}
+
+// Refused says how many rejects there are of the whole input.
+func (r *Report) Refused() int { return r.Rejects + r.Before.Rejects }
 
 // NonRecords are the items that are no records.
 func (r *Report) NonRecords() int { return r.Headers + r.Trailers + r.Blanks }
@@ -173,6 +184,8 @@ func (r *Report) Add(o *Report) {
 	r.Sealed += o.Sealed
 	r.Expunged += o.Expunged
 	r.Kept += o.Kept
+	r.Before.Records += o.Before.Records
+	r.Before.Rejects += o.Before.Rejects
 	for _, pair := range []struct {
 		to   *map[string]int
 		from map[string]int
@@ -214,6 +227,9 @@ func (r *Report) WriteTo(w io.Writer) (int64, error) {
 		line("; %d kept unread", r.Kept)
 	}
 	line("\n")
+	if r.Before.Records > 0 {
+		line("  an interrupted run had done %d records more, %d of them rejects\n", r.Before.Records, r.Before.Rejects)
+	}
 	tally := func(title string, m map[string]int) {
 		if len(m) == 0 {
 			return

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
@@ -130,11 +131,19 @@ func (p *Pipeline) cursorKey(source string) string {
 	return p.factKey("cur", p.hash("cursor", source))
 }
 
-func joinCursor(sha string, c adapters.Cursor) []byte { return []byte(sha + "\n" + string(c)) }
+func joinCursor(sha string, done flow.Before, c adapters.Cursor) []byte {
+	return fmt.Appendf(nil, "%s|%d|%d\n%s", sha, done.Records, done.Rejects, c)
+}
 
-func splitCursor(b []byte) (sha, cursor string) {
-	s, c, _ := bytes.Cut(b, []byte("\n"))
-	return string(s), string(c)
+func splitCursor(b []byte) (sha string, done flow.Before, cursor string) {
+	s, c, _ := strings.Cut(string(b), "\n")
+	sha, counts, counted := strings.Cut(s, "|")
+	if counted {
+		if _, err := fmt.Sscanf(counts, "%d|%d", &done.Records, &done.Rejects); err != nil {
+			done = flow.Before{}
+		}
+	}
+	return sha, done, c
 }
 
 // load reads a record's state by its hash; nil if there is none.

@@ -130,7 +130,7 @@ func (p *Pipeline) Run(ctx context.Context, in adapters.Input) (*flow.Report, er
 	if err := p.check(); err != nil {
 		return report, err
 	}
-	src, err := p.open(ctx, in)
+	src, err := p.open(ctx, in, report)
 	if err != nil {
 		return report, err
 	}
@@ -198,19 +198,19 @@ func (p *Pipeline) audit(ctx context.Context, e Event) error {
 
 // open starts the source at the kept cursor. A file that was replaced since is
 // read from its beginning: what is known of it will be duplicates.
-func (p *Pipeline) open(ctx context.Context, in adapters.Input) (adapters.Source, error) {
+func (p *Pipeline) open(ctx context.Context, in adapters.Input, report *flow.Report) (adapters.Source, error) {
 	opts := p.Options
 	fact, err := p.Facts.Get(ctx, p.cursorKey(in.Name))
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return nil, fmt.Errorf("ingest %s: reading the cursor: %w", in.Name, err)
 	}
 	p.head = nil
-	sha, cursor := splitCursor(fact.Value)
+	sha, done, cursor := splitCursor(fact.Value)
 	if cursor != "" && sha == in.SHA256 {
 		if p.head, err = p.firstHeader(ctx, in); err != nil {
 			return nil, fmt.Errorf("ingest %s: %w", in.Name, err)
 		}
-		opts.From = adapters.Cursor(cursor)
+		opts.From, report.Before = adapters.Cursor(cursor), done
 	}
 	return p.Format.Open(ctx, in, opts)
 }
@@ -431,7 +431,7 @@ func (c *committer) save(ctx context.Context) error {
 		return nil
 	}
 	c.since, c.saved = 0, c.p.now()
-	if err := put(ctx, c.p.Facts, c.p.cursorKey(c.source), joinCursor(c.sha, c.cursor)); err != nil {
+	if err := put(ctx, c.p.Facts, c.p.cursorKey(c.source), joinCursor(c.sha, flow.Before{Records: c.report.Before.Records + c.report.Records, Rejects: c.report.Refused()}, c.cursor)); err != nil {
 		return fmt.Errorf("ingest %s: keeping the cursor: %w", c.source, err)
 	}
 	return nil

@@ -207,7 +207,7 @@ func summary(w io.Writer, reports []*flow.Report) error {
 			return err
 		}
 	}
-	if sum.Rejects > 0 {
+	if sum.Refused() > 0 {
 		return &exitError{code: exitRejected}
 	}
 	return nil

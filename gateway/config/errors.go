@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"reflect"
 	"regexp"
 	"strings"
 	"time"
@@ -130,26 +131,56 @@ func badDuration(body ast.Node) *token.Token {
 	if body == nil {
 		return nil
 	}
-	v := &durations{}
-	ast.Walk(v, body)
-	return v.bad
+	return badDurationIn(body, reflect.TypeFor[Config]())
 }
 
-type durations struct{ bad *token.Token }
-
-// Visit implements ast.Visitor.
-func (d *durations) Visit(n ast.Node) ast.Visitor {
-	m, ok := n.(*ast.MappingValueNode)
-	if !ok || d.bad != nil {
-		return d
+func badDurationIn(n ast.Node, t reflect.Type) *token.Token {
+	for t.Kind() == reflect.Pointer {
+		t = t.Elem()
 	}
-	switch m.Key.String() {
-	case "lifetime", "timeout", "overall", "idle", "absolute", "window":
-		if s, ok := m.Value.(*ast.StringNode); ok {
-			if _, err := time.ParseDuration(s.Value); err != nil {
-				d.bad = s.GetToken()
+	if s, ok := n.(*ast.StringNode); ok && t == reflect.TypeFor[time.Duration]() {
+		if _, err := time.ParseDuration(s.Value); err != nil {
+			return s.GetToken()
+		}
+	}
+	var of func(key string) reflect.Type
+	switch t.Kind() {
+	case reflect.Struct:
+		of = func(key string) reflect.Type {
+			for _, f := range reflect.VisibleFields(t) {
+				if name, _, _ := strings.Cut(f.Tag.Get("yaml"), ","); name == key && key != "" {
+					return f.Type
+				}
+			}
+			return nil
+		}
+	case reflect.Map:
+		of = func(string) reflect.Type { return t.Elem() }
+	case reflect.Slice:
+		if list, ok := n.(*ast.SequenceNode); ok {
+			for _, x := range list.Values {
+				if bad := badDurationIn(x, t.Elem()); bad != nil {
+					return bad
+				}
+			}
+		}
+		return nil
+	default:
+		return nil
+	}
+	var pairs []*ast.MappingValueNode
+	switch m := n.(type) {
+	case *ast.MappingNode:
+		pairs = m.Values
+	case *ast.MappingValueNode:
+		pairs = append(pairs, m)
+	}
+	for _, m := range pairs {
+		if inner := of(m.Key.String()); inner != nil {
+			if bad := badDurationIn(m.Value, inner); bad != nil {
+				return bad
 			}
 		}
 	}
-	return d
+	return nil
 }

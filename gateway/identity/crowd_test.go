@@ -3,6 +3,7 @@ package identity_test
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -162,4 +163,30 @@ func TestSeveralProcessesChangeLinksAtOnce(t *testing.T) {
 		})
 	}
 	wg.Wait()
+}
+
+// Many of one birth date are not read for each of them; who has the name too is
+// found nevertheless, and nothing is certain.
+func TestManyOfOneBirthDateAreNotReadForEachOfThem(t *testing.T) {
+	l, _, _ := newLinks(t)
+	p := &people{}
+	k := identity.NewLinker(l, p)
+	for i := range 400 {
+		name := fmt.Sprintf("%c%c%c%c", 'A'+i%26, 'a'+i*7%26, 'a'+i/26, 'a'+i*11%26)
+		rec := person(fmt.Sprintf("p%03d", i), fmt.Sprint("s", i%2), name, "")
+		rec.Raw = []byte(strings.Replace(string(rec.Raw), "Lee", name, 1))
+		p.records = append(p.records, rec)
+	}
+	p.records = append(p.records, person("z", "rms", "Ann", samePhone))
+	p.read = 0
+	if err := bring(t, k, p, person("b", "ehr", "Ann", samePhone)); err != nil {
+		t.Errorf("told %v", err)
+	}
+	if p.read > 320 {
+		t.Errorf("%d were read", p.read)
+	}
+	h, err := l.History(ctx, "Patient/b", "", "z")
+	if err != nil || len(h) != 1 || h[0].State != identity.Candidate {
+		t.Errorf("%+v, %v", h, err)
+	}
 }

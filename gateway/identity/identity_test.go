@@ -461,7 +461,14 @@ func (p *people) WithBirthDate(_ context.Context, d string) iter.Seq2[*store.Rec
 }
 
 func (p *people) WithName(_ context.Context, d, family string) iter.Seq2[*store.Record, error] {
-	return p.find(func(r resource.Node) bool { return r.Get("birthDate").Is(d) && r.Path("name", "family").Is(family) })
+	return p.find(func(r resource.Node) bool {
+		for n := range r.All("name") {
+			if n.Get("family").Is(family) {
+				return r.Get("birthDate").Is(d)
+			}
+		}
+		return false
+	})
 }
 
 func (p *people) WithIdentifier(_ context.Context, system, value string) iter.Seq2[*store.Record, error] {

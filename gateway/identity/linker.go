@@ -53,8 +53,8 @@ const (
 	// maxBorn and maxVague bound the Patients of one birth date that are compared;
 	// vague is a date by which no link is made alone (1 January, a year). Beyond,
 	// only those of one family name are.
-	maxBorn  = 1000
-	maxVague = 200
+	maxBorn  = 300 // in a state of nine million persons
+	maxVague = 100
 )
 
 // A Crowd is the error for a Patient who is like too many others to be linked.
