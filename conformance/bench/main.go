@@ -113,7 +113,7 @@ func run(ctx context.Context, args []string, out, log io.Writer) (err error) {
 		b.pace = shortPace
 	}
 	if o.rows > 0 {
-		b.pace.many, b.pace.records, b.pace.stored = o.rows, max(o.rows/50, 100), max(o.rows/50, 100)
+		b.pace.many, b.pace.records, b.pace.stored = o.rows, max(o.rows/10, 100), max(o.rows/10, 100)
 	}
 	if b.dir, err = os.MkdirTemp("", "handoff-bench-"); err != nil {
 		return err
@@ -148,7 +148,7 @@ func parseOptions(args []string, log io.Writer) (options, error) {
 	fs.SetOutput(log)
 	fs.BoolVar(&o.short, "short", false, "a smoke test: the same checks, too short for figures")
 	fs.StringVar(&only, "only", "", "measure the parts whose name matches this regular expression: adapter, feeds, feeds-stored, deciding, token, start, own, read, search, memory")
-	fs.IntVar(&o.rows, "rows", 0, "rows of the longest input of the parts feeds and feeds-stored, instead of 1,000,000; the others have a fiftieth")
+	fs.IntVar(&o.rows, "rows", 0, "rows of the longest input of the parts feeds and feeds-stored, instead of 1,000,000; the others have a tenth")
 	fs.BoolVar(&o.asJSON, "json", false, "print the report as JSON")
 	fs.StringVar(&o.profile, "profile", "", "folder for CPU profiles of the gateway under load")
 	if err := fs.Parse(args); err != nil {
