@@ -98,7 +98,7 @@ func runMLLPSend(cmd *cobra.Command, args []string, f *mllpFlags) error {
 	if err != nil {
 		return err
 	}
-	defer s.Close()
+	defer func() { _ = s.Close() }() // every message has its answer by then
 	out := json.NewEncoder(cmd.OutOrStdout())
 	refused, unheard := 0, 0
 	for _, p := range paths {
