@@ -34,8 +34,8 @@ type Suite struct {
 	// Bad is an input with at least one record that cannot be decoded and at
 	// least one that can.
 	Bad []byte
-	// Goldens is a folder of *.golden files: the input, a separator, the
-	// resources, a separator, the rejects and findings.
+	// Goldens is a folder of *.golden files: the input, a separator, the Bundle of
+	// what came of it, a separator, the rejects and findings.
 	Goldens string
 }
 
@@ -275,7 +275,7 @@ func (s Suite) goldens(t *testing.T) {
 			}
 			in, _, _ := strings.Cut(string(raw), Separator)
 			// A golden's lines end in LF; \r and other bytes are written as <0D>.
-			out, _, issues, reports, err := s.Convert(false, false, unescape(in))
+			out, _, issues, reports, err := s.Convert(true, false, unescape(in))
 			if err != nil {
 				t.Fatal(err)
 			}
