@@ -164,7 +164,7 @@ func TestRejectsAreSeenMendedAndReplayed(t *testing.T) {
 			if out, _, code := rejects("replay", span); code != 0 || strings.Contains(out, "created") || strings.Contains(out, "updated") {
 				t.Errorf("a second time, exit %d: %s", code, out)
 			}
-			if out, _, code := rejects("replay", "999999"); code != 0 || !strings.Contains(out, "0 replayed") {
+			if out, _, code := rejects("replay", "999999"); code != exitFailed || strings.Contains(out, "replayed") {
 				t.Errorf("a number that is not there, exit %d: %s", code, out)
 			}
 		})

@@ -166,6 +166,9 @@ func replayRejects(cmd *cobra.Command, c *config.Config, db *sqlite.DB, s config
 	if err != nil {
 		return interrupted(cmd.Context(), err)
 	}
+	if n == 0 && len(filter.spans) > 0 {
+		return fmt.Errorf("%s: no reject has such a number; 'handoff rejects list' shows those that are there", s.Key)
+	}
 	if !asJSON {
 		fmt.Fprintf(cmd.OutOrStdout(), "%s: %d replayed", s.Key, n)
 		for _, o := range []string{"created", "updated", "duplicate", "superseded", "rejected", "without text", "nothing"} {
