@@ -94,9 +94,8 @@ const maxShown = 160
 func excerpt(line string, column int) (text, pad string) {
 	runes := []rune(line)
 	at := min(len(runes), max(0, column-1))
-	first := 0
 	if len(runes) > maxShown {
-		first = max(0, at-maxShown/2)
+		first := max(0, at-maxShown/2)
 		runes = runes[first:min(len(runes), first+maxShown)]
 		at -= first
 		if first > 0 {

@@ -40,7 +40,7 @@ func TestFaultsOfTheTextHaveAPlace(t *testing.T) {
 		"not UTF-8":      {"a/b", "s\xfc\xdf", "m.yaml:1:11: the file is not UTF-8"},
 		"a NUL":          {"a/b", "a\x00", "m.yaml:1:11: the file has a NUL byte"},
 		"after umlauts":  {"columns:", "ignore: {Sex: \"süß über\", Beat: x}\ncolumns:", "    ignore: {Sex: \"süß über\", Beat: x}\n    " + strings.Repeat(" ", 26) + "^"},
-		"a long line":    {"a/b", "a\nnote: " + strings.Repeat("x", 2000) + "\nversoin: 1", "m.yaml:3:1: unknown key \"versoin\""},
+		"a long line":    {"a/b", "a\nnote: " + strings.Repeat("x", 2000) + "\nverzion: 1", "m.yaml:3:1: unknown key \"verzion\""},
 		"key and row":    {"kinds:", "knids: [r]\nkinds:", "unknown key \"knids\""},
 		"row and key":    {"kinds: [r]", "kinds: [r]\nknids: [r]\nlet: [{name: x, expr: nothing}]", "unknown name nothing"},
 		"codes and rows": {"sex: sex.csv}", "sex: six.csv}\nlet: [{name: x, expr: nothing}]", "unknown name nothing"},

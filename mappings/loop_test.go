@@ -139,7 +139,7 @@ func TestFaultsOfGroupsAreNamed(t *testing.T) {
 		{"over: PID+PD1+MRG+PV1", "over: PID+PD1+MGR+PV1"}:      `m.yaml:10:11: unknown segment "MGR" in the group "PID+PD1+MGR+PV1"; did you mean "MRG"?`,
 		{"over: PID+PD1+MRG+PV1", "over: PID+PD1+PD1"}:          "twice",
 		{"from: .2.1", "from: .41.1"}:                           "has no field 41",
-		{"ref: survivor", "ref: surviver"}:                      `did you mean "survivor"?`,
+		{"ref: survivor", "ref: survivur"}:                      `did you mean "survivor"?`,
 		{"gone.Value != \"\"", "gone.Valu != \"\""}:             "in the expression",
 		{"{name: gone,", "{name: who,"}:                         `the name "who" is taken`,
 		{"    resources:\n      - id", "    rows:\n      - id"}: "has an id",

@@ -184,7 +184,7 @@ func (s *state) supersedes(record string, x *mappings.Resource) bool {
 	if known {
 		have.Version, have.Digest, have.Restrictions = old.version, old.digest, old.restrictions
 	}
-	replaces, r := flow.Replaces(&cut, by, have)
+	replaces, _ := flow.Replaces(&cut, by, have)
 	if x.Stub && s.updates.told(x.Type+"/"+x.ID) {
 		return false
 	}
@@ -204,7 +204,7 @@ func (s *state) supersedes(record string, x *mappings.Resource) bool {
 		}
 		return false
 	}
-	s.shared.put(key, &seen{version: x.SourceVersion, digest: digest, restrictions: r, by: place, stub: x.Stub})
+	s.shared.put(key, &seen{version: x.SourceVersion, digest: digest, restrictions: flow.Told(x), by: place, stub: x.Stub})
 	return true
 }
 

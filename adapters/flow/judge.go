@@ -1,7 +1,6 @@
 package flow
 
 import (
-	"bytes"
 	"slices"
 
 	"github.com/handoff-health/handoff/mappings"
@@ -182,13 +181,19 @@ func Replaces(x *mappings.Resource, by string, k Shared) (bool, Restrictions) {
 	if x.Digest == k.Digest {
 		return false, r
 	}
-	added, missing := r&^k.Restrictions, k.Restrictions&^r
+	known := k.Restrictions &^ Undated
+	added, missing := r&^known, known&^r
 	same := x.SourceVersion == k.Version
+	const minor = Restricted | Juvenile
 	switch {
 	case added != 0 && (same || by == k.By):
 		return true, r
-	case missing&(Restricted|Juvenile) != 0 && x.Type == "Patient" && !bytes.Contains(x.Raw, []byte(`"birthDate":`)):
-		return false, r // who was a minor stays one until a birth date says otherwise
+	// Who was a minor stays one until a birth date says otherwise, in whichever
+	// order the two come.
+	case missing&minor != 0 && x.Type == "Patient" && !dated(x):
+		return false, r
+	case added&minor != 0 && x.Type == "Patient" && dated(x) && k.Restrictions&Undated != 0:
+		return true, r
 	case added != 0 && x.SourceVersion == "":
 		return false, r // of unknown time, and another record told the known version
 	case missing != 0 && same:

@@ -27,3 +27,20 @@ func TestWhoIsAMinorStaysOneUntilABirthDateSaysOtherwise(t *testing.T) {
 		}
 	}
 }
+
+// The same in the other order: the fuller record comes late.
+func TestAMinorIsOneHoweverLateTheBirthDateComes(t *testing.T) {
+	undated := mappings.Resource{Type: "Patient", Raw: []byte(`{"resourceType":"Patient","id":"p"}`)}
+	adult := mappings.Resource{Type: "Patient", Raw: []byte(`{"resourceType":"Patient","id":"p","birthDate":"1980-03-14"}`)}
+	late := mappings.Resource{Type: "Patient", ID: "p", SourceVersion: "2025-01-01T00:00:00Z", Digest: "a",
+		Raw: []byte(`{"resourceType":"Patient","id":"p","meta":{"security":[{"system":"` + confidentiality + `","code":"R"}]},"birthDate":"2012-03-14"}`)}
+	for _, c := range []struct {
+		known *mappings.Resource
+		want  bool
+	}{{&undated, true}, {&adult, false}} {
+		known := Shared{Version: "2025-02-01T00:00:00Z", Digest: "b", Restrictions: Told(c.known), By: "one"}
+		if got, _ := Replaces(&late, "two", known); got != c.want {
+			t.Errorf("over %s: replaced %v, want %v", c.known.Raw, got, c.want)
+		}
+	}
+}

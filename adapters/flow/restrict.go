@@ -22,6 +22,9 @@ const (
 	Juvenile                            // label JUVENILE
 	Restricted                          // confidentiality R
 	Sealed                              // confidentiality V
+	// Undated restricts nothing: it notes of what is known that it is a Patient
+	// without a birth date, which cannot say that somebody is no minor.
+	Undated
 )
 
 const labels = Juvenile | Restricted | Sealed
@@ -85,6 +88,18 @@ func Of(x *mappings.Resource) Restrictions {
 	}
 	return r
 }
+
+// Told is what is kept of a shared resource that was taken: what it says against
+// its use, and whether it is a Patient without a birth date.
+func Told(x *mappings.Resource) Restrictions {
+	r := Of(x)
+	if x.Type == "Patient" && !dated(x) {
+		r |= Undated
+	}
+	return r
+}
+
+func dated(x *mappings.Resource) bool { return bytes.Contains(x.Raw, []byte(`"birthDate":`)) }
 
 // voidable are the types with a status that can say entered-in-error.
 var voidable = []string{"Communication", "Consent", "DocumentReference", "Encounter", "EpisodeOfCare", "Observation", "Procedure", "RiskAssessment", "ServiceRequest"}

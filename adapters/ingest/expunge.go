@@ -278,6 +278,6 @@ func (p *Pipeline) putBack(ctx context.Context, keep *store.Record, from *use, o
 			others[i].Stored = w.Version
 		}
 	}
-	r := flow.Of(&mappings.Resource{Type: keep.Type, Raw: keep.Raw})
+	r := flow.Told(&mappings.Resource{Type: keep.Type, Raw: keep.Raw})
 	return guard{Version: from.Version, Digest: from.Digest, Stored: w.Version, Restrictions: r, By: from.Record}, nil
 }

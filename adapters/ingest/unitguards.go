@@ -66,7 +66,7 @@ func (u *unit) noteGuards(ctx context.Context) error {
 // told notes a version of a shared resource that is stored.
 func (g *guard) told(x *mappings.Resource, record string, stored int64) {
 	g.Version, g.Digest, g.Stored, g.By = x.SourceVersion, x.Digest, stored, record
-	g.Restrictions, g.Stub, g.Gone = flow.Of(x), x.Stub, false
+	g.Restrictions, g.Stub, g.Gone = flow.Told(x), x.Stub, false
 }
 
 // use notes that a record names a resource that is no Patient.
