@@ -27,10 +27,12 @@ type lane struct{ worker, count int }
 func (d *dispatcher) dispatch(ctx context.Context, m *flow.Mapped) error {
 	job := &pending{m: m, done: make(chan struct{})}
 	worker := 0
+	// Judged before the worker has it, which may change the result.
+	single := m.Result != nil && alone(m.Result)
 	if m.Result != nil {
 		worker = d.lane(m.Result)
-		if alone(m.Result) {
-			d.wg.Wait() // alone: it may touch what others are writing
+		if single {
+			d.wg.Wait() // it may touch what others are writing
 		}
 		d.mu.Lock()
 		l := d.keys[m.Result.Key]
@@ -55,7 +57,7 @@ func (d *dispatcher) dispatch(ctx context.Context, m *flow.Mapped) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	if m.Result != nil && alone(m.Result) {
+	if single {
 		d.wg.Wait()
 	}
 	return nil
