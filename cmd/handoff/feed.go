@@ -62,8 +62,13 @@ func loadFeedFrom(files fs.FS, adapter, profile string) (*feed, error) {
 	if err != nil {
 		return nil, err
 	}
+	return newFeed(format, m), nil
+}
+
+// newFeed is a format whose decoder knows what the mapping reads.
+func newFeed(format adapters.Format, m *mappings.Map) *feed {
 	return &feed{format: format, mapping: m, options: adapters.Options{
-		Profile: m.Profile(), Fields: m.Fields(), Kinds: m.Kinds()}}, nil
+		Profile: m.Profile(), Fields: m.Fields(), Kinds: m.Kinds()}}
 }
 
 // readProfile loads a profile from a file, or a built-in one by its name, and

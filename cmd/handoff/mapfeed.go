@@ -50,8 +50,7 @@ func openMapping(files fs.FS, mapping, profile, adapter string) (*feed, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &feed{format: format, mapping: m, options: adapters.Options{
-		Profile: m.Profile(), Fields: m.Fields(), Kinds: m.Kinds()}}, nil
+	return newFeed(format, m), nil
 }
 
 func formatOf(mapping, adapter string) (adapters.Format, error) {

@@ -11,19 +11,8 @@ import (
 	"github.com/handoff-health/handoff/mappings"
 )
 
-const rivertonMapping = "rms/riverton/contact.map.yaml"
-
 func suite(t testing.TB) adaptertest.Suite {
-	m, err := mappings.Load(mappings.Files(), rivertonMapping, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	f, err := all.Find("rms/csv")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return adaptertest.Suite{Format: f, Mapper: m, Goldens: "testdata",
-		Options: adapters.Options{Profile: m.Profile(), Fields: m.Fields(), Kinds: m.Kinds()}}
+	return adaptertest.BuiltIn(t, "rms/csv", "testdata")
 }
 
 func TestSuite(t *testing.T) {

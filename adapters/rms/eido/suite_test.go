@@ -1,7 +1,6 @@
 package eido_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -12,7 +11,6 @@ import (
 
 	"github.com/handoff-health/handoff/adapters"
 	"github.com/handoff-health/handoff/adapters/adaptertest"
-	"github.com/handoff-health/handoff/adapters/all"
 	"github.com/handoff-health/handoff/adapters/rms/eido"
 	"github.com/handoff-health/handoff/fhir/outcome"
 	"github.com/handoff-health/handoff/fhir/resource"
@@ -21,34 +19,17 @@ import (
 )
 
 func suite(t testing.TB) adaptertest.Suite {
-	f, err := all.Find("rms/eido")
-	if err != nil {
-		t.Fatal(err)
-	}
-	m, err := mappings.Load(mappings.Files(), f.Mapping, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return adaptertest.Suite{Format: f, Mapper: m, Goldens: "testdata", Options: adapters.Options{Profile: m.Profile(), Kinds: m.Kinds()}}
-}
-
-func input(t testing.TB, golden string) []byte {
-	raw, err := os.ReadFile(golden)
-	if err != nil {
-		t.Fatal(err)
-	}
-	in, _, _ := bytes.Cut(raw, []byte(adaptertest.Separator))
-	return in
+	return adaptertest.BuiltIn(t, "rms/eido", "testdata")
 }
 
 func TestSuite(t *testing.T) {
 	s := suite(t)
-	s.Good, s.Bad = input(t, "testdata/incidents.golden"), input(t, "testdata/refused.golden")
+	s.Good, s.Bad = adaptertest.Input(t, "testdata/incidents.golden"), adaptertest.Input(t, "testdata/refused.golden")
 	s.Run(t)
 }
 
 func TestHearsayAndCallersStayOut(t *testing.T) {
-	out, _, _, _, err := suite(t).Convert(false, false, input(t, "testdata/incidents.golden"))
+	out, _, _, _, err := suite(t).Convert(false, false, adaptertest.Input(t, "testdata/incidents.golden"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -88,8 +69,8 @@ func TestSamplesConvert(t *testing.T) {
 }
 
 func FuzzOpen(f *testing.F) {
-	f.Add(string(input(f, "testdata/incidents.golden")))
-	f.Add(string(input(f, "testdata/refused.golden")))
+	f.Add(string(adaptertest.Input(f, "testdata/incidents.golden")))
+	f.Add(string(adaptertest.Input(f, "testdata/refused.golden")))
 	s := suite(f)
 	f.Fuzz(func(t *testing.T, in string) {
 		src, err := eido.Open(context.Background(), adapters.Input{Name: "f", Reader: strings.NewReader(in)}, s.Options)

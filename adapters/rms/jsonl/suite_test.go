@@ -1,45 +1,24 @@
 package jsonl_test
 
 import (
-	"bytes"
 	"encoding/json"
 	"os"
 	"strings"
 	"testing"
 
-	"github.com/handoff-health/handoff/adapters"
 	"github.com/handoff-health/handoff/adapters/adaptertest"
-	"github.com/handoff-health/handoff/adapters/all"
 	"github.com/handoff-health/handoff/fhir/outcome"
 	"github.com/handoff-health/handoff/fhir/resource"
 	"github.com/handoff-health/handoff/fhir/validate"
-	"github.com/handoff-health/handoff/mappings"
 )
 
 func suite(t testing.TB) adaptertest.Suite {
-	f, err := all.Find("rms/jsonl")
-	if err != nil {
-		t.Fatal(err)
-	}
-	m, err := mappings.Load(mappings.Files(), f.Mapping, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return adaptertest.Suite{Format: f, Mapper: m, Goldens: "testdata", Options: adapters.Options{Profile: m.Profile(), Kinds: m.Kinds()}}
-}
-
-func input(t testing.TB, golden string) []byte {
-	raw, err := os.ReadFile(golden)
-	if err != nil {
-		t.Fatal(err)
-	}
-	in, _, _ := bytes.Cut(raw, []byte(adaptertest.Separator))
-	return in
+	return adaptertest.BuiltIn(t, "rms/jsonl", "testdata")
 }
 
 func TestSuite(t *testing.T) {
 	s := suite(t)
-	s.Good = input(t, "testdata/consents.golden")
+	s.Good = adaptertest.Input(t, "testdata/consents.golden")
 	s.Bad = slicesOf("{\"a\":1,\n", "hello\n", string(s.Good), "{\"a\":\"\xff\"}\n{\"b\":\"x\n", "{\"a\":01}\n", string(s.Good))
 	s.Run(t)
 }

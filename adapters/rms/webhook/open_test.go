@@ -1,7 +1,6 @@
 package webhook_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -11,35 +10,17 @@ import (
 
 	"github.com/handoff-health/handoff/adapters"
 	"github.com/handoff-health/handoff/adapters/adaptertest"
-	"github.com/handoff-health/handoff/adapters/all"
 	"github.com/handoff-health/handoff/adapters/rms/webhook"
 	"github.com/handoff-health/handoff/mappings"
 )
 
 func events(t testing.TB) adaptertest.Suite {
-	f, err := all.Find("rms/webhook")
-	if err != nil {
-		t.Fatal(err)
-	}
-	m, err := mappings.Load(mappings.Files(), f.Mapping, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return adaptertest.Suite{Format: f, Mapper: m, Goldens: "testdata", Options: adapters.Options{Profile: m.Profile(), Kinds: m.Kinds()}}
-}
-
-func inputOf(t testing.TB, golden string) []byte {
-	raw, err := os.ReadFile(golden)
-	if err != nil {
-		t.Fatal(err)
-	}
-	in, _, _ := bytes.Cut(raw, []byte(adaptertest.Separator))
-	return in
+	return adaptertest.BuiltIn(t, "rms/webhook", "testdata")
 }
 
 func TestSuite(t *testing.T) {
 	s := events(t)
-	s.Good, s.Bad = inputOf(t, "testdata/events.golden"), inputOf(t, "testdata/refused.golden")
+	s.Good, s.Bad = adaptertest.Input(t, "testdata/events.golden"), adaptertest.Input(t, "testdata/refused.golden")
 	s.Run(t)
 }
 
@@ -73,8 +54,8 @@ func TestMapleValleyEvents(t *testing.T) {
 }
 
 func FuzzOpen(f *testing.F) {
-	f.Add(string(inputOf(f, "testdata/events.golden")))
-	f.Add(string(inputOf(f, "testdata/refused.golden")))
+	f.Add(string(adaptertest.Input(f, "testdata/events.golden")))
+	f.Add(string(adaptertest.Input(f, "testdata/refused.golden")))
 	s := events(f)
 	f.Fuzz(func(t *testing.T, in string) {
 		src, err := webhook.Open(context.Background(), adapters.Input{Name: "f", Reader: strings.NewReader(in)}, s.Options)
