@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"fmt"
+	"time"
 )
 
 // Epoch implements store.Epocher by SQLite's data_version, seen from a
@@ -25,3 +26,6 @@ func (db *DB) Epoch(ctx context.Context) (int64, error) {
 	}
 	return v, db.explain(err)
 }
+
+// Now implements store.Timekeeper by the process's clock.
+func (db *DB) Now() time.Time { return db.now() }

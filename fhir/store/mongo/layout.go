@@ -1,0 +1,168 @@
+package mongo
+
+import (
+	"strings"
+	"time"
+
+	"github.com/handoff-health/handoff/fhir/store"
+)
+
+// The collections of a database.
+const (
+	heads     = "head"
+	versions  = "version"
+	units     = "unit"
+	claims    = "claim"
+	facts     = "fact"
+	logs      = "log"
+	positions = "position"
+	numbers   = "number" // counters: epoch, blocks of fact versions
+	meta      = "handoff"
+	chunks    = "chunk" // parts of what is too large for one document
+)
+
+// A state is what a head says of one version.
+type state struct {
+	Version int64    `bson:"v"` // 0: nothing yet (a head that a pending unit has made)
+	Nonce   string   `bson:"n"` // of the version document
+	Updated string   `bson:"u"` // resource.FormatInstant, to the millisecond
+	Deleted bool     `bson:"d"`
+	Index   []string `bson:"ix"` // "Type|param|value" by entryOf, sorted; empty if deleted
+	Claims  []string `bson:"cl,omitempty"`
+}
+
+// A headDoc is one resource. Its base state is what stands until the intent's unit
+// is committed; whoever finds a committed unit's intent may roll it forward.
+type headDoc struct {
+	ID         string `bson:"_id"` // keyOf
+	Type       string `bson:"t"`
+	ResourceID string `bson:"i"` // encoded
+	state      `bson:",inline"`
+	Intent     *intent `bson:"x,omitempty"`
+	// IntentType repeats Type while there is an intent, for a sparse index: the
+	// heads with intents are few, and a search must look at all of its type.
+	IntentType string `bson:"xt,omitempty"`
+}
+
+// An intent is the state that a unit wants for a head.
+type intent struct {
+	Unit  string `bson:"tx"`
+	state `bson:",inline"`
+}
+
+// A versionDoc is one version, immutable. A writer that lost its compare-and-set
+// leaves an orphan: it is removed by the writer, or else by the sweep.
+type versionDoc struct {
+	ID       string `bson:"_id"` // versionID
+	Key      string `bson:"k"`   // keyOf
+	Version  int64  `bson:"v"`
+	Nonce    string `bson:"n"`
+	Previous string `bson:"p"` // nonce of the version before; "" of the first
+	Updated  string `bson:"u"`
+	Deleted  bool   `bson:"d"`
+	Origin   []byte `bson:"o"` // JSON
+	Labels   []byte `bson:"l"` // JSON
+	LabelSet string `bson:"ls"`
+	Raw      []byte `bson:"raw"`
+	Chunks   int    `bson:"c,omitempty"` // Raw stands in this many chunk documents instead
+	Sum      int64  `bson:"sum"`         // over key, version and all fields before
+	At       int64  `bson:"at"`          // when written, nanoseconds by the store's clock: only to tell young orphans
+}
+
+// Statuses of a unit.
+const (
+	pending   = "p"
+	committed = "c"
+	aborted   = "a"
+)
+
+// A unitDoc is one unit of work. It stays for unitKept after it is closed, so that a
+// search that began before can tell what changed meanwhile. A unit that is not there
+// (any more) and whose intent still stands was aborted.
+type unitDoc struct {
+	ID      string   `bson:"_id"` // random
+	Status  string   `bson:"s"`
+	Open    bool     `bson:"o,omitempty"` // intents may still stand
+	Number  int64    `bson:"c"`           // from the epoch counter, taken before the unit began
+	Types   []string `bson:"ts"`          // of its members
+	Members []string `bson:"m"`           // keyOf of its heads
+	At      int64    `bson:"at"`          // when begun, nanoseconds: only for the sweep
+}
+
+const (
+	// unitKept is how long a closed unit can be looked up; a search takes less.
+	unitKept = time.Minute
+	// unitPatience is how long, by its own monotonic clock, a writer waits for a
+	// pending unit in its way before it aborts it. Aborting is always safe: whoever
+	// flips the document first has decided.
+	unitPatience = 3 * time.Second
+)
+
+// A claimDoc says who took a claim and by which unit. It counts while the unit is
+// pending, or the holder's head lists the claim; else anyone may take it over by
+// compare-and-set on the unit.
+type claimDoc struct {
+	ID   string `bson:"_id"` // encoded
+	Key  string `bson:"k"`   // keyOf the holder
+	Unit string `bson:"tx"`
+}
+
+// A factDoc is a fact.
+type factDoc struct {
+	ID      string `bson:"_id"` // encoded
+	Value   []byte `bson:"b"`
+	Version int64  `bson:"v"` // from a block of the counter "fact": never given twice
+	Expires int64  `bson:"e"` // nanoseconds, 0 never
+	Sum     int64  `bson:"sum"`
+}
+
+// A batchDoc is what one write appended to a stream. Its first number is in its id,
+// so that two writers cannot take the same, and it is whole or not there.
+type batchDoc struct {
+	ID     string   `bson:"_id"` // stream and first number
+	Stream string   `bson:"s"`   // encoded
+	First  int64    `bson:"f"`
+	Last   int64    `bson:"e"`
+	At     []int64  `bson:"at"` // nanoseconds, one an entry
+	Data   [][]byte `bson:"b"`
+	Chunks []int    `bson:"c,omitempty"` // for each entry how many chunk documents hold it; 0: it stands in Data
+	Nonce  string   `bson:"n"`           // of the writer, to know its own after a lost answer
+	Sum    int64    `bson:"sum"`
+}
+
+// encode turns any bytes into valid UTF-8 that sorts, and has prefixes, as the bytes
+// do: each byte from 0x80 on becomes the character of that number.
+func encode(s string) string {
+	for i := 0; i < len(s); i++ {
+		if s[i] >= 0x80 {
+			var b strings.Builder
+			for j := 0; j < len(s); j++ {
+				b.WriteRune(rune(s[j]))
+			}
+			return b.String()
+		}
+	}
+	return s
+}
+
+// decode undoes encode; a character beyond 0xff is no encoding.
+func decode(s string) (string, bool) {
+	for i := 0; i < len(s); i++ {
+		if s[i] >= 0x80 {
+			out := make([]byte, 0, len(s))
+			for _, r := range s {
+				if r > 0xff {
+					return "", false
+				}
+				out = append(out, byte(r))
+			}
+			return string(out), true
+		}
+	}
+	return s, true
+}
+
+func keyOf(k store.Key) string { return encode(k.Type) + "/" + encode(k.ID) }
+
+// entryOf is an index entry as a head has it; a Record's is "param|value".
+func entryOf(typ, entry string) string { return encode(typ) + "|" + encode(entry) }
