@@ -7,19 +7,45 @@ import (
 	"github.com/handoff-health/handoff/fhir/store"
 )
 
+// A collection is one of the collections below: no other can be named.
+type collection struct{ name string }
+
 // The collections of a database.
-const (
-	heads     = "head"
-	versions  = "version"
-	units     = "unit"
-	claims    = "claim"
-	facts     = "fact"
-	logs      = "log"
-	positions = "position"
-	numbers   = "number" // counters: epoch, blocks of fact versions
-	meta      = "handoff"
-	chunks    = "chunk" // parts of what is too large for one document
+var (
+	heads     = collection{"head"}
+	versions  = collection{"version"}
+	units     = collection{"unit"}
+	claims    = collection{"claim"}
+	facts     = collection{"fact"}
+	logs      = collection{"log"}
+	positions = collection{"position"}
+	numbers   = collection{"number"}  // counters: epoch, blocks of fact versions
+	meta      = collection{"handoff"} // layout, lease of migrations
+	chunks    = collection{"chunk"}   // parts of what is too large for one document
 )
+
+// A counter is one of the counters in numbers.
+type counter struct{ name string }
+
+// The counters.
+var (
+	epochs       = counter{"epoch"} // see bumpEpoch
+	factVersions = counter{"fact"}  // versions of facts, given out in blocks
+)
+
+// A numberDoc is a counter.
+type numberDoc struct {
+	ID   string `bson:"_id"`
+	Last int64  `bson:"n"`
+}
+
+// A chunkDoc is a part of something too large for one document.
+type chunkDoc struct {
+	ID   string `bson:"_id"` // chunkID
+	Data []byte `bson:"b"`
+	Sum  int64  `bson:"sum"` // over owner, number and data
+	At   int64  `bson:"at"`  // when written, nanoseconds: only for the sweep
+}
 
 // A state is what a head says of one version.
 type state struct {

@@ -3,7 +3,10 @@ package mongo
 import (
 	"context"
 	"errors"
+	"sync"
 	"time"
+
+	driver "go.mongodb.org/mongo-driver/v2/mongo"
 
 	"github.com/handoff-health/handoff/fhir/store"
 )
@@ -21,12 +24,48 @@ type Options struct {
 
 // A DB is an open store, safe for concurrent use.
 type DB struct {
-	now func() time.Time
+	client    *driver.Client
+	base      *driver.Database
+	name      string // of the database
+	addresses string // of the deployment, for messages; no user, no password
+	now       func() time.Time
+
+	bumps  bumper
+	blocks sync.Map // name of a counter to *block
+
+	closing   chan struct{}
+	closeOnce sync.Once
+	closeErr  error
+	running   sync.WaitGroup
 }
 
 // Open connects to the deployment and brings the database to this program's layout.
+// Its error never repeats a password.
 func Open(ctx context.Context, uri string, o Options) (*DB, error) {
-	return nil, errors.New("the MongoDB store is not there yet")
+	db := &DB{now: o.Now, closing: make(chan struct{})}
+	if db.now == nil {
+		db.now = time.Now
+	}
+	if err := db.connect(uri, o); err != nil {
+		return nil, err
+	}
+	if err := db.migrate(ctx); err != nil {
+		_ = db.Close()
+		return nil, err
+	}
+	return db, nil
+}
+
+// Close ends the store's own work and its connections.
+func (db *DB) Close() error {
+	db.closeOnce.Do(func() {
+		close(db.closing)
+		db.running.Wait()
+		ctx, cancel := context.WithTimeout(context.Background(), callTimeout)
+		defer cancel()
+		db.closeErr = db.client.Disconnect(ctx)
+	})
+	return db.closeErr
 }
 
 var errNotYet = errors.New("not there yet")
@@ -47,9 +86,6 @@ func (db *DB) Search(ctx context.Context, p store.Plan) (store.Page, error) {
 	return store.Page{}, errNotYet
 }
 func (db *DB) Count(ctx context.Context, p store.Plan) (int, error) { return 0, errNotYet }
-func (db *DB) Ping(ctx context.Context) error                       { return errNotYet }
-func (db *DB) Close() error                                         { return nil }
-func (db *DB) Epoch(ctx context.Context) (int64, error)             { return 0, errNotYet }
 func (db *DB) Now() time.Time                                       { return db.now() }
 func (db *DB) Get(ctx context.Context, key string) (store.Fact, error) {
 	return store.Fact{}, errNotYet

@@ -1,0 +1,69 @@
+package mongo
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"go.mongodb.org/mongo-driver/v2/bson"
+	"go.mongodb.org/mongo-driver/v2/mongo/options"
+
+	"github.com/handoff-health/handoff/fhir/store"
+)
+
+// A document holds at most 16 MiB. What is larger than maxInline stands in chunk
+// documents under its owner's id, written before the document that refers to them.
+const (
+	maxInline = 12 << 20
+	chunkSize = 8 << 20
+)
+
+func chunkID(owner string, n int) string { return fmt.Sprintf("%s/%06d", owner, n) }
+
+// storeChunks keeps data under an owner, which must be new (or the same again after a
+// lost answer), and returns in how many chunks.
+func (db *DB) storeChunks(ctx context.Context, owner string, data []byte) (int, error) {
+	n := 0
+	for part := range slices.Chunk(data, chunkSize) {
+		doc := chunkDoc{ID: chunkID(owner, n), Data: part, Sum: checksum(chunkID(owner, n), part), At: db.now().UnixNano()}
+		err := db.retry(ctx, "store a part of "+owner, func(ctx context.Context) error {
+			_, err := db.coll(chunks).ReplaceOne(ctx, bson.D{{Key: "_id", Value: doc.ID}}, doc, options.Replace().SetUpsert(true))
+			return err
+		})
+		if err != nil {
+			return n, err
+		}
+		n++
+	}
+	return n, nil
+}
+
+// loadChunks gives what storeChunks has kept in n chunks. One that lacks is damage:
+// they are written before, and removed after, what refers to them.
+func (db *DB) loadChunks(ctx context.Context, owner string, n int) ([]byte, error) {
+	var out []byte
+	for i := range n {
+		var doc chunkDoc
+		err := db.retry(ctx, "read a part of "+owner, func(ctx context.Context) error {
+			return db.coll(chunks).FindOne(ctx, bson.D{{Key: "_id", Value: chunkID(owner, i)}}).Decode(&doc)
+		})
+		switch {
+		case isMissing(err):
+			return nil, fmt.Errorf("%s: %w: part %d of %s is gone", db.where(), store.ErrDamaged, i, owner)
+		case err != nil:
+			return nil, err
+		case doc.Sum != checksum(doc.ID, doc.Data):
+			return nil, db.damaged(fmt.Sprintf("part %d of %s", i, owner))
+		}
+		out = append(out, doc.Data...)
+	}
+	return out, nil
+}
+
+// dropChunks removes the chunks of an owner and of all owners below it, "owner/…".
+func (db *DB) dropChunks(ctx context.Context, owner string) error {
+	return db.retry(ctx, "remove the parts of "+owner, func(ctx context.Context) error {
+		_, err := db.coll(chunks).DeleteMany(ctx, bson.D{{Key: "_id", Value: bson.D{{Key: "$gte", Value: owner + "/"}, {Key: "$lt", Value: owner + "0"}}}})
+		return err
+	})
+}

@@ -1,0 +1,83 @@
+package mongo
+
+import (
+	"context"
+	"sync"
+
+	"go.mongodb.org/mongo-driver/v2/bson"
+)
+
+// bumpEpoch raises the epoch counter and returns what it is then. It is called when
+// what was written can be read, and before the write is acknowledged. Callers of a
+// process that wait at the same time share one increment, which begins after the
+// last of them has called: so each value returned is of after the call.
+func (db *DB) bumpEpoch(ctx context.Context) (int64, error) {
+	return db.bumps.do(ctx, func() (n int64, err error) {
+		ctx := context.WithoutCancel(ctx)
+		err = db.retry(ctx, "raise the epoch", func(ctx context.Context) (err error) {
+			n, err = db.increment(ctx, epochs, 1)
+			return err
+		})
+		return n, err
+	})
+}
+
+// Epoch implements store.Epocher.
+func (db *DB) Epoch(ctx context.Context) (n int64, err error) {
+	err = db.retry(ctx, "read the epoch", func(ctx context.Context) error {
+		var doc numberDoc
+		err := db.coll(numbers).FindOne(ctx, bson.D{{Key: "_id", Value: epochs.name}}).Decode(&doc)
+		n = doc.Last
+		return db.lacksCounter(epochs, err)
+	})
+	return n, err
+}
+
+// A bumper joins calls: while one is under way, those that come wait for the next,
+// which is made once for all of them.
+type bumper struct {
+	mu   sync.Mutex
+	busy bool
+	next *bump
+}
+
+type bump struct {
+	done chan struct{}
+	n    int64
+	err  error
+}
+
+func (b *bumper) do(ctx context.Context, f func() (int64, error)) (int64, error) {
+	b.mu.Lock()
+	if b.next == nil {
+		b.next = &bump{done: make(chan struct{})}
+	}
+	mine := b.next
+	if !b.busy {
+		b.busy = true
+		go b.run(f)
+	}
+	b.mu.Unlock()
+	select {
+	case <-mine.done:
+		return mine.n, mine.err
+	case <-ctx.Done():
+		return 0, ctx.Err()
+	}
+}
+
+func (b *bumper) run(f func() (int64, error)) {
+	for {
+		b.mu.Lock()
+		now := b.next
+		b.next = nil
+		if now == nil {
+			b.busy = false
+			b.mu.Unlock()
+			return
+		}
+		b.mu.Unlock()
+		now.n, now.err = f()
+		close(now.done)
+	}
+}

@@ -1,0 +1,50 @@
+package mongo
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"time"
+)
+
+const (
+	retryFor   = 30 * time.Second // how long an error that may pass is tried again
+	firstPause = 10 * time.Millisecond
+	longPause  = time.Second
+)
+
+// retry does f, and does it again while its error is one that may pass: a cut
+// connection, a member that steps down. f must look itself whether what it did
+// before an error has been done. The error says what was tried and for how long.
+func (db *DB) retry(ctx context.Context, what string, f func(context.Context) error) error {
+	begun, pause := time.Now(), firstPause
+	for tries := 1; ; tries++ {
+		err := f(ctx)
+		switch {
+		case err == nil || !isPassing(err):
+			return db.explain(err)
+		case ctx.Err() != nil:
+			return db.explain(fmt.Errorf("%s: %w", what, err))
+		case time.Since(begun) > retryFor:
+			return db.explain(fmt.Errorf("%s: given up after %d tries in %v: %w", what, tries, time.Since(begun).Round(time.Second), err))
+		}
+		if !db.sleep(ctx, pause) {
+			return db.explain(fmt.Errorf("%s: %w", what, err))
+		}
+		pause = min(2*pause, longPause)
+	}
+}
+
+// sleep waits about d; false says that ctx is done or the store closed.
+func (db *DB) sleep(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d/2 + rand.N(d))
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	case <-db.closing:
+		return false
+	}
+}
