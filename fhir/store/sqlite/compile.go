@@ -3,32 +3,35 @@ package sqlite
 import (
 	"slices"
 	"strings"
+
+	"github.com/handoff-health/handoff/fhir/store/plan"
 )
 
-// condition says in SQL that the resource h satisfies n. It looks entries up
-// from the resource, so it costs a probe per parameter.
-func (n *node) condition() clause {
-	switch n.kind {
-	case never:
+// satisfies says in SQL that the resource h satisfies n. It looks entries up from
+// the resource, so it costs a probe per parameter.
+func satisfies(n *plan.Node) clause {
+	switch n.Kind {
+	case plan.Never:
 		return clause{sql: "0"}
-	case all:
+	case plan.All:
 		return clause{sql: "1"}
-	case not:
-		c := n.args[0].condition()
+	case plan.Not:
+		c := satisfies(n.Args[0])
 		return clause{"NOT (" + c.sql + ")", c.args}
-	case and, or:
-		cs := make([]clause, len(n.args))
-		for i, a := range n.args {
-			cs[i] = a.condition()
+	case plan.And, plan.Or:
+		cs := make([]clause, len(n.Args))
+		for i, a := range n.Args {
+			cs[i] = satisfies(a)
 		}
-		return join(map[nodeKind]string{and: "AND", or: "OR"}[n.kind], cs)
-	case column:
-		return join("OR", alternatives(n.spans, "h."+n.column, text))
-	case entries:
+		return join(map[plan.Kind]string{plan.And: "AND", plan.Or: "OR"}[n.Kind], cs)
+	case plan.Leaf:
 	}
-	c := clause{"EXISTS (SELECT 1 FROM entry INDEXED BY entry_of WHERE rid = h.rid AND pid = ?", []any{n.pid}}
-	if !slices.ContainsFunc(n.spans, span.everything) {
-		in := join("OR", alternatives(n.spans, "value", bytesOf))
+	if col := columnOf(n.Param); col != "" {
+		return join("OR", alternatives(n.Spans, "h."+col, text))
+	}
+	c := clause{"EXISTS (SELECT 1 FROM entry INDEXED BY entry_of WHERE rid = h.rid AND pid = ?", []any{n.Number}}
+	if !slices.ContainsFunc(n.Spans, plan.Span.Everything) {
+		in := join("OR", alternatives(n.Spans, "value", bytesOf))
 		c.sql += " AND (" + in.sql + ")"
 		c.args = append(c.args, in.args...)
 	}
@@ -41,11 +44,11 @@ func bytesOf(v string) any { return blob(v) }
 
 // selects lists queries whose rows together are the numbers of the resources
 // that satisfy n, found from its values. A resource may come more than once.
-func (n *node) selects(typ string) []clause {
+func selects(n *plan.Node, typ string) []clause {
 	var out []clause
-	if n.kind == column {
-		index := map[string]string{"id": "head_key", "updated": "head_newest"}[n.column]
-		for _, c := range alternatives(n.spans, n.column, text) {
+	if col := columnOf(n.Param); col != "" {
+		index := map[string]string{"id": "head_key", "updated": "head_newest"}[col]
+		for _, c := range alternatives(n.Spans, col, text) {
 			out = append(out, clause{
 				"SELECT rid FROM head INDEXED BY " + index + " WHERE type = ? AND deleted = 0 AND " + c.sql,
 				append([]any{typ}, c.args...),
@@ -53,8 +56,8 @@ func (n *node) selects(typ string) []clause {
 		}
 		return out
 	}
-	for _, c := range alternatives(n.spans, "value", bytesOf) {
-		out = append(out, clause{"SELECT rid FROM entry WHERE pid = ? AND " + c.sql, append([]any{n.pid}, c.args...)})
+	for _, c := range alternatives(n.Spans, "value", bytesOf) {
+		out = append(out, clause{"SELECT rid FROM entry WHERE pid = ? AND " + c.sql, append([]any{n.Number}, c.args...)})
 	}
 	return out
 }
@@ -62,13 +65,13 @@ func (n *node) selects(typ string) []clause {
 // A driver is where a search starts: a set of candidates.
 type driver struct {
 	parts []clause
-	nodes []*node // what the parts stand for
-	size  int     // estimate of the candidates, capped
+	nodes []*plan.Node // what the parts stand for
+	size  int          // estimate of the candidates, capped
 }
 
 // distinct says whether no candidate can come twice: one value of one parameter.
 func (d *driver) distinct() bool {
-	return len(d.nodes) == 1 && len(d.parts) == 1 && len(d.nodes[0].spans) == 1 && d.nodes[0].spans[0].equal
+	return len(d.nodes) == 1 && len(d.parts) == 1 && len(d.nodes[0].Spans) == 1 && d.nodes[0].Spans[0].Equal
 }
 
 // table is the driver as the table d(rid), each candidate once.
@@ -89,20 +92,20 @@ func (d *driver) table() clause {
 }
 
 // rest is what candidates of d must still satisfy: n without what d stands for.
-func (d *driver) rest(n *node) *node {
+func (d *driver) rest(n *plan.Node) *plan.Node {
 	if len(d.nodes) != 1 {
 		return n
 	}
 	if n == d.nodes[0] {
-		return &node{kind: all}
+		return &plan.Node{Kind: plan.All}
 	}
-	if n.kind != and {
+	if n.Kind != plan.And {
 		return n
 	}
-	return allOf(slices.DeleteFunc(slices.Clone(n.args), func(a *node) bool { return a == d.nodes[0] }))
+	return plan.AllOf(slices.DeleteFunc(slices.Clone(n.Args), func(a *plan.Node) bool { return a == d.nodes[0] }))
 }
 
 // touchesHead says whether a condition needs columns of head.
-func (n *node) touchesHead() bool {
-	return n.kind == column || slices.ContainsFunc(n.args, (*node).touchesHead)
+func touchesHead(n *plan.Node) bool {
+	return n.Kind == plan.Leaf && columnOf(n.Param) != "" || slices.ContainsFunc(n.Args, touchesHead)
 }

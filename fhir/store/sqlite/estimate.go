@@ -1,6 +1,10 @@
 package sqlite
 
-import "sync/atomic"
+import (
+	"sync/atomic"
+
+	"github.com/handoff-health/handoff/fhir/store/plan"
+)
 
 // maxParts is how many queries a driver may consist of; SQLite allows 500.
 const maxParts = 200
@@ -16,15 +20,15 @@ var caps = []int{64, 1024, 16384}
 type estimator struct {
 	*planner
 	cap   int
-	known map[*node]int // at this cap
+	known map[*plan.Node]int // at this cap
 }
 
 // choose finds the condition with the fewest candidates that implies n, or nil
 // if n can only be answered by looking at every resource of the type.
-func (p *planner) choose(n *node) (*driver, error) {
+func (p *planner) choose(n *plan.Node) (*driver, error) {
 	e := &estimator{planner: p}
 	for _, e.cap = range caps {
-		e.known = map[*node]int{}
+		e.known = map[*plan.Node]int{}
 		size, err := e.size(n)
 		if err != nil || size >= unknown {
 			return nil, err
@@ -42,7 +46,7 @@ func (p *planner) choose(n *node) (*driver, error) {
 }
 
 // size estimates, up to the cap, the candidates of n.
-func (e *estimator) size(n *node) (int, error) {
+func (e *estimator) size(n *plan.Node) (int, error) {
 	if size, ok := e.known[n]; ok {
 		return size, nil
 	}
@@ -51,11 +55,11 @@ func (e *estimator) size(n *node) (int, error) {
 	return size, err
 }
 
-func (e *estimator) count(n *node) (int, error) {
-	switch n.kind {
-	case and:
+func (e *estimator) count(n *plan.Node) (int, error) {
+	switch n.Kind {
+	case plan.And:
 		least := unknown
-		for _, a := range n.args {
+		for _, a := range n.Args {
 			size, err := e.size(a)
 			if err != nil {
 				return 0, err
@@ -63,9 +67,9 @@ func (e *estimator) count(n *node) (int, error) {
 			least = min(least, size)
 		}
 		return least, nil
-	case or:
+	case plan.Or:
 		sum := 0
-		for _, a := range n.args {
+		for _, a := range n.Args {
 			size, err := e.size(a)
 			if err != nil {
 				return 0, err
@@ -75,15 +79,15 @@ func (e *estimator) count(n *node) (int, error) {
 			}
 		}
 		return sum, nil
-	case entries, column:
+	case plan.Leaf:
 		return e.rows(n)
-	case never, all, not:
+	case plan.Never, plan.All, plan.Not:
 	}
 	return unknown, nil
 }
 
-func (e *estimator) rows(n *node) (int, error) {
-	parts := n.selects(e.typ)
+func (e *estimator) rows(n *plan.Node) (int, error) {
+	parts := selects(n, e.typ)
 	if len(parts) > maxParts {
 		return unknown, nil
 	}
@@ -102,22 +106,22 @@ func (e *estimator) rows(n *node) (int, error) {
 }
 
 // collect fills the driver with the cheapest way to n.
-func (e *estimator) collect(n *node, d *driver) {
-	switch n.kind {
-	case and:
-		best := n.args[0]
-		for _, a := range n.args {
+func (e *estimator) collect(n *plan.Node, d *driver) {
+	switch n.Kind {
+	case plan.And:
+		best := n.Args[0]
+		for _, a := range n.Args {
 			if e.known[a] < e.known[best] {
 				best = a
 			}
 		}
 		e.collect(best, d)
-	case or:
-		for _, a := range n.args {
+	case plan.Or:
+		for _, a := range n.Args {
 			e.collect(a, d)
 		}
 	default:
-		d.parts = append(d.parts, n.selects(e.typ)...)
+		d.parts = append(d.parts, selects(n, e.typ)...)
 		d.nodes = append(d.nodes, n)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/handoff-health/handoff/fhir/store"
+	"github.com/handoff-health/handoff/fhir/store/plan"
 )
 
 const factColumns = `key, value, version, expires, sum`
@@ -180,8 +181,7 @@ func (db *DB) Scan(ctx context.Context, prefix, after string, limit int) ([]stor
 	if limit < 1 {
 		return nil, invalid("limit %d", limit)
 	}
-	in := prefixSpan(prefix)
-	cond, args := in.condition("key")
+	cond, args := condition(plan.Prefix(prefix), "key")
 	args = append(args, blob(after), db.now().UnixNano(), limit)
 	var out []store.Fact
 	err := db.read(ctx, func(s *session) error {

@@ -3,19 +3,10 @@ package sqlite
 import (
 	"context"
 	"slices"
-	"strings"
 
 	"github.com/handoff-health/handoff/fhir/store"
+	"github.com/handoff-health/handoff/fhir/store/plan"
 )
-
-func splitEntry(entry string) (param, value string, ok bool) {
-	param, value, ok = strings.Cut(entry, "|")
-	return param, value, ok && param != ""
-}
-
-func reserved(param string) bool {
-	return param == store.ParamID || param == store.ParamLastUpdated
-}
 
 // An indexEntry is a row of entry.
 type indexEntry struct {
@@ -31,11 +22,11 @@ func (t *txn) index(p *pending) ([]string, error) {
 	if !p.write.Deleted {
 		sorted = slices.Compact(slices.Sorted(slices.Values(p.write.Index)))
 		sorted = slices.DeleteFunc(sorted, func(e string) bool {
-			param, _, _ := splitEntry(e)
-			return reserved(param)
+			param, _, _ := plan.SplitEntry(e)
+			return plan.Reserved(param)
 		})
 		for _, e := range sorted {
-			param, value, _ := splitEntry(e)
+			param, value, _ := plan.SplitEntry(e)
 			pid, err := t.param(p.write.Type, param)
 			if err != nil {
 				return nil, err

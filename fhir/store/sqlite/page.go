@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/handoff-health/handoff/fhir/store"
+	"github.com/handoff-health/handoff/fhir/store/plan"
 )
 
 // An order is what a search's result is sorted by.
@@ -15,12 +16,12 @@ type order struct {
 }
 
 // orders are the keys of a plan, at least one.
-func (p *planner) orders(plan store.Plan) ([]order, error) {
-	if len(plan.Sort) == 0 {
+func (p *planner) orders(sp store.Plan) ([]order, error) {
+	if len(sp.Sort) == 0 {
 		return []order{{column: "updated", descending: true}}, nil
 	}
 	var out []order
-	for _, key := range plan.Sort {
+	for _, key := range sp.Sort {
 		o, err := p.order(key)
 		if err != nil {
 			return nil, err
@@ -60,13 +61,21 @@ func (o order) value() clause {
 	return clause{"(SELECT " + extreme + "(value) FROM entry INDEXED BY entry_of WHERE rid = h.rid AND pid = ?)", []any{o.pid}}
 }
 
+// sortValue is a value of a cursor as the order's column compares it.
+func sortValue(v plan.Value, o order) any {
+	if o.column != "" {
+		return string(v.Bytes)
+	}
+	return blob(v.Bytes)
+}
+
 // A pager reads one page.
 type pager struct {
 	*planner
 	plan   store.Plan
-	where  *node
+	where  *plan.Node
 	orders []order
-	after  *cursor
+	after  *plan.Cursor
 }
 
 // order is the first key: the only one where the records are walked in order.
@@ -85,12 +94,12 @@ func (r *pager) page(d *driver) (store.Page, error) {
 	case r.order().column != "":
 		queries = append(queries, r.walkHeads)
 	default:
-		if r.order().pid != 0 && (r.after == nil || !r.after.keys[0].null) {
+		if r.order().pid != 0 && (r.after == nil || !r.after.Keys[0].None) {
 			queries = append(queries, r.walkValues)
 		}
 		queries = append(queries, r.walkWithout)
 	}
-	var last cursor
+	var last plan.Cursor
 	for _, q := range queries {
 		limit := r.plan.Limit + 1 - len(page.Records)
 		if limit <= 0 || page.Next != "" {
@@ -100,20 +109,20 @@ func (r *pager) page(d *driver) (store.Page, error) {
 		err := r.s.each(r.ctx, c.sql, c.args, func(scan func(...any) error) error {
 			var (
 				row versionRow
-				cur = cursor{keys: make([]sortValue, len(r.orders))}
-				to  = []any{&cur.id}
+				cur = plan.Cursor{Keys: make([]plan.Value, len(r.orders))}
+				to  = []any{&cur.ID}
 			)
-			for i := range cur.keys {
-				to = append(to, &cur.keys[i].value, &cur.keys[i].null)
+			for i := range cur.Keys {
+				to = append(to, &cur.Keys[i].Bytes, &cur.Keys[i].None)
 			}
 			if err := scan(append(to, row.fields()...)...); err != nil {
 				return err
 			}
 			if len(page.Records) == r.plan.Limit {
-				page.Next = last.encode(r.plan)
+				page.Next = last.Encode(r.plan)
 				return nil
 			}
-			rec, err := r.db.record(store.Key{Type: r.typ, ID: cur.id}, &row)
+			rec, err := r.db.record(store.Key{Type: r.typ, ID: cur.ID}, &row)
 			if err != nil {
 				return err
 			}
@@ -152,7 +161,7 @@ func (r *pager) sorted(d *driver, limit int) clause {
 	if d != nil {
 		table, from, where = d.table(), "d CROSS JOIN head h ON h.rid = d.rid", d.rest(r.where)
 	}
-	cond, after := where.condition(), r.beyond()
+	cond, after := satisfies(where), r.beyond()
 	args := slices.Clone(table.args)
 	values, names, by := "", "", ""
 	for i, o := range r.orders {
@@ -177,16 +186,16 @@ func (r *pager) beyond() clause {
 	if r.after == nil {
 		return clause{sql: "1"}
 	}
-	out := clause{"id > ?", []any{r.after.id}}
+	out := clause{"id > ?", []any{r.after.ID}}
 	for i := len(r.orders) - 1; i >= 0; i-- {
-		o, at := r.orders[i], r.after.keys[i]
+		o, at := r.orders[i], r.after.Keys[i]
 		k := fmt.Sprintf("k%d", i)
-		if at.null {
+		if at.None {
 			out = clause{k + " IS NULL AND " + out.sql, out.args}
 			continue
 		}
 		_, op, _ := o.direction()
-		v := at.bind(o)
+		v := sortValue(at, o)
 		out = clause{"(" + k + " " + op + " ? OR " + k + " IS NULL OR (" + k + " = ? AND " + out.sql + "))", append([]any{v, v}, out.args...)}
 	}
 	return out
@@ -202,13 +211,13 @@ func (r *pager) walkHeads(limit int) clause {
 	word, op, _ := o.direction()
 	after := clause{sql: "1"}
 	if r.after != nil {
-		k := r.after.keys[0].bind(r.order())
-		after = clause{col + " " + op + "= ? AND (" + col + " " + op + " ? OR h.id > ?)", []any{k, k, r.after.id}}
+		k := sortValue(r.after.Keys[0], r.order())
+		after = clause{col + " " + op + "= ? AND (" + col + " " + op + " ? OR h.id > ?)", []any{k, k, r.after.ID}}
 		if o.column == "id" {
-			after = clause{col + " " + op + " ?", []any{r.after.id}}
+			after = clause{col + " " + op + " ?", []any{r.after.ID}}
 		}
 	}
-	cond := r.where.condition()
+	cond := satisfies(r.where)
 	by := col + " " + word
 	if o.column != "id" {
 		by += ", h.id"
@@ -227,10 +236,10 @@ func (r *pager) walkValues(limit int) clause {
 	before := map[string]string{">": "<", "<": ">"}[op]
 	after := clause{sql: "1"}
 	if r.after != nil {
-		k := r.after.keys[0].bind(r.order())
-		after = clause{"e.value " + op + "= ? AND (e.value " + op + " ? OR h.id > ?)", []any{k, k, r.after.id}}
+		k := sortValue(r.after.Keys[0], r.order())
+		after = clause{"e.value " + op + "= ? AND (e.value " + op + " ? OR h.id > ?)", []any{k, k, r.after.ID}}
 	}
-	cond := r.where.condition()
+	cond := satisfies(r.where)
 	return fetch("", 1, clause{
 		"SELECT h.vid AS vid, h.id AS id, e.value AS k0 FROM entry e CROSS JOIN head h ON h.rid = e.rid WHERE e.pid = ? AND " + after.sql +
 			" AND NOT EXISTS (SELECT 1 FROM entry o INDEXED BY entry_of WHERE o.rid = e.rid AND o.pid = e.pid AND o.value " + before + " e.value)" +
@@ -243,10 +252,10 @@ func (r *pager) walkValues(limit int) clause {
 // come last, by id.
 func (r *pager) walkWithout(limit int) clause {
 	from := ""
-	if r.after != nil && r.after.keys[0].null {
-		from = r.after.id
+	if r.after != nil && r.after.Keys[0].None {
+		from = r.after.ID
 	}
-	cond := r.where.condition()
+	cond := satisfies(r.where)
 	return fetch("", 1, clause{
 		"SELECT h.vid AS vid, h.id AS id, NULL AS k0 FROM head h INDEXED BY head_key WHERE h.type = ? AND h.deleted = 0 AND h.id > ?" +
 			" AND NOT EXISTS (SELECT 1 FROM entry INDEXED BY entry_of WHERE rid = h.rid AND pid = ?) AND (" + cond.sql + ") ORDER BY h.id LIMIT ?",

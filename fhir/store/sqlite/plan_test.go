@@ -91,7 +91,7 @@ func driverOf(t *testing.T, db *DB, where store.Expr) *driver {
 	var d *driver
 	err := db.snapshot(t.Context(), func(s *session) error {
 		p := &planner{db: db, s: s, ctx: t.Context(), typ: "Patient"}
-		n, err := p.plan(where, 0)
+		n, err := p.plan(where)
 		if err == nil {
 			d, err = p.choose(n)
 		}
@@ -125,7 +125,7 @@ func queriesOf(t *testing.T, db *DB, p store.Plan, driven bool) []clause {
 	var out []clause
 	err := db.snapshot(t.Context(), func(s *session) error {
 		pl := &planner{db: db, s: s, ctx: t.Context(), typ: p.Type}
-		where, err := pl.plan(p.Where, 0)
+		where, err := pl.plan(p.Where)
 		if err != nil {
 			return err
 		}
@@ -176,23 +176,6 @@ func explainQuery(t *testing.T, db *DB, q clause) {
 	if err != nil {
 		t.Fatalf("%v\nfor %s", err, q.sql)
 	}
-}
-
-func FuzzCursor(f *testing.F) {
-	p := store.Plan{Type: "Patient", Where: eq("a", "b"), Limit: 1}
-	f.Add((&cursor{keys: []sortValue{{value: []byte("v")}}, id: "x"}).encode(p))
-	f.Add((&cursor{keys: []sortValue{{null: true}}, id: "x"}).encode(p))
-	f.Fuzz(func(t *testing.T, after string) {
-		q := p
-		q.After = after
-		c, err := decodeCursor(q)
-		if err == nil && c != nil && c.encode(p) != after {
-			// An over-long varint is another writing of the same place.
-			if again, err := decodeCursor(store.Plan{Type: p.Type, Where: p.Where, Limit: 1, After: c.encode(p)}); err != nil || again.id != c.id {
-				t.Errorf("%q is read as %+v", after, c)
-			}
-		}
-	})
 }
 
 func BenchmarkStore(b *testing.B) {

@@ -4,22 +4,23 @@ import (
 	"context"
 
 	"github.com/handoff-health/handoff/fhir/store"
+	"github.com/handoff-health/handoff/fhir/store/plan"
 )
 
 // Search returns one page of live heads.
 func (db *DB) Search(ctx context.Context, p store.Plan) (store.Page, error) {
-	if err := checkPlan(p); err != nil {
+	if err := plan.Check(p); err != nil {
 		return store.Page{}, err
 	}
-	after, err := decodeCursor(p)
+	after, err := plan.ReadCursor(p)
 	if err != nil {
 		return store.Page{}, err
 	}
 	var page store.Page
 	err = db.snapshot(ctx, func(s *session) error {
 		pl := &planner{db: db, s: s, ctx: ctx, typ: p.Type}
-		where, err := pl.plan(p.Where, 0)
-		if err != nil || where.kind == never {
+		where, err := pl.plan(p.Where)
+		if err != nil || where.Kind == plan.Never {
 			return err
 		}
 		orders, err := pl.orders(p)
@@ -52,14 +53,14 @@ func (db *DB) Search(ctx context.Context, p store.Plan) (store.Page, error) {
 // Count returns how many live heads satisfy the plan's condition.
 func (db *DB) Count(ctx context.Context, p store.Plan) (int, error) {
 	p.Limit, p.Sort = 1, nil
-	if err := checkPlan(p); err != nil {
+	if err := plan.Check(p); err != nil {
 		return 0, err
 	}
 	var n int
 	err := db.snapshot(ctx, func(s *session) error {
 		pl := &planner{db: db, s: s, ctx: ctx, typ: p.Type}
-		where, err := pl.plan(p.Where, 0)
-		if err != nil || where.kind == never {
+		where, err := pl.plan(p.Where)
+		if err != nil || where.Kind == plan.Never {
 			return err
 		}
 		d, err := pl.choose(where)
@@ -73,21 +74,21 @@ func (db *DB) Count(ctx context.Context, p store.Plan) (int, error) {
 	return n, err
 }
 
-func countQuery(typ string, where *node, d *driver) clause {
+func countQuery(typ string, where *plan.Node, d *driver) clause {
 	if d == nil {
-		c := where.condition()
+		c := satisfies(where)
 		return clause{
 			"SELECT count(*) FROM head h INDEXED BY head_newest WHERE h.type = ? AND h.deleted = 0 AND (" + c.sql + ")",
 			append([]any{typ}, c.args...),
 		}
 	}
 	table, rest := d.table(), d.rest(where)
-	if rest.kind == all && d.distinct() {
+	if rest.Kind == plan.All && d.distinct() {
 		return clause{"SELECT count(*) FROM (" + d.parts[0].sql + ")", d.parts[0].args}
 	}
-	c := rest.condition()
+	c := satisfies(rest)
 	from := "d h" // entries are those of live heads of the type: head need not be asked
-	if rest.touchesHead() {
+	if touchesHead(rest) {
 		from = "d CROSS JOIN head h ON h.rid = d.rid"
 	}
 	return clause{table.sql + "SELECT count(*) FROM " + from + " WHERE " + c.sql, append(table.args, c.args...)}

@@ -3,44 +3,23 @@ package sqlite
 import (
 	"slices"
 	"strings"
+
+	"github.com/handoff-health/handoff/fhir/store/plan"
 )
 
-// A span is a set of values: one value, or those from low on and below high.
-type span struct {
-	low, high string
-	equal     bool // only low
-	open      bool // no upper bound
-}
-
-func (s span) everything() bool { return s.open && s.low == "" }
-
-func (s span) empty() bool { return !s.equal && !s.open && s.low >= s.high }
-
-// prefixSpan is the set of values that start with prefix.
-func prefixSpan(prefix string) span {
-	end := []byte(prefix)
-	for i := len(end) - 1; i >= 0; i-- {
-		if end[i] < 0xff {
-			end[i]++
-			return span{low: prefix, high: string(end[:i+1])}
-		}
-	}
-	return span{low: prefix, open: true}
-}
-
 // condition says in SQL that a column of blobs is in the span.
-func (s span) condition(column string) (string, []any) {
-	return s.bind(column, func(v string) any { return blob(v) })
+func condition(s plan.Span, column string) (string, []any) {
+	return bind(s, column, bytesOf)
 }
 
-func (s span) bind(column string, value func(string) any) (string, []any) {
+func bind(s plan.Span, column string, value func(string) any) (string, []any) {
 	switch {
-	case s.equal:
-		return column + " = ?", []any{value(s.low)}
-	case s.open:
-		return column + " >= ?", []any{value(s.low)}
+	case s.Equal:
+		return column + " = ?", []any{value(s.Low)}
+	case s.Open:
+		return column + " >= ?", []any{value(s.Low)}
 	}
-	return column + " >= ? AND " + column + " < ?", []any{value(s.low), value(s.high)}
+	return column + " >= ? AND " + column + " < ?", []any{value(s.Low), value(s.High)}
 }
 
 // A clause is a piece of SQL with its arguments.
@@ -51,17 +30,17 @@ type clause struct {
 
 // alternatives turns spans into clauses: all single values into one, each
 // stretch into one of its own.
-func alternatives(spans []span, column string, value func(string) any) []clause {
+func alternatives(spans []plan.Span, column string, value func(string) any) []clause {
 	var (
 		out    []clause
 		equals clause
 	)
 	for _, s := range spans {
-		if s.equal {
-			equals.args = append(equals.args, value(s.low))
+		if s.Equal {
+			equals.args = append(equals.args, value(s.Low))
 			continue
 		}
-		sql, args := s.bind(column, value)
+		sql, args := bind(s, column, value)
 		out = append(out, clause{sql, args})
 	}
 	switch n := len(equals.args); n {

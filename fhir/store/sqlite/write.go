@@ -8,6 +8,7 @@ import (
 
 	"github.com/handoff-health/handoff/fhir/resource"
 	"github.com/handoff-health/handoff/fhir/store"
+	"github.com/handoff-health/handoff/fhir/store/plan"
 )
 
 // Write does one compare-and-set.
@@ -67,7 +68,7 @@ func checkOne(w *store.Write) error {
 		return invalid("no content")
 	}
 	for _, entry := range w.Index {
-		if _, _, ok := splitEntry(entry); !ok {
+		if _, _, ok := plan.SplitEntry(entry); !ok {
 			return invalid("index entry %q is not of the form param|value", entry)
 		}
 	}

@@ -1,0 +1,47 @@
+package plan
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/handoff-health/handoff/fhir/store"
+)
+
+// Bounds of a plan, below those of every store's query language.
+const (
+	MaxDepth = 100   // levels of an Expr
+	MaxTerms = 20000 // Exprs in all
+)
+
+// Check refuses what cannot be searched for, with [store.ErrInvalid]. The condition
+// is checked by [Normalize].
+func Check(p store.Plan) error {
+	switch {
+	case p.Type == "":
+		return invalid("a plan without a type")
+	case len(p.Sort) > store.MaxSort:
+		return invalid("a plan with %d sort keys; at most %d are possible", len(p.Sort), store.MaxSort)
+	case slices.ContainsFunc(p.Sort, func(k store.SortKey) bool { return k.Param == "" }):
+		return invalid("a sort key without a parameter")
+	case p.Limit < 1:
+		return invalid("limit %d", p.Limit)
+	}
+	return nil
+}
+
+// SplitEntry takes an index entry "param|value" apart; ok is false if it is none.
+func SplitEntry(entry string) (param, value string, ok bool) {
+	param, value, ok = strings.Cut(entry, "|")
+	return param, value, ok && param != ""
+}
+
+// Reserved says whether a store answers for a parameter itself: entries of that name
+// say nothing.
+func Reserved(param string) bool {
+	return param == store.ParamID || param == store.ParamLastUpdated
+}
+
+func invalid(format string, args ...any) error {
+	return fmt.Errorf("%w: %s", store.ErrInvalid, fmt.Sprintf(format, args...))
+}
