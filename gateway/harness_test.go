@@ -8,7 +8,6 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -19,8 +18,9 @@ import (
 	"github.com/handoff-health/handoff/fhir/resource"
 	"github.com/handoff-health/handoff/fhir/search"
 	"github.com/handoff-health/handoff/fhir/store"
+	"github.com/handoff-health/handoff/fhir/store/backend"
+	"github.com/handoff-health/handoff/fhir/store/backend/backendtest"
 	"github.com/handoff-health/handoff/fhir/store/epoch"
-	"github.com/handoff-health/handoff/fhir/store/sqlite"
 	"github.com/handoff-health/handoff/gateway"
 	"github.com/handoff-health/handoff/gateway/attribute"
 	"github.com/handoff-health/handoff/gateway/audit"
@@ -66,7 +66,7 @@ agreements:
 type county struct {
 	t       testing.TB
 	server  *gateway.Server
-	store   *sqlite.DB
+	store   backend.Backend
 	memory  *epoch.Cache
 	links   *identity.Links
 	ids     *identity.IDMap
@@ -206,9 +206,7 @@ func newCountyOf(t testing.TB, now func() time.Time, settings string, change fun
 	text := strings.NewReplacer("UPSTREAM", c.ehr.URL+"/fhir", "PART2", c.program.URL+"/fhir").Replace(settings)
 	cfg, err := config.Parse("test.yaml", []byte(text))
 	c.must(err)
-	c.store, err = sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "test.db"), sqlite.Options{Now: now})
-	c.must(err)
-	t.Cleanup(func() { _ = c.store.Close() })
+	c.store = backendtest.Open(t, backend.Options{Now: now})
 	c.memory = epoch.New(c.store, 0, nil)
 	c.ids, err = identity.NewIDMap(c.memory, []byte(siteKey), map[string]string{"ehr": "k", "sud": "w"})
 	c.must(err)

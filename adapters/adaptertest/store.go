@@ -16,23 +16,20 @@ import (
 	"github.com/handoff-health/handoff/fhir/label"
 	"github.com/handoff-health/handoff/fhir/resource"
 	"github.com/handoff-health/handoff/fhir/store"
-	"github.com/handoff-health/handoff/fhir/store/sqlite"
+	"github.com/handoff-health/handoff/fhir/store/backend"
+	"github.com/handoff-health/handoff/fhir/store/backend/backendtest"
 	"github.com/handoff-health/handoff/mappings"
 	"github.com/handoff-health/handoff/mappings/tree"
 )
 
-func (s Suite) database(t *testing.T) *sqlite.DB {
+func (s Suite) database(t *testing.T) backend.Backend {
 	t.Helper()
-	db, err := sqlite.Open(context.Background(), sqlite.Memory, sqlite.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = db.Close() })
+	db := backendtest.Open(t, backend.Options{})
 	return db
 }
 
 // pipeline is a new process that ingests into db.
-func (s Suite) pipeline(db *sqlite.DB, m flow.Mapper) *ingest.Pipeline {
+func (s Suite) pipeline(db backend.Backend, m flow.Mapper) *ingest.Pipeline {
 	return &ingest.Pipeline{Format: s.Format, Mapper: m, Options: s.Options, Store: db, Facts: db, Log: db,
 		Origin: resource.Origin{System: "suite", Custodian: "Organization/suite", Police: true}, SiteKey: []byte("a key of the adapter suite alone"),
 		Validator: ingest.R4{}, Labeler: ingest.Labels{Labeller: label.New(label.Options{})}, Indexer: ingest.Entries{},
@@ -50,7 +47,7 @@ type stored struct {
 }
 
 // heads are all live resources of the types that a conversion makes.
-func (s Suite) heads(t *testing.T, db *sqlite.DB, types []string) map[store.Key]stored {
+func (s Suite) heads(t *testing.T, db backend.Backend, types []string) map[store.Key]stored {
 	t.Helper()
 	out := map[store.Key]stored{}
 	for _, typ := range types {

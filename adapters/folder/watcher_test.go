@@ -18,7 +18,8 @@ import (
 	"github.com/handoff-health/handoff/adapters"
 	"github.com/handoff-health/handoff/adapters/flow"
 	"github.com/handoff-health/handoff/fhir/store"
-	"github.com/handoff-health/handoff/fhir/store/sqlite"
+	"github.com/handoff-health/handoff/fhir/store/backend"
+	"github.com/handoff-health/handoff/fhir/store/backend/backendtest"
 )
 
 // A bench is a folder with a watcher whose looks and clock the test makes.
@@ -36,11 +37,7 @@ type bench struct {
 
 func newBench(t *testing.T, change func(*Options)) *bench {
 	t.Helper()
-	db, err := sqlite.Open(context.Background(), sqlite.Memory, sqlite.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = db.Close() })
+	db := backendtest.Open(t, backend.Options{})
 	b := &bench{t: t, dir: t.TempDir(), facts: db, now: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC), counts: map[string]int{}}
 	b.o = Options{Path: b.dir, System: "rms", SiteKey: []byte("a key of this test alone"), Facts: db, Polls: 1, Temporary: []string{"*.tmp", "*.part"},
 		Now: func() time.Time { return b.now }, Observe: func(what string) { b.counts[what]++ },

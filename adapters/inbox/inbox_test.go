@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"sync"
 	"testing"
 	"time"
@@ -16,7 +15,8 @@ import (
 	"github.com/handoff-health/handoff/fhir/label"
 	"github.com/handoff-health/handoff/fhir/resource"
 	"github.com/handoff-health/handoff/fhir/store"
-	"github.com/handoff-health/handoff/fhir/store/sqlite"
+	"github.com/handoff-health/handoff/fhir/store/backend"
+	"github.com/handoff-health/handoff/fhir/store/backend/backendtest"
 	"github.com/handoff-health/handoff/mappings"
 )
 
@@ -31,13 +31,9 @@ func admit(n int) inbox.Arrival {
 	return inbox.Arrival{Source: "mllp 127.0.0.1", Key: fmt.Sprintf("ADT1|CLINIC|M%06d", n), Body: []byte(text)}
 }
 
-func openDB(t testing.TB, path string) *sqlite.DB {
+func openDB(t testing.TB, path string) backend.Backend {
 	t.Helper()
-	db, err := sqlite.Open(context.Background(), path, sqlite.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = db.Close() })
+	db := backendtest.At(t, path, backend.Options{})
 	return db
 }
 
@@ -107,7 +103,7 @@ func receive(t testing.TB, b *inbox.Box, a inbox.Arrival) inbox.Receipt {
 	return r
 }
 
-func patients(t testing.TB, db *sqlite.DB) int {
+func patients(t testing.TB, db backend.Backend) int {
 	t.Helper()
 	n, err := db.Count(context.Background(), store.Plan{Type: "Patient", Where: store.Expr{Op: store.All}, Limit: 1})
 	if err != nil {
@@ -117,7 +113,7 @@ func patients(t testing.TB, db *sqlite.DB) int {
 }
 
 func TestMessagesAreKeptOnceAndStored(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "handoff.db")
+	path := backendtest.Address(t)
 	db := openDB(t, path)
 	b := openBox(t, db, db, nil)
 	for n := range 5 {
@@ -162,7 +158,7 @@ func TestMessagesAreKeptOnceAndStored(t *testing.T) {
 }
 
 func TestManyConnectionsShareTheDisk(t *testing.T) {
-	db := openDB(t, filepath.Join(t.TempDir(), "handoff.db"))
+	db := openDB(t, backendtest.Address(t))
 	b := openBox(t, db, db, nil)
 	const connections, each = 50, 20
 	var wg sync.WaitGroup

@@ -2,19 +2,19 @@ package inbox_test
 
 import (
 	"context"
-	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/handoff-health/handoff/adapters/flow"
 	"github.com/handoff-health/handoff/adapters/inbox"
 	"github.com/handoff-health/handoff/adapters/ingest"
+	"github.com/handoff-health/handoff/fhir/store/backend/backendtest"
 )
 
 // The process that runs a feed tells every few seconds how many wait; what is
 // stored meanwhile must not be counted twice.
 func TestAMessageIsCountedInOneState(t *testing.T) {
-	db := openDB(t, filepath.Join(t.TempDir(), "handoff.db"))
+	db := openDB(t, backendtest.Address(t))
 	b := openBox(t, db, db, nil)
 	for n := range 4 {
 		receive(t, b, admit(n))
@@ -41,7 +41,7 @@ func TestAMessageIsCountedInOneState(t *testing.T) {
 
 // A message is read by its own header, not by that of the one before it.
 func TestAHeaderIsOfItsMessageAlone(t *testing.T) {
-	db := openDB(t, filepath.Join(t.TempDir(), "handoff.db"))
+	db := openDB(t, backendtest.Address(t))
 	b := openBox(t, db, db, nil)
 	bad := func(n int) string { return strings.Replace(string(admit(n).Body), "PID|1||P", "PID|1|||", 1) }
 	receive(t, b, inbox.Arrival{Source: "mllp", Key: "b", Body: []byte("BHS|^~\\&|OTHER\r" + bad(1) + "BTS|1\r")})

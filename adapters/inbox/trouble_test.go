@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"runtime"
 	"strings"
 	"sync"
@@ -16,6 +15,7 @@ import (
 	"github.com/handoff-health/handoff/adapters/flow"
 	"github.com/handoff-health/handoff/adapters/inbox"
 	"github.com/handoff-health/handoff/fhir/store"
+	"github.com/handoff-health/handoff/fhir/store/backend/backendtest"
 	"github.com/handoff-health/handoff/mappings"
 	"github.com/handoff-health/handoff/mappings/tree"
 )
@@ -100,7 +100,7 @@ func states(t *testing.T, b *inbox.Box, n int) string {
 }
 
 func TestAMessageThatCannotBeStoredIsDeferredAndOthersGoOn(t *testing.T) {
-	db := openDB(t, filepath.Join(t.TempDir(), "handoff.db"))
+	db := openDB(t, backendtest.Address(t))
 	c := &clock{}
 	b := openBox(t, db, db, func(o *inbox.Options) { o.Clock = c.now })
 	sick := &sickStore{Store: db}
@@ -162,7 +162,7 @@ func wait(t *testing.T, what string, ok func() bool) {
 }
 
 func TestWhenTheStoreFailsNothingIsDeferredAndAllIsStoredAfterwards(t *testing.T) {
-	db := openDB(t, filepath.Join(t.TempDir(), "handoff.db"))
+	db := openDB(t, backendtest.Address(t))
 	b := openBox(t, db, db, nil)
 	sick := &sickStore{Store: db}
 	everything := ""
@@ -228,7 +228,7 @@ func (m poisonedMapper) Apply(rec *tree.Record, o mappings.Options) (*mappings.R
 }
 
 func TestPoisonIsRejectedAndOthersGoOn(t *testing.T) {
-	db := openDB(t, filepath.Join(t.TempDir(), "handoff.db"))
+	db := openDB(t, backendtest.Address(t))
 	b := openBox(t, db, db, nil)
 	f := newFeed(t, b, db, db, db)
 	f.Use(poison(setup(t), "M000001", "message 4"))
@@ -265,7 +265,7 @@ func TestPoisonIsRejectedAndOthersGoOn(t *testing.T) {
 }
 
 func TestAFullInboxAsksToTryAgainAndMemoryStaysFlat(t *testing.T) {
-	db := openDB(t, filepath.Join(t.TempDir(), "handoff.db"))
+	db := openDB(t, backendtest.Address(t))
 	const most = 50
 	b := openBox(t, db, db, func(o *inbox.Options) { o.MaxWaiting = most })
 	var paused atomic.Bool
@@ -319,7 +319,7 @@ func TestAFullInboxAsksToTryAgainAndMemoryStaysFlat(t *testing.T) {
 }
 
 func TestTheInboxIsBoundedInBytesToo(t *testing.T) {
-	db := openDB(t, filepath.Join(t.TempDir(), "handoff.db"))
+	db := openDB(t, backendtest.Address(t))
 	b := openBox(t, db, db, func(o *inbox.Options) { o.MaxWaitingBytes = 4000 })
 	large := admit(0)
 	large.Body = append(large.Body, strings.Repeat("x", 10_000)...)

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"runtime"
 	"strings"
 	"testing"
@@ -13,7 +12,8 @@ import (
 
 	"github.com/handoff-health/handoff/adapters"
 	"github.com/handoff-health/handoff/adapters/flow"
-	"github.com/handoff-health/handoff/fhir/store/sqlite"
+	"github.com/handoff-health/handoff/fhir/store/backend"
+	"github.com/handoff-health/handoff/fhir/store/backend/backendtest"
 )
 
 // TestLargeExportIsStoredAtAConstantRate ingests HANDOFF_ROWS generated rows
@@ -26,11 +26,7 @@ func TestLargeExportIsStoredAtAConstantRate(t *testing.T) {
 		}
 	}
 	p, _ := newPipeline(t)
-	db, err := sqlite.Open(context.Background(), filepath.Join(t.TempDir(), "store.db"), sqlite.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer db.Close()
+	db := backendtest.Open(t, backend.Options{})
 	p.Store, p.Facts, p.Log = db, db, db
 	pr := &generated{n: n}
 	var ms runtime.MemStats

@@ -17,7 +17,8 @@ import (
 	"github.com/handoff-health/handoff/fhir/label"
 	"github.com/handoff-health/handoff/fhir/resource"
 	"github.com/handoff-health/handoff/fhir/store"
-	"github.com/handoff-health/handoff/fhir/store/sqlite"
+	"github.com/handoff-health/handoff/fhir/store/backend"
+	"github.com/handoff-health/handoff/fhir/store/backend/backendtest"
 	"github.com/handoff-health/handoff/mappings"
 )
 
@@ -25,13 +26,9 @@ const rivertonMapping = "rms/riverton/contact.map.yaml"
 
 var siteKey = []byte("a key of this test alone, 32 byte")
 
-func newPipeline(t testing.TB) (*ingest.Pipeline, *sqlite.DB) {
+func newPipeline(t testing.TB) (*ingest.Pipeline, backend.Backend) {
 	t.Helper()
-	db, err := sqlite.Open(context.Background(), sqlite.Memory, sqlite.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = db.Close() })
+	db := backendtest.Open(t, backend.Options{})
 	m, err := mappings.Load(mappings.Files(), rivertonMapping, nil)
 	if err != nil {
 		t.Fatal(err)

@@ -18,12 +18,13 @@ import (
 	"github.com/handoff-health/handoff/adapters/ingest"
 	"github.com/handoff-health/handoff/fhir/resource"
 	"github.com/handoff-health/handoff/fhir/store"
-	"github.com/handoff-health/handoff/fhir/store/sqlite"
+	"github.com/handoff-health/handoff/fhir/store/backend"
+	"github.com/handoff-health/handoff/fhir/store/backend/backendtest"
 	"github.com/handoff-health/handoff/mappings"
 )
 
 // newPersons ingests rows of the test system of persons, merges and unmerges.
-func newPersons(t testing.TB, db *sqlite.DB) *ingest.Pipeline {
+func newPersons(t testing.TB, db backend.Backend) *ingest.Pipeline {
 	t.Helper()
 	m, err := mappings.Load(os.DirFS("../flow/testdata"), "persons.map.yaml", &mappings.Profile{TimeZone: "UTC"})
 	if err != nil {
@@ -36,13 +37,9 @@ func newPersons(t testing.TB, db *sqlite.DB) *ingest.Pipeline {
 	return p
 }
 
-func memory(t testing.TB) *sqlite.DB {
+func memory(t testing.TB) backend.Backend {
 	t.Helper()
-	db, err := sqlite.Open(context.Background(), sqlite.Memory, sqlite.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = db.Close() })
+	db := backendtest.Open(t, backend.Options{})
 	return db
 }
 
@@ -284,7 +281,7 @@ func TestTheLinkerIsToldOfMerges(t *testing.T) {
 
 // frail breaks off after so many writes.
 type frail struct {
-	*sqlite.DB
+	backend.Backend
 	left atomic.Int64
 }
 
@@ -301,28 +298,28 @@ func (f *frail) Apply(ctx context.Context, ws []store.Write) ([]*store.Record, e
 	if err := f.spend(); err != nil {
 		return nil, err
 	}
-	return f.DB.Apply(ctx, ws)
+	return f.Backend.Apply(ctx, ws)
 }
 
 func (f *frail) Write(ctx context.Context, w store.Write) (*store.Record, error) {
 	if err := f.spend(); err != nil {
 		return nil, err
 	}
-	return f.DB.Write(ctx, w)
+	return f.Backend.Write(ctx, w)
 }
 
 func (f *frail) PutIfAbsent(ctx context.Context, key string, value []byte, expires time.Time) (store.Fact, error) {
 	if err := f.spend(); err != nil {
 		return store.Fact{}, err
 	}
-	return f.DB.PutIfAbsent(ctx, key, value, expires)
+	return f.Backend.PutIfAbsent(ctx, key, value, expires)
 }
 
 func (f *frail) CompareAndSet(ctx context.Context, key string, version int64, value []byte, expires time.Time) (store.Fact, error) {
 	if err := f.spend(); err != nil {
 		return store.Fact{}, err
 	}
-	return f.DB.CompareAndSet(ctx, key, version, value, expires)
+	return f.Backend.CompareAndSet(ctx, key, version, value, expires)
 }
 
 // TestAnyOrderOfArrivalOfMergesEndsInTheSameState tells persons, updates, merges
@@ -356,7 +353,7 @@ func TestAnyOrderOfArrivalOfMergesEndsInTheSameState(t *testing.T) {
 				n := min(len(sent), i+1+rnd.IntN(4))
 				p := newPersons(t, db)
 				p.Linker = told
-				f := &frail{DB: db}
+				f := &frail{Backend: db}
 				if f.left.Store(1 << 30); try > 1 {
 					f.left.Store(rnd.Int64N(25))
 				}

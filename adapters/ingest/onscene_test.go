@@ -8,7 +8,7 @@ import (
 	"github.com/handoff-health/handoff/adapters/all"
 	"github.com/handoff-health/handoff/adapters/ingest"
 	"github.com/handoff-health/handoff/fhir/resource"
-	"github.com/handoff-health/handoff/fhir/store/sqlite"
+	"github.com/handoff-health/handoff/fhir/store/backend"
 	"github.com/handoff-health/handoff/mappings"
 )
 
@@ -48,7 +48,7 @@ func TestConsentsJoinTheContactInEitherOrder(t *testing.T) {
 	}
 }
 
-func checkJoined(t *testing.T, db *sqlite.DB, want, encounter string) {
+func checkJoined(t *testing.T, db backend.Backend, want, encounter string) {
 	t.Helper()
 	people, visits, consents := find(t, db, "Patient"), find(t, db, "Encounter"), find(t, db, "Consent")
 	if len(people) != 1 || len(visits) != 1 || len(consents) != 1 {

@@ -3,7 +3,6 @@ package ingest_test
 import (
 	"context"
 	"fmt"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -14,7 +13,8 @@ import (
 	"github.com/handoff-health/handoff/fhir/part2"
 	"github.com/handoff-health/handoff/fhir/resource"
 	"github.com/handoff-health/handoff/fhir/store"
-	"github.com/handoff-health/handoff/fhir/store/sqlite"
+	"github.com/handoff-health/handoff/fhir/store/backend"
+	"github.com/handoff-health/handoff/fhir/store/backend/backendtest"
 	"github.com/handoff-health/handoff/mappings"
 )
 
@@ -30,13 +30,9 @@ func pv1(location, service, visit string) string {
 	return "PV1|1|I|" + location + "|||||||" + service + "|||||||||" + visit + "^^^CLINIC^VN"
 }
 
-func newADT(t *testing.T, rules ...part2.Rule) (*ingest.Pipeline, *sqlite.DB) {
+func newADT(t *testing.T, rules ...part2.Rule) (*ingest.Pipeline, backend.Backend) {
 	t.Helper()
-	db, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "s.db"), sqlite.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = db.Close() })
+	db := backendtest.Open(t, backend.Options{})
 	f, err := all.Find("ehr/hl7v2")
 	if err != nil {
 		t.Fatal(err)

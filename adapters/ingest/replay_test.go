@@ -12,12 +12,12 @@ import (
 	"github.com/handoff-health/handoff/adapters/flow"
 	"github.com/handoff-health/handoff/adapters/ingest"
 	"github.com/handoff-health/handoff/fhir/store"
-	"github.com/handoff-health/handoff/fhir/store/sqlite"
+	"github.com/handoff-health/handoff/fhir/store/backend"
 	"github.com/handoff-health/handoff/mappings"
 	"github.com/handoff-health/handoff/mappings/tree"
 )
 
-func queueOf(db *sqlite.DB) *ingest.Queue {
+func queueOf(db backend.Backend) *ingest.Queue {
 	return &ingest.Queue{Log: db, Facts: db, System: "riverton-rms"}
 }
 

@@ -19,21 +19,18 @@ import (
 	"github.com/handoff-health/handoff/fhir/label"
 	"github.com/handoff-health/handoff/fhir/resource"
 	"github.com/handoff-health/handoff/fhir/store"
-	"github.com/handoff-health/handoff/fhir/store/sqlite"
+	"github.com/handoff-health/handoff/fhir/store/backend"
+	"github.com/handoff-health/handoff/fhir/store/backend/backendtest"
 	"github.com/handoff-health/handoff/mappings"
 )
 
-func updates(t testing.TB) (*ingest.Pipeline, *sqlite.DB) {
+func updates(t testing.TB) (*ingest.Pipeline, backend.Backend) {
 	t.Helper()
-	db, err := sqlite.Open(context.Background(), sqlite.Memory, sqlite.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = db.Close() })
+	db := backendtest.Open(t, backend.Options{})
 	return updatesInto(t, db), db
 }
 
-func updatesInto(t testing.TB, db *sqlite.DB) *ingest.Pipeline {
+func updatesInto(t testing.TB, db backend.Backend) *ingest.Pipeline {
 	t.Helper()
 	m, err := mappings.Load(os.DirFS("../../mappings/testdata"), "update.map.yaml", nil)
 	if err != nil {

@@ -12,7 +12,7 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"github.com/handoff-health/handoff/fhir/store/sqlite"
+	"github.com/handoff-health/handoff/fhir/store/backend"
 	"github.com/handoff-health/handoff/gateway/audit"
 	"github.com/handoff-health/handoff/gateway/config"
 	"github.com/handoff-health/handoff/gateway/disclosure"
@@ -23,7 +23,7 @@ const usesStream = "audit-uses"
 
 // recordUse records that somebody has looked a person up. note says where, if it
 // is not in the trail.
-func (a *accounting) recordUse(ctx context.Context, c *config.Config, db *sqlite.DB, entries int) (note string, err error) {
+func (a *accounting) recordUse(ctx context.Context, c *config.Config, db backend.Backend, entries int) (note string, err error) {
 	e := &audit.Event{
 		ID: newRequestID(), At: a.now, Interaction: "disclosures", Operation: "LIST", Path: "audit/disclosures",
 		Query: fmt.Sprintf("kind=%s&from=%s&to=%s&entries=%d", a.kind, stamp(a.start), a.to, entries), Client: "handoff audit", Status: 200,

@@ -14,7 +14,7 @@ import (
 
 	"github.com/handoff-health/handoff/fhir/resource"
 	"github.com/handoff-health/handoff/fhir/store"
-	"github.com/handoff-health/handoff/fhir/store/sqlite"
+	"github.com/handoff-health/handoff/fhir/store/backend"
 	"github.com/handoff-health/handoff/gateway"
 	"github.com/handoff-health/handoff/gateway/attribute"
 	"github.com/handoff-health/handoff/gateway/audit"
@@ -25,16 +25,6 @@ import (
 	"github.com/handoff-health/handoff/gateway/policy/packs"
 	"github.com/handoff-health/handoff/gateway/replay"
 )
-
-// openStore opens the store that a configuration names, if it is there: looking
-// back must not make an empty one.
-func openStore(ctx context.Context, c *config.Config) (*sqlite.DB, error) {
-	path := c.Path(c.Store.SQLite.Path)
-	if _, err := os.Stat(path); err != nil {
-		return nil, fmt.Errorf("store: %w", err)
-	}
-	return sqlite.Open(ctx, path, sqlite.Options{})
-}
 
 // auditOf names the trail of a configuration. A key or an anchor that was given
 // apart goes first: a copy out of the gateway's reach vouches for more.
@@ -74,14 +64,14 @@ func (p *auditPlace) read(f func(*audit.Record) error) (audit.Report, error) {
 // systems.
 type archive struct {
 	config *config.Config
-	db     *sqlite.DB
+	db     backend.Backend
 	given  []*resource.Resource
 	broker *broker.Broker
 	whatIf []*packs.Pack          // decide by these too, or in place of those of the same name
 	laws   map[string]*policy.Law // compiled, by their names
 }
 
-func newArchive(c *config.Config, db *sqlite.DB, files []string) (*archive, error) {
+func newArchive(c *config.Config, db backend.Backend, files []string) (*archive, error) {
 	a := &archive{config: c, db: db, laws: map[string]*policy.Law{}}
 	for _, path := range files {
 		raw, err := readBounded(path)

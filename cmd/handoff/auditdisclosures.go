@@ -11,7 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/handoff-health/handoff/fhir/store"
-	"github.com/handoff-health/handoff/fhir/store/sqlite"
+	"github.com/handoff-health/handoff/fhir/store/backend"
 	"github.com/handoff-health/handoff/gateway/attribute"
 	"github.com/handoff-health/handoff/gateway/audit"
 	"github.com/handoff-health/handoff/gateway/config"
@@ -183,7 +183,7 @@ func (a *accounting) run(cmd *cobra.Command) (err error) {
 }
 
 // gather finds the person and reads the trail.
-func (a *accounting) gather(ctx context.Context, c *config.Config, db *sqlite.DB) ([]disclosure.Disclosure, error) {
+func (a *accounting) gather(ctx context.Context, c *config.Config, db backend.Backend) ([]disclosure.Disclosure, error) {
 	person, err := a.person(ctx, c, db)
 	if err != nil {
 		return nil, err
@@ -212,7 +212,7 @@ func (a *accounting) gather(ctx context.Context, c *config.Config, db *sqlite.DB
 }
 
 // person lists the references of the person, as confirmed links stand now.
-func (a *accounting) person(ctx context.Context, c *config.Config, db *sqlite.DB) ([]string, error) {
+func (a *accounting) person(ctx context.Context, c *config.Config, db backend.Backend) ([]string, error) {
 	ids, err := identity.NewIDMap(db, []byte(c.Site.Key.Reveal()), slugs(c))
 	if err != nil {
 		return nil, err

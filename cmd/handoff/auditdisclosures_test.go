@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/handoff-health/handoff/fhir/store/sqlite"
+	"github.com/handoff-health/handoff/fhir/store/backend"
 	"github.com/handoff-health/handoff/gateway/audit"
 )
 
@@ -141,7 +141,7 @@ func recordsUses(t *testing.T, dir, file, patient string) {
 	if _, errs := disclosures(t, "--config", file, "--patient", patient); !strings.Contains(errs, usesStream) {
 		t.Errorf("got %s", errs)
 	}
-	db, err := sqlite.Open(context.Background(), filepath.Join(dir, "handoff.db"), sqlite.Options{})
+	db, err := backend.Open(context.Background(), filepath.Join(dir, "handoff.db"), backend.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,7 +10,7 @@ import (
 	"testing"
 
 	"github.com/handoff-health/handoff/fhir/store"
-	"github.com/handoff-health/handoff/fhir/store/sqlite"
+	"github.com/handoff-health/handoff/fhir/store/backend"
 	"github.com/handoff-health/handoff/gateway/replay"
 )
 
@@ -76,7 +76,7 @@ func TestAuditReplay(t *testing.T) {
 	}
 	t.Run("a connected system's resource from a file", func(t *testing.T) { replaysFromFile(t, dir, config, foreign) })
 	t.Run("an expunged one", func(t *testing.T) {
-		db, err := sqlite.Open(t.Context(), filepath.Join(dir, "handoff.db"), sqlite.Options{})
+		db, err := backend.Open(t.Context(), filepath.Join(dir, "handoff.db"), backend.Options{})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -11,21 +11,19 @@ import (
 	"github.com/handoff-health/handoff/fhir/resource"
 	"github.com/handoff-health/handoff/fhir/search"
 	"github.com/handoff-health/handoff/fhir/store"
-	"github.com/handoff-health/handoff/fhir/store/sqlite"
+	"github.com/handoff-health/handoff/fhir/store/backend"
+	"github.com/handoff-health/handoff/fhir/store/backend/backendtest"
 	"github.com/handoff-health/handoff/gateway/emergency"
 )
 
 func TestReportListsOpenReviewsTheOldestFirst(t *testing.T) {
-	db, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "x.db"), sqlite.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer db.Close()
+	db := backendtest.Open(t, backend.Options{})
 	now := time.Date(2026, 11, 27, 12, 0, 0, 0, time.UTC)
 	put := func(id, system string, due time.Time, closed bool) {
 		v := &emergency.Review{Custodian: "Organization/harbor", Contact: "Sam", Patient: "Patient/w-1", Record: "Communication/c-" + id, At: now, Due: due,
 			Of: emergency.Personnel{Organization: "Organization/er", Client: "er", Name: "Ana Ortiz"}}
 		if closed {
+			var err error
 			if v, err = v.Close("Organization/harbor", emergency.Closing{Outcome: emergency.Justified, User: "u", Name: "U", At: now}); err != nil {
 				t.Fatal(err)
 			}

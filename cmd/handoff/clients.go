@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/url"
-	"os"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -15,7 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/handoff-health/handoff/fhir/store/sqlite"
+	"github.com/handoff-health/handoff/fhir/store/backend"
 	"github.com/handoff-health/handoff/gateway/audit"
 	"github.com/handoff-health/handoff/gateway/auth"
 	"github.com/handoff-health/handoff/gateway/config"
@@ -48,7 +47,7 @@ rotate and disable.`,
 // A clientsView is what the command line sees of clients.
 type clientsView struct {
 	config *config.Config
-	db     *sqlite.DB // nil where the gateway never ran
+	db     backend.Backend // nil where the gateway never ran
 	store  *registration.Store
 	all    []*auth.Client // in order of ids
 	used   map[string]time.Time
@@ -71,10 +70,10 @@ func withClients(ctx context.Context, file string, do func(*clientsView) error) 
 		return err
 	}
 	var source auth.Source
-	if _, err := os.Stat(c.Path(c.Store.SQLite.Path)); err == nil {
-		if v.db, err = openStore(ctx, c); err != nil {
-			return err
-		}
+	if v.db, err = openStore(ctx, c); err != nil && !noStore(err) {
+		return err
+	}
+	if v.db != nil {
 		defer func() { err = errors.Join(err, v.db.Close()) }()
 		v.store = registration.NewStore(v.db, c, nil, nil)
 		if v.used, err = v.store.LastUsed(ctx); err != nil {

@@ -13,7 +13,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/handoff-health/handoff/fhir/store/sqlite"
+	"github.com/handoff-health/handoff/fhir/store/backend"
+	"github.com/handoff-health/handoff/fhir/store/backend/backendtest"
 	"github.com/handoff-health/handoff/gateway/auth"
 	"github.com/handoff-health/handoff/gateway/registration"
 )
@@ -295,11 +296,7 @@ func TestClientsLint(t *testing.T) {
 
 // What a request costs to know that no registration has changed.
 func BenchmarkRegistrationsUnchanged(b *testing.B) {
-	db, err := sqlite.Open(b.Context(), filepath.Join(b.TempDir(), "h.db"), sqlite.Options{})
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer func() { _ = db.Close() }()
+	db := backendtest.Open(b, backend.Options{})
 	s := registration.NewStore(db, nil, nil, slog.New(slog.NewTextHandler(io.Discard, nil)))
 	for b.Loop() {
 		if _, err := s.Version(b.Context()); err != nil {

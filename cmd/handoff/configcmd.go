@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/handoff-health/handoff/adapters/all"
+	"github.com/handoff-health/handoff/fhir/store/backend"
 	"github.com/handoff-health/handoff/gateway/auth"
 	"github.com/handoff-health/handoff/gateway/config"
 	"github.com/handoff-health/handoff/gateway/law"
@@ -100,6 +101,7 @@ func configChecks() config.Checks {
 		_, err := loadFeed(adapter, path)
 		return err
 	}
+	k.StoreAddress = backend.Check
 	k.Law = func(c *config.Config) *config.LawError {
 		_, err := law.Load(c)
 		if err == nil {

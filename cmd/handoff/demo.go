@@ -15,7 +15,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/handoff-health/handoff/fhir/store/sqlite"
+	"github.com/handoff-health/handoff/fhir/store/backend"
 	"github.com/handoff-health/handoff/gateway/auth"
 	"github.com/handoff-health/handoff/gateway/config"
 )
@@ -62,7 +62,7 @@ type demo struct {
 	out     io.Writer
 	gateway *running
 	systems []*demoSystem
-	facts   *sqlite.DB // of the pretended EHRs' token endpoints
+	facts   backend.Backend // of the pretended EHRs' token endpoints
 	keys    map[string]*auth.PrivateKey
 	users   []*demoUser
 	app     *demoApp
@@ -222,7 +222,7 @@ func (d *demo) startSystems(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if d.facts, err = sqlite.Open(ctx, filepath.Join(d.dir, "ehr-tokens.db"), sqlite.Options{}); err != nil {
+	if d.facts, err = backend.Open(ctx, filepath.Join(d.dir, "ehr-tokens.db"), backend.Options{}); err != nil {
 		return err
 	}
 	for _, folder := range []string{"lakeside", "harbor"} {

@@ -13,7 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/handoff-health/handoff/adapters/inbox"
-	"github.com/handoff-health/handoff/fhir/store/sqlite"
+	"github.com/handoff-health/handoff/fhir/store/backend"
 	"github.com/handoff-health/handoff/gateway/config"
 )
 
@@ -215,7 +215,7 @@ message that was settled longer ago than receive.remember is not known any more.
 			if len(spans) == 0 {
 				spans = []span{{1, 1<<63 - 1}}
 			}
-			return f.with(cmd.Context(), func(_ *config.Config, db *sqlite.DB, s config.System) error {
+			return f.with(cmd.Context(), func(_ *config.Config, db backend.Backend, s config.System) error {
 				return printMessages(cmd, db, s.Key, spans, func(m *inbox.Status) bool {
 					return (state == "" || string(m.State) == state) && (code == "" || m.Code == code)
 				}, asJSON)
@@ -228,7 +228,7 @@ message that was settled longer ago than receive.remember is not known any more.
 	return cmd
 }
 
-func printMessages(cmd *cobra.Command, db *sqlite.DB, system string, spans []span, want func(*inbox.Status) bool, asJSON bool) error {
+func printMessages(cmd *cobra.Command, db backend.Backend, system string, spans []span, want func(*inbox.Status) bool, asJSON bool) error {
 	w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
 	enc := json.NewEncoder(cmd.OutOrStdout())
 	if !asJSON {
@@ -276,7 +276,7 @@ senders are asked to try again. Files in a watched folder stay there.`,
 		Example: `  handoff feeds pause --config handoff.yaml --system clinic-adt --reason "new mapping"`,
 		Args:    noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return f.with(cmd.Context(), func(_ *config.Config, db *sqlite.DB, s config.System) error {
+			return f.with(cmd.Context(), func(_ *config.Config, db backend.Backend, s config.System) error {
 				if err := inbox.PauseFeed(cmd.Context(), db, s.Key, inbox.Pause{At: time.Now().UTC(), By: f.who(), Reason: reason}); err != nil {
 					return err
 				}
@@ -296,7 +296,7 @@ func newFeedsResume(f *feedFlags) *cobra.Command {
 		Example: "  handoff feeds resume --config handoff.yaml --system clinic-adt",
 		Args:    noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return f.with(cmd.Context(), func(_ *config.Config, db *sqlite.DB, s config.System) error {
+			return f.with(cmd.Context(), func(_ *config.Config, db backend.Backend, s config.System) error {
 				if err := inbox.ResumeFeed(cmd.Context(), db, s.Key); err != nil {
 					return err
 				}

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/handoff-health/handoff/fhir/store/sqlite"
+	"github.com/handoff-health/handoff/fhir/store/backend"
 )
 
 // Who is told that a mapping is broken looks at the reports and rejects of its
@@ -23,7 +23,7 @@ func TestAFeedWithABrokenMappingCanBeLookedAt(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	db, err := sqlite.Open(t.Context(), filepath.Join(dir, "handoff.db"), sqlite.Options{})
+	db, err := backend.Open(t.Context(), filepath.Join(dir, "handoff.db"), backend.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

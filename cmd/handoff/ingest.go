@@ -16,7 +16,7 @@ import (
 	"github.com/handoff-health/handoff/fhir/part2"
 	"github.com/handoff-health/handoff/fhir/resource"
 	"github.com/handoff-health/handoff/fhir/store"
-	"github.com/handoff-health/handoff/fhir/store/sqlite"
+	"github.com/handoff-health/handoff/fhir/store/backend"
 	"github.com/handoff-health/handoff/gateway/attribute"
 	"github.com/handoff-health/handoff/gateway/config"
 	"github.com/handoff-health/handoff/gateway/identity"
@@ -78,7 +78,7 @@ func runIngest(cmd *cobra.Command, args []string, f *ingestFlags) (err error) {
 	if err != nil {
 		return err
 	}
-	db, err := sqlite.Open(cmd.Context(), c.Path(c.Store.SQLite.Path), sqlite.Options{})
+	db, err := makeStore(cmd.Context(), c)
 	if err != nil {
 		return err
 	}
@@ -142,7 +142,7 @@ type ingestTarget struct {
 }
 
 // newIngestTarget is a store as the place where a system's records go.
-func newIngestTarget(c *config.Config, db *sqlite.DB, s config.System) (ingestTarget, error) {
+func newIngestTarget(c *config.Config, db backend.Backend, s config.System) (ingestTarget, error) {
 	key := []byte(c.Site.Key.Reveal())
 	directory, err := attribute.NewDirectory(c)
 	if err != nil {

@@ -14,7 +14,6 @@ import (
 	"github.com/handoff-health/handoff/fhir/label"
 	"github.com/handoff-health/handoff/fhir/resource"
 	"github.com/handoff-health/handoff/fhir/store/relabel"
-	"github.com/handoff-health/handoff/fhir/store/sqlite"
 	"github.com/handoff-health/handoff/fhir/terminology"
 	"github.com/handoff-health/handoff/gateway/smart"
 )
@@ -254,11 +253,7 @@ func sweepLabels(cmd *cobra.Command, file string, dry bool) (err error) {
 	if err != nil {
 		return err
 	}
-	path := c.Path(c.Store.SQLite.Path)
-	if _, err := os.Stat(path); err != nil {
-		return fmt.Errorf("%s: the store: %w", file, err)
-	}
-	db, err := sqlite.Open(cmd.Context(), path, sqlite.Options{})
+	db, err := openStore(cmd.Context(), c)
 	if err != nil {
 		return err
 	}

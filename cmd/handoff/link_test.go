@@ -12,7 +12,7 @@ import (
 	"github.com/handoff-health/handoff/fhir/resource"
 	"github.com/handoff-health/handoff/fhir/search"
 	"github.com/handoff-health/handoff/fhir/store"
-	"github.com/handoff-health/handoff/fhir/store/sqlite"
+	"github.com/handoff-health/handoff/fhir/store/backend"
 )
 
 // linkSite makes a configuration with one upstream and a store with Patients.
@@ -41,7 +41,7 @@ systems:
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	db, err := sqlite.Open(context.Background(), filepath.Join(dir, "handoff.db"), sqlite.Options{})
+	db, err := backend.Open(context.Background(), filepath.Join(dir, "handoff.db"), backend.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

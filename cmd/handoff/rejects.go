@@ -17,7 +17,7 @@ import (
 
 	"github.com/handoff-health/handoff/adapters/ingest"
 	"github.com/handoff-health/handoff/adapters/mask"
-	"github.com/handoff-health/handoff/fhir/store/sqlite"
+	"github.com/handoff-health/handoff/fhir/store/backend"
 	"github.com/handoff-health/handoff/gateway/config"
 )
 
@@ -74,7 +74,7 @@ func (f *feedFlags) who() string {
 }
 
 // open opens the store of the configuration, which must be there.
-func (f *feedFlags) open(ctx context.Context) (*config.Config, *sqlite.DB, error) {
+func (f *feedFlags) open(ctx context.Context) (*config.Config, backend.Backend, error) {
 	if f.config == "" {
 		return nil, nil, usageError("--config is required")
 	}
@@ -84,11 +84,7 @@ func (f *feedFlags) open(ctx context.Context) (*config.Config, *sqlite.DB, error
 	if err != nil {
 		return nil, nil, err
 	}
-	path := c.Path(c.Store.SQLite.Path)
-	if _, err := os.Stat(path); err != nil {
-		return nil, nil, fmt.Errorf("store: %w", err) // do not make an empty one to look at
-	}
-	db, err := sqlite.Open(ctx, path, sqlite.Options{})
+	db, err := openStore(ctx, c)
 	return c, db, err
 }
 
@@ -112,7 +108,7 @@ func (f *feedFlags) feeds(c *config.Config) ([]config.System, error) {
 }
 
 // with opens the store and runs do on the one feed that is meant.
-func (f *feedFlags) with(ctx context.Context, do func(*config.Config, *sqlite.DB, config.System) error) (err error) {
+func (f *feedFlags) with(ctx context.Context, do func(*config.Config, backend.Backend, config.System) error) (err error) {
 	c, db, err := f.open(ctx)
 	if err != nil {
 		return err
@@ -132,7 +128,7 @@ func (f *feedFlags) with(ctx context.Context, do func(*config.Config, *sqlite.DB
 	return do(c, db, systems[0])
 }
 
-func queueOf(db *sqlite.DB, system string) *ingest.Queue {
+func queueOf(db backend.Backend, system string) *ingest.Queue {
 	return &ingest.Queue{Log: db, Facts: db, System: system}
 }
 
@@ -329,7 +325,7 @@ func (f *feedFlags) withReject(ctx context.Context, arg string, do func(*ingest.
 	if err != nil {
 		return usageError("%q is no number of a reject", arg)
 	}
-	return f.with(ctx, func(_ *config.Config, db *sqlite.DB, s config.System) error {
+	return f.with(ctx, func(_ *config.Config, db backend.Backend, s config.System) error {
 		q := queueOf(db, s.Key)
 		k, err := q.Get(ctx, seq)
 		if err != nil {

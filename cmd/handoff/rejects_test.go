@@ -13,7 +13,7 @@ import (
 	"github.com/handoff-health/handoff/adapters"
 	"github.com/handoff-health/handoff/adapters/flow"
 	"github.com/handoff-health/handoff/adapters/ingest"
-	"github.com/handoff-health/handoff/fhir/store/sqlite"
+	"github.com/handoff-health/handoff/fhir/store/backend"
 )
 
 const rejectsConfig = `server: {listen: "127.0.0.1:0"}
@@ -51,7 +51,7 @@ func rejectsOf(t *testing.T, config, system string, args ...string) (out []rejec
 
 func eventsOf(t *testing.T, dir, system string) (kinds string) {
 	t.Helper()
-	db, err := sqlite.Open(context.Background(), filepath.Join(dir, "handoff.db"), sqlite.Options{})
+	db, err := backend.Open(context.Background(), filepath.Join(dir, "handoff.db"), backend.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -215,7 +215,7 @@ func TestAResumedIngestStillSaysThatRecordsWereRejected(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	db, err := sqlite.Open(t.Context(), filepath.Join(dir, "handoff.db"), sqlite.Options{})
+	db, err := backend.Open(t.Context(), filepath.Join(dir, "handoff.db"), backend.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,7 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/handoff-health/handoff/adapters/ingest"
-	"github.com/handoff-health/handoff/fhir/store/sqlite"
+	"github.com/handoff-health/handoff/fhir/store/backend"
 	"github.com/handoff-health/handoff/gateway/config"
 )
 
@@ -118,7 +118,7 @@ Exit status: 0 all were taken, 3 some were rejected again.`,
 			if len(args) > 0 && !cmd.Flags().Changed("state") {
 				filter.state = "all" // who names a number means it
 			}
-			return f.with(cmd.Context(), func(c *config.Config, db *sqlite.DB, s config.System) error {
+			return f.with(cmd.Context(), func(c *config.Config, db backend.Backend, s config.System) error {
 				return replayRejects(cmd, c, db, s, &filter, asJSON, f.who())
 			})
 		},
@@ -129,7 +129,7 @@ Exit status: 0 all were taken, 3 some were rejected again.`,
 	return cmd
 }
 
-func replayRejects(cmd *cobra.Command, c *config.Config, db *sqlite.DB, s config.System, filter *rejectFilter, asJSON bool, by string) error {
+func replayRejects(cmd *cobra.Command, c *config.Config, db backend.Backend, s config.System, filter *rejectFilter, asJSON bool, by string) error {
 	target, err := newIngestTarget(c, db, s)
 	if err != nil {
 		return err

@@ -11,7 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/handoff-health/handoff/fhir/store/sqlite"
+	"github.com/handoff-health/handoff/fhir/store/backend"
 	"github.com/handoff-health/handoff/gateway/audit"
 	"github.com/handoff-health/handoff/gateway/config"
 	"github.com/handoff-health/handoff/gateway/signin"
@@ -49,7 +49,7 @@ func newUsersList(file *string) *cobra.Command {
 			if format != "table" && format != "json" {
 				return usageError("--format must be table or json")
 			}
-			return withFacts(cmd.Context(), *file, func(_ *config.Config, db *sqlite.DB) error {
+			return withFacts(cmd.Context(), *file, func(_ *config.Config, db backend.Backend) error {
 				all, err := signin.LockedUsers(cmd.Context(), db)
 				if err != nil {
 					return err
@@ -100,7 +100,7 @@ func newUsersUnlock(file *string) *cobra.Command {
 			if by == "" {
 				return usageError("--by is required: somebody answers for it")
 			}
-			return withFacts(cmd.Context(), *file, func(c *config.Config, db *sqlite.DB) error {
+			return withFacts(cmd.Context(), *file, func(c *config.Config, db backend.Backend) error {
 				if err := signin.Unlock(cmd.Context(), db, args[0], args[1], by, time.Now()); err != nil {
 					return err
 				}
@@ -115,7 +115,7 @@ func newUsersUnlock(file *string) *cobra.Command {
 
 // recordNow records the unlocking, unless a gateway that runs has the trail: it
 // finds the note and does it.
-func recordNow(ctx context.Context, c *config.Config, db *sqlite.DB) (err error) {
+func recordNow(ctx context.Context, c *config.Config, db backend.Backend) (err error) {
 	trail, err := openTrail(c, slog.New(slog.DiscardHandler))
 	if errors.Is(err, audit.ErrInUse) {
 		return nil
@@ -128,7 +128,7 @@ func recordNow(ctx context.Context, c *config.Config, db *sqlite.DB) (err error)
 }
 
 // withFacts opens the store of a configuration.
-func withFacts(ctx context.Context, file string, do func(*config.Config, *sqlite.DB) error) (err error) {
+func withFacts(ctx context.Context, file string, do func(*config.Config, backend.Backend) error) (err error) {
 	if file == "" {
 		return usageError("--config FILE is required")
 	}

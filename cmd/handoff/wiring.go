@@ -12,8 +12,8 @@ import (
 	"github.com/handoff-health/handoff/conformance/ig"
 	"github.com/handoff-health/handoff/fhir/client"
 	"github.com/handoff-health/handoff/fhir/label"
+	"github.com/handoff-health/handoff/fhir/store/backend"
 	"github.com/handoff-health/handoff/fhir/store/epoch"
-	"github.com/handoff-health/handoff/fhir/store/sqlite"
 	"github.com/handoff-health/handoff/gateway"
 	"github.com/handoff-health/handoff/gateway/attribute"
 	"github.com/handoff-health/handoff/gateway/audit"
@@ -35,7 +35,7 @@ import (
 type running struct {
 	config    *config.Config
 	log       *slog.Logger
-	store     *sqlite.DB
+	store     backend.Backend
 	cache     *epoch.Cache // what requests read through
 	trail     *audit.Trail
 	ids       *identity.IDMap
@@ -63,9 +63,10 @@ func assemble(ctx context.Context, c *config.Config, log *slog.Logger, users ...
 			err = errors.Join(err, g.Close())
 		}
 	}()
-	if g.store, err = sqlite.Open(ctx, c.Path(c.Store.SQLite.Path), sqlite.Options{}); err != nil {
+	if g.store, err = makeStore(ctx, c); err != nil {
 		return nil, err
 	}
+	log.Info("keeps its data in", "store", storeName(c))
 	g.cache = epoch.New(g.store, 0, nil)
 	if g.trail, err = openTrail(c, log); err != nil {
 		return nil, err

@@ -18,7 +18,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/handoff-health/handoff/fhir/store/sqlite"
+	"github.com/handoff-health/handoff/fhir/store/backend"
+	"github.com/handoff-health/handoff/fhir/store/backend/backendtest"
 	"github.com/handoff-health/handoff/gateway/auth"
 	"github.com/handoff-health/handoff/gateway/config"
 	"github.com/handoff-health/handoff/gateway/registration"
@@ -97,11 +98,7 @@ func exampleVerifier(t *testing.T, text string, key *rsa.PrivateKey) *auth.Verif
 	if err != nil {
 		t.Fatal(err)
 	}
-	db, err := sqlite.Open(t.Context(), t.TempDir()+"/facts.db", sqlite.Options{Now: now})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = db.Close() })
+	db := backendtest.Open(t, backend.Options{Now: now})
 	v, err := auth.NewVerifier(auth.VerifierOptions{Issuers: issuers, Registry: registry, Facts: db, Now: now})
 	if err != nil {
 		t.Fatal(err)

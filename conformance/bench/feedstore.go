@@ -14,7 +14,7 @@ import (
 	"time"
 
 	"github.com/handoff-health/handoff/adapters/inbox"
-	"github.com/handoff-health/handoff/fhir/store/sqlite"
+	"github.com/handoff-health/handoff/fhir/store/backend"
 )
 
 // feedSettings is the configuration under which records are stored.
@@ -185,7 +185,7 @@ func runInboxRole(args []string) (err error) {
 		return err
 	}
 	ctx := context.Background()
-	db, err := sqlite.Open(ctx, args[0], sqlite.Options{})
+	db, err := backend.Open(ctx, args[0], backend.Options{})
 	if err != nil {
 		return err
 	}

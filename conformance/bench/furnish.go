@@ -12,7 +12,7 @@ import (
 	"github.com/handoff-health/handoff/fhir/resource"
 	"github.com/handoff-health/handoff/fhir/search"
 	"github.com/handoff-health/handoff/fhir/store"
-	"github.com/handoff-health/handoff/fhir/store/sqlite"
+	"github.com/handoff-health/handoff/fhir/store/backend"
 	"github.com/handoff-health/handoff/gateway/auth"
 	"github.com/handoff-health/handoff/gateway/identity"
 )
@@ -74,7 +74,7 @@ func freePort() (string, error) {
 // fillStore puts every person with a Consent into the own store and links those
 // who have records elsewhere.
 func (w *world) fillStore(ctx context.Context) (err error) {
-	db, err := sqlite.Open(ctx, filepath.Join(w.dir, "handoff.db"), sqlite.Options{})
+	db, err := backend.Open(ctx, filepath.Join(w.dir, "handoff.db"), backend.Options{})
 	if err != nil {
 		return err
 	}
@@ -103,7 +103,7 @@ func (w *world) fillStore(ctx context.Context) (err error) {
 	return nil
 }
 
-func put(ctx context.Context, db *sqlite.DB, raw []byte) error {
+func put(ctx context.Context, db backend.Backend, raw []byte) error {
 	r, err := resource.Parse(raw)
 	if err != nil {
 		return err

@@ -14,8 +14,8 @@ import (
 	"time"
 
 	"github.com/handoff-health/handoff/fhir/label"
+	"github.com/handoff-health/handoff/fhir/store/backend"
 	"github.com/handoff-health/handoff/fhir/store/epoch"
-	"github.com/handoff-health/handoff/fhir/store/sqlite"
 	"github.com/handoff-health/handoff/gateway/auth"
 	"github.com/handoff-health/handoff/gateway/smart"
 )
@@ -23,7 +23,7 @@ import (
 // A tokenDesk verifies access tokens against the store that a gateway has: SQLite
 // behind the epoch's memory, with endings of other tokens in it.
 type tokenDesk struct {
-	db       *sqlite.DB
+	db       backend.Backend
 	cache    *epoch.Cache
 	registry *auth.Registry
 	key      *auth.PrivateKey
@@ -45,7 +45,7 @@ const (
 
 func newTokenDesk(ctx context.Context, dir string) (d *tokenDesk, err error) {
 	d = &tokenDesk{}
-	if d.db, err = sqlite.Open(ctx, filepath.Join(dir, "tokens.db"), sqlite.Options{}); err != nil {
+	if d.db, err = backend.Open(ctx, filepath.Join(dir, "tokens.db"), backend.Options{}); err != nil {
 		return nil, err
 	}
 	d.cache = epoch.New(d.db, 0, nil)

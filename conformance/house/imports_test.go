@@ -46,6 +46,7 @@ var rules = []rule{
 	{"", []string{"github.com/zitadel/oidc", "github.com/go-jose/go-jose"}, []string{"gateway/oauth/", "gateway/signin/"}, "the authorization server and the sign-in at providers are in one room each; access tokens and outside signatures are auth's"},
 	{"", []string{"go.mongodb.org/mongo-driver"}, []string{"fhir/store/mongo/"}, "one store, one folder"},
 	{"", []string{"modernc.org/sqlite"}, []string{"fhir/store/sqlite/"}, "one store, one folder"},
+	{"", []string{module + "fhir/store/sqlite", module + "fhir/store/mongo"}, []string{"fhir/store/backend/", "fhir/store/sqlite/", "fhir/store/mongo/"}, "stores are opened through fhir/store/backend, so that everything runs on each"},
 	{"", []string{"github.com/hashicorp/go-retryablehttp"}, []string{"fhir/client/", "gateway/upstream/", "adapters/"}, "outbound HTTP goes through the client"},
 	{"", []string{"github.com/samply/golang-fhir-models"}, []string{"mappings/", "adapters/", "gateway/audit/"}, "typed models build resources; they never read somebody else's"},
 	{"", []string{module + "conformance"}, []string{"conformance/", "cmd/"}, "conformance is imported by nobody but cmd (conformance/ig) and itself"},
@@ -167,6 +168,9 @@ func TestRulesCanFail(t *testing.T) {
 		{"gateway/launch/", "page.go", "github.com/go-jose/go-jose/v4", true},
 		{"gateway/oauth/", "code.go", "github.com/zitadel/oidc/v3/pkg/op", false},
 		{"fhir/store/sqlite/", "db.go", "modernc.org/sqlite", false},
+		{"cmd/handoff/", "wiring_test.go", module + "fhir/store/sqlite", true},
+		{"fhir/store/storetest/", "crash.go", module + "fhir/store/mongo", true},
+		{"fhir/store/backend/", "backend.go", module + "fhir/store/mongo", false},
 	} {
 		got := false
 		for _, r := range rules {

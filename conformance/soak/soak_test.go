@@ -13,7 +13,7 @@ import (
 	"time"
 
 	"github.com/handoff-health/handoff/fhir/store"
-	"github.com/handoff-health/handoff/fhir/store/sqlite"
+	"github.com/handoff-health/handoff/fhir/store/backend"
 )
 
 // plan is how long to go on and how often to kill.
@@ -130,12 +130,16 @@ type found struct {
 // what the record told of the person, an Encounter or a Consent, in one version.
 func (g *gateway) compare(t *testing.T, l *ledger) {
 	t.Helper()
-	db, err := sqlite.Open(context.Background(), filepath.Join(g.dir, "handoff.db"), sqlite.Options{})
+	db, err := backend.Open(context.Background(), filepath.Join(g.dir, "handoff.db"), backend.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
+	file, ok := db.(interface{ Check(context.Context) error })
+	if !ok {
+		t.Fatalf("%T cannot check itself", db)
+	}
 	defer func() {
-		if err := errors.Join(db.Check(context.Background()), db.Close()); err != nil {
+		if err := errors.Join(file.Check(context.Background()), db.Close()); err != nil {
 			t.Error(err)
 		}
 	}()
@@ -166,7 +170,7 @@ type person struct {
 }
 
 // each reads all resources of a type.
-func each(t *testing.T, db *sqlite.DB, typ string, do func(*store.Record)) {
+func each(t *testing.T, db backend.Backend, typ string, do func(*store.Record)) {
 	t.Helper()
 	p := store.Plan{Type: typ, Where: store.Expr{Op: store.All}, Sort: []store.SortKey{{Param: store.ParamID}}, Limit: 500}
 	for {
@@ -184,7 +188,7 @@ func each(t *testing.T, db *sqlite.DB, typ string, do func(*store.Record)) {
 }
 
 // identified finds Patients by the values of their identifiers.
-func identified(t *testing.T, db *sqlite.DB, typ string) map[string]person {
+func identified(t *testing.T, db backend.Backend, typ string) map[string]person {
 	t.Helper()
 	out := map[string]person{}
 	each(t, db, typ, func(r *store.Record) {
@@ -203,7 +207,7 @@ func identified(t *testing.T, db *sqlite.DB, typ string) map[string]person {
 }
 
 // recordsOf counts Encounters and Consents by the Patient whom they are about.
-func recordsOf(t *testing.T, db *sqlite.DB) map[string]found {
+func recordsOf(t *testing.T, db backend.Backend) map[string]found {
 	t.Helper()
 	out := map[string]found{}
 	for _, typ := range []string{"Encounter", "Consent"} {

@@ -5,12 +5,12 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"fmt"
-	"path/filepath"
 	"testing"
 	"time"
 
+	"github.com/handoff-health/handoff/fhir/store/backend"
+	"github.com/handoff-health/handoff/fhir/store/backend/backendtest"
 	"github.com/handoff-health/handoff/fhir/store/epoch"
-	"github.com/handoff-health/handoff/fhir/store/sqlite"
 	"github.com/handoff-health/handoff/gateway/auth"
 	"github.com/handoff-health/handoff/gateway/smart"
 )
@@ -26,11 +26,7 @@ type bench struct {
 func newBench(b *testing.B) *bench {
 	b.Helper()
 	w := withApp(b)
-	db, err := sqlite.Open(b.Context(), filepath.Join(b.TempDir(), "facts.db"), sqlite.Options{Now: w.clock.now})
-	if err != nil {
-		b.Fatal(err)
-	}
-	b.Cleanup(func() { _ = db.Close() })
+	db := backendtest.Open(b, backend.Options{Now: w.clock.now})
 	cache := epoch.New(db, 0, w.clock.now)
 	for i := range 1000 {
 		if err := auth.Revoke(b.Context(), db, issuerID, fmt.Sprint("gone", i), w.clock.now().Add(time.Hour)); err != nil {

@@ -6,12 +6,12 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"testing"
 	"time"
 
+	"github.com/handoff-health/handoff/fhir/store/backend"
+	"github.com/handoff-health/handoff/fhir/store/backend/backendtest"
 	"github.com/handoff-health/handoff/fhir/store/epoch"
-	"github.com/handoff-health/handoff/fhir/store/sqlite"
 	"github.com/handoff-health/handoff/gateway/auth"
 	"github.com/handoff-health/handoff/gateway/smart"
 )
@@ -206,11 +206,7 @@ func TestATokenOutlivesNoEnding(t *testing.T) {
 // nodes are two gateways' views of one database, each with its own memory.
 func node(t testing.TB, w *world, path string) (*epoch.Cache, *auth.Verifier) {
 	t.Helper()
-	db, err := sqlite.Open(t.Context(), path, sqlite.Options{Now: w.clock.now})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = db.Close() })
+	db := backendtest.At(t, path, backend.Options{Now: w.clock.now})
 	cache := epoch.New(db, 0, w.clock.now)
 	key, err := auth.ParsePrivateKey(marshal(keys()["issuer"].jwk(true)))
 	if err != nil {
@@ -239,7 +235,7 @@ func request(t testing.TB, c *epoch.Cache) context.Context {
 
 func TestAnEndingIsSeenAtOnceOnAnotherNode(t *testing.T) {
 	w := withApp(t)
-	path := filepath.Join(t.TempDir(), "facts.db")
+	path := backendtest.Address(t)
 	here, mine := node(t, w, path)
 	there, theirs := node(t, w, path)
 	for i := range 20 {
@@ -290,10 +286,7 @@ func TestEndInAnotherProcess(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	db, err := sqlite.Open(t.Context(), path, sqlite.Options{Now: func() time.Time { return until.Add(-time.Hour) }})
-	if err != nil {
-		t.Fatal(err)
-	}
+	db := backendtest.At(t, path, backend.Options{Now: func() time.Time { return until.Add(-time.Hour) }})
 	if err := auth.EndAuthorization(t.Context(), db, os.Getenv(envFamily), until); err != nil {
 		t.Fatal(err)
 	}
@@ -304,7 +297,7 @@ func TestEndInAnotherProcess(t *testing.T) {
 
 func TestAnEndingOfAnotherProcessIsSeenAtOnce(t *testing.T) {
 	w := withApp(t)
-	path := filepath.Join(t.TempDir(), "facts.db")
+	path := backendtest.Address(t)
 	here, mine := node(t, w, path)
 	token := w.personal(t, nil)
 	for range 2 {

@@ -32,6 +32,7 @@ type checker struct {
 func check(c *Config, with Checks, from *outside, body ast.Node) []*Fault {
 	k := &checker{Config: c, with: with, from: from, body: body}
 	k.checkServer()
+	k.checkStore()
 	k.checkSite()
 	k.checkOrganizations()
 	k.checkIssuers()

@@ -47,16 +47,6 @@ type Server struct {
 	TrustedProxies []string `yaml:"trustedProxies"`
 }
 
-// Store is where resources are kept.
-type Store struct {
-	SQLite SQLite `yaml:"sqlite"`
-}
-
-// SQLite is the embedded store.
-type SQLite struct {
-	Path string `yaml:"path"` // database file
-}
-
 // Site is what is peculiar to this deployment.
 type Site struct {
 	Key      Secret `yaml:"key"`      // at least 32 bytes: keyed hashes of ids; the same for as long as ids shall stay

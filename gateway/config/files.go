@@ -28,6 +28,9 @@ type Checks struct {
 	// Profile says why a feed cannot be read with its adapter and the mapping
 	// profile in a file ("": the adapter's own).
 	Profile func(adapter, path string) error
+	// StoreAddress says why the URI of a MongoDB deployment cannot be one, or why it
+	// does not go with a database ("": the URI's own). It quotes nothing of the URI.
+	StoreAddress func(uri, database string) error
 	// Law says why the law of the configuration cannot be had: Pack is the place
 	// in packs of the one that is wrong, -1 if it is none of them.
 	Law func(*Config) *LawError

@@ -41,6 +41,7 @@ func ParseWith(path string, raw []byte, with Checks) (*Config, error) {
 	body, faults := read(raw, from, c)
 	if len(faults) == 0 {
 		c.defaults()
+		c.storeDefaults(names(body, "$.store.mongo"))
 		faults = check(c, with, from, body)
 	}
 	if len(faults) > 0 {
@@ -113,7 +114,6 @@ func (c *Config) defaults() {
 	if c.Server.MaxBody == 0 {
 		c.Server.MaxBody = 1 << 20
 	}
-	set(&c.Store.SQLite.Path, "handoff.db")
 	set(&c.Site.TimeZone, "UTC")
 	set(&c.Issuer.KeyFile, "issuer.jwk")
 	if c.Issuer.Lifetime == 0 {

@@ -8,14 +8,14 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/handoff-health/handoff/fhir/label"
-	"github.com/handoff-health/handoff/fhir/store/sqlite"
+	"github.com/handoff-health/handoff/fhir/store/backend"
+	"github.com/handoff-health/handoff/fhir/store/backend/backendtest"
 	"github.com/handoff-health/handoff/gateway/audit"
 	"github.com/handoff-health/handoff/gateway/auth"
 	"github.com/handoff-health/handoff/gateway/oauth"
@@ -39,7 +39,7 @@ type world struct {
 	t       *testing.T
 	server  *Server
 	mux     *http.ServeMux
-	facts   *sqlite.DB
+	facts   backend.Backend
 	mu      sync.Mutex
 	at      time.Time
 	person  *signin.Person
@@ -169,10 +169,7 @@ func newWorld(t *testing.T) *world {
 		refused: map[string]oauth.Refusal{}, seen: map[string]string{"Patient/ada": "", "Encounter/visit": "Patient/ada", "Encounter/other": "Patient/ben"},
 	}
 	var err error
-	if w.facts, err = sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "facts.db"), sqlite.Options{Now: w.now}); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = w.facts.Close() })
+	w.facts = backendtest.Open(t, backend.Options{Now: w.now})
 	app := func(id string, roles ...string) auth.Client {
 		c := auth.Client{
 			ID: id, Name: "App " + id, Grants: []string{auth.GrantAuthorizationCode, auth.GrantRefreshToken}, RedirectURIs: []string{back}, Public: true,

@@ -5,10 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"path/filepath"
 	"testing"
 
-	"github.com/handoff-health/handoff/fhir/store/sqlite"
+	"github.com/handoff-health/handoff/fhir/store/backend"
+	"github.com/handoff-health/handoff/fhir/store/backend/backendtest"
 	"github.com/handoff-health/handoff/gateway/auth"
 	"github.com/handoff-health/handoff/gateway/limit"
 	"github.com/handoff-health/handoff/gateway/smart"
@@ -39,13 +39,9 @@ func newOffice(t *testing.T, change func(*limit.Options)) *office {
 	if err != nil {
 		t.Fatal(err)
 	}
-	path := filepath.Join(t.TempDir(), "h.db")
+	path := backendtest.Address(t)
 	o.limits = newLimits(t, o.clock, path, change)
-	db, err := sqlite.Open(t.Context(), path, sqlite.Options{Now: o.clock.now})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = db.Close() })
+	db := backendtest.At(t, path, backend.Options{Now: o.clock.now})
 	o.names, err = auth.NewAuthenticator(auth.AuthenticatorOptions{
 		TokenURL: "https://gw.example/oauth/token", Issuer: "https://gw.example", Registry: registry, Facts: db, Limiter: o.limits, Now: o.clock.now,
 	})

@@ -6,13 +6,13 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
-	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
-	"github.com/handoff-health/handoff/fhir/store/sqlite"
+	"github.com/handoff-health/handoff/fhir/store/backend"
+	"github.com/handoff-health/handoff/fhir/store/backend/backendtest"
 	"github.com/handoff-health/handoff/gateway/auth"
 	"github.com/handoff-health/handoff/gateway/limit"
 )
@@ -104,11 +104,7 @@ func TestManyTakeAtOnce(t *testing.T) {
 
 func newLimits(t testing.TB, c *clock, path string, change func(*limit.Options)) *limit.Limits {
 	t.Helper()
-	db, err := sqlite.Open(t.Context(), path, sqlite.Options{Now: c.now})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = db.Close() })
+	db := backendtest.At(t, path, backend.Options{Now: c.now})
 	o := limit.Options{Requests: 20, Users: 10, Tokens: 10, Failures: 5, Window: 15 * time.Minute, Facts: db, Now: c.now}
 	if change != nil {
 		change(&o)
@@ -122,7 +118,7 @@ func newLimits(t testing.TB, c *clock, path string, change func(*limit.Options))
 
 func TestRequestsOfClientsAndOfPeople(t *testing.T) {
 	c := newClock()
-	l := newLimits(t, c, filepath.Join(t.TempDir(), "h.db"), nil)
+	l := newLimits(t, c, backendtest.Address(t), nil)
 	ask := func(client, user string) bool {
 		_, ok := l.Request(&auth.Principal{Client: client, User: auth.User{ID: user}})
 		return ok
@@ -149,7 +145,7 @@ func TestRequestsOfClientsAndOfPeople(t *testing.T) {
 
 func TestAStrangerUsesUpItsOwnAddressOnly(t *testing.T) {
 	c := newClock()
-	l := newLimits(t, c, filepath.Join(t.TempDir(), "h.db"), nil)
+	l := newLimits(t, c, backendtest.Address(t), nil)
 	ctx := context.Background()
 	for range 10 {
 		if err := l.Admit(ctx, "203.0.113.9:4711"); err != nil {
@@ -182,7 +178,7 @@ func TestAStrangerUsesUpItsOwnAddressOnly(t *testing.T) {
 }
 
 func TestALockIsOfOneAddressAndOfEveryNode(t *testing.T) {
-	c, path, ctx := newClock(), filepath.Join(t.TempDir(), "h.db"), context.Background()
+	c, path, ctx := newClock(), backendtest.Address(t), context.Background()
 	a, b := newLimits(t, c, path, nil), newLimits(t, c, path, nil)
 	const here, there = "203.0.113.9:1", "198.51.100.7:1"
 	for i := range 5 {
@@ -236,7 +232,7 @@ func TestALockIsOfOneAddressAndOfEveryNode(t *testing.T) {
 
 func TestPagesOfOneAddress(t *testing.T) {
 	c := newClock()
-	l := newLimits(t, c, filepath.Join(t.TempDir(), "h.db"), nil)
+	l := newLimits(t, c, backendtest.Address(t), nil)
 	served := 0
 	h := l.Pages(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { served++ }), func(r *http.Request) string { return r.RemoteAddr })
 	var last *httptest.ResponseRecorder
@@ -250,7 +246,7 @@ func TestPagesOfOneAddress(t *testing.T) {
 }
 
 func BenchmarkRequest(b *testing.B) {
-	l := newLimits(b, newClock(), filepath.Join(b.TempDir(), "h.db"), func(o *limit.Options) { o.Requests, o.Users, o.Now = 1_000_000, 1_000_000, time.Now })
+	l := newLimits(b, newClock(), backendtest.Address(b), func(o *limit.Options) { o.Requests, o.Users, o.Now = 1_000_000, 1_000_000, time.Now })
 	p := &auth.Principal{Client: "ehr", User: auth.User{ID: "urn:x#ortiz"}}
 	b.ReportAllocs()
 	for b.Loop() {

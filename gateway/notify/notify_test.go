@@ -6,7 +6,6 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -15,7 +14,8 @@ import (
 	"github.com/handoff-health/handoff/fhir/resource"
 	"github.com/handoff-health/handoff/fhir/search"
 	"github.com/handoff-health/handoff/fhir/store"
-	"github.com/handoff-health/handoff/fhir/store/sqlite"
+	"github.com/handoff-health/handoff/fhir/store/backend"
+	"github.com/handoff-health/handoff/fhir/store/backend/backendtest"
 	"github.com/handoff-health/handoff/gateway/emergency"
 )
 
@@ -86,13 +86,9 @@ func put(t *testing.T, db store.Store, id, organization, kept string) {
 	}
 }
 
-func newOutbox(t *testing.T, h *hook) (*Outbox, *sqlite.DB, *time.Time) {
+func newOutbox(t *testing.T, h *hook) (*Outbox, backend.Backend, *time.Time) {
 	t.Helper()
-	db, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "x.db"), sqlite.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = db.Close() })
+	db := backendtest.Open(t, backend.Options{})
 	now := time.Unix(1_900_000_000, 0)
 	b, err := New(Options{Store: db, Base: "https://gw.example/fhir", Now: func() time.Time { return now }, Contact: func(org string) (Contact, bool) {
 		return Contact{URL: h.URL, Secret: secret}, org == "Organization/harbor"

@@ -11,7 +11,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -19,7 +18,8 @@ import (
 
 	"github.com/handoff-health/handoff/fhir/label"
 	"github.com/handoff-health/handoff/fhir/store"
-	"github.com/handoff-health/handoff/fhir/store/sqlite"
+	"github.com/handoff-health/handoff/fhir/store/backend"
+	"github.com/handoff-health/handoff/fhir/store/backend/backendtest"
 	"github.com/handoff-health/handoff/gateway/audit"
 	"github.com/handoff-health/handoff/gateway/auth"
 	"github.com/handoff-health/handoff/gateway/oauth"
@@ -165,11 +165,7 @@ func register(t testing.TB, key *auth.PrivateKey) []auth.Client {
 func newWorld(t testing.TB) *world {
 	t.Helper()
 	w := &world{at: time.Now().Truncate(time.Second), trail: &trail{}, sessions: &sessions{ended: map[string]bool{}}}
-	db, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "facts.db"), sqlite.Options{Now: w.now})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = db.Close() })
+	db := backendtest.Open(t, backend.Options{Now: w.now})
 	w.facts = db
 	w.idKey, w.key = must(rsaKey())(t), must(auth.GenerateKey(auth.ES384))(t)
 	accessKey := must(auth.GenerateKey(auth.ES256))(t)

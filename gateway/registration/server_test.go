@@ -3,11 +3,11 @@ package registration_test
 import (
 	"net/http"
 	"net/url"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/handoff-health/handoff/fhir/store/backend/backendtest"
 	"github.com/handoff-health/handoff/gateway/auth"
 	"github.com/handoff-health/handoff/gateway/registration"
 )
@@ -191,7 +191,7 @@ func TestWhatIsRefused(t *testing.T) {
 
 // What one node acknowledges is in force on the other for the next request.
 func TestADisabledClientIsOutOnEveryNode(t *testing.T) {
-	file := filepath.Join(t.TempDir(), "h.db")
+	file := backendtest.Address(t)
 	a, b := newNode(t, file, nil), newNode(t, file, nil)
 	id := a.do("clinic", "POST", path, service(t)).str("client_id")
 	for _, client := range []string{id, "desk"} {

@@ -7,15 +7,15 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptest"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/handoff-health/handoff/fhir/store/backend"
+	"github.com/handoff-health/handoff/fhir/store/backend/backendtest"
 	"github.com/handoff-health/handoff/fhir/store/epoch"
-	"github.com/handoff-health/handoff/fhir/store/sqlite"
 	"github.com/handoff-health/handoff/gateway/audit"
 	"github.com/handoff-health/handoff/gateway/auth"
 	"github.com/handoff-health/handoff/gateway/config"
@@ -98,14 +98,11 @@ func newNode(t testing.TB, path string, now func() time.Time) *node {
 		now = time.Now
 	}
 	if path == "" {
-		path = filepath.Join(t.TempDir(), "h.db")
+		path = backendtest.Address(t)
 	}
-	db, err := sqlite.Open(t.Context(), path, sqlite.Options{Now: now})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = db.Close() })
+	db := backendtest.At(t, path, backend.Options{Now: now})
 	n := &node{t: t, cache: epoch.New(db, 0, now), trail: &trail{}, now: now}
+	var err error
 	if n.config, err = config.ParseWith("county.yaml", []byte(county), config.Checks{Client: registration.Faults}); err != nil {
 		t.Fatal(err)
 	}

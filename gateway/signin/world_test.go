@@ -11,7 +11,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"sync"
@@ -19,7 +18,8 @@ import (
 	"time"
 
 	"github.com/handoff-health/handoff/fhir/label"
-	"github.com/handoff-health/handoff/fhir/store/sqlite"
+	"github.com/handoff-health/handoff/fhir/store/backend"
+	"github.com/handoff-health/handoff/fhir/store/backend/backendtest"
 	"github.com/handoff-health/handoff/gateway/audit"
 	"github.com/handoff-health/handoff/gateway/auth"
 )
@@ -173,7 +173,7 @@ type world struct {
 	t     *testing.T
 	clock *clock
 	trail *trail
-	facts *sqlite.DB
+	facts backend.Backend
 	s     *Server
 	web   *httptest.Server
 	idp   *idp
@@ -189,10 +189,7 @@ func newWorld(t *testing.T, change ...func(*world, *Options)) *world {
 	w := &world{t: t, clock: &clock{at: time.Date(2026, 3, 1, 8, 0, 0, 0, time.UTC)}, trail: &trail{}, next: "/oauth/launch/authorize?id=1", asks: []string{"lakeside", "demo"}}
 	w.idp = newIDP(t, w.clock)
 	var err error
-	if w.facts, err = sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "facts.db"), sqlite.Options{Now: w.clock.now}); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = w.facts.Close() })
+	w.facts = backendtest.Open(t, backend.Options{Now: w.clock.now})
 	w.web = httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) { w.serve(rw, r) }))
 	t.Cleanup(w.web.Close)
 	n := 0

@@ -16,7 +16,8 @@ import (
 	"github.com/handoff-health/handoff/fhir/resource"
 	"github.com/handoff-health/handoff/fhir/search"
 	"github.com/handoff-health/handoff/fhir/store"
-	"github.com/handoff-health/handoff/fhir/store/sqlite"
+	"github.com/handoff-health/handoff/fhir/store/backend"
+	"github.com/handoff-health/handoff/fhir/store/backend/backendtest"
 	"github.com/handoff-health/handoff/gateway/upstream"
 	"github.com/handoff-health/handoff/gateway/upstream/upstreamtest"
 )
@@ -283,11 +284,7 @@ func TestAboutBelievesOnlyALiteralReferenceToThePatient(t *testing.T) {
 
 func TestLocalOverARealStorePassesTheSuite(t *testing.T) {
 	upstreamtest.Run(t, func(t *testing.T, seed [][]byte) upstream.Upstream {
-		db, err := sqlite.Open(context.Background(), sqlite.Memory, sqlite.Options{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { _ = db.Close() })
+		db := backendtest.Open(t, backend.Options{})
 		for _, raw := range seed {
 			r := upstreamtest.Parse(t, raw)
 			_, err := db.Write(context.Background(), store.Write{Record: store.Record{

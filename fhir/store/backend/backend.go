@@ -7,6 +7,7 @@ package backend
 import (
 	"context"
 	"fmt"
+	"os"
 	"strings"
 	"time"
 
@@ -33,7 +34,10 @@ const Memory = sqlite.Memory
 type Options struct {
 	Now        func() time.Time // clock of LastUpdated and expiry; nil: the store's
 	SweepEvery time.Duration    // 0: a minute; negative: never
-	Database   string           // of MongoDB, if the URI names none
+	Database   string           // of MongoDB, if the URI names none; "handoff" if neither does
+	// Existing makes a store that is not there an error (fs.ErrNotExist): who only
+	// looks leaves no empty one behind.
+	Existing bool
 }
 
 // IsMongo says whether an address is that of a MongoDB deployment.
@@ -42,19 +46,49 @@ func IsMongo(address string) bool {
 	return ok && (scheme == "mongodb" || scheme == "mongodb+srv" || scheme == "mongo")
 }
 
-// Open opens the store at an address: a path, "sqlite:PATH", or
+// Open opens the store at an address, or makes it: a path, "sqlite:PATH", or
 // "mongodb://…/DATABASE" ("mongodb+srv", "mongo" too). Its error never repeats a
 // password.
 func Open(ctx context.Context, address string, o Options) (Backend, error) {
 	if IsMongo(address) {
-		return mongo.Open(ctx, mongoURI(address), mongo.Options{Now: o.Now, SweepEvery: o.SweepEvery, Database: o.Database})
+		db, err := mongo.Open(ctx, mongoURI(address), o.mongo())
+		if err != nil {
+			return nil, err // not a nil *mongo.DB as a Backend that is none
+		}
+		return db, nil
 	}
-	if scheme, _, ok := strings.Cut(address, "://"); ok {
-		return nil, fmt.Errorf("open the store: %q is no kind of store; give a path, or mongodb://", scheme)
+	path, err := pathOf(address)
+	if err != nil {
+		return nil, err
 	}
-	return sqlite.Open(ctx, strings.TrimPrefix(address, "sqlite:"), sqlite.Options{Now: o.Now, SweepEvery: o.SweepEvery})
+	if o.Existing {
+		if _, err := os.Stat(path); err != nil {
+			return nil, fmt.Errorf("open the store: %w", err)
+		}
+	}
+	db, err := sqlite.Open(ctx, path, sqlite.Options{Now: o.Now, SweepEvery: o.SweepEvery})
+	if err != nil {
+		return nil, err
+	}
+	return db, nil
 }
 
+func (o Options) mongo() mongo.Options {
+	return mongo.Options{Now: o.Now, SweepEvery: o.SweepEvery, Database: o.Database, Existing: o.Existing}
+}
+
+// pathOf is the file that an address names.
+func pathOf(address string) (string, error) {
+	if path, ok := strings.CutPrefix(address, "sqlite:"); ok {
+		return path, nil
+	}
+	if scheme, _, ok := strings.Cut(address, "://"); ok {
+		return "", fmt.Errorf("open the store: %q is no kind of store; give a path, or mongodb://", scheme)
+	}
+	return address, nil
+}
+
+// mongoURI is the connection string that an address means.
 func mongoURI(address string) string {
 	if rest, ok := strings.CutPrefix(address, "mongo://"); ok {
 		return "mongodb://" + rest

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -13,8 +12,9 @@ import (
 	"time"
 
 	"github.com/handoff-health/handoff/fhir/store"
+	"github.com/handoff-health/handoff/fhir/store/backend"
+	"github.com/handoff-health/handoff/fhir/store/backend/backendtest"
 	"github.com/handoff-health/handoff/fhir/store/epoch"
-	"github.com/handoff-health/handoff/fhir/store/sqlite"
 )
 
 // counting counts what reaches the store.
@@ -43,13 +43,9 @@ func (c *counting) Get(ctx context.Context, k string) (store.Fact, error) {
 	return c.Backend.Get(ctx, k)
 }
 
-func open(t *testing.T, path string, now func() time.Time) *sqlite.DB {
+func open(t *testing.T, path string, now func() time.Time) backend.Backend {
 	t.Helper()
-	db, err := sqlite.Open(t.Context(), path, sqlite.Options{Now: now})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = db.Close() })
+	db := backendtest.At(t, path, backend.Options{Now: now})
 	return db
 }
 
@@ -66,7 +62,7 @@ func write(t *testing.T, s store.Store, raw string) {
 }
 
 func TestReadsOfOneEpochReachTheStoreOnce(t *testing.T) {
-	b := &counting{Backend: open(t, filepath.Join(t.TempDir(), "a.db"), nil)}
+	b := &counting{Backend: open(t, backendtest.Address(t), nil)}
 	write(t, b, `{"v":1}`)
 	c := epoch.New(b, 0, nil)
 	for range 3 {
@@ -98,7 +94,7 @@ func TestReadsOfOneEpochReachTheStoreOnce(t *testing.T) {
 // A write is seen by whatever starts after it was acknowledged, also when
 // another process made it.
 func TestAnAcknowledgedWriteIsSeenAtOnce(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "a.db")
+	path := backendtest.Address(t)
 	mine, other := open(t, path, nil), open(t, path, nil)
 	c := epoch.New(mine, 0, nil)
 	for i := range 200 {
@@ -128,7 +124,7 @@ func TestAnAcknowledgedWriteIsSeenAtOnce(t *testing.T) {
 // The same with many readers: what a reader sees is never older than what was
 // acknowledged when it pinned.
 func TestConcurrentReadersNeverGoBack(t *testing.T) {
-	db := open(t, filepath.Join(t.TempDir(), "a.db"), nil)
+	db := open(t, backendtest.Address(t), nil)
 	c := epoch.New(db, 0, nil)
 	write(t, c, "0")
 	var acknowledged atomic.Int64
@@ -171,7 +167,7 @@ func TestConcurrentReadersNeverGoBack(t *testing.T) {
 // Whoever fails to write because another was faster must then see what the
 // other wrote, although it looked before.
 func TestAWriterSeesWhatMadeItFail(t *testing.T) {
-	db := open(t, filepath.Join(t.TempDir(), "a.db"), nil)
+	db := open(t, backendtest.Address(t), nil)
 	c := epoch.New(db, 0, nil)
 	ctx, err := c.Pin(t.Context())
 	if err != nil {
@@ -200,7 +196,7 @@ func TestAWriterSeesWhatMadeItFail(t *testing.T) {
 }
 
 func TestGatheredFactsAreKeptForAnEpochAndNoLonger(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "a.db")
+	path := backendtest.Address(t)
 	at := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	var mu sync.Mutex
 	now := func() time.Time { mu.Lock(); defer mu.Unlock(); return at }
@@ -261,7 +257,7 @@ func TestAFactThatExpiresIsGone(t *testing.T) {
 	var mu sync.Mutex
 	at := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	now := func() time.Time { mu.Lock(); defer mu.Unlock(); return at }
-	db := open(t, filepath.Join(t.TempDir(), "a.db"), now)
+	db := open(t, backendtest.Address(t), now)
 	c := epoch.New(db, 0, now)
 	if _, err := c.PutIfAbsent(t.Context(), "k", []byte("v"), at.Add(time.Minute)); err != nil {
 		t.Fatal(err)
@@ -282,7 +278,7 @@ func TestAFactThatExpiresIsGone(t *testing.T) {
 }
 
 func TestMemoryIsBounded(t *testing.T) {
-	db := open(t, filepath.Join(t.TempDir(), "a.db"), nil)
+	db := open(t, backendtest.Address(t), nil)
 	b := &counting{Backend: db}
 	c := epoch.New(b, 4096, nil)
 	ctx, err := c.Pin(t.Context())
@@ -306,11 +302,7 @@ func TestMemoryIsBounded(t *testing.T) {
 }
 
 func BenchmarkPin(b *testing.B) {
-	db, err := sqlite.Open(b.Context(), filepath.Join(b.TempDir(), "a.db"), sqlite.Options{})
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer func() { _ = db.Close() }()
+	db := backendtest.Open(b, backend.Options{})
 	c := epoch.New(db, 0, nil)
 	for b.Loop() {
 		if _, err := c.Pin(b.Context()); err != nil {

@@ -16,6 +16,9 @@ type Options struct {
 	Now        func() time.Time // clock of LastUpdated and expiry; nil: the server's, see Now
 	SweepEvery time.Duration    // how often what has expired is removed; 1 min if 0, never if negative
 	Database   string           // if the URI names none; "handoff" if neither does
+	// Existing makes a database that holds no store an error (fs.ErrNotExist), rather
+	// than a new store: who only looks leaves nothing behind.
+	Existing bool
 	// Grace is how long past its expiry a fact stays before the sweep removes it, so
 	// that a process whose clock runs ahead forgets nothing too early; 10 min if 0,
 	// none if negative.

@@ -6,19 +6,16 @@ import (
 	"testing"
 	"time"
 
-	"github.com/handoff-health/handoff/fhir/store/sqlite"
+	"github.com/handoff-health/handoff/fhir/store/backend"
+	"github.com/handoff-health/handoff/fhir/store/backend/backendtest"
 	"github.com/handoff-health/handoff/gateway/identity"
 )
 
-// TestLinksAndIDsHoldInARealStore goes through the life of a link on SQLite,
+// TestLinksAndIDsHoldInARealStore goes through the life of a link on a store,
 // whose keys, versions and scans are not those of the store in memory.
 func TestLinksAndIDsHoldInARealStore(t *testing.T) {
 	ctx := context.Background()
-	db, err := sqlite.Open(ctx, sqlite.Memory, sqlite.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer db.Close()
+	db := backendtest.Open(t, backend.Options{})
 	ids := newMap(t, db, key, slugs)
 	l := identity.NewLinks(db, ids, time.Now)
 	b := ids.Batch("ccbh")

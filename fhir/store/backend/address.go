@@ -1,0 +1,92 @@
+package backend
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+
+	"github.com/handoff-health/handoff/fhir/store/mongo"
+)
+
+// Check says why an address cannot be one, with a database as in Options. It
+// neither asks a server nor opens a file, and quotes nothing of a connection
+// string.
+func Check(address, database string) error {
+	if IsMongo(address) {
+		_, err := parse(address, database)
+		return err
+	}
+	_, err := pathOf(address)
+	return err
+}
+
+// Name says for people and logs which store an address means: without user,
+// password and options.
+func Name(address, database string) string {
+	if !IsMongo(address) {
+		return address
+	}
+	a, err := parse(address, database)
+	if err != nil {
+		return "mongodb://…" // Open says what is wrong with it
+	}
+	return a.String()
+}
+
+// Database is the database that the address of a MongoDB deployment names, "" if
+// none.
+func Database(address string) (string, error) {
+	a, err := mongo.ParseAddress(mongoURI(address))
+	return a.Database, err
+}
+
+// InDatabase gives the address of a MongoDB deployment with another database.
+func InDatabase(address, database string) (string, error) {
+	a, err := mongo.ParseAddress(mongoURI(address))
+	if err == nil {
+		a, err = a.Move(database)
+	}
+	if err != nil {
+		return "", err
+	}
+	return a.URI(), nil
+}
+
+// WithOption gives the address of a MongoDB deployment with an option of the
+// connection string, unless that option is set already.
+func WithOption(address, name, value string) (string, error) {
+	a, err := mongo.ParseAddress(mongoURI(address))
+	if err != nil {
+		return "", err
+	}
+	return a.With(name, value).URI(), nil
+}
+
+// Remove takes away the store at an address with all that it holds. One that is
+// not there is no error; one that is open must be closed first.
+func Remove(ctx context.Context, address string, o Options) error {
+	if IsMongo(address) {
+		return mongo.Drop(ctx, mongoURI(address), o.mongo())
+	}
+	path, err := pathOf(address)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, suffix := range []string{"", "-wal", "-shm"} {
+		if err := os.Remove(path + suffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			errs = append(errs, fmt.Errorf("remove the store: %w", err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func parse(address, database string) (mongo.Address, error) {
+	a, err := mongo.ParseAddress(mongoURI(address))
+	if err != nil {
+		return mongo.Address{}, err
+	}
+	return a.In(database)
+}
