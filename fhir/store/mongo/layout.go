@@ -57,13 +57,16 @@ type state struct {
 	Claims  []string `bson:"cl,omitempty"`
 }
 
+// State is state under a name that the driver looks into when it is embedded.
+type State = state
+
 // A headDoc is one resource. Its base state is what stands until the intent's unit
 // is committed; whoever finds a committed unit's intent may roll it forward.
 type headDoc struct {
 	ID         string `bson:"_id"` // keyOf
 	Type       string `bson:"t"`
 	ResourceID string `bson:"i"` // encoded
-	state      `bson:",inline"`
+	State      `bson:",inline"`
 	Intent     *intent `bson:"x,omitempty"`
 	// IntentType repeats Type while there is an intent, for a sparse index: the
 	// heads with intents are few, and a search must look at all of its type.
@@ -73,7 +76,7 @@ type headDoc struct {
 // An intent is the state that a unit wants for a head.
 type intent struct {
 	Unit  string `bson:"tx"`
-	state `bson:",inline"`
+	State `bson:",inline"`
 }
 
 // A versionDoc is one version, immutable. A writer that lost its compare-and-set
