@@ -20,9 +20,11 @@ func open(ctx context.Context, path string, now func() time.Time) (*storetest.Ba
 
 func TestMain(m *testing.M) { storetest.Main(m, open) }
 
-func TestSuite(t *testing.T) {
-	storetest.Run(t, storetest.Target{
-		Address: func(t *testing.T) string { return filepath.Join(t.TempDir(), "handoff.db") },
-		Open:    open,
-	})
+var target = storetest.Target{
+	Address: func(t *testing.T) string { return filepath.Join(t.TempDir(), "handoff.db") },
+	Open:    open,
 }
+
+func TestSuite(t *testing.T) { storetest.Run(t, target) }
+
+func TestTransfer(t *testing.T) { storetest.RunTransfer(t, target, target) }

@@ -138,19 +138,7 @@ func (t *txn) swing(p *pending) error {
 		}
 		p.rid = rid
 	}
-	origin, err := json.Marshal(w.Origin)
-	if err != nil {
-		return fmt.Errorf("encode the origin: %w", err)
-	}
-	labels := []byte("[]")
-	if len(w.Labels) > 0 {
-		if labels, err = json.Marshal(w.Labels); err != nil {
-			return fmt.Errorf("encode the labels: %w", err)
-		}
-	}
-	vid, err := t.insert(t.ctx, `INSERT INTO version (rid, version, updated, deleted, origin, labels, labelset, raw, sum) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-		p.rid, next, updated, w.Deleted, origin, labels, w.LabelSet, blob(w.Raw),
-		versionSum(w.Key, next, updated, w.Deleted, origin, labels, w.LabelSet, w.Raw))
+	vid, err := t.insertVersion(p.rid, w.Key, next, updated, &w.Record)
 	if err != nil {
 		return err
 	}
@@ -160,6 +148,31 @@ func (t *txn) swing(p *pending) error {
 		err = &store.VersionError{Key: w.Key, Expect: w.Expect, Have: p.was}
 	}
 	return err
+}
+
+// insertVersion writes one version and returns its number.
+func (t *txn) insertVersion(rid int64, k store.Key, version int64, updated string, rec *store.Record) (int64, error) {
+	origin, labels, err := encodeBeside(rec)
+	if err != nil {
+		return 0, err
+	}
+	return t.insert(t.ctx, `INSERT INTO version (rid, version, updated, deleted, origin, labels, labelset, raw, sum) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		rid, version, updated, rec.Deleted, origin, labels, rec.LabelSet, blob(rec.Raw),
+		versionSum(k, version, updated, rec.Deleted, origin, labels, rec.LabelSet, rec.Raw))
+}
+
+// encodeBeside encodes what is kept beside the content.
+func encodeBeside(rec *store.Record) (origin, labels []byte, err error) {
+	if origin, err = json.Marshal(rec.Origin); err != nil {
+		return nil, nil, fmt.Errorf("encode the origin: %w", err)
+	}
+	labels = []byte("[]")
+	if len(rec.Labels) > 0 {
+		if labels, err = json.Marshal(rec.Labels); err != nil {
+			return nil, nil, fmt.Errorf("encode the labels: %w", err)
+		}
+	}
+	return origin, labels, nil
 }
 
 // expect reads the head into p and compares it with what the writer expects.

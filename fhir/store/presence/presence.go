@@ -1,0 +1,139 @@
+// Package presence tells who uses a store: it keeps a fact for each process that
+// does, renewed while the process lives and gone a minute after it has died.
+//
+// It turns a process into such a fact, and the facts of a store into a list. It
+// keeps nobody out: what to do about somebody who is there is the caller's
+// decision. serve, ingest and their like announce themselves; moving a store asks.
+package presence
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/handoff-health/handoff/fhir/store"
+)
+
+// Prefix starts the keys of presence facts. They belong to a store and its moment
+// and are never copied to another.
+const Prefix = "presence/"
+
+const (
+	// lease is how long a process counts as present without a word of it.
+	lease = time.Minute
+	// renewed is how often it gives one.
+	renewed = 20 * time.Second
+)
+
+// A Holder is a process that uses a store.
+type Holder struct {
+	What  string    `json:"what"` // the command, "serve"
+	Host  string    `json:"host"`
+	PID   int       `json:"pid"`
+	Since time.Time `json:"since"`
+}
+
+func (h Holder) String() string {
+	return fmt.Sprintf("'handoff %s' on %s (process %d, since %s)", h.What, h.Host, h.PID, h.Since.UTC().Format(time.RFC3339))
+}
+
+// A Lease is this process's own. End it before the store is closed.
+type Lease struct {
+	facts store.Facts
+	now   func() time.Time
+	key   string
+	value []byte
+	stop  context.CancelFunc
+	done  sync.WaitGroup
+}
+
+// Announce makes this process known as one that uses the store, until End. now is
+// the store's clock.
+func Announce(ctx context.Context, facts store.Facts, now func() time.Time, what string) (*Lease, error) {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "a host without a name"
+	}
+	value, err := json.Marshal(Holder{What: what, Host: host, PID: os.Getpid(), Since: now().UTC().Truncate(time.Second)})
+	if err != nil {
+		return nil, err
+	}
+	l := &Lease{facts: facts, now: now, key: Prefix + rand.Text(), value: value}
+	f, err := facts.PutIfAbsent(ctx, l.key, value, now().Add(lease))
+	if err != nil {
+		return nil, fmt.Errorf("announce this process to the store: %w", err)
+	}
+	renewing, stop := context.WithCancel(context.WithoutCancel(ctx))
+	l.stop = stop
+	l.done.Go(func() { l.renew(renewing, f.Version) })
+	return l, nil
+}
+
+// renew keeps the fact. A store that fails for a while loses it; then it is made
+// anew.
+func (l *Lease) renew(ctx context.Context, version int64) {
+	tick := time.NewTicker(renewed)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		f, err := l.facts.CompareAndSet(ctx, l.key, version, l.value, l.now().Add(lease))
+		if errors.Is(err, store.ErrConflict) {
+			f, err = l.facts.PutIfAbsent(ctx, l.key, l.value, l.now().Add(lease))
+			if errors.Is(err, store.ErrExists) { // an answer was lost
+				f, err = l.facts.Get(ctx, l.key)
+			}
+		}
+		if err == nil {
+			version = f.Version
+		}
+	}
+}
+
+// End takes the fact away. A nil Lease has none.
+func (l *Lease) End() error {
+	if l == nil {
+		return nil
+	}
+	l.stop()
+	l.done.Wait()
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	return l.facts.Delete(ctx, l.key)
+}
+
+// Present lists who uses a store now.
+func Present(ctx context.Context, facts store.Facts) ([]Holder, error) {
+	const most = 1000
+	fs, err := facts.Scan(ctx, Prefix, "", most)
+	if err != nil {
+		return nil, err
+	}
+	var out []Holder
+	for _, f := range fs {
+		var h Holder
+		if err := json.Unmarshal(f.Value, &h); err != nil {
+			h = Holder{What: "?", Host: "a host that cannot be read"}
+		}
+		out = append(out, h)
+	}
+	return out, nil
+}
+
+// Names puts holders into one line.
+func Names(hs []Holder) string {
+	var out []string
+	for _, h := range hs {
+		out = append(out, h.String())
+	}
+	return strings.Join(out, ", ")
+}

@@ -1,0 +1,209 @@
+package sqlite
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"fmt"
+
+	"github.com/handoff-health/handoff/fhir/store"
+)
+
+var _ store.Transferer = (*DB)(nil)
+
+// stretchBytes is the content of one stretch of versions, about.
+const stretchBytes = 4 << 20
+
+// Identity implements store.Transferer: a random number beside the counters.
+func (db *DB) Identity(ctx context.Context) (string, error) {
+	var n int64
+	look := func(s *session) (found bool, err error) {
+		return s.one(ctx, `SELECT last FROM counter WHERE name = 'identity'`, nil, &n)
+	}
+	var found bool
+	err := db.read(ctx, func(s *session) (err error) {
+		found, err = look(s)
+		return err
+	})
+	if err == nil && !found {
+		err = db.submit(ctx, func(t *txn) error {
+			var random [8]byte
+			if _, err := rand.Read(random[:]); err != nil {
+				return err
+			}
+			fresh := int64(binary.BigEndian.Uint64(random[:]) >> 1) //nolint:gosec // 63 bits
+			if err := t.exec(t.ctx, `INSERT INTO counter (name, last) VALUES ('identity', ?) ON CONFLICT DO NOTHING`, fresh); err != nil {
+				return err
+			}
+			_, err := look(t.session)
+			return err
+		})
+	}
+	if err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("%016x", n), nil
+}
+
+// Sizes implements store.Transferer.
+func (db *DB) Sizes(ctx context.Context) (store.Sizes, error) {
+	var z store.Sizes
+	err := db.read(ctx, func(s *session) error {
+		_, err := s.one(ctx, `SELECT (SELECT count(*) FROM head), (SELECT count(*) FROM fact), (SELECT coalesce(sum(last), 0) FROM stream)`,
+			nil, &z.Resources, &z.Facts, &z.Entries)
+		return err
+	})
+	return z, err
+}
+
+// Keys implements store.Transferer.
+func (db *DB) Keys(ctx context.Context, after store.Key, limit int) ([]store.Key, error) {
+	if limit < 1 {
+		return nil, invalid("limit %d", limit)
+	}
+	var out []store.Key
+	err := db.read(ctx, func(s *session) error {
+		return s.each(ctx, `SELECT type, id FROM head WHERE (type, id) > (?, ?) ORDER BY type, id LIMIT ?`,
+			[]any{after.Type, after.ID, limit}, func(scan func(...any) error) error {
+				var k store.Key
+				err := scan(&k.Type, &k.ID)
+				out = append(out, k)
+				return err
+			})
+	})
+	return out, err
+}
+
+// Archive implements store.Transferer. All of a call sees one state.
+func (db *DB) Archive(ctx context.Context, keys []store.Key, each func(*store.Archived) error) error {
+	return db.snapshot(ctx, func(s *session) error {
+		for _, k := range keys {
+			if err := db.archive(ctx, s, k, each); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func (db *DB) archive(ctx context.Context, s *session, k store.Key, each func(*store.Archived) error) error {
+	var rid, newest int64
+	found, err := s.one(ctx, `SELECT rid, version FROM head WHERE type = ? AND id = ?`, []any{k.Type, k.ID}, &rid, &newest)
+	if err != nil {
+		return err
+	}
+	if !found {
+		return fmt.Errorf("%s: %w", k, store.ErrNotFound)
+	}
+	a, size, have := &store.Archived{Key: k}, 0, int64(0)
+	err = s.each(ctx, `SELECT `+versionColumns+` FROM version v WHERE v.rid = ? AND v.version <= ? ORDER BY v.version`,
+		[]any{rid, newest}, func(scan func(...any) error) error {
+			var row versionRow
+			if err := scan(row.fields()...); err != nil {
+				return err
+			}
+			if row.version != have+1 {
+				return db.lacks(k, have+1)
+			}
+			if size > stretchBytes {
+				if err := each(a); err != nil {
+					return err
+				}
+				a, size = &store.Archived{Key: k}, 0
+			}
+			rec, err := db.record(k, &row)
+			a.Versions, size, have = append(a.Versions, rec), size+len(row.raw), row.version
+			return err
+		})
+	if err != nil {
+		return err
+	}
+	if have != newest || have == 0 {
+		return db.lacks(k, have+1)
+	}
+	a.Complete = true
+	if a.Versions[len(a.Versions)-1].Index, err = entriesOf(ctx, s, rid); err != nil {
+		return err
+	}
+	if a.Claims, err = claimsOf(ctx, s, rid); err != nil {
+		return err
+	}
+	return each(a)
+}
+
+func (db *DB) lacks(k store.Key, version int64) error {
+	return fmt.Errorf("%s: %w: %s has lost its version %d", db.path, store.ErrDamaged, k, version)
+}
+
+func claimsOf(ctx context.Context, s *session, rid int64) ([]string, error) {
+	var out []string
+	err := s.each(ctx, `SELECT claim FROM claim WHERE rid = ? ORDER BY claim`, []any{rid}, func(scan func(...any) error) error {
+		var c []byte
+		err := scan(&c)
+		out = append(out, string(c))
+		return err
+	})
+	return out, err
+}
+
+// Streams implements store.Transferer.
+func (db *DB) Streams(ctx context.Context, after string, limit int) ([]store.Stream, error) {
+	if limit < 1 {
+		return nil, invalid("limit %d", limit)
+	}
+	var out []store.Stream
+	err := db.snapshot(ctx, func(s *session) error {
+		err := s.each(ctx, `SELECT name, max(last) FROM (SELECT name, last FROM stream UNION ALL SELECT stream, 0 FROM position)
+			WHERE name > ? GROUP BY name ORDER BY name LIMIT ?`, []any{blob(after), limit}, func(scan func(...any) error) error {
+			var name []byte
+			var last int64
+			err := scan(&name, &last)
+			out = append(out, store.Stream{Name: string(name), Last: uint64(last), Positions: map[string]uint64{}}) //nolint:gosec // counts from 1
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		for _, x := range out {
+			if err := positionsOf(ctx, s, x); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func positionsOf(ctx context.Context, s *session, x store.Stream) error {
+	return s.each(ctx, `SELECT reader, seq FROM position WHERE stream = ?`, []any{blob(x.Name)}, func(scan func(...any) error) error {
+		var reader []byte
+		var seq uint64
+		err := scan(&reader, &seq)
+		x.Positions[string(reader)] = seq
+		return err
+	})
+}
+
+// Entries implements store.Transferer.
+func (db *DB) Entries(ctx context.Context, stream string, from uint64, each func(store.Entry) error) error {
+	// Reading in pieces keeps the file's log from growing if somebody writes after all.
+	const most = 64
+	for from = max(from, 1); ; {
+		es, err := db.ReadFrom(ctx, stream, from, most)
+		if err != nil || len(es) == 0 {
+			return err
+		}
+		if es[0].Seq != from {
+			return fmt.Errorf("%s: %w: stream %q lacks entry %d", db.path, store.ErrDamaged, stream, from)
+		}
+		for _, e := range es {
+			if err := each(e); err != nil {
+				return err
+			}
+		}
+		from += uint64(len(es))
+	}
+}

@@ -1,0 +1,297 @@
+package transfer
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash"
+	"math"
+	"time"
+
+	"github.com/handoff-health/handoff/fhir/store"
+)
+
+// The kinds of items that are compared.
+const (
+	KindVersions  = "versions"
+	KindResources = "resources" // which version is the newest, its index entries and claims
+	KindFacts     = "facts"
+	KindEntries   = "entries"
+	KindPositions = "positions"
+	KindCounter   = "fact-counter"
+)
+
+var kinds = []string{KindResources, KindVersions, KindFacts, KindEntries, KindPositions}
+
+// A Tally is what one side holds of a kind.
+type Tally struct {
+	Count int64  `json:"count"`
+	Hash  string `json:"sha256"` // over all items in order
+}
+
+// A Difference is one item that is not the same on both sides.
+type Difference struct {
+	Kind string `json:"kind"`
+	What string `json:"what"` // its name, never its content
+	How  string `json:"how"`
+}
+
+// How items differ.
+const (
+	OnlySource      = "only in the source"
+	OnlyDestination = "only in the destination"
+	Other           = "not the same"
+)
+
+// A Comparison of two stores. Equal hashes of a kind mean equal items.
+type Comparison struct {
+	Source      map[string]Tally `json:"source"`
+	Destination map[string]Tally `json:"destination"`
+	Differences []Difference     `json:"differences"` // the first maxDifferences
+	Differing   int64            `json:"differing"`   // of all
+}
+
+// maxDifferences is how many are named one by one.
+const maxDifferences = 50
+
+// Same says whether both sides hold the same.
+func (c *Comparison) Same() bool { return c.Differing == 0 }
+
+// Kinds lists the kinds in the order to show them.
+func Kinds() []string { return kinds }
+
+// Compare reads both stores and compares them item by item. A fact that expires
+// meanwhile may be missing on either side.
+func Compare(ctx context.Context, from, to Side, o Options) (*Comparison, error) {
+	z, err := from.Sizes(ctx)
+	if err != nil {
+		return nil, named(from, err)
+	}
+	a, b := items(ctx, from), items(ctx, to)
+	m := &merger{
+		out:  &Comparison{Source: map[string]Tally{}, Destination: map[string]Tally{}},
+		sums: [2]map[string]*sum{{}, {}},
+		now:  func() time.Time { return latest(from.Now(), to.Now()) },
+		tick: o.Progress, done: Progress{Verifying: true, Total: z.Resources + z.Facts + z.Entries},
+	}
+	m.merge(a.ch, b.ch)
+	if err := errors.Join(a.err, b.err); err != nil {
+		return nil, err
+	}
+	return m.finish(ctx, from, to)
+}
+
+func latest(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+// An item is one thing to compare. Its place is by stage, then a, b, n.
+type item struct {
+	stage   uint8
+	a, b    string
+	n       uint64
+	kind    string
+	sum     [sha256.Size]byte
+	expires time.Time
+}
+
+func place(x, y *item) int {
+	return cmp.Or(cmp.Compare(x.stage, y.stage), cmp.Compare(x.a, y.a), cmp.Compare(x.b, y.b), cmp.Compare(x.n, y.n))
+}
+
+func (x *item) String() string {
+	switch x.kind {
+	case KindVersions:
+		return fmt.Sprintf("%s/%s/_history/%d", x.a, x.b, x.n)
+	case KindResources:
+		return x.a + "/" + x.b
+	case KindEntries:
+		return fmt.Sprintf("%q entry %d", x.a, x.n)
+	}
+	return fmt.Sprintf("%q", x.a)
+}
+
+// An itemStream is one side's items in order. err may be read when ch is closed.
+type itemStream struct {
+	ch  chan item
+	err error
+}
+
+// items reads a side in the background.
+func items(ctx context.Context, s Side) *itemStream {
+	x := &itemStream{ch: make(chan item, 256)}
+	go func() {
+		defer close(x.ch)
+		emit := func(i item) error {
+			select {
+			case x.ch <- i:
+				return nil
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
+		x.err = named(s, walk(ctx, s, emit))
+	}()
+	return x
+}
+
+// walk gives every item of a store in order of its place.
+func walk(ctx context.Context, s Side, emit func(item) error) error {
+	err := eachArchived(ctx, s, store.Key{}, func(a *store.Archived) error {
+		for _, rec := range a.Versions {
+			if err := emit(item{stage: 1, a: a.Key.Type, b: a.Key.ID, n: uint64(rec.Version), kind: KindVersions, sum: versionHash(rec)}); err != nil { //nolint:gosec // from 1
+				return err
+			}
+		}
+		if !a.Complete {
+			return nil
+		}
+		return emit(item{stage: 1, a: a.Key.Type, b: a.Key.ID, n: math.MaxUint64, kind: KindResources, sum: headHash(a)})
+	})
+	if err != nil {
+		return err
+	}
+	err = eachFact(ctx, s, "", func(f store.Fact) error {
+		return emit(item{stage: 2, a: f.Key, kind: KindFacts, sum: factHash(f), expires: f.Expires})
+	})
+	if err != nil {
+		return err
+	}
+	return eachStream(ctx, s, "", func(x store.Stream) error {
+		if x.Last > 0 {
+			err := s.Entries(ctx, x.Name, 1, func(e store.Entry) error {
+				return emit(item{stage: 3, a: x.Name, n: e.Seq, kind: KindEntries, sum: entryHash(x.Name, e)})
+			})
+			if err != nil {
+				return err
+			}
+		}
+		if len(x.Positions) == 0 {
+			return nil
+		}
+		return emit(item{stage: 3, a: x.Name, n: math.MaxUint64, kind: KindPositions, sum: positionsHash(x)})
+	})
+}
+
+// A sum is a side's tally of a kind, in the making.
+type sum struct {
+	count int64
+	hash  hash.Hash
+}
+
+// merger walks two ordered streams side by side.
+type merger struct {
+	out  *Comparison
+	sums [2]map[string]*sum
+	now  func() time.Time
+	tick func(Progress)
+	done Progress
+}
+
+func (m *merger) merge(a, b <-chan item) {
+	x, moreX := <-a
+	y, moreY := <-b
+	for moreX || moreY {
+		order := 0
+		switch {
+		case !moreY:
+			order = -1
+		case !moreX:
+			order = 1
+		default:
+			order = place(&x, &y)
+		}
+		switch {
+		case order < 0:
+			m.lone(0, &x, OnlySource)
+			x, moreX = <-a
+		case order > 0:
+			m.lone(1, &y, OnlyDestination)
+			y, moreY = <-b
+		default:
+			m.add(0, &x)
+			m.add(1, &y)
+			if !bytes.Equal(x.sum[:], y.sum[:]) {
+				m.differ(&x, Other)
+			}
+			m.progress(&x)
+			x, moreX = <-a
+			y, moreY = <-b
+		}
+	}
+}
+
+// lone is an item that only one side has.
+func (m *merger) lone(side int, x *item, how string) {
+	if !x.expires.IsZero() && !x.expires.After(m.now()) {
+		return // it has expired since it was read
+	}
+	m.add(side, x)
+	m.differ(x, how)
+	if side == 0 {
+		m.progress(x)
+	}
+}
+
+func (m *merger) progress(x *item) {
+	if m.tick == nil || x.kind == KindVersions || x.kind == KindPositions {
+		return
+	}
+	m.done.Done++
+	m.done.Total = max(m.done.Total, m.done.Done)
+	m.tick(m.done)
+}
+
+func (m *merger) add(side int, x *item) {
+	s := m.sums[side][x.kind]
+	if s == nil {
+		s = &sum{hash: sha256.New()}
+		m.sums[side][x.kind] = s
+	}
+	s.count++
+	s.hash.Write(x.sum[:])
+}
+
+func (m *merger) differ(x *item, how string) {
+	m.report(Difference{Kind: x.kind, What: x.String(), How: how})
+}
+
+func (m *merger) report(d Difference) {
+	m.out.Differing++
+	if len(m.out.Differences) < maxDifferences {
+		m.out.Differences = append(m.out.Differences, d)
+	}
+}
+
+// finish compares the counters and closes the tallies.
+func (m *merger) finish(ctx context.Context, from, to Side) (*Comparison, error) {
+	a, err := from.FactVersion(ctx)
+	if err != nil {
+		return nil, named(from, err)
+	}
+	b, err := to.FactVersion(ctx)
+	if err != nil {
+		return nil, named(to, err)
+	}
+	if b < a {
+		m.report(Difference{Kind: KindCounter, What: fmt.Sprintf("versions of facts were given up to %d, %d in the destination", a, b), How: Other})
+	}
+	for _, kind := range kinds {
+		m.out.Source[kind], m.out.Destination[kind] = m.sums[0][kind].tally(), m.sums[1][kind].tally()
+	}
+	return m.out, nil
+}
+
+func (s *sum) tally() Tally {
+	if s == nil {
+		s = &sum{hash: sha256.New()}
+	}
+	return Tally{Count: s.count, Hash: hex.EncodeToString(s.hash.Sum(nil))}
+}
