@@ -44,7 +44,7 @@ func (db *DB) loadChunks(ctx context.Context, owner string, n int) ([]byte, erro
 	var out []byte
 	for i := range n {
 		var doc chunkDoc
-		err := db.retry(ctx, "read a part of "+owner, func(ctx context.Context) error {
+		err := db.read(ctx, "read a part of "+owner, func(ctx context.Context) error {
 			return db.coll(chunks).FindOne(ctx, bson.D{{Key: "_id", Value: chunkID(owner, i)}}).Decode(&doc)
 		})
 		switch {

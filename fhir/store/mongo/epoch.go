@@ -24,7 +24,7 @@ func (db *DB) bumpEpoch(ctx context.Context) (int64, error) {
 
 // Epoch implements store.Epocher.
 func (db *DB) Epoch(ctx context.Context) (n int64, err error) {
-	err = db.retry(ctx, "read the epoch", func(ctx context.Context) error {
+	err = db.read(ctx, "read the epoch", func(ctx context.Context) error {
 		var doc numberDoc
 		err := db.coll(numbers).FindOne(ctx, bson.D{{Key: "_id", Value: epochs.name}}).Decode(&doc)
 		n = doc.Last

@@ -142,21 +142,35 @@ type factDoc struct {
 	Value   []byte `bson:"b"`
 	Version int64  `bson:"v"` // from a block of the counter "fact": never given twice
 	Expires int64  `bson:"e"` // nanoseconds, 0 never
-	Sum     int64  `bson:"sum"`
+	// Before are the last few versions that compare-and-set has replaced, so that a
+	// writer whose answer was lost knows that it won, though another has won since.
+	Before []int64 `bson:"p,omitempty"`
+	Sum    int64   `bson:"sum"` // over key, version, expiry and value
 }
 
 // A batchDoc is what one write appended to a stream. Its first number is in its id,
 // so that two writers cannot take the same, and it is whole or not there.
 type batchDoc struct {
-	ID     string   `bson:"_id"` // stream and first number
+	ID     string   `bson:"_id"` // batchID: stream and first number
 	Stream string   `bson:"s"`   // encoded
 	First  int64    `bson:"f"`
 	Last   int64    `bson:"e"`
-	At     []int64  `bson:"at"` // nanoseconds, one an entry
-	Data   [][]byte `bson:"b"`
-	Chunks []int    `bson:"c,omitempty"` // for each entry how many chunk documents hold it; 0: it stands in Data
-	Nonce  string   `bson:"n"`           // of the writer, to know its own after a lost answer
-	Sum    int64    `bson:"sum"`
+	Nonce  string   `bson:"n"`            // of the writer, to know its own after a lost answer
+	At     []int64  `bson:"at,omitempty"` // nanoseconds, one an entry
+	Data   [][]byte `bson:"b,omitempty"`
+	// Chunks: At and Data stand, packed, in this many chunks of the owner
+	// batchOwner(Chunked) instead.
+	Chunks  int    `bson:"c,omitempty"`
+	Chunked string `bson:"cn,omitempty"` // repeats Nonce, for a sparse index
+	Sum     int64  `bson:"sum"`          // over stream, numbers, times and data
+}
+
+// A positionDoc is how far a reader of a stream has come.
+type positionDoc struct {
+	ID     string `bson:"_id"` // positionID
+	Stream string `bson:"s"`   // encoded
+	Reader string `bson:"r"`   // encoded
+	Seq    int64  `bson:"n"`
 }
 
 // encode turns any bytes into valid UTF-8 that sorts, and has prefixes, as the bytes

@@ -24,26 +24,27 @@ type block struct {
 }
 
 // reserve gives a number of a counter that was never given and never will be again.
-func (db *DB) reserve(ctx context.Context, c counter) (int64, error) {
-	b, _ := db.blocks.LoadOrStore(c.name, &block{})
-	return db.reserveFrom(ctx, c, b.(*block))
+func (db *DB) reserve(ctx context.Context, c counter) (n int64, err error) {
+	err = db.retry(ctx, "reserve numbers of "+c.name, func(ctx context.Context) error {
+		n, err = db.take(ctx, c)
+		return err
+	})
+	return n, err
 }
 
-func (db *DB) reserveFrom(ctx context.Context, c counter, b *block) (int64, error) {
+// take is reserve without another try. After a lost answer another block is taken,
+// and the first is lost.
+func (db *DB) take(ctx context.Context, c counter) (int64, error) {
+	kept, _ := db.blocks.LoadOrStore(c.name, &block{})
+	b := kept.(*block)
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.next == b.last {
-		// After a lost answer another block is taken: the first is lost.
-		err := db.retry(ctx, "reserve numbers of "+c.name, func(ctx context.Context) error {
-			last, err := db.increment(ctx, c, blockSize)
-			if err == nil {
-				b.next, b.last = last-blockSize, last
-			}
-			return err
-		})
+		last, err := db.increment(ctx, c, blockSize)
 		if err != nil {
 			return 0, err
 		}
+		b.next, b.last = last-blockSize, last
 	}
 	b.next++
 	return b.next, nil

@@ -3,7 +3,9 @@ package mongo
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	driver "go.mongodb.org/mongo-driver/v2/mongo"
@@ -22,7 +24,8 @@ type Options struct {
 	// Grace is how long past its expiry a fact stays before the sweep removes it, so
 	// that a process whose clock runs ahead forgets nothing too early; 10 min if 0,
 	// none if negative.
-	Grace time.Duration
+	Grace  time.Duration
+	Logger *slog.Logger // optional
 }
 
 // A DB is an open store, safe for concurrent use.
@@ -32,11 +35,16 @@ type DB struct {
 	name      string // of the database
 	addresses string // of the deployment, for messages; no user, no password
 	now       func() time.Time
+	grace     time.Duration
+	log       *slog.Logger
 
-	bumps  bumper
-	blocks sync.Map // name of a counter to *block
+	bumps     bumper
+	blocks    sync.Map    // name of a counter to *block
+	appenders sync.Map    // name of a stream to *appender
+	skewed    atomic.Bool // this machine's clock is off, and that was told
 
-	closing   chan struct{}
+	life      context.Context // ends with Close
+	end       context.CancelFunc
 	closeOnce sync.Once
 	closeErr  error
 	running   sync.WaitGroup
@@ -45,24 +53,47 @@ type DB struct {
 // Open connects to the deployment and brings the database to this program's layout.
 // Its error never repeats a password.
 func Open(ctx context.Context, uri string, o Options) (*DB, error) {
-	db := &DB{now: o.Now, closing: make(chan struct{})}
-	if db.now == nil {
-		db.now = time.Now
+	db := &DB{now: o.Now, grace: max(o.Grace, 0), log: o.Logger}
+	if o.Grace == 0 {
+		db.grace = defaultGrace
 	}
+	if db.log == nil {
+		db.log = slog.New(slog.DiscardHandler)
+	}
+	db.life, db.end = context.WithCancel(context.Background())
 	if err := db.connect(uri, o); err != nil {
 		return nil, err
 	}
-	if err := db.migrate(ctx); err != nil {
-		_ = db.Close()
+	if err := db.begin(ctx, o); err != nil {
+		_ = db.Close() // the reason for closing counts
 		return nil, err
 	}
 	return db, nil
 }
 
+// begin makes a connected store ready.
+func (db *DB) begin(ctx context.Context, o Options) error {
+	if o.Now == nil {
+		if err := db.followServer(ctx); err != nil {
+			return err
+		}
+	}
+	if err := db.migrate(ctx); err != nil {
+		return err
+	}
+	if o.SweepEvery == 0 {
+		o.SweepEvery = defaultSweepEvery
+	}
+	if o.SweepEvery > 0 {
+		db.running.Go(func() { db.sweepEvery(o.SweepEvery) })
+	}
+	return nil
+}
+
 // Close ends the store's own work and its connections.
 func (db *DB) Close() error {
 	db.closeOnce.Do(func() {
-		close(db.closing)
+		db.end()
 		db.running.Wait()
 		ctx, cancel := context.WithTimeout(context.Background(), callTimeout)
 		defer cancel()
@@ -89,31 +120,3 @@ func (db *DB) Search(ctx context.Context, p store.Plan) (store.Page, error) {
 	return store.Page{}, errNotYet
 }
 func (db *DB) Count(ctx context.Context, p store.Plan) (int, error) { return 0, errNotYet }
-func (db *DB) Now() time.Time                                       { return db.now() }
-func (db *DB) Get(ctx context.Context, key string) (store.Fact, error) {
-	return store.Fact{}, errNotYet
-}
-func (db *DB) PutIfAbsent(ctx context.Context, key string, value []byte, expires time.Time) (store.Fact, error) {
-	return store.Fact{}, errNotYet
-}
-func (db *DB) CompareAndSet(ctx context.Context, key string, version int64, value []byte, expires time.Time) (store.Fact, error) {
-	return store.Fact{}, errNotYet
-}
-func (db *DB) Delete(ctx context.Context, key string) error { return errNotYet }
-func (db *DB) Scan(ctx context.Context, prefix, after string, limit int) ([]store.Fact, error) {
-	return nil, errNotYet
-}
-func (db *DB) Gather(ctx context.Context, keys []string) ([]store.Fact, error) { return nil, errNotYet }
-func (db *DB) Sweep(ctx context.Context) (int, error)                          { return 0, errNotYet }
-func (db *DB) Append(ctx context.Context, stream string, data ...[]byte) (uint64, error) {
-	return 0, errNotYet
-}
-func (db *DB) ReadFrom(ctx context.Context, stream string, from uint64, limit int) ([]store.Entry, error) {
-	return nil, errNotYet
-}
-func (db *DB) Checkpoint(ctx context.Context, stream, reader string, seq uint64) error {
-	return errNotYet
-}
-func (db *DB) Position(ctx context.Context, stream, reader string) (uint64, error) {
-	return 0, errNotYet
-}

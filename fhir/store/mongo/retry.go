@@ -9,6 +9,7 @@ import (
 
 const (
 	retryFor   = 30 * time.Second // how long an error that may pass is tried again
+	readFor    = 10 * time.Second // the same of a read, which may be given up at any time
 	firstPause = 10 * time.Millisecond
 	longPause  = time.Second
 )
@@ -35,6 +36,13 @@ func (db *DB) retry(ctx context.Context, what string, f func(context.Context) er
 	}
 }
 
+// read is retry for what changes nothing: it ends after readFor at the latest.
+func (db *DB) read(ctx context.Context, what string, f func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, readFor)
+	defer cancel()
+	return db.retry(ctx, what, f)
+}
+
 // sleep waits about d; false says that ctx is done or the store closed.
 func (db *DB) sleep(ctx context.Context, d time.Duration) bool {
 	t := time.NewTimer(d/2 + rand.N(d))
@@ -44,7 +52,7 @@ func (db *DB) sleep(ctx context.Context, d time.Duration) bool {
 		return true
 	case <-ctx.Done():
 		return false
-	case <-db.closing:
+	case <-db.life.Done():
 		return false
 	}
 }

@@ -30,7 +30,10 @@ var indexes = []index{
 	{of: units, name: "open", keys: bson.D{{Key: "o", Value: 1}}, sparse: true},
 	{of: claims, name: "holder", keys: bson.D{{Key: "k", Value: 1}}},
 	{of: facts, name: "expiry", keys: bson.D{{Key: "e", Value: 1}}},
-	{of: logs, name: "stream", keys: bson.D{{Key: "s", Value: 1}, {Key: "f", Value: 1}}},
+	{of: logs, name: "stream", keys: bson.D{{Key: "s", Value: 1}, {Key: "e", Value: 1}}},
+	{of: logs, name: "chunked", keys: bson.D{{Key: "cn", Value: 1}}, sparse: true},
+	{of: positions, name: "stream", keys: bson.D{{Key: "s", Value: 1}}},
+	{of: chunks, name: "written", keys: bson.D{{Key: "at", Value: 1}}},
 }
 
 // migrate brings the database to this program's layout.

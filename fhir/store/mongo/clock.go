@@ -1,0 +1,100 @@
+package mongo
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"go.mongodb.org/mongo-driver/v2/bson"
+)
+
+// The processes that share a store go by the server's clock, so that what one of them
+// issues has not expired for another whose own clock is minutes off. Between two
+// measurements the process's monotonic clock counts: setting the local clock changes
+// nothing.
+const (
+	measureEvery = 30 * time.Second
+	measurements = 3 // the one with the shortest round trip counts
+	tellSkew     = time.Second
+)
+
+// A serverClock is a clock that follows another.
+type serverClock struct {
+	mu     sync.RWMutex
+	anchor time.Time     // local, monotonic
+	at     time.Time     // the server's time at anchor
+	slack  time.Duration // at is right within ± slack
+}
+
+func (c *serverClock) now() time.Time {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	return c.at.Add(time.Since(c.anchor)).UTC()
+}
+
+// set takes a measurement over. One that agrees with the clock as it goes changes
+// nothing, so that it does not jump to and fro by the jitter of the network.
+func (c *serverClock) set(local, server time.Time, slack time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.anchor.IsZero() {
+		off := server.Sub(c.at.Add(local.Sub(c.anchor))).Abs()
+		if off <= slack && slack >= c.slack {
+			return
+		}
+	}
+	c.anchor, c.at, c.slack = local, server, slack
+}
+
+// Now implements store.Timekeeper.
+func (db *DB) Now() time.Time { return db.now() }
+
+// followServer makes the server's clock the store's.
+func (db *DB) followServer(ctx context.Context) error {
+	c := &serverClock{}
+	if err := db.measure(ctx, c); err != nil {
+		return err
+	}
+	db.now = c.now
+	db.running.Go(func() {
+		for db.sleep(db.life, measureEvery) {
+			// While the server is away the clock goes on by itself.
+			_ = db.measure(db.life, c)
+		}
+	})
+	return nil
+}
+
+// measure asks the server for its time a few times.
+func (db *DB) measure(ctx context.Context, c *serverClock) error {
+	var local, server time.Time
+	best := time.Duration(-1)
+	for range measurements {
+		var hello struct {
+			LocalTime time.Time `bson:"localTime"`
+		}
+		sent := time.Now()
+		err := db.read(ctx, "ask for the server's time", func(ctx context.Context) error {
+			sent = time.Now()
+			return db.client.Database("admin").RunCommand(ctx, bson.D{{Key: "hello", Value: 1}}).Decode(&hello)
+		})
+		if err != nil {
+			return err
+		}
+		if trip := time.Since(sent); best < 0 || trip < best {
+			best, local, server = trip, sent.Add(trip/2), hello.LocalTime
+		}
+	}
+	// localTime is in milliseconds, cut off.
+	c.set(local, server, best/2+time.Millisecond)
+	db.tellSkew(local.Sub(server))
+	return nil
+}
+
+// tellSkew warns when this machine's clock is off, once for each time it goes off.
+func (db *DB) tellSkew(off time.Duration) {
+	is := off.Abs() > tellSkew
+	if was := db.skewed.Swap(is); is && !was {
+		db.log.Warn("store: this machine's clock differs from the server's; the server's is used", "by", off.Round(time.Millisecond))
+	}
+}

@@ -1,0 +1,285 @@
+package mongo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"go.mongodb.org/mongo-driver/v2/bson"
+	"go.mongodb.org/mongo-driver/v2/mongo/options"
+
+	"github.com/handoff-health/handoff/fhir/store"
+)
+
+// beforeKept is how many replaced versions a fact remembers.
+const beforeKept = 16
+
+// gathered is the most keys that one query asks for.
+const gathered = 500
+
+func factSum(key string, value []byte, version, expires int64) int64 {
+	return checksum(fmt.Sprintf("fact/%d/%d", version, expires), []byte(key), value)
+}
+
+func newFact(key string, value []byte, version int64, expires time.Time) factDoc {
+	if value == nil {
+		value = []byte{}
+	}
+	e := nanos(expires)
+	return factDoc{ID: encode(key), Value: value, Version: version, Expires: e, Sum: factSum(key, value, version, e)}
+}
+
+// fact turns a document into what it means.
+func (db *DB) fact(doc factDoc) (store.Fact, error) {
+	key, ok := decode(doc.ID)
+	if !ok || doc.Sum != factSum(key, doc.Value, doc.Version, doc.Expires) {
+		return store.Fact{}, db.damaged(fmt.Sprintf("fact %q", key))
+	}
+	return store.Fact{Key: key, Value: doc.Value, Version: doc.Version, Expires: fromNanos(doc.Expires)}, nil
+}
+
+// live is the condition that a fact has not expired.
+func (db *DB) live() bson.E {
+	return bson.E{Key: "$or", Value: bson.A{
+		bson.D{{Key: "e", Value: int64(0)}},
+		bson.D{{Key: "e", Value: bson.D{{Key: "$gt", Value: db.now().UnixNano()}}}},
+	}}
+}
+
+func (db *DB) expired(doc factDoc) bool {
+	return doc.Expires != 0 && doc.Expires <= db.now().UnixNano()
+}
+
+// factDoc reads a fact's document as it stands, expired or not.
+func (db *DB) factDoc(ctx context.Context, key string) (doc factDoc, err error) {
+	err = db.coll(facts).FindOne(ctx, bson.D{{Key: "_id", Value: encode(key)}}).Decode(&doc)
+	return doc, err
+}
+
+// Get implements store.Facts.
+func (db *DB) Get(ctx context.Context, key string) (store.Fact, error) {
+	var doc factDoc
+	err := db.read(ctx, "read a fact", func(ctx context.Context) (err error) {
+		doc, err = db.factDoc(ctx, key)
+		return err
+	})
+	switch {
+	case isMissing(err), err == nil && db.expired(doc):
+		return store.Fact{}, fmt.Errorf("fact %q: %w", key, store.ErrNotFound)
+	case err != nil:
+		return store.Fact{}, err
+	}
+	return db.fact(doc)
+}
+
+// Gather implements store.Gatherer.
+func (db *DB) Gather(ctx context.Context, keys []string) ([]store.Fact, error) {
+	var out []store.Fact
+	for some := range slices.Chunk(keys, gathered) {
+		ids := make([]string, len(some))
+		for i, key := range some {
+			ids[i] = encode(key)
+		}
+		fs, err := db.findFacts(ctx, bson.D{{Key: "_id", Value: bson.D{{Key: "$in", Value: ids}}}, db.live()}, 0)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, fs...)
+	}
+	return out, nil
+}
+
+// Scan implements store.Facts.
+func (db *DB) Scan(ctx context.Context, prefix, after string, limit int) ([]store.Fact, error) {
+	if limit < 1 {
+		return nil, invalid("limit %d", limit)
+	}
+	span := bson.D{{Key: "$gte", Value: encode(prefix)}}
+	if after != "" {
+		span = append(span, bson.E{Key: "$gt", Value: encode(after)})
+	}
+	if end := afterPrefix(prefix); end != "" {
+		span = append(span, bson.E{Key: "$lt", Value: encode(end)})
+	}
+	return db.findFacts(ctx, bson.D{{Key: "_id", Value: span}, db.live()}, limit)
+}
+
+// afterPrefix is the smallest string above all that have the prefix, as bytes; "" if
+// there is none.
+func afterPrefix(prefix string) string {
+	b := []byte(prefix)
+	for i := len(b) - 1; i >= 0; i-- {
+		if b[i] < 0xff {
+			b[i]++
+			return string(b[:i+1])
+		}
+	}
+	return ""
+}
+
+// findFacts gives the facts of a filter by key, all of them if limit is 0.
+func (db *DB) findFacts(ctx context.Context, filter bson.D, limit int) ([]store.Fact, error) {
+	var docs []factDoc
+	o := options.Find().SetSort(bson.D{{Key: "_id", Value: 1}}).SetLimit(int64(limit))
+	err := db.read(ctx, "read facts", func(ctx context.Context) error {
+		docs = nil
+		cursor, err := db.coll(facts).Find(ctx, filter, o)
+		if err != nil {
+			return err
+		}
+		return cursor.All(ctx, &docs)
+	})
+	if err != nil {
+		return nil, err
+	}
+	var out []store.Fact
+	for _, doc := range docs {
+		f, err := db.fact(doc)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, f)
+	}
+	return out, nil
+}
+
+func (db *DB) checkFact(key string, value []byte, expires time.Time) error {
+	switch {
+	case key == "":
+		return invalid("a fact without a key")
+	case len(value) > maxInline:
+		return invalid("fact %q has %d bytes, at most %d are kept", key, len(value), maxInline)
+	case expires.Year() > 2261: // nanoseconds since 1970 end in 2262
+		return invalid("fact %q would expire in %d; give the zero time for never", key, expires.Year())
+	case !expires.IsZero() && !expires.After(db.now()):
+		return invalid("fact %q would have expired at %s", key, expires.UTC().Format(time.RFC3339Nano))
+	}
+	return nil
+}
+
+// PutIfAbsent implements store.Facts.
+func (db *DB) PutIfAbsent(ctx context.Context, key string, value []byte, expires time.Time) (store.Fact, error) {
+	if err := db.checkFact(key, value, expires); err != nil {
+		return store.Fact{}, err
+	}
+	return db.putFact(ctx, "put a fact", newFact(key, value, 0, expires), func(ctx context.Context, doc factDoc) (bool, error) {
+		_, err := db.coll(facts).InsertOne(ctx, doc)
+		if !isDuplicate(err) {
+			return err == nil, err
+		}
+		old, err := db.factDoc(ctx, key)
+		switch {
+		case isMissing(err): // deleted or swept since
+			return false, nil
+		case err != nil:
+			return false, err
+		case !db.expired(old):
+			return false, fmt.Errorf("fact %q: %w", key, store.ErrExists)
+		}
+		res, err := db.coll(facts).ReplaceOne(ctx, bson.D{{Key: "_id", Value: doc.ID}, {Key: "v", Value: old.Version}}, doc)
+		return err == nil && res.MatchedCount == 1, err
+	})
+}
+
+// CompareAndSet implements store.Facts.
+func (db *DB) CompareAndSet(ctx context.Context, key string, version int64, value []byte, expires time.Time) (store.Fact, error) {
+	if err := db.checkFact(key, value, expires); err != nil {
+		return store.Fact{}, err
+	}
+	return db.putFact(ctx, "replace a fact", newFact(key, value, 0, expires), func(ctx context.Context, doc factDoc) (bool, error) {
+		res, err := db.coll(facts).UpdateOne(ctx, bson.D{{Key: "_id", Value: doc.ID}, {Key: "v", Value: version}, db.live()}, bson.D{
+			{Key: "$set", Value: bson.D{{Key: "b", Value: doc.Value}, {Key: "v", Value: doc.Version}, {Key: "e", Value: doc.Expires}, {Key: "sum", Value: doc.Sum}}},
+			{Key: "$push", Value: bson.D{{Key: "p", Value: bson.D{{Key: "$each", Value: []int64{version}}, {Key: "$slice", Value: -beforeKept}}}}},
+		})
+		if err != nil || res.MatchedCount == 1 {
+			return err == nil, err
+		}
+		old, err := db.factDoc(ctx, key)
+		switch {
+		case isMissing(err), err == nil && db.expired(old):
+			return false, fmt.Errorf("fact %q is not there, expected version %d: %w", key, version, store.ErrConflict)
+		case err == nil && old.Version != version:
+			return false, fmt.Errorf("fact %q is at version %d, not %d: %w", key, old.Version, version, store.ErrConflict)
+		}
+		return false, err
+	})
+}
+
+// putFact has try write doc under a version of its own until it has, or says why it
+// will not. A try whose answer was lost, so that nobody knows whether it was done, is
+// known by its version: if that is what stands in the way, or what was replaced since,
+// the fact was put. The next try has another version, because what the lost one has
+// put may have been seen and removed.
+func (db *DB) putFact(ctx context.Context, what string, doc factDoc, try func(context.Context, factDoc) (bool, error)) (store.Fact, error) {
+	if err := ctx.Err(); err != nil {
+		return store.Fact{}, err
+	}
+	ctx = context.WithoutCancel(ctx)
+	key, _ := decode(doc.ID)
+	var lost []factDoc
+	err := db.retry(ctx, what, func(ctx context.Context) (err error) {
+		for done := false; !done && err == nil; {
+			if doc.Version, err = db.take(ctx, factVersions); err != nil {
+				return err
+			}
+			doc.Sum = factSum(key, doc.Value, doc.Version, doc.Expires)
+			done, err = try(ctx, doc)
+		}
+		switch {
+		case isPassing(err):
+			lost = append(lost, doc)
+		case errors.Is(err, store.ErrExists), errors.Is(err, store.ErrConflict):
+			stands, e := db.standing(ctx, key, lost)
+			switch {
+			case e != nil:
+				return e
+			case stands != nil:
+				doc, err = *stands, nil
+			}
+		}
+		return err
+	})
+	if err != nil {
+		return store.Fact{}, err
+	}
+	if _, err := db.bumpEpoch(ctx); err != nil {
+		return store.Fact{}, fmt.Errorf("fact %q is written, but: %w", key, err)
+	}
+	return db.fact(doc)
+}
+
+// standing gives the one of some tries that has been done, nil if none is known to.
+func (db *DB) standing(ctx context.Context, key string, tries []factDoc) (*factDoc, error) {
+	if len(tries) == 0 {
+		return nil, nil
+	}
+	now, err := db.factDoc(ctx, key)
+	if isMissing(err) {
+		return nil, nil
+	}
+	for i := range tries {
+		if v := tries[i].Version; v == now.Version || slices.Contains(now.Before, v) {
+			return &tries[i], err
+		}
+	}
+	return nil, err
+}
+
+// Delete implements store.Facts.
+func (db *DB) Delete(ctx context.Context, key string) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	ctx = context.WithoutCancel(ctx)
+	err := db.retry(ctx, "remove a fact", func(ctx context.Context) error {
+		_, err := db.coll(facts).DeleteOne(ctx, bson.D{{Key: "_id", Value: encode(key)}})
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	_, err = db.bumpEpoch(ctx)
+	return err
+}

@@ -1,0 +1,56 @@
+package mongo
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"go.mongodb.org/mongo-driver/v2/bson"
+)
+
+const (
+	defaultSweepEvery = time.Minute
+	defaultGrace      = 10 * time.Minute
+)
+
+// sweeps are what a round of the sweep does besides removing expired facts. Several
+// gateways sweep at the same time: each must be right then.
+var sweeps = []struct {
+	name string
+	do   func(*DB, context.Context) error
+}{}
+
+// Sweep implements store.Sweeper. It also removes what writers that died have left.
+func (db *DB) Sweep(ctx context.Context) (int, error) {
+	n, err := db.sweepFacts(ctx)
+	errs := []error{err}
+	for _, s := range sweeps {
+		errs = append(errs, s.do(db, ctx))
+	}
+	// A writer may have died between its write and its bump: what caches have kept
+	// since ends now.
+	_, err = db.bumpEpoch(ctx)
+	return n, errors.Join(append(errs, err)...)
+}
+
+func (db *DB) sweepFacts(ctx context.Context) (n int, err error) {
+	until := db.now().Add(-db.grace).UnixNano()
+	err = db.retry(ctx, "remove expired facts", func(ctx context.Context) error {
+		res, err := db.coll(facts).DeleteMany(ctx, bson.D{{Key: "e", Value: bson.D{{Key: "$gt", Value: int64(0)}, {Key: "$lte", Value: until}}}})
+		if err == nil {
+			n += int(res.DeletedCount)
+		}
+		return err
+	})
+	return n, err
+}
+
+// sweepEvery sweeps until the store is closed, about every d: gateways that started
+// together do not sweep together.
+func (db *DB) sweepEvery(d time.Duration) {
+	for db.sleep(db.life, d) {
+		if _, err := db.Sweep(db.life); err != nil && db.life.Err() == nil {
+			db.log.Warn("store: the sweep is not complete; the next one goes on", "error", err)
+		}
+	}
+}
