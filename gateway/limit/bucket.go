@@ -18,6 +18,7 @@ type Buckets struct {
 	most  int // buckets of one shard
 	seed  maphash.Seed
 	shard [shards]shard
+	pool  *pool // nil: they are this process's alone
 }
 
 type shard struct {
@@ -41,7 +42,12 @@ func NewBuckets(perMinute, most int, now func() time.Time) *Buckets {
 }
 
 // Take takes one token. If there is none it takes nothing and says how long to wait.
-func (b *Buckets) Take(key string) (wait time.Duration, ok bool) { return b.take(key, b.every) }
+func (b *Buckets) Take(key string) (wait time.Duration, ok bool) {
+	if b.pool != nil && b.pool.on() {
+		return b.takeShared(key)
+	}
+	return b.take(key, b.every)
+}
 
 // Peek says whether there is a token, and takes none.
 func (b *Buckets) Peek(key string) (wait time.Duration, ok bool) { return b.take(key, 0) }
@@ -67,6 +73,25 @@ func (b *Buckets) take(key string, cost time.Duration) (time.Duration, bool) {
 	}
 	s.full[key] = at + int64(cost)
 	return 0, true
+}
+
+// fullAt is when a bucket will be full again.
+func (b *Buckets) fullAt(key string) int64 {
+	s := &b.shard[maphash.String(b.seed, key)%shards]
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.full[key]
+}
+
+// set says when a bucket will be full again, as it was found in the store.
+func (b *Buckets) set(key string, full int64) {
+	s := &b.shard[maphash.String(b.seed, key)%shards]
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, known := s.full[key]; !known && len(s.full) >= b.most {
+		s.evict(b.now().UnixNano(), b.most)
+	}
+	s.full[key] = full
 }
 
 // evict lets buckets go that are full again, or else an eighth of them, whichever

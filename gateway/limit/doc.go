@@ -7,7 +7,9 @@
 //	wrong secret   -> client and address       -> locked, a fact that every node reads
 //
 // A rate is a bucket that fills evenly; buckets are in the memory of one process
-// and bounded. Whoever has proven nothing spends from the bucket of the address it
+// and bounded. Where several gateways serve from one store, each reports what it
+// admitted in chunks by compare-and-set of one fact a bucket (see pool), and wrong
+// secrets are counted in facts. Whoever has proven nothing spends from the bucket of the address it
 // calls from and from no client's, so that a stranger never uses up a client's
 // rate, and is locked out alone with its address. It decides nothing about data.
 // auth asks it where clients authenticate, the pipeline after a token was believed.

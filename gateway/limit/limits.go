@@ -3,6 +3,7 @@ package limit
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"net"
 	"net/netip"
 	"time"
@@ -27,8 +28,12 @@ type Options struct {
 	// Failures in Window lock a client out at an address, for Window.
 	Failures int
 	Window   time.Duration
-	Facts    store.Facts // keeps locks
-	Now      func() time.Time
+	Facts    store.Facts // keeps locks, and rates that gateways share
+	// Shared says whether another gateway serves from the same store now: then the
+	// limits hold for what all of them admit. nil: never.
+	Shared func() bool
+	Now    func() time.Time
+	Logger *slog.Logger // nil: none
 }
 
 // Limits count. They are safe for concurrent use.
@@ -48,12 +53,19 @@ func New(o Options) (*Limits, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	return &Limits{
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	l := &Limits{
 		o:       o,
 		clients: NewBuckets(o.Requests, mostClients, o.Now), users: NewBuckets(o.Users, mostUsers, o.Now),
 		proven: NewBuckets(o.Tokens, mostClients, o.Now), address: NewBuckets(o.Tokens, mostAddresses, o.Now),
 		failures: failures{m: map[string]streak{}},
-	}, nil
+	}
+	for kind, b := range map[string]*Buckets{"client": l.clients, "user": l.users, "proven": l.proven, "address": l.address} {
+		b.share(o.Facts, kind, o.Shared, o.Logger)
+	}
+	return l, nil
 }
 
 // Request spends from the rates of a client and of the person for whom it asks. If

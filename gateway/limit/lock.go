@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"strconv"
 	"sync"
 	"time"
 
@@ -16,6 +17,10 @@ import (
 // factLock is a client that is locked out at an address: both as hashes, since they
 // are what a stranger sent.
 const factLock = "limit/lock/"
+
+// factFailures counts the wrong secrets of a client at an address, where several
+// gateways serve.
+const factFailures = "limit/fail/"
 
 func hashed(s string) string {
 	sum := sha256.Sum256([]byte(s))
@@ -56,14 +61,67 @@ func (l *Limits) Locked(ctx context.Context, client, source string) (wait time.D
 // every node reads the lock.
 func (l *Limits) Failed(ctx context.Context, client, source string) (locked bool, err error) {
 	now, key := l.o.Now(), lockKey(client, source)
-	if !l.failures.add(key, now, l.o.Window, l.o.Failures) {
-		return false, nil
+	many := false
+	if l.o.Shared != nil && l.o.Shared() {
+		many, err = l.failedShared(ctx, client, source, now)
+	} else {
+		many = l.failures.add(key, now, l.o.Window, l.o.Failures)
+	}
+	if err != nil || !many {
+		return false, err
 	}
 	_, err = l.o.Facts.PutIfAbsent(ctx, key, []byte("1"), now.Add(l.o.Window))
 	if err != nil && !errors.Is(err, store.ErrExists) {
 		return false, fmt.Errorf("lock a client: %w", err)
 	}
 	return true, nil
+}
+
+// failedShared counts one failure in a fact, so that guesses at several gateways add
+// up. One that cannot be counted is no failure but an error: nobody guesses
+// uncounted.
+func (l *Limits) failedShared(ctx context.Context, client, source string, now time.Time) (bool, error) {
+	key := factFailures + hashed(client) + "/" + hashed(network(source))
+	for range shareTries {
+		f, err := l.o.Facts.Get(ctx, key)
+		switch {
+		case errors.Is(err, store.ErrNotFound):
+			// What was counted before there was another gateway counts on.
+			n, until := l.failures.take(lockKey(client, source), now, l.o.Window)
+			if n+1 >= l.o.Failures {
+				return true, nil
+			}
+			_, err = l.o.Facts.PutIfAbsent(ctx, key, []byte(strconv.Itoa(n+1)), until)
+		case err == nil:
+			n, bad := strconv.Atoi(string(f.Value))
+			if bad != nil {
+				return false, fmt.Errorf("%w: %s", store.ErrDamaged, key)
+			}
+			if n+1 >= l.o.Failures {
+				return true, l.o.Facts.Delete(ctx, key)
+			}
+			_, err = l.o.Facts.CompareAndSet(ctx, key, f.Version, []byte(strconv.Itoa(n+1)), f.Expires)
+		}
+		switch {
+		case err == nil:
+			return false, nil
+		case !errors.Is(err, store.ErrExists) && !errors.Is(err, store.ErrConflict) && !errors.Is(err, store.ErrNotFound):
+			return false, fmt.Errorf("count a failure: %w", err)
+		}
+	}
+	return false, errors.New("count a failure: others count all the time")
+}
+
+// take ends a streak of this process and says how long it was.
+func (f *failures) take(key string, now time.Time, window time.Duration) (n int, until time.Time) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	s, known := f.m[key]
+	delete(f.m, key)
+	if !known || !now.Before(s.until) {
+		return 0, now.Add(window)
+	}
+	return s.n, s.until
 }
 
 // add counts one failure; it says whether it was one too many, and then begins
@@ -105,8 +163,21 @@ func (f *failures) evict(now time.Time) {
 // Succeeded implements auth.Limiter: the count begins again.
 func (l *Limits) Succeeded(client, source string) {
 	l.failures.mu.Lock()
-	defer l.failures.mu.Unlock()
 	delete(l.failures.m, lockKey(client, source))
+	l.failures.mu.Unlock()
+	if l.o.Shared == nil || !l.o.Shared() {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), shareTime)
+	defer cancel()
+	key := factFailures + hashed(client) + "/" + hashed(network(source))
+	_, err := l.o.Facts.Get(ctx, key)
+	if err == nil { // most have none: nothing is written for them
+		err = l.o.Facts.Delete(ctx, key)
+	}
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		l.o.Logger.Warn("the failures of a client could not be forgotten; they count on", "error", err)
+	}
 }
 
 // Unlock lets a client in again wherever it is locked out, and says at how many

@@ -1,0 +1,172 @@
+package lease
+
+import (
+	"context"
+	"errors"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/handoff-health/handoff/fhir/store"
+	"github.com/handoff-health/handoff/fhir/store/sqlite"
+)
+
+func open(t *testing.T) *sqlite.DB {
+	t.Helper()
+	db, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "s.db"), sqlite.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = db.Close() })
+	return db
+}
+
+func part(t *testing.T, facts store.Facts, who string) *Lease {
+	t.Helper()
+	l, err := New(Options{Facts: facts, Key: "k", Holder: who, Renew: 10 * time.Millisecond, Patience: 120 * time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
+
+// at gives a lease a clock of its own.
+func (l *Lease) at(offset *atomic.Int64) {
+	began := time.Now()
+	l.now = func() time.Time { return began.Add(time.Duration(offset.Load())) }
+}
+
+func TestALeaseIsTakenOverOnlyAfterItWasSeenUnchanged(t *testing.T) {
+	db, ctx := open(t), t.Context()
+	a, b := part(t, db, "a"), part(t, db, "b")
+	var mine, other atomic.Int64
+	a.at(&mine)
+	b.at(&other)
+	if held, err := a.try(ctx); !held || err != nil || a.Check() != nil || a.Term() != 1 {
+		t.Fatal(held, err, a.Term())
+	}
+	if held, err := b.try(ctx); held || err != nil || !errors.Is(b.Check(), ErrLost) {
+		t.Fatal("a held lease was taken", err)
+	}
+	for range 5 { // it is renewed: however long b watches, it is not b's
+		other.Add(int64(100 * time.Millisecond))
+		if err := a.renew(ctx); err != nil {
+			t.Fatal(err)
+		}
+		if held, err := b.try(ctx); held || err != nil {
+			t.Fatal("a renewed lease was taken over", err)
+		}
+	}
+	other.Add(int64(119 * time.Millisecond))
+	if held, _ := b.try(ctx); held {
+		t.Fatal("taken over too early")
+	}
+	other.Add(int64(time.Millisecond))
+	if held, err := b.try(ctx); !held || err != nil || b.Term() != 2 {
+		t.Fatal("not taken over", err, b.Term())
+	}
+	// a stood still, by its own clock too, and wakes.
+	if err := a.renew(ctx); !errors.Is(err, ErrLost) || !errors.Is(a.Check(), ErrLost) || a.Term() != 0 {
+		t.Fatal("the old holder did not notice", err)
+	}
+	if held, _ := a.try(ctx); held {
+		t.Fatal("taken back")
+	}
+	s, err := Read(ctx, db, "k")
+	if err != nil || s.Holder != "b" || s.Term != 2 {
+		t.Errorf("%+v, %v", s, err)
+	}
+	b.release(ctx)
+	if held, err := a.try(ctx); !held || err != nil || a.Term() != 3 {
+		t.Error("a released lease is free at once", err, a.Term())
+	}
+}
+
+// A holder does not trust its lease for as long as others need to take it.
+func TestAHolderLapsesBeforeAnotherCanTakeOver(t *testing.T) {
+	db, ctx := open(t), t.Context()
+	a := part(t, db, "a")
+	var mine atomic.Int64
+	a.at(&mine)
+	if held, err := a.try(ctx); !held || err != nil {
+		t.Fatal(err)
+	}
+	mine.Add(int64(79 * time.Millisecond))
+	if a.Check() != nil {
+		t.Error("lapsed too early")
+	}
+	mine.Add(int64(time.Millisecond))
+	if !errors.Is(a.Check(), ErrLost) || !errors.Is(a.renew(ctx), ErrLost) {
+		t.Error("it has lapsed")
+	}
+	if held, err := a.try(ctx); !held || err != nil || a.Term() != 1 {
+		t.Error("nobody wanted it: it is the same term", err, a.Term())
+	}
+}
+
+// lost is a store whose answers are lost.
+type lost struct {
+	store.Facts
+	fail atomic.Bool
+}
+
+var errCut = errors.New("the connection was cut")
+
+func (f *lost) CompareAndSet(ctx context.Context, key string, v int64, value []byte, expires time.Time) (store.Fact, error) {
+	out, err := f.Facts.CompareAndSet(ctx, key, v, value, expires)
+	if f.fail.Load() {
+		return store.Fact{}, errCut
+	}
+	return out, err
+}
+
+func TestARenewalWhoseAnswerIsLostIsFound(t *testing.T) {
+	facts, ctx := &lost{Facts: open(t)}, t.Context()
+	a := part(t, facts, "a")
+	if held, err := a.try(ctx); !held || err != nil {
+		t.Fatal(err)
+	}
+	facts.fail.Store(true)
+	if err := a.renew(ctx); err != nil {
+		t.Fatal(err)
+	}
+	facts.fail.Store(false)
+	if err := a.renew(ctx); err != nil {
+		t.Fatal("the next does not fit:", err)
+	}
+}
+
+// Of many, one at a time works, also when holders stop.
+func TestOneAtATimeWorks(t *testing.T) {
+	db := open(t)
+	ctx, end := context.WithCancel(t.Context())
+	var inside, most, turns atomic.Int32
+	var wg sync.WaitGroup
+	for _, who := range []string{"a", "b", "c", "d"} {
+		l := part(t, db, who)
+		wg.Go(func() {
+			l.Run(ctx, func(ctx context.Context) {
+				n := inside.Add(1)
+				for m := most.Load(); n > m && !most.CompareAndSwap(m, n); m = most.Load() {
+				}
+				if turns.Add(1) > 1 {
+					wait(ctx, time.Hour)
+				} else {
+					wait(ctx, 30*time.Millisecond)
+				}
+				inside.Add(-1)
+			})
+		})
+	}
+	time.Sleep(300 * time.Millisecond)
+	end()
+	wg.Wait()
+	if most.Load() != 1 || turns.Load() < 2 {
+		t.Errorf("%d at once, %d turns", most.Load(), turns.Load())
+	}
+	if s, err := Read(t.Context(), db, "k"); err != nil || s.Holder != "" {
+		t.Errorf("at the end %+v, %v", s, err)
+	}
+}

@@ -1,0 +1,17 @@
+// Package peers says which gateways serve from one store, and that they hold the
+// same keys.
+//
+//	Join ─▶ keys compared with the store's ─▶ member fact ─▶ beats while others are there
+//	                └─ another site key: refused          └─▶ Others: limits are shared
+//
+// A member is named by its audit trail, which one process at a time can have open;
+// so a gateway that was killed and starts again is the same member, and whoever
+// accounts for disclosures knows whose trails there are. A gateway alone writes one
+// fact at its start and one at its end.
+//
+// Whether a member is alive is judged by what a process sees change, by its own
+// monotonic clock: clocks are not compared. In doubt it is alive.
+//
+// The package decides nothing about requests. cmd/handoff calls it; package limit
+// asks it through a function.
+package peers

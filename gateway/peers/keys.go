@@ -1,0 +1,154 @@
+package peers
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/handoff-health/handoff/fhir/store"
+)
+
+// ErrKeys says that this gateway holds other keys than the store's.
+var ErrKeys = errors.New("this gateway has other keys than those that serve from this store")
+
+const factKeys = "gateways/keys"
+
+// Names of keys that every gateway of a store must hold.
+const (
+	SiteKey    = "site.key"
+	IssuerKey  = "issuer.keyFile"
+	IDTokenKey = "issuer.signingKeyFile"
+)
+
+// Keys are fingerprints by name.
+type Keys map[string]string
+
+// Fingerprint is a keyed hash of a key: without the site key nobody can test a
+// guess.
+func Fingerprint(siteKey []byte, name string, key []byte) string {
+	mac := hmac.New(sha256.New, siteKey)
+	fmt.Fprintf(mac, "handoff gateway key\n%s\n", name)
+	mac.Write(key)
+	return hex.EncodeToString(mac.Sum(nil)[:16])
+}
+
+// KnownKeys reads the fingerprints that the store keeps; none if no gateway has
+// served from it yet.
+func KnownKeys(ctx context.Context, facts store.Facts) (Keys, error) {
+	k, _, err := knownKeys(ctx, facts)
+	return k, err
+}
+
+func knownKeys(ctx context.Context, facts store.Facts) (Keys, store.Fact, error) {
+	f, err := facts.Get(ctx, factKeys)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, f, nil
+	}
+	if err != nil {
+		return nil, f, fmt.Errorf("keys of the gateways: %w", err)
+	}
+	var k Keys
+	if err := json.Unmarshal(f.Value, &k); err != nil {
+		return nil, f, fmt.Errorf("%w: %s: %w", store.ErrDamaged, factKeys, err)
+	}
+	return k, f, nil
+}
+
+// CheckKeys compares what this gateway holds with what the store keeps, and keeps
+// what is new. Another site key is always refused: ids that went out, links, page
+// cursors and ends of tokens would count no more. Another key of the issuer is
+// refused while another gateway may serve, because each would refuse the tokens of
+// the other; else it is a new key, which the operator has put in place.
+func CheckKeys(ctx context.Context, facts store.Facts, id string, mine Keys) error {
+	for range tries {
+		known, fact, err := knownKeys(ctx, facts)
+		if err != nil {
+			return err
+		}
+		next, changed := maps.Clone(known), differing(known, mine)
+		if next == nil {
+			next = Keys{}
+		}
+		if len(changed) > 0 {
+			if err := mayChange(ctx, facts, id, changed); err != nil {
+				return err
+			}
+		}
+		maps.Copy(next, mine)
+		if maps.Equal(next, known) {
+			return nil
+		}
+		raw, err := json.Marshal(next)
+		if err != nil {
+			return err
+		}
+		if fact.Key == "" {
+			_, err = facts.PutIfAbsent(ctx, factKeys, raw, time.Time{})
+		} else {
+			_, err = facts.CompareAndSet(ctx, factKeys, fact.Version, raw, time.Time{})
+		}
+		if err == nil || !faster(err) {
+			return err
+		}
+	}
+	return errors.New("keys of the gateways: others change them all the time")
+}
+
+// differing names the keys of mine that the store knows otherwise.
+func differing(known, mine Keys) []string {
+	var out []string
+	for _, name := range slices.Sorted(maps.Keys(mine)) {
+		if have := known[name]; have != "" && have != mine[name] {
+			out = append(out, name)
+		}
+	}
+	return out
+}
+
+func mayChange(ctx context.Context, facts store.Facts, id string, changed []string) error {
+	if slices.Contains(changed, SiteKey) {
+		return fmt.Errorf("%w: site.key is not the one with which this store was begun, so every opaque id, link and page cursor would differ; "+
+			"give each gateway of the store the same site.key, or 'handoff gateways accept-keys' if it was changed for good", ErrKeys)
+	}
+	list, err := List(ctx, facts)
+	if err != nil {
+		return err
+	}
+	for _, m := range list {
+		if m.ID != id && !m.Stopped {
+			return fmt.Errorf("%w: %s is not the key of %s (started %s), so each would refuse the other's tokens; copy its files here, "+
+				"or, if that gateway is gone, 'handoff gateways forget %s'", ErrKeys, strings.Join(changed, ", "), m.Name, m.Started.Format(time.RFC3339), m.ID)
+		}
+	}
+	return nil
+}
+
+// MayMakeKeys says whether a gateway that has no issuer key yet may make one: not
+// while another gateway serves with one.
+func MayMakeKeys(ctx context.Context, facts store.Facts, id, name string) error {
+	known, err := KnownKeys(ctx, facts)
+	if err != nil || known[name] == "" {
+		return err
+	}
+	return mayChange(ctx, facts, id, []string{name})
+}
+
+// AcceptKeys forgets the fingerprints: the next gateway to start says which count.
+func AcceptKeys(ctx context.Context, facts store.Facts) error {
+	return facts.Delete(ctx, factKeys)
+}
+
+const tries = 16
+
+// faster says that somebody else has written meanwhile.
+func faster(err error) bool {
+	return errors.Is(err, store.ErrExists) || errors.Is(err, store.ErrConflict) || errors.Is(err, store.ErrNotFound)
+}

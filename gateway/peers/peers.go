@@ -1,0 +1,292 @@
+package peers
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/handoff-health/handoff/fhir/store"
+)
+
+const factMember = "gateways/at/"
+
+// A Member is one gateway of a store, as it tells of itself.
+type Member struct {
+	ID       string    `json:"id"`      // of its audit trail
+	Name     string    `json:"name"`    // host and address, for people
+	Trail    string    `json:"trail"`   // folder of its audit trail, on its host
+	Started  time.Time `json:"started"` // by the store's clock
+	Heard    time.Time `json:"heard"`   // when it last said something; a gateway alone says nothing
+	Stopped  bool      `json:"stopped,omitempty"`
+	Instance string    `json:"instance"` // of this start
+	Beat     int64     `json:"beat"`
+
+	version int64
+}
+
+// Options of Join. Facts, ID and Name are required.
+type Options struct {
+	Facts  store.Facts // the store's own, not a cache of it
+	ID     string      // of the audit trail
+	Name   string
+	Trail  string
+	Now    func() time.Time // the store's clock, for people; nil: time.Now
+	Logger *slog.Logger     // nil: none
+
+	// Look is how often the others are looked at, 0: 500 ms; Beat how often a
+	// gateway says that it is there while it sees others, 0: 15 s; Dead after how
+	// long without a change another counts as gone, 0: four beats.
+	Look, Beat, Dead time.Duration
+}
+
+// Peers is one gateway's view of the others. It is safe for concurrent use.
+type Peers struct {
+	o        Options
+	now      func() time.Time // with a monotonic reading
+	others   atomic.Bool
+	mu       sync.Mutex
+	me       Member
+	seen     map[string]sighting
+	beaten   time.Time
+	looked   time.Time
+	impostor bool // told of already
+}
+
+// A sighting is since when a member's fact stands as it is.
+type sighting struct {
+	version int64
+	since   time.Time
+}
+
+// Join enters a gateway. Where others may serve it waits until they have noticed,
+// so that nothing is served before limits are shared. Leave ends it.
+func Join(ctx context.Context, o Options) (*Peers, error) {
+	if o.Facts == nil || o.ID == "" || o.Name == "" {
+		return nil, errors.New("peers: facts, id or name are missing")
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Look <= 0 {
+		o.Look = 500 * time.Millisecond
+	}
+	if o.Beat <= 0 {
+		o.Beat = 15 * time.Second
+	}
+	if o.Dead <= 0 {
+		o.Dead = 4 * o.Beat
+	}
+	p := &Peers{o: o, now: time.Now, seen: map[string]sighting{}}
+	at := o.Now().UTC().Truncate(time.Second)
+	p.me = Member{ID: o.ID, Name: o.Name, Trail: o.Trail, Started: at, Instance: rand.Text()}
+	if err := p.say(ctx, true); err != nil {
+		return nil, fmt.Errorf("enter the gateways of the store: %w", err)
+	}
+	if err := p.look(ctx); err != nil {
+		return nil, fmt.Errorf("enter the gateways of the store: %w", err)
+	}
+	if p.Others() {
+		t := time.NewTimer(2 * o.Look)
+		defer t.Stop()
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+	return p, nil
+}
+
+// Others says whether another gateway serves from the store, or may.
+func (p *Peers) Others() bool { return p.others.Load() }
+
+// Run looks at the others until ctx ends.
+func (p *Peers) Run(ctx context.Context) {
+	tick := time.NewTicker(p.o.Look)
+	defer tick.Stop()
+	told := false
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		err := p.step(ctx)
+		if err != nil && ctx.Err() == nil && !told {
+			p.o.Logger.Warn("the other gateways of the store cannot be looked at", "error", err)
+		}
+		told = err != nil
+	}
+}
+
+// step looks, and says that this gateway is there if others may wonder.
+func (p *Peers) step(ctx context.Context) error {
+	p.mu.Lock()
+	slept := p.now().Sub(p.looked) > p.o.Dead/2
+	due := p.now().Sub(p.beaten) >= p.o.Beat
+	if slept { // this process stood still: what it has not seen change it has not looked at
+		clear(p.seen)
+	}
+	p.mu.Unlock()
+	if err := p.look(ctx); err != nil {
+		return err
+	}
+	if !p.Others() || !due && !slept {
+		return nil
+	}
+	return p.say(ctx, false)
+}
+
+// say writes this gateway's fact. At its start it takes its own place over, which a
+// process that was killed has left.
+func (p *Peers) say(ctx context.Context, start bool) error {
+	for range tries {
+		p.mu.Lock()
+		m := p.me
+		p.mu.Unlock()
+		have, err := read(ctx, p.o.Facts, p.o.ID)
+		if err != nil {
+			return err
+		}
+		if have != nil && have.Instance != m.Instance && !start {
+			return nil // look tells of it
+		}
+		m.Beat++
+		m.Heard = p.o.Now().UTC().Truncate(time.Second)
+		raw, err := json.Marshal(m)
+		if err != nil {
+			return err
+		}
+		if have == nil {
+			_, err = p.o.Facts.PutIfAbsent(ctx, factMember+m.ID, raw, time.Time{})
+		} else {
+			_, err = p.o.Facts.CompareAndSet(ctx, factMember+m.ID, have.version, raw, time.Time{})
+		}
+		if err == nil {
+			p.mu.Lock()
+			p.me, p.beaten = m, p.now()
+			p.mu.Unlock()
+			return nil
+		}
+		if !faster(err) {
+			return err
+		}
+	}
+	return errors.New("another process writes this gateway's entry all the time")
+}
+
+// look reads who is there, and notes since when each has not changed.
+func (p *Peers) look(ctx context.Context) error {
+	list, err := List(ctx, p.o.Facts)
+	if err != nil {
+		return err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	now, others := p.now(), false
+	p.looked = now
+	for _, m := range list {
+		if m.ID == p.o.ID {
+			p.compare(&m)
+			continue
+		}
+		s, known := p.seen[m.ID]
+		if !known || s.version != m.version {
+			s = sighting{m.version, now}
+			p.seen[m.ID] = s
+		}
+		if !m.Stopped && now.Sub(s.since) < p.o.Dead {
+			others = true
+		}
+	}
+	if p.others.Swap(others) != others {
+		p.o.Logger.Info("gateways on the same store", "others", others)
+	}
+	return nil
+}
+
+// compare tells of another process that runs as this gateway: with a copy of its
+// audit trail, since the trail itself is locked. The caller holds mu.
+func (p *Peers) compare(m *Member) {
+	if m.Instance == p.me.Instance || p.impostor {
+		return
+	}
+	p.impostor = true
+	p.o.Logger.Error("another process runs with a copy of this gateway's audit trail; give each gateway a trail of its own", "trail", m.ID, "other", m.Name, "started", m.Started)
+}
+
+// Leave says that this gateway has stopped, so that nobody waits for it.
+func (p *Peers) Leave(ctx context.Context) error {
+	p.mu.Lock()
+	p.me.Stopped = true
+	p.mu.Unlock()
+	return p.say(ctx, false)
+}
+
+// List returns all gateways that have ever served from the store and were not
+// forgotten, in order of their ids.
+func List(ctx context.Context, facts store.Facts) ([]Member, error) {
+	var out []Member
+	for after := ""; ; {
+		page, err := facts.Scan(ctx, factMember, after, 200)
+		if err != nil {
+			return nil, fmt.Errorf("gateways of the store: %w", err)
+		}
+		for _, f := range page {
+			after = f.Key
+			m, err := parse(f)
+			if err != nil {
+				return nil, err
+			}
+			out = append(out, *m)
+		}
+		if len(page) < 200 {
+			return out, nil
+		}
+	}
+}
+
+func read(ctx context.Context, facts store.Facts, id string) (*Member, error) {
+	f, err := facts.Get(ctx, factMember+id)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return parse(f)
+}
+
+func parse(f store.Fact) (*Member, error) {
+	m := &Member{version: f.Version}
+	if err := json.Unmarshal(f.Value, m); err != nil || m.ID != strings.TrimPrefix(f.Key, factMember) {
+		return nil, fmt.Errorf("%w: %s: %w", store.ErrDamaged, f.Key, err)
+	}
+	return m, nil
+}
+
+// ErrNoMember says that no gateway has this id.
+var ErrNoMember = errors.New("no gateway of this store has the id")
+
+// Forget takes a gateway off the list: one that is gone for good. Whoever accounts
+// for disclosures is not told of its trail any more.
+func Forget(ctx context.Context, facts store.Facts, id string) error {
+	m, err := read(ctx, facts, id)
+	if err != nil {
+		return err
+	}
+	if m == nil {
+		return fmt.Errorf("%w: %s", ErrNoMember, id)
+	}
+	return facts.Delete(ctx, factMember+id)
+}

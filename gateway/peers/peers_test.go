@@ -1,0 +1,182 @@
+package peers
+
+import (
+	"errors"
+	"log/slog"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/handoff-health/handoff/fhir/store"
+	"github.com/handoff-health/handoff/fhir/store/sqlite"
+)
+
+func open(t *testing.T) *sqlite.DB {
+	t.Helper()
+	db, err := sqlite.Open(t.Context(), sqlite.Memory, sqlite.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = db.Close() })
+	return db
+}
+
+func join(t *testing.T, facts store.Facts, id string, log *slog.Logger) *Peers {
+	t.Helper()
+	p, err := Join(t.Context(), Options{Facts: facts, ID: id, Name: "host " + id, Look: time.Millisecond, Beat: 20 * time.Millisecond, Dead: 100 * time.Millisecond, Logger: log})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// at gives a gateway a monotonic clock of its own.
+func (p *Peers) at(offset *atomic.Int64) {
+	began := time.Now()
+	p.now = func() time.Time { return began.Add(time.Duration(offset.Load())) }
+}
+
+func step(t *testing.T, ps ...*Peers) {
+	t.Helper()
+	for _, p := range ps {
+		if err := p.step(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func beats(t *testing.T, facts store.Facts) (out []int64) {
+	t.Helper()
+	list, err := List(t.Context(), facts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range list {
+		out = append(out, m.Beat)
+	}
+	return out
+}
+
+func TestGatewaysNoticeEachOther(t *testing.T) {
+	db := open(t)
+	a := join(t, db, "a", nil)
+	var now atomic.Int64
+	a.at(&now)
+	for range 100 {
+		now.Add(int64(30 * time.Millisecond))
+		step(t, a)
+	}
+	if a.Others() || beats(t, db)[0] != 1 {
+		t.Fatalf("alone: others %v, beats %v", a.Others(), beats(t, db))
+	}
+	b := join(t, db, "b", nil)
+	b.at(&now)
+	step(t, a)
+	if !a.Others() || !b.Others() {
+		t.Fatal("two did not notice each other")
+	}
+	for range 20 { // both live for longer than it takes to be dead
+		now.Add(int64(25 * time.Millisecond))
+		step(t, a, b)
+		if !a.Others() || !b.Others() {
+			t.Fatal("one that lives was taken for dead")
+		}
+	}
+	for range 5 { // b is killed
+		now.Add(int64(25 * time.Millisecond))
+		step(t, a)
+	}
+	if a.Others() {
+		t.Error("a dead one counts")
+	}
+	before := beats(t, db)
+	now.Add(int64(time.Second))
+	step(t, a)
+	if now := beats(t, db); now[0] != before[0] {
+		t.Error("alone it goes on beating")
+	}
+	// b only stood still: it wakes, and both notice.
+	b.step(t.Context())
+	step(t, a)
+	if !a.Others() || !b.Others() {
+		t.Error("one that slept is not noticed", a.Others(), b.Others())
+	}
+	if err := b.Leave(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	step(t, a)
+	if a.Others() {
+		t.Error("one that has left counts")
+	}
+	// It starts again, as the same member.
+	join(t, db, "b", nil)
+	step(t, a)
+	if list, err := List(t.Context(), db); err != nil || len(list) != 2 || !a.Others() {
+		t.Error(list, err, a.Others())
+	}
+	if err := Forget(t.Context(), db, "b"); err != nil {
+		t.Fatal(err)
+	}
+	if err := Forget(t.Context(), db, "b"); !errors.Is(err, ErrNoMember) {
+		t.Error(err)
+	}
+}
+
+func TestACopyOfATrailIsTold(t *testing.T) {
+	db := open(t)
+	var out strings.Builder
+	a := join(t, db, "a", slog.New(slog.NewTextHandler(&out, nil)))
+	join(t, db, "a", nil)
+	step(t, a, a)
+	if n := strings.Count(out.String(), "copy of this gateway's audit trail"); n != 1 {
+		t.Errorf("told %d times: %s", n, out.String())
+	}
+}
+
+func TestKeysMustBeTheSame(t *testing.T) {
+	db, ctx := open(t), t.Context()
+	site, other := []byte("a site key of at least 32 bytes!!"), []byte("another site key of 32 bytes!!!!!")
+	keys := func(site []byte, issuer string) Keys {
+		return Keys{SiteKey: Fingerprint(site, SiteKey, nil), IssuerKey: Fingerprint(site, IssuerKey, []byte(issuer))}
+	}
+	check := func(id string, k Keys, want string) {
+		t.Helper()
+		err := CheckKeys(ctx, db, id, k)
+		switch {
+		case want == "" && err != nil:
+			t.Fatal(err)
+		case want != "" && (!errors.Is(err, ErrKeys) || !strings.Contains(err.Error(), want)):
+			t.Fatalf("%v, want %s", err, want)
+		}
+	}
+	if err := MayMakeKeys(ctx, db, "a", IssuerKey); err != nil {
+		t.Fatal("the first gateway:", err)
+	}
+	check("a", keys(site, "one"), "")
+	a := join(t, db, "a", nil)
+	check("b", keys(site, "one"), "")
+	check("b", keys(other, "one"), "site.key")
+	check("a", keys(other, "one"), "site.key") // itself too
+	check("b", keys(site, "two"), "issuer.keyFile is not the key of host a")
+	if err := MayMakeKeys(ctx, db, "b", IssuerKey); !errors.Is(err, ErrKeys) {
+		t.Error("a second gateway may make a key of its own:", err)
+	}
+	if err := MayMakeKeys(ctx, db, "b", IDTokenKey); err != nil {
+		t.Error("one that nobody has:", err)
+	}
+	check("a", keys(site, "two"), "") // alone it may have a new one
+	check("b", keys(site, "one"), "issuer.keyFile")
+	if err := a.Leave(ctx); err != nil {
+		t.Fatal(err)
+	}
+	check("b", keys(site, "one"), "")
+	check("b", keys(other, "one"), "site.key")
+	if err := AcceptKeys(ctx, db); err != nil {
+		t.Fatal(err)
+	}
+	check("b", keys(other, "one"), "")
+	if known, err := KnownKeys(ctx, db); err != nil || strings.Contains(known[SiteKey], string(other)) || len(known) != 2 {
+		t.Error(known, err)
+	}
+}
