@@ -91,7 +91,7 @@ func besieged(t, outer *testing.T) *attack.Target {
 	log := slog.New(slog.DiscardHandler)
 	ahead := new(atomic.Int64)
 	clock = func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }
-	outer.Cleanup(func() { clock = time.Now })
+	outer.Cleanup(func() { clock = nil })
 	g, err := assemble(context.Background(), c, log)
 	if err != nil {
 		t.Fatal(err)

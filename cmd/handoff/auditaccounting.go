@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"os/user"
 	"strings"
 	"text/tabwriter"
@@ -34,19 +33,16 @@ func (a *accounting) recordUse(ctx context.Context, c *config.Config, db backend
 	for _, p := range a.people {
 		e.Patients = append(e.Patients, p.Reference)
 	}
-	trail, err := openTrail(c, slog.New(slog.NewTextHandler(io.Discard, nil)))
-	switch {
-	case errors.Is(err, audit.ErrInUse):
+	err = withTrail(ctx, c, db, func(trail *audit.Trail) error { return trail.Record(ctx, e) })
+	if errors.Is(err, audit.ErrInUse) {
 		raw, err := jsonLine(e)
 		if err != nil {
 			return "", err
 		}
 		n, err := db.Append(ctx, usesStream, raw)
 		return fmt.Sprintf("The gateway writes the trail: this use is entry %d of the store's log %q.", n, usesStream), err
-	case err != nil:
-		return "", err
 	}
-	return "", errors.Join(trail.Record(ctx, e), trail.Close())
+	return "", err
 }
 
 // A party is an organisation as a list names it.

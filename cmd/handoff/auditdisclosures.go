@@ -227,7 +227,7 @@ func (a *accounting) person(ctx context.Context, c *config.Config, db backend.Ba
 			return nil, fmt.Errorf("which of a system's Patients %s is, is not known here: give another of the person's", a.patient)
 		}
 	}
-	class, err := identity.NewLinks(db, ids, time.Now).For(ctx, a.patient)
+	class, err := identity.NewLinks(db, ids, db.Now).For(ctx, a.patient)
 	if err != nil {
 		return nil, usageError("--patient: %w", err)
 	}

@@ -132,7 +132,7 @@ func recordsUses(t *testing.T, dir, file, patient string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	trail, err := openTrail(c, slog.New(slog.NewTextHandler(io.Discard, nil)))
+	trail, err := openTrail(c, slog.New(slog.NewTextHandler(io.Discard, nil)), time.Now)
 	if err != nil {
 		t.Fatal(err)
 	}

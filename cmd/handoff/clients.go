@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net/url"
 	"slices"
 	"strings"
@@ -115,7 +114,7 @@ func (v *clientsView) operate(ctx context.Context, verb, id, by string, about ur
 	about.Set("client", id)
 	about.Set("action", verb)
 	e := &audit.Event{
-		ID: newRequestID(), At: time.Now().UTC(), Interaction: audit.ClientChange, User: by, Operation: "handoff", Path: "clients " + verb, Query: about.Encode(),
+		ID: newRequestID(), At: v.db.Now().UTC(), Interaction: audit.ClientChange, User: by, Operation: "handoff", Path: "clients " + verb, Query: about.Encode(),
 	}
 	if err := registration.Note(ctx, v.db, e); err != nil {
 		return err
@@ -123,15 +122,11 @@ func (v *clientsView) operate(ctx context.Context, verb, id, by string, about ur
 	if err := do(); err != nil {
 		return err
 	}
-	trail, err := openTrail(v.config, slog.New(slog.DiscardHandler))
+	err = withTrail(ctx, v.config, v.db, func(trail *audit.Trail) error { return registration.RecordNotes(ctx, v.db, trail) })
 	if errors.Is(err, audit.ErrInUse) {
 		return nil // the gateway that runs finds the note
 	}
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, trail.Close()) }()
-	return registration.RecordNotes(ctx, v.db, trail)
+	return err
 }
 
 func oneClient(cmd *cobra.Command, args []string) error {
@@ -239,7 +234,7 @@ func (v *clientsView) describe(c *auth.Client) describedClient {
 		d.Keys = append(d.Keys, k.ID)
 	}
 	for _, r := range c.Retiring {
-		if time.Now().Before(r.Until) {
+		if v.db.Now().Before(r.Until) {
 			d.RetiringUntil = append(d.RetiringUntil, r.Until.Format(time.RFC3339))
 		}
 	}

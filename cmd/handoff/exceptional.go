@@ -31,7 +31,7 @@ func newOutbox(c *config.Config, g *running, log *slog.Logger) (*notify.Outbox, 
 		}
 	}
 	return notify.New(notify.Options{
-		Store: g.store, Base: c.Server.Base, Logger: log, Every: 2 * time.Second,
+		Store: g.store, Base: c.Server.Base, Logger: log, Every: 2 * time.Second, Now: g.store.Now, Held: g.background.Check,
 		Contact: func(organization string) (notify.Contact, bool) {
 			contact, ok := contacts[organization]
 			return contact, ok
@@ -40,13 +40,21 @@ func newOutbox(c *config.Config, g *running, log *slog.Logger) (*notify.Outbox, 
 }
 
 // deliver delivers notices, and records what administrators do beside this
-// process, until the function that it returns is called, which waits for what is
-// under way.
+// process, where no other gateway does, and looks after the others, until the
+// function that it returns is called, which waits for what is under way.
 func (g *running) deliver(ctx context.Context) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	var running sync.WaitGroup
-	running.Go(func() { g.outbox.Run(ctx) })
-	running.Go(func() { g.recordUnlocks(ctx) })
+	running.Go(func() {
+		g.background.Run(ctx, func(ctx context.Context) {
+			var both sync.WaitGroup
+			both.Go(func() { g.outbox.Run(ctx) })
+			both.Go(func() { g.recordUnlocks(ctx) })
+			both.Wait()
+		})
+	})
+	running.Go(func() { g.peers.Run(ctx) })
+	running.Go(func() { g.watchClock(ctx) })
 	return func() {
 		cancel()
 		running.Wait()

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -156,7 +155,7 @@ func newIngestTarget(c *config.Config, db backend.Backend, s config.System) (ing
 	if err != nil {
 		return ingestTarget{}, err
 	}
-	links := identity.NewLinks(db, ids, time.Now)
+	links := identity.NewLinks(db, ids, db.Now)
 	t := ingestTarget{Store: db, Facts: db, Log: db, Origin: origin, Units: directory.Units(s.Key), SiteKey: key,
 		Adapter: s.Adapter, Linker: feedLinker{identity.NewLinker(links, storedPeople{db}), links, db}}
 	if s.Profile != "" {

@@ -66,7 +66,7 @@ func withLinks(ctx context.Context, file string, do func(backend.Backend, *ident
 	if err != nil {
 		return err
 	}
-	return do(db, identity.NewLinks(db, ids, time.Now))
+	return do(db, identity.NewLinks(db, ids, db.Now))
 }
 
 func newLinkList(file *string) *cobra.Command {

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"log/slog"
 	"text/tabwriter"
 	"time"
 
@@ -101,7 +100,7 @@ func newUsersUnlock(file *string) *cobra.Command {
 				return usageError("--by is required: somebody answers for it")
 			}
 			return withFacts(cmd.Context(), *file, func(c *config.Config, db backend.Backend) error {
-				if err := signin.Unlock(cmd.Context(), db, args[0], args[1], by, time.Now()); err != nil {
+				if err := signin.Unlock(cmd.Context(), db, args[0], args[1], by, db.Now()); err != nil {
 					return err
 				}
 				fmt.Fprintf(cmd.OutOrStdout(), "%s can sign in again at %s\n", args[1], args[0])
@@ -115,16 +114,12 @@ func newUsersUnlock(file *string) *cobra.Command {
 
 // recordNow records the unlocking, unless a gateway that runs has the trail: it
 // finds the note and does it.
-func recordNow(ctx context.Context, c *config.Config, db backend.Backend) (err error) {
-	trail, err := openTrail(c, slog.New(slog.DiscardHandler))
+func recordNow(ctx context.Context, c *config.Config, db backend.Backend) error {
+	err := withTrail(ctx, c, db, func(trail *audit.Trail) error { return signin.RecordNotes(ctx, db, trail, newRequestID) })
 	if errors.Is(err, audit.ErrInUse) {
 		return nil
 	}
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, trail.Close()) }()
-	return signin.RecordNotes(ctx, db, trail, newRequestID)
+	return err
 }
 
 // withFacts opens the store of a configuration.

@@ -14,6 +14,7 @@ import (
 	"github.com/handoff-health/handoff/fhir/label"
 	"github.com/handoff-health/handoff/fhir/store/backend"
 	"github.com/handoff-health/handoff/fhir/store/epoch"
+	"github.com/handoff-health/handoff/fhir/store/lease"
 	"github.com/handoff-health/handoff/gateway"
 	"github.com/handoff-health/handoff/gateway/attribute"
 	"github.com/handoff-health/handoff/gateway/audit"
@@ -25,6 +26,7 @@ import (
 	"github.com/handoff-health/handoff/gateway/identity"
 	"github.com/handoff-health/handoff/gateway/law"
 	"github.com/handoff-health/handoff/gateway/notify"
+	"github.com/handoff-health/handoff/gateway/peers"
 	"github.com/handoff-health/handoff/gateway/policy"
 	"github.com/handoff-health/handoff/gateway/signin"
 	"github.com/handoff-health/handoff/gateway/upstream"
@@ -33,25 +35,35 @@ import (
 // A running gateway holds what has to be closed in the end, and what commands
 // besides serve need of it.
 type running struct {
-	config    *config.Config
-	log       *slog.Logger
-	store     backend.Backend
-	cache     *epoch.Cache // what requests read through
-	trail     *audit.Trail
-	ids       *identity.IDMap
-	links     *identity.Links
-	labeller  *label.Labeller
-	directory *attribute.Directory
-	outbox    *notify.Outbox
-	registry  *auth.Registry
-	signIn    *signin.Server
-	handler   *gateway.Server
-	feeds     []*liveFeed
+	config     *config.Config
+	log        *slog.Logger
+	store      backend.Backend
+	peers      *peers.Peers // nil until the gateway is whole
+	cache      *epoch.Cache // what requests read through
+	trail      *audit.Trail
+	ids        *identity.IDMap
+	links      *identity.Links
+	labeller   *label.Labeller
+	directory  *attribute.Directory
+	outbox     *notify.Outbox
+	background *lease.Lease // of what one gateway of the store does
+	registry   *auth.Registry
+	signIn     *signin.Server
+	handler    *gateway.Server
+	feeds      []*liveFeed
 }
 
-// clock is the time by which people sign in and apps are authorized. A test sets
-// it on.
-var clock = time.Now
+// clock, if set, is the time by which people sign in and apps are authorized, in
+// place of the store's. A test sets it on.
+var clock func() time.Time
+
+// signInClock is the time by which people sign in and apps are authorized.
+func (g *running) signInClock() func() time.Time {
+	if clock != nil {
+		return clock
+	}
+	return g.store.Now
+}
 
 // assemble builds a gateway from its configuration. This is the one place where
 // the parts meet. users are where people sign in beside the configured providers:
@@ -67,18 +79,21 @@ func assemble(ctx context.Context, c *config.Config, log *slog.Logger, users ...
 		return nil, err
 	}
 	log.Info("keeps its data in", "store", storeName(c))
-	g.cache = epoch.New(g.store, 0, nil)
-	if g.trail, err = openTrail(c, log); err != nil {
+	g.cache = epoch.New(g.store, 0, g.store.Now)
+	if g.trail, err = openTrail(c, log, g.store.Now); err != nil {
+		return nil, err
+	}
+	if err := g.checkSite(ctx); err != nil {
 		return nil, err
 	}
 	if g.ids, err = identity.NewIDMap(g.cache, []byte(c.Site.Key.Reveal()), slugs(c)); err != nil {
 		return nil, err
 	}
-	g.links = identity.NewLinks(g.cache, g.ids, time.Now)
+	g.links = identity.NewLinks(g.cache, g.ids, g.store.Now)
 	if g.directory, err = attribute.NewDirectory(c); err != nil {
 		return nil, err
 	}
-	rules, err := loadLaw(c, log)
+	rules, err := loadLaw(c, log, g.store.Now())
 	if err != nil {
 		return nil, err
 	}
@@ -108,6 +123,9 @@ func assemble(ctx context.Context, c *config.Config, log *slog.Logger, users ...
 	if err != nil {
 		return nil, err
 	}
+	if g.background, err = g.newLease("gateways/background"); err != nil {
+		return nil, err
+	}
 	if g.outbox, err = newOutbox(c, g, log); err != nil {
 		return nil, err
 	}
@@ -129,16 +147,19 @@ func assemble(ctx context.Context, c *config.Config, log *slog.Logger, users ...
 		Proxies: c.Server.Proxies(), Origins: g.registry.RegisteredOrigin,
 		Capture: gateway.CaptureLimits{Verbal: c.Capture.Verbal, Written: c.Capture.Written, Backlog: c.Capture.Backlog},
 		Bases:   basisLimits(c), Emergency: emergencyLimits(c),
-		Location: zone, Logger: log,
+		Location: zone, Now: g.store.Now, Logger: log,
 	})
 	if err != nil {
 		return nil, err
 	}
-	return g, g.handler.KeepConfigured(ctx)
+	if err := g.handler.KeepConfigured(ctx); err != nil {
+		return nil, err
+	}
+	return g, g.enter(ctx)
 }
 
 // loadLaw compiles the rule packs, and tells by which the gateway decides.
-func loadLaw(c *config.Config, log *slog.Logger) (*policy.Law, error) {
+func loadLaw(c *config.Config, log *slog.Logger, now time.Time) (*policy.Law, error) {
 	rules, err := law.Load(c)
 	if err != nil {
 		return nil, err
@@ -152,7 +173,7 @@ func loadLaw(c *config.Config, log *slog.Logger) (*policy.Law, error) {
 	if states := law.Uncovered(c, rules); len(states) > 0 {
 		log.Warn("federal law alone decides about these states: no overlay of theirs is in force", "states", states)
 	}
-	if ended := law.Ended(c, time.Now()); len(ended) > 0 {
+	if ended := law.Ended(c, now); len(ended) > 0 {
 		log.Warn("these sharing agreements have ended and open nothing", "agreements", ended)
 	}
 	if strange := enforce.Unknown(rules.Obligations()); len(strange) > 0 {
@@ -164,6 +185,9 @@ func loadLaw(c *config.Config, log *slog.Logger) (*policy.Law, error) {
 // Close ends the trail with a checkpoint and closes the store.
 func (g *running) Close() error {
 	var errs []error
+	if g.peers != nil {
+		errs = append(errs, g.peers.Leave(context.Background()))
+	}
 	if g.trail != nil {
 		errs = append(errs, g.trail.Close())
 	}
@@ -207,12 +231,12 @@ func slugs(c *config.Config) map[string]string {
 }
 
 // openTrail opens the audit trail with its anchor and signing key.
-func openTrail(c *config.Config, log *slog.Logger) (*audit.Trail, error) {
+func openTrail(c *config.Config, log *slog.Logger, now func() time.Time) (*audit.Trail, error) {
 	key, err := audit.LoadOrCreateKey(c.Path(c.Audit.KeyFile))
 	if err != nil {
 		return nil, err
 	}
-	return audit.Open(audit.Options{Dir: c.Path(c.Audit.Dir), Anchor: &audit.FileAnchor{Path: c.Path(c.Audit.Anchor)}, Key: key,
+	return audit.Open(audit.Options{Dir: c.Path(c.Audit.Dir), Anchor: &audit.FileAnchor{Path: c.Path(c.Audit.Anchor)}, Key: key, Now: now,
 		Alert: func(err error) {
 			log.Error("the audit trail has failed; requests are refused until it works", "error", err)
 		},

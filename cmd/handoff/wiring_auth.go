@@ -14,6 +14,7 @@ import (
 	"github.com/handoff-health/handoff/gateway/config"
 	"github.com/handoff-health/handoff/gateway/oauth"
 	"github.com/handoff-health/handoff/gateway/page"
+	"github.com/handoff-health/handoff/gateway/peers"
 	"github.com/handoff-health/handoff/gateway/registration"
 	"github.com/handoff-health/handoff/gateway/smart"
 )
@@ -34,7 +35,7 @@ type access struct {
 // newAccess makes them. people: they sign in here; else there are backend services
 // alone.
 func newAccess(c *config.Config, g *running, people bool, log *slog.Logger) (*access, error) {
-	key, err := auth.LoadOrGenerateKey(c.Path(c.Issuer.KeyFile), auth.ES256)
+	key, err := g.sharedKey(peers.IssuerKey, c.Path(c.Issuer.KeyFile), auth.ES256)
 	if err != nil {
 		return nil, err
 	}
@@ -44,7 +45,7 @@ func newAccess(c *config.Config, g *running, people bool, log *slog.Logger) (*ac
 	}
 	a.tokens, err = auth.NewTokenEndpoint(auth.TokenOptions{
 		URL: tokenURL(c), Issuer: origin(c), Audience: c.Server.Base, Registry: a.registry, Facts: g.store, Key: key,
-		Life: c.Issuer.Lifetime, Auditor: tokenAuditor{g.trail}, Limiter: a.limits,
+		Life: c.Issuer.Lifetime, Auditor: tokenAuditor{g.trail}, Limiter: a.limits, Now: g.store.Now,
 	})
 	if err != nil {
 		return nil, err
@@ -57,7 +58,7 @@ func newAccess(c *config.Config, g *running, people bool, log *slog.Logger) (*ac
 	if err != nil {
 		return nil, err
 	}
-	if a.verifier, err = auth.NewVerifier(auth.VerifierOptions{Issuers: append(outside, issuer), Registry: a.registry, Facts: g.cache}); err != nil {
+	if a.verifier, err = auth.NewVerifier(auth.VerifierOptions{Issuers: append(outside, issuer), Registry: a.registry, Facts: g.cache, Now: g.store.Now}); err != nil {
 		return nil, err
 	}
 	a.handlers[tokenPath] = a.tokens
@@ -81,12 +82,12 @@ func (a *access) serve(c *config.Config, g *running) error {
 	if file == "" {
 		file = filepath.Join(filepath.Dir(c.Issuer.KeyFile), "idtoken.jwk")
 	}
-	key, err := auth.LoadOrGenerateKey(c.Path(file), auth.RS256)
+	key, err := g.sharedKey(peers.IDTokenKey, c.Path(file), auth.RS256)
 	if err != nil {
 		return err
 	}
 	a.server, err = oauth.New(oauth.Options{
-		Now:    clock,
+		Now:    g.signInClock(),
 		Issuer: origin(c), Base: c.Server.Base, Registry: a.registry, Facts: g.store, Tokens: a.tokens, IDKey: key,
 		Verifier: a.verifier, Pin: g.cache.Pin, Auditor: tokenAuditor{g.trail}, Recorder: g.trail, Sessions: g.signIn,
 		Refused: refusedPage, NewID: newRequestID,

@@ -37,8 +37,8 @@ func (a *access) register(c *config.Config, g *running) error {
 	if err != nil {
 		return err
 	}
-	a.clients = registration.NewStore(g.cache, c, nil, g.log)
-	if a.registry, err = auth.FollowingRegistry(clients, a.clients, auth.NewHTTPFetcher(), nil); err != nil {
+	a.clients = registration.NewStore(g.cache, c, g.store.Now, g.log)
+	if a.registry, err = auth.FollowingRegistry(clients, a.clients, auth.NewHTTPFetcher(), g.store.Now); err != nil {
 		return err
 	}
 	limits, err := newLimits(c, g)
@@ -51,7 +51,10 @@ func (a *access) register(c *config.Config, g *running) error {
 
 func newLimits(c *config.Config, g *running) (*limit.Limits, error) {
 	l := c.Limits
-	return limit.New(limit.Options{Requests: l.Requests, Users: l.Users, Tokens: l.Tokens, Failures: l.Failures, Window: l.Window, Facts: g.store})
+	return limit.New(limit.Options{
+		Requests: l.Requests, Users: l.Users, Tokens: l.Tokens, Failures: l.Failures, Window: l.Window, Facts: g.store,
+		Shared: g.others, Now: g.store.Now, Logger: g.log,
+	})
 }
 
 // manage mounts the registration API.
@@ -62,7 +65,7 @@ func (a *access) manage(c *config.Config, g *running) error {
 	}
 	s, err := registration.New(registration.Options{
 		Origin: origin(c), Config: c, Store: a.clients, Registry: a.registry, Verifier: a.verifier, Limits: a.limits,
-		Audit: g.trail, World: world, NewID: newRequestID, Pin: g.cache.Pin, Logger: g.log,
+		Audit: g.trail, World: world, NewID: newRequestID, Pin: g.cache.Pin, Now: g.store.Now, Logger: g.log,
 	})
 	if err != nil {
 		return err

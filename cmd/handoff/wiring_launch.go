@@ -20,7 +20,7 @@ func peopleSignIn(c *config.Config, users []signin.Provider) bool {
 // mountLaunch adds the pages on which people sign in and decide.
 func (a *access) mountLaunch(c *config.Config, g *running, log *slog.Logger) error {
 	pages, err := launch.New(launch.Options{
-		Now:    clock,
+		Now:    g.signInClock(),
 		Origin: origin(c), Base: c.Server.Base, Registry: a.registry, Verifier: a.verifier, Pin: g.cache.Pin, Facts: g.store,
 		Requests: a.server, Sessions: g.signIn, Records: records{g}, Audit: g.trail, Organization: g.directory.Name,
 		NewID: newRequestID, Logger: log,

@@ -20,14 +20,14 @@ func newSignIn(c *config.Config, g *running, more []signin.Provider, log *slog.L
 	providers := make([]signin.Provider, 0, len(c.SignIn.Providers)+len(more))
 	fetcher := auth.NewHTTPFetcher()
 	for _, p := range c.SignIn.Providers {
-		made, err := identityProvider(c, p, fetcher)
+		made, err := identityProvider(c, p, fetcher, g.store.Now)
 		if err != nil {
 			return nil, fmt.Errorf("provider %s: %w", p.ID, err)
 		}
 		providers = append(providers, made)
 	}
 	return signin.New(signin.Options{
-		Now:  clock,
+		Now:  g.signInClock(),
 		Base: origin(c), SiteKey: []byte(c.Site.Key.Reveal()), Facts: g.store, Audit: g.trail,
 		Providers: append(providers, more...), Banner: c.SignIn.Banner, Idle: c.SignIn.Idle, Absolute: c.SignIn.Absolute,
 		Failures: c.Limits.Failures, Window: c.Limits.Window, NewID: newRequestID, Logger: log,
@@ -38,8 +38,8 @@ func newSignIn(c *config.Config, g *running, more []signin.Provider, log *slog.L
 }
 
 // identityProvider turns a provider of the file into one of signin.
-func identityProvider(c *config.Config, p config.IdentityProvider, fetcher auth.Fetcher) (signin.Provider, error) {
-	o := signin.OpenIDOptions{Issuer: p.Issuer, Client: p.ClientID, Secret: p.ClientSecret.Reveal(), Algorithms: p.Algorithms, Fetcher: fetcher}
+func identityProvider(c *config.Config, p config.IdentityProvider, fetcher auth.Fetcher, now func() time.Time) (signin.Provider, error) {
+	o := signin.OpenIDOptions{Issuer: p.Issuer, Client: p.ClientID, Secret: p.ClientSecret.Reveal(), Algorithms: p.Algorithms, Fetcher: fetcher, Now: now}
 	if p.KeyFile != "" {
 		key, err := auth.ReadPrivateKey(c.Path(p.KeyFile))
 		if err != nil {

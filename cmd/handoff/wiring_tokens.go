@@ -14,7 +14,7 @@ import (
 func (a *access) inquire(c *config.Config, g *running) error {
 	o := auth.TokenInquiries{
 		Clients: a.tokens.Authenticator(), Verifier: a.verifier, Registry: a.registry, Facts: g.cache, Base: c.Server.Base,
-		Auditor: inquiryAuditor{g.trail}, Pin: g.cache.Pin,
+		Auditor: inquiryAuditor{g.trail}, Pin: g.cache.Pin, Now: g.store.Now,
 	}
 	if a.server != nil {
 		o.Families = a.server.Families()

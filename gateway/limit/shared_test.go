@@ -10,7 +10,8 @@ import (
 	"time"
 
 	"github.com/handoff-health/handoff/fhir/store"
-	"github.com/handoff-health/handoff/fhir/store/sqlite"
+	"github.com/handoff-health/handoff/fhir/store/backend"
+	"github.com/handoff-health/handoff/fhir/store/backend/backendtest"
 	"github.com/handoff-health/handoff/gateway/auth"
 	"github.com/handoff-health/handoff/gateway/limit"
 )
@@ -50,14 +51,10 @@ func (c *counted) CompareAndSet(ctx context.Context, key string, n int64, v []by
 // gateways are n processes on one store.
 func gateways(t *testing.T, c *clock, n, perMinute int, shared func() bool) ([]*limit.Limits, *counted) {
 	t.Helper()
-	db, err := sqlite.Open(t.Context(), sqlite.Memory, sqlite.Options{Now: c.now})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = db.Close() })
-	facts := &counted{Facts: db}
+	facts := &counted{Facts: backendtest.Open(t, backend.Options{Now: c.now})}
 	out := make([]*limit.Limits, n)
 	for i := range out {
+		var err error
 		out[i], err = limit.New(limit.Options{Requests: perMinute, Users: -1, Tokens: perMinute, Failures: 5, Window: 15 * time.Minute, Facts: facts, Shared: shared, Now: c.now, Logger: slog.New(slog.NewTextHandler(t.Output(), nil))})
 		if err != nil {
 			t.Fatal(err)

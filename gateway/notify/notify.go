@@ -9,7 +9,9 @@
 // and nothing of a person but what the receiver may look up here.
 //
 // It decides nothing and reads no request. cmd/handoff runs one [Outbox] beside
-// the gateway; several processes may, the store's versions settle who marks.
+// the gateway, and of several gateways on one store only that which holds a lease
+// ([Options].Held); the store's versions settle who marks. A notice may come twice
+// when a process ends between the delivery and the mark.
 package notify
 
 import (
@@ -49,6 +51,7 @@ type Options struct {
 	Client  *http.Client     // optional; never follows a redirect
 	Every   time.Duration    // between looks at the outbox; optional, 5s
 	Now     func() time.Time // optional
+	Held    func() error     // optional: whether this process is the one that delivers; asked before each notice
 	Logger  *slog.Logger     // optional
 }
 
@@ -126,6 +129,11 @@ func (b *Outbox) Deliver(ctx context.Context) (int, error) {
 		for _, rec := range page.Records {
 			if !b.due(rec.ID) {
 				continue
+			}
+			if b.o.Held != nil {
+				if err := b.o.Held(); err != nil {
+					return taken, err
+				}
 			}
 			if err := b.one(ctx, rec); err != nil {
 				if ctx.Err() != nil {

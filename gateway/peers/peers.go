@@ -256,6 +256,19 @@ func List(ctx context.Context, facts store.Facts) ([]Member, error) {
 	}
 }
 
+// Note makes a trail known that a command writes, where no gateway has it.
+func Note(ctx context.Context, facts store.Facts, m Member) error {
+	m.Stopped, m.Heard = true, m.Started
+	raw, err := json.Marshal(m)
+	if err != nil {
+		return err
+	}
+	if _, err := facts.PutIfAbsent(ctx, factMember+m.ID, raw, time.Time{}); err != nil && !errors.Is(err, store.ErrExists) {
+		return fmt.Errorf("gateways of the store: %w", err)
+	}
+	return nil
+}
+
 func read(ctx context.Context, facts store.Facts, id string) (*Member, error) {
 	f, err := facts.Get(ctx, factMember+id)
 	if errors.Is(err, store.ErrNotFound) {

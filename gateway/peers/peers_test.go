@@ -9,17 +9,13 @@ import (
 	"time"
 
 	"github.com/handoff-health/handoff/fhir/store"
-	"github.com/handoff-health/handoff/fhir/store/sqlite"
+	"github.com/handoff-health/handoff/fhir/store/backend"
+	"github.com/handoff-health/handoff/fhir/store/backend/backendtest"
 )
 
-func open(t *testing.T) *sqlite.DB {
+func open(t *testing.T) backend.Backend {
 	t.Helper()
-	db, err := sqlite.Open(t.Context(), sqlite.Memory, sqlite.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = db.Close() })
-	return db
+	return backendtest.Open(t, backend.Options{})
 }
 
 func join(t *testing.T, facts store.Facts, id string, log *slog.Logger) *Peers {
@@ -91,8 +87,10 @@ func TestGatewaysNoticeEachOther(t *testing.T) {
 		t.Error("a dead one counts")
 	}
 	before := beats(t, db)
-	now.Add(int64(time.Second))
-	step(t, a)
+	for range 20 {
+		now.Add(int64(25 * time.Millisecond))
+		step(t, a)
+	}
 	if now := beats(t, db); now[0] != before[0] {
 		t.Error("alone it goes on beating")
 	}

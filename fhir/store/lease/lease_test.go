@@ -3,24 +3,19 @@ package lease
 import (
 	"context"
 	"errors"
-	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/handoff-health/handoff/fhir/store"
-	"github.com/handoff-health/handoff/fhir/store/sqlite"
+	"github.com/handoff-health/handoff/fhir/store/backend"
+	"github.com/handoff-health/handoff/fhir/store/backend/backendtest"
 )
 
-func open(t *testing.T) *sqlite.DB {
+func open(t *testing.T) backend.Backend {
 	t.Helper()
-	db, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "s.db"), sqlite.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = db.Close() })
-	return db
+	return backendtest.Open(t, backend.Options{})
 }
 
 func part(t *testing.T, facts store.Facts, who string) *Lease {
