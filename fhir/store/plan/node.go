@@ -101,7 +101,7 @@ func (n *normalizer) leaf(param string, s Span) (*Node, error) {
 		return nil, invalid("a condition without a parameter")
 	case s.Empty():
 		return &Node{Kind: Never}, nil
-	case Reserved(param):
+	case store.Reserved(param):
 		if s.Everything() {
 			return &Node{Kind: All}, nil
 		}

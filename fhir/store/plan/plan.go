@@ -3,7 +3,6 @@ package plan
 import (
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/handoff-health/handoff/fhir/store"
 )
@@ -28,18 +27,6 @@ func Check(p store.Plan) error {
 		return invalid("limit %d", p.Limit)
 	}
 	return nil
-}
-
-// SplitEntry takes an index entry "param|value" apart; ok is false if it is none.
-func SplitEntry(entry string) (param, value string, ok bool) {
-	param, value, ok = strings.Cut(entry, "|")
-	return param, value, ok && param != ""
-}
-
-// Reserved says whether a store answers for a parameter itself: entries of that name
-// say nothing.
-func Reserved(param string) bool {
-	return param == store.ParamID || param == store.ParamLastUpdated
 }
 
 func invalid(format string, args ...any) error {

@@ -2,10 +2,8 @@ package sqlite
 
 import (
 	"context"
-	"slices"
 
 	"github.com/handoff-health/handoff/fhir/store"
-	"github.com/handoff-health/handoff/fhir/store/plan"
 )
 
 // An indexEntry is a row of entry.
@@ -17,22 +15,15 @@ type indexEntry struct {
 // index makes the resource's entries those of its new version and returns them
 // sorted. Only what differs is written: an update seldom changes an entry.
 func (t *txn) index(p *pending) ([]string, error) {
-	var sorted []string
+	sorted := p.write.Entries()
 	want := map[indexEntry]bool{}
-	if !p.write.Deleted {
-		sorted = slices.Compact(slices.Sorted(slices.Values(p.write.Index)))
-		sorted = slices.DeleteFunc(sorted, func(e string) bool {
-			param, _, _ := plan.SplitEntry(e)
-			return plan.Reserved(param)
-		})
-		for _, e := range sorted {
-			param, value, _ := plan.SplitEntry(e)
-			pid, err := t.param(p.write.Type, param)
-			if err != nil {
-				return nil, err
-			}
-			want[indexEntry{pid, value}] = true
+	for _, e := range sorted {
+		param, value, _ := store.SplitEntry(e)
+		pid, err := t.param(p.write.Type, param)
+		if err != nil {
+			return nil, err
 		}
+		want[indexEntry{pid, value}] = true
 	}
 	if p.was > 0 {
 		if err := t.dropEntries(p.rid, want); err != nil {

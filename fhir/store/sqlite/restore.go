@@ -27,7 +27,7 @@ func (t *txn) restore(a *store.Archived) error {
 	last := a.Versions[len(a.Versions)-1]
 	w := &store.Write{Record: *last, Claims: a.Claims}
 	w.Key = a.Key
-	if err := checkOne(w); err != nil {
+	if err := w.Check(); err != nil {
 		return err
 	}
 	p := pending{write: w}

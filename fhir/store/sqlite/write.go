@@ -8,7 +8,6 @@ import (
 
 	"github.com/handoff-health/handoff/fhir/resource"
 	"github.com/handoff-health/handoff/fhir/store"
-	"github.com/handoff-health/handoff/fhir/store/plan"
 )
 
 // Write does one compare-and-set.
@@ -25,7 +24,7 @@ func (db *DB) Write(ctx context.Context, w store.Write) (*store.Record, error) {
 
 // Apply does several writes as one unit.
 func (db *DB) Apply(ctx context.Context, ws []store.Write) ([]*store.Record, error) {
-	if err := check(ws); err != nil {
+	if err := store.CheckUnit(ws); err != nil {
 		return nil, err
 	}
 	if len(ws) == 0 {
@@ -37,47 +36,6 @@ func (db *DB) Apply(ctx context.Context, ws []store.Write) ([]*store.Record, err
 		return nil, err
 	}
 	return out, nil
-}
-
-// check refuses what no state of the store could make right.
-func check(ws []store.Write) error {
-	seen := make(map[store.Key]bool, len(ws))
-	for i := range ws {
-		if err := checkOne(&ws[i]); err != nil {
-			return &store.WriteError{Index: i, Key: ws[i].Key, Err: err}
-		}
-		if seen[ws[i].Key] {
-			return &store.WriteError{Index: i, Key: ws[i].Key, Err: invalid("it stands twice in the unit")}
-		}
-		seen[ws[i].Key] = true
-	}
-	return nil
-}
-
-func checkOne(w *store.Write) error {
-	switch {
-	case !resource.ValidType(w.Type):
-		return invalid("%q is not the name of a resource type", w.Type)
-	case !resource.ValidID(w.ID):
-		return invalid("%q is not a FHIR id", w.ID)
-	case w.Expect < store.AnyVersion:
-		return invalid("expected version %d", w.Expect)
-	case w.Deleted && len(w.Raw) > 0:
-		return invalid("a deletion has no content")
-	case !w.Deleted && len(w.Raw) == 0:
-		return invalid("no content")
-	}
-	for _, entry := range w.Index {
-		if _, _, ok := plan.SplitEntry(entry); !ok {
-			return invalid("index entry %q is not of the form param|value", entry)
-		}
-	}
-	for _, claim := range w.Claims {
-		if claim == "" {
-			return invalid("an empty claim")
-		}
-	}
-	return nil
 }
 
 // A pending write is one of a unit with what its head was.
@@ -187,14 +145,8 @@ func (t *txn) expect(p *pending) error {
 	if err != nil {
 		return err
 	}
-	if !found && w.Deleted && w.Expect <= store.Absent {
-		return fmt.Errorf("%s: %w", w.Key, store.ErrNotFound)
-	}
-	ok := w.Expect == store.AnyVersion ||
-		w.Expect == store.Absent && (!found || deleted) ||
-		w.Expect > 0 && w.Expect == p.was
-	if !ok {
-		return &store.VersionError{Key: w.Key, Expect: w.Expect, Have: p.was}
+	if err := w.ExpectHead(p.was, deleted); err != nil {
+		return err
 	}
 	// A clock that was set back must not let a newer version look older.
 	if last, err := parseInstant(updated); found && err == nil && last.After(p.at) {
