@@ -69,11 +69,17 @@ type headDoc struct {
 	State      `bson:",inline"`
 	Intent     *intent `bson:"x,omitempty"`
 	// IntentType repeats Type while there is an intent, for a sparse index: the
-	// heads with intents are few, and a search must look at all of its type.
+	// heads with intents are few.
 	IntentType string `bson:"xt,omitempty"`
+	// Expunging says that every version, claim and chunk of this resource is to go
+	// before the head does: for readers it is not there, and a writer who finds it
+	// finishes the work first.
+	Expunging bool `bson:"e,omitempty"`
 }
 
-// An intent is the state that a unit wants for a head.
+// An intent is the state that a unit wants for a head. Where only one head has one,
+// no unit document is needed: the unit is called by soloUnit, is pending while the
+// intent stands, and is committed by the replacement of the head.
 type intent struct {
 	Unit  string `bson:"tx"`
 	State `bson:",inline"`
@@ -111,11 +117,12 @@ const (
 type unitDoc struct {
 	ID      string   `bson:"_id"` // random
 	Status  string   `bson:"s"`
-	Open    bool     `bson:"o,omitempty"` // intents may still stand
-	Number  int64    `bson:"c"`           // from the epoch counter, taken before the unit began
-	Types   []string `bson:"ts"`          // of its members
-	Members []string `bson:"m"`           // keyOf of its heads
-	At      int64    `bson:"at"`          // when begun, nanoseconds: only for the sweep
+	Open    bool     `bson:"o,omitempty"`  // intents may still stand
+	Number  int64    `bson:"c"`            // from the epoch counter, taken before the unit began
+	Types   []string `bson:"ts"`           // of its members
+	Members []string `bson:"m"`            // keyOf of its heads
+	Claims  []string `bson:"cl,omitempty"` // claimID of those it takes
+	At      int64    `bson:"at"`           // when begun, or closed, nanoseconds: only for the sweep
 }
 
 const (
@@ -131,9 +138,13 @@ const (
 // pending, or the holder's head lists the claim; else anyone may take it over by
 // compare-and-set on the unit.
 type claimDoc struct {
-	ID   string `bson:"_id"` // encoded
+	ID   string `bson:"_id"` // claimID
 	Key  string `bson:"k"`   // keyOf the holder
 	Unit string `bson:"tx"`
+	// A unit that takes a claim from one of its own members leaves here whose it was,
+	// should the unit not come to be.
+	PreviousKey  string `bson:"pk,omitempty"`
+	PreviousUnit string `bson:"pt,omitempty"`
 }
 
 // A factDoc is a fact.

@@ -48,6 +48,8 @@ type DB struct {
 	closeOnce sync.Once
 	closeErr  error
 	running   sync.WaitGroup
+
+	hooks
 }
 
 // Open connects to the deployment and brings the database to this program's layout.
@@ -104,18 +106,6 @@ func (db *DB) Close() error {
 
 var errNotYet = errors.New("not there yet")
 
-func (db *DB) Read(ctx context.Context, k store.Key) (*store.Record, error) { return nil, errNotYet }
-func (db *DB) ReadVersion(ctx context.Context, k store.Key, version int64) (*store.Record, error) {
-	return nil, errNotYet
-}
-func (db *DB) History(ctx context.Context, k store.Key, before int64, limit int) ([]*store.Record, error) {
-	return nil, errNotYet
-}
-func (db *DB) Write(ctx context.Context, w store.Write) (*store.Record, error) { return nil, errNotYet }
-func (db *DB) Apply(ctx context.Context, ws []store.Write) ([]*store.Record, error) {
-	return nil, errNotYet
-}
-func (db *DB) Expunge(ctx context.Context, k store.Key) error { return errNotYet }
 func (db *DB) Search(ctx context.Context, p store.Plan) (store.Page, error) {
 	return store.Page{}, errNotYet
 }

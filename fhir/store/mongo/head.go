@@ -1,0 +1,90 @@
+package mongo
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"go.mongodb.org/mongo-driver/v2/bson"
+
+	"github.com/handoff-health/handoff/fhir/store"
+)
+
+// nothing is the state of a resource that is not there. It counts as deleted, so
+// that no search finds it.
+func nothing() state { return state{Deleted: true, Index: []string{}} }
+
+// stateAfter is what a write makes of a head's state.
+func (db *DB) stateAfter(was *state, w *store.Write, nonce string) state {
+	next := state{Version: was.Version + 1, Nonce: nonce, Updated: db.updatedAfter(was.Updated), Deleted: w.Deleted, Index: []string{}}
+	for _, e := range w.Entries() {
+		next.Index = append(next.Index, entryOf(w.Type, e))
+	}
+	if !w.Deleted {
+		for _, c := range w.Claims {
+			next.Claims = append(next.Claims, encode(c))
+		}
+		slices.Sort(next.Claims)
+		next.Claims = slices.Compact(next.Claims)
+	}
+	return next
+}
+
+// entries gives a state's index entries as records have them.
+func (s *state) entries(typ string) ([]string, error) {
+	var out []string
+	for _, e := range s.Index {
+		rest, mine := strings.CutPrefix(e, encode(typ)+"|")
+		entry, ok := decode(rest)
+		if !mine || !ok {
+			return nil, fmt.Errorf("%w: index entry %q", store.ErrDamaged, e)
+		}
+		out = append(out, entry)
+	}
+	return out, nil
+}
+
+func newHead(k store.Key, s state) *headDoc {
+	return &headDoc{ID: keyOf(k), Type: encode(k.Type), ResourceID: encode(k.ID), State: s}
+}
+
+// at matches the head while it is in this state and no intent stands on it.
+func (s *state) at(key string) bson.M {
+	return bson.M{"_id": key, "v": s.Version, "n": s.Nonce, "x": bson.M{"$exists": false}}
+}
+
+// headOf reads one head as it stands, nil if there is none.
+func (db *DB) headOf(ctx context.Context, key string) (*headDoc, error) {
+	var h headDoc
+	err := db.retry(ctx, "read a head", func(ctx context.Context) error {
+		h = headDoc{}
+		return db.coll(heads).FindOne(ctx, bson.M{"_id": key}).Decode(&h)
+	})
+	if isMissing(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &h, nil
+}
+
+// headsOf reads several heads as they stand: those that are there, by key.
+func (db *DB) headsOf(ctx context.Context, keys []string) (map[string]*headDoc, error) {
+	var hs []*headDoc
+	if len(keys) == 1 {
+		h, err := db.headOf(ctx, keys[0])
+		if err != nil || h == nil {
+			return nil, err
+		}
+		hs = append(hs, h)
+	} else if err := db.findAll(ctx, heads, bson.M{"_id": bson.M{"$in": keys}}, nil, &hs); err != nil {
+		return nil, err
+	}
+	out := make(map[string]*headDoc, len(hs))
+	for _, h := range hs {
+		out[h.ID] = h
+	}
+	return out, nil
+}

@@ -1,0 +1,275 @@
+package mongo
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+
+	"go.mongodb.org/mongo-driver/v2/bson"
+	driver "go.mongodb.org/mongo-driver/v2/mongo"
+	"go.mongodb.org/mongo-driver/v2/mongo/options"
+
+	"github.com/handoff-health/handoff/fhir/store"
+)
+
+// draftAll reads the heads of all writes and compares them with what is expected, in
+// the caller's order. The drafts are in order of key: writers that meet do so in the
+// same order.
+func (db *DB) draftAll(ctx context.Context, ws []store.Write, nonce string) ([]*draft, error) {
+	keys := make([]string, len(ws))
+	for i := range ws {
+		keys[i] = keyOf(ws[i].Key)
+	}
+	slices.Sort(keys)
+	hs, err := db.settled(ctx, keys)
+	if err != nil {
+		return nil, err
+	}
+	ds := make([]*draft, len(ws))
+	for i := range ws {
+		if ds[i], err = db.newDraft(&ws[i], hs[keyOf(ws[i].Key)], nonce); err != nil {
+			return nil, &store.WriteError{Index: i, Key: ws[i].Key, Err: err}
+		}
+		ds[i].index = i
+	}
+	slices.SortFunc(ds, func(a, b *draft) int { return strings.Compare(a.key, b.key) })
+	given, err := db.givenUp(ctx, ds)
+	if err != nil {
+		return nil, err
+	}
+	for _, c := range given {
+		i, _ := slices.BinarySearchFunc(ds, c.Key, func(d *draft, key string) int { return strings.Compare(d.key, key) })
+		ds[i].drop = append(ds[i].drop, c)
+	}
+	return ds, nil
+}
+
+// unit does several writes: everything is prepared under a pending unit document,
+// whose flip to committed makes all of it visible.
+func (db *DB) unit(ctx context.Context, id string, ds []*draft) error {
+	err := db.prepare(ctx, id, ds)
+	if err == nil {
+		err = db.commit(ctx, id, ds)
+	}
+	var open *unknownError
+	switch {
+	case err == nil:
+		return db.finish(ctx, id, ds)
+	case errors.Is(err, errDied), errors.As(err, &open):
+		return err
+	}
+	return db.undo(ctx, err, id, ds)
+}
+
+// prepare does all that is before the commit.
+func (db *DB) prepare(ctx context.Context, id string, ds []*draft) error {
+	if err := db.beginUnit(ctx, id, ds); err != nil {
+		return err
+	}
+	docs := make([]*versionDoc, len(ds))
+	for i, d := range ds {
+		docs[i] = d.doc
+	}
+	for _, s := range []struct {
+		point string
+		do    func() error
+	}{
+		{"unit", func() error { return db.putVersions(ctx, docs) }},
+		{"versions", func() error { return db.takeClaims(ctx, id, ds) }},
+		{"claims", func() error { return db.propose(ctx, id, ds) }},
+	} {
+		if err := db.step(s.point); err != nil {
+			return err
+		}
+		if err := s.do(); err != nil {
+			return err
+		}
+	}
+	return db.step("intents")
+}
+
+// beginUnit inserts the unit's document. Its number is of the epoch's counter, so that a
+// search that began later knows it to be older, if it is closed.
+func (db *DB) beginUnit(ctx context.Context, id string, ds []*draft) error {
+	number, err := db.bumpEpoch(ctx)
+	if err != nil {
+		return err
+	}
+	doc := unitDoc{ID: id, Status: pending, Open: true, Number: number, At: db.now().UnixNano()}
+	for _, d := range ds {
+		doc.Members = append(doc.Members, d.key)
+		doc.Types = append(doc.Types, encode(d.write.Type))
+	}
+	slices.Sort(doc.Types)
+	doc.Types = slices.Compact(doc.Types)
+	for _, w := range wanted(id, ds) {
+		doc.Claims = append(doc.Claims, w.doc.ID)
+	}
+	_, err = db.persist(ctx, "begin a unit", func(ctx context.Context) error {
+		_, err := db.coll(units).InsertOne(ctx, doc)
+		if isDuplicate(err) { // after a lost answer
+			err = nil
+		}
+		return err
+	})
+	return err
+}
+
+// propose puts the intents of a unit on all its heads; where one is not as the draft
+// found it the error is errLost.
+func (db *DB) propose(ctx context.Context, unit string, ds []*draft) error {
+	var (
+		made    []*headDoc
+		updates []driver.WriteModel
+	)
+	for _, d := range ds {
+		x := &intent{Unit: unit, State: d.next}
+		if !d.there {
+			h := newHead(d.write.Key, nothing())
+			h.Intent, h.IntentType = x, h.Type
+			made = append(made, h)
+			continue
+		}
+		updates = append(updates, driver.NewUpdateOneModel().SetFilter(d.was.at(d.key)).
+			SetUpdate(bson.M{"$set": bson.M{"x": x, "xt": encode(d.write.Type)}}))
+	}
+	lacking := 0
+	_, err := db.persist(ctx, "put intents", func(ctx context.Context) error {
+		lacking = 0
+		if len(made) > 0 {
+			there, err := db.insertMany(ctx, heads, made)
+			if err != nil {
+				return err
+			}
+			lacking = len(there)
+		}
+		if len(updates) == 0 {
+			return nil
+		}
+		res, err := db.coll(heads).BulkWrite(ctx, updates, options.BulkWrite().SetOrdered(false))
+		if err == nil {
+			lacking += len(updates) - int(res.MatchedCount)
+		}
+		return err
+	})
+	if err != nil || lacking == 0 {
+		return err
+	}
+	return db.proposed(ctx, unit, ds)
+}
+
+// proposed looks whether the intents stand after all: put by a try whose answer was
+// lost.
+func (db *DB) proposed(ctx context.Context, unit string, ds []*draft) error {
+	keys := make([]string, len(ds))
+	for i, d := range ds {
+		keys[i] = d.key
+	}
+	hs, err := db.headsOf(ctx, keys)
+	if err != nil {
+		return err
+	}
+	for _, key := range keys {
+		if h := hs[key]; h == nil || h.Intent == nil || h.Intent.Unit != unit {
+			return errLost
+		}
+	}
+	return nil
+}
+
+// commit flips the unit: the one step that makes everything visible. A unit that
+// another has aborted is lost.
+func (db *DB) commit(ctx context.Context, id string, ds []*draft) error {
+	won := false
+	repeated, err := db.persist(ctx, "commit a unit", func(ctx context.Context) error {
+		res, err := db.coll(units).UpdateOne(ctx, bson.M{"_id": id, "s": pending}, bson.M{"$set": bson.M{"s": committed}})
+		won = err == nil && res.MatchedCount == 1
+		return err
+	})
+	if err == nil && !won && repeated {
+		var status map[string]string
+		if status, err = db.statuses(ctx, []string{id}); err == nil {
+			won = status[id] == committed
+		}
+		if err == nil && status[id] == "" { // closed and removed by another
+			won, err = db.reaches(ctx, ds[0].key, &ds[0].next)
+		}
+	}
+	switch {
+	case err != nil:
+		return unknown(err)
+	case !won:
+		return errLost
+	}
+	return nil
+}
+
+// finish rolls a committed unit's heads forward. It stands already: what fails here
+// is done by whoever meets an intent, or by the sweep.
+func (db *DB) finish(ctx context.Context, id string, ds []*draft) error {
+	if err := db.step("commit"); err != nil {
+		return err
+	}
+	models := make([]driver.WriteModel, len(ds))
+	for i, d := range ds {
+		models[i] = driver.NewReplaceOneModel().SetFilter(bson.M{"_id": d.key, "x.tx": id}).SetReplacement(newHead(d.write.Key, d.next))
+	}
+	_, err := db.persist(ctx, "roll heads forward", func(ctx context.Context) error {
+		_, err := db.coll(heads).BulkWrite(ctx, models, options.BulkWrite().SetOrdered(false))
+		return err
+	})
+	if err != nil {
+		return nil //nolint:nilerr // it is committed
+	}
+	if err := db.step("rolled"); err != nil {
+		return err
+	}
+	for _, d := range ds {
+		_ = db.dropClaims(ctx, d.drop) // what stays of them counts for nothing
+	}
+	if err := db.step("dropped"); err != nil {
+		return err
+	}
+	_ = db.closeUnit(ctx, id)
+	return db.step("closed")
+}
+
+// closeUnit says that no intent of a unit stands any more.
+func (db *DB) closeUnit(ctx context.Context, id string) error {
+	_, err := db.persist(ctx, "close a unit", func(ctx context.Context) error {
+		_, err := db.coll(units).UpdateOne(ctx, bson.M{"_id": id}, bson.M{"$set": bson.M{"at": db.now().UnixNano()}, "$unset": bson.M{"o": ""}})
+		return err
+	})
+	return err
+}
+
+// undo takes back what a unit has done that is not to be, and returns why. A unit that
+// cannot even be aborted, because the server is not there, will be by the next who
+// meets it: nobody but its writer commits it.
+func (db *DB) undo(ctx context.Context, why error, unit string, ds []*draft) error {
+	if isPassing(why) {
+		return why
+	}
+	keys, docs := make([]string, len(ds)), make([]*versionDoc, len(ds))
+	for i, d := range ds {
+		keys[i], docs[i] = d.key, d.doc
+	}
+	var ids []string
+	for _, w := range wanted(unit, ds) {
+		ids = append(ids, w.doc.ID)
+	}
+	if !isSolo(unit) {
+		if err := db.abortUnit(ctx, unit, ""); err != nil {
+			return why
+		}
+	}
+	if db.clearIntents(ctx, keys, unit) != nil || db.returnClaims(ctx, unit, ids) != nil {
+		return why
+	}
+	db.dropVersions(ctx, docs)
+	if !isSolo(unit) {
+		_ = db.closeUnit(ctx, unit)
+	}
+	return why
+}
