@@ -55,7 +55,7 @@ func (db *DB) Read(ctx context.Context, k store.Key) (rec *store.Record, err err
 // newest reads the version that a state names.
 func (db *DB) newest(ctx context.Context, k store.Key, s *state) (*store.Record, error) {
 	var doc versionDoc
-	err := db.retry(ctx, "read a version", func(ctx context.Context) error {
+	err := db.read(ctx, "read a version", func(ctx context.Context) error {
 		doc = versionDoc{}
 		return db.coll(versions).FindOne(ctx, bson.M{"_id": versionID(keyOf(k), s.Version, s.Nonce)}).Decode(&doc)
 	})
@@ -113,7 +113,7 @@ func (db *DB) chain(ctx context.Context, k store.Key, top *state, low, high int6
 		return nil, err
 	}
 	var recs []*store.Record
-	err = db.retry(ctx, "read versions", func(ctx context.Context) error {
+	err = db.read(ctx, "read versions", func(ctx context.Context) error {
 		recs = nil
 		cur, err := db.coll(versions).Find(ctx, versionRange(key, low, high), options.Find().SetSort(bson.M{"_id": -1}))
 		if err != nil {
@@ -157,7 +157,7 @@ func (db *DB) nonceAt(ctx context.Context, key string, top *state, version int64
 		return top.Nonce, nil
 	}
 	var nonce string
-	err := db.retry(ctx, "follow versions", func(ctx context.Context) error {
+	err := db.read(ctx, "follow versions", func(ctx context.Context) error {
 		cur, err := db.coll(versions).Find(ctx, versionRange(key, version, top.Version),
 			options.Find().SetSort(bson.M{"_id": 1}).SetProjection(bson.M{"v": 1, "n": 1, "p": 1}).SetBatchSize(8))
 		if err != nil {
