@@ -9,8 +9,7 @@ import (
 // A way is one of the processes that can be asked for the same thing.
 type way struct {
 	name    string
-	host    string
-	pid     int
+	seats   []seat
 	request asker
 }
 
@@ -23,7 +22,7 @@ func (b *bench) compare(ctx context.Context, ways []way, clients int) (rounds, e
 	for r := range b.pace.pairs {
 		for i := range ways {
 			w := ways[(i+r)%len(ways)] // nobody is always first
-			l, err := drive(ctx, w.host, w.pid, requestsOf(clients, w.request), b.pace.window)
+			l, err := drive(ctx, w.seats, requestsOf(clients, w.request), b.pace.window)
 			if err != nil {
 				return nil, fmt.Errorf("%s, %d clients: %w", w.name, clients, err)
 			}
@@ -143,10 +142,10 @@ func (b *bench) brokered(ctx context.Context, t *table, name string, straight fu
 			return err
 		}
 		ways := []way{
-			{direct, w.source, w.upstream.pid(), straight(w.source)},
-			{reverseProxy, w.proxied, w.proxy.pid(), straight(w.proxied)},
-			{throughLab, w.listen, w.gateway.pid(), through(laboratory, token)},
-			{throughEHR, w.listen, w.gateway.pid(), through(ehr, token)},
+			{direct, []seat{{w.source, w.upstream.pid()}}, straight(w.source)},
+			{reverseProxy, []seat{{w.proxied, w.proxy.pid()}}, straight(w.proxied)},
+			{throughLab, []seat{{w.listen, w.gateway.pid()}}, through(laboratory, token)},
+			{throughEHR, []seat{{w.listen, w.gateway.pid()}}, through(ehr, token)},
 		}
 		r, err := b.compare(ctx, ways, clients)
 		if err != nil {
@@ -212,10 +211,10 @@ func measureOwn(ctx context.Context, b *bench) error {
 			return err
 		}
 		ways := []way{
-			{direct, w.source, w.upstream.pid(), w.directPatient(w.source)},
-			{asItComes, w.bareAt, w.bare.pid(), w.directPatient(w.bareAt)},
-			{reverseProxy, w.proxied, w.proxy.pid(), w.directPatient(w.proxied)},
-			{gateway, w.listen, w.gateway.pid(), w.ownRead(token)},
+			{direct, []seat{{w.source, w.upstream.pid()}}, w.directPatient(w.source)},
+			{asItComes, []seat{{w.bareAt, w.bare.pid()}}, w.directPatient(w.bareAt)},
+			{reverseProxy, []seat{{w.proxied, w.proxy.pid()}}, w.directPatient(w.proxied)},
+			{gateway, []seat{{w.listen, w.gateway.pid()}}, w.ownRead(token)},
 		}
 		r, err := b.compare(ctx, ways, clients)
 		if err != nil {

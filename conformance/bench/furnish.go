@@ -9,8 +9,6 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/handoff-health/handoff/fhir/resource"
-	"github.com/handoff-health/handoff/fhir/search"
 	"github.com/handoff-health/handoff/fhir/store"
 	"github.com/handoff-health/handoff/fhir/store/backend"
 	"github.com/handoff-health/handoff/gateway/auth"
@@ -103,14 +101,11 @@ func (w *world) fillStore(ctx context.Context) (err error) {
 	return nil
 }
 
-func put(ctx context.Context, db backend.Backend, raw []byte) error {
-	r, err := resource.Parse(raw)
+func put(ctx context.Context, db store.Store, raw []byte) error {
+	w, err := writeOf(raw, store.Absent)
 	if err != nil {
 		return err
 	}
-	_, err = db.Write(ctx, store.Write{Expect: store.Absent, Record: store.Record{
-		Key: store.Key{Type: r.Type(), ID: r.ID()}, Raw: raw, Index: search.Index(r),
-		Origin: resource.Origin{System: "adt", Custodian: "Organization/clinic"},
-	}})
+	_, err = db.Write(ctx, w)
 	return err
 }

@@ -107,7 +107,7 @@ type load struct {
 	n        int
 	elapsed  time.Duration
 	p50, p99 time.Duration
-	cpu      time.Duration // of the measured process; with ok
+	cpu      time.Duration // of the measured processes; with ok
 	ok       bool
 }
 
@@ -123,9 +123,15 @@ func (l *load) perRequest() number {
 
 const warmUp = 3 // requests of each client that are not counted
 
-// drive lets clients send requests, each its own, for a time. pid is the
-// process whose CPU time is taken. The first wrong answer ends it.
-func drive(ctx context.Context, host string, pid int, requests [][]request, window time.Duration) (*load, error) {
+// A seat is a process that is asked: its host:port, and whose CPU time is taken.
+type seat struct {
+	host string
+	pid  int
+}
+
+// drive lets clients send requests, each its own, for a time, to the seats in turn.
+// The first wrong answer ends it.
+func drive(ctx context.Context, seats []seat, requests [][]request, window time.Duration) (*load, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var ready, done sync.WaitGroup
@@ -137,18 +143,18 @@ func drive(ctx context.Context, host string, pid int, requests [][]request, wind
 		go func() {
 			defer done.Done()
 			var err error
-			if took[i], err = work(ctx, host, mine, &ready, begin, window); err != nil {
+			if took[i], err = work(ctx, seats[i%len(seats)].host, mine, &ready, begin, window); err != nil {
 				cancel(err)
 			}
 		}()
 	}
 	ready.Wait()
-	before, ok1 := processCPU(pid)
+	before, ok1 := cpuOfAll(seats)
 	start := time.Now()
 	close(begin)
 	done.Wait()
 	l := &load{elapsed: time.Since(start)}
-	after, ok2 := processCPU(pid)
+	after, ok2 := cpuOfAll(seats)
 	if err := context.Cause(ctx); err != nil {
 		return nil, err
 	}
@@ -160,6 +166,18 @@ func drive(ctx context.Context, host string, pid int, requests [][]request, wind
 	slices.Sort(all)
 	l.p50, l.p99 = all[l.n/2], all[min(l.n-1, l.n*99/100)]
 	return l, nil
+}
+
+// cpuOfAll is the CPU time of all seats.
+func cpuOfAll(seats []seat) (sum time.Duration, ok bool) {
+	for _, s := range seats {
+		d, known := processCPU(s.pid)
+		if !known {
+			return 0, false
+		}
+		sum += d
+	}
+	return sum, true
 }
 
 // work is one client.

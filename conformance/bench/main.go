@@ -68,6 +68,7 @@ func parts() []part {
 		{"deciding", measureDeciding},
 		{"token", measureTokens},
 		{"stores", measureStores},
+		{"gateways", measureGateways},
 		{"start", measureStart},
 		{"own", measureOwn},
 		{"read", measureReads},
@@ -148,7 +149,7 @@ func parseOptions(args []string, log io.Writer) (options, error) {
 	fs := flag.NewFlagSet("bench", flag.ContinueOnError)
 	fs.SetOutput(log)
 	fs.BoolVar(&o.short, "short", false, "a smoke test: the same checks, too short for figures")
-	fs.StringVar(&only, "only", "", "measure the parts whose name matches this regular expression: adapter, feeds, feeds-stored, deciding, token, stores, start, own, read, search, memory")
+	fs.StringVar(&only, "only", "", "measure the parts whose name matches this regular expression: adapter, feeds, feeds-stored, deciding, token, stores, gateways, start, own, read, search, memory")
 	fs.IntVar(&o.rows, "rows", 0, "rows of the longest input of the parts feeds and feeds-stored, instead of 1,000,000; the others have a tenth")
 	fs.BoolVar(&o.asJSON, "json", false, "print the report as JSON")
 	fs.StringVar(&o.profile, "profile", "", "folder for CPU profiles of the gateway under load")

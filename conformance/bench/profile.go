@@ -96,7 +96,7 @@ func (b *bench) profileLoad(ctx context.Context, name string, through func(token
 	const window = 6 * time.Second
 	failed := make(chan error, 1)
 	go func() {
-		_, err := drive(ctx, w.listen, w.gateway.pid(), rs, window+time.Second)
+		_, err := drive(ctx, []seat{{w.listen, w.gateway.pid()}}, rs, window+time.Second)
 		failed <- err
 	}()
 	path := filepath.Join(b.profile, name+".pprof")

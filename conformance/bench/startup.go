@@ -84,7 +84,7 @@ func measureMemory(ctx context.Context, b *bench) error {
 		{"Patient reads from the own store", w.ownRead(token)},
 		{fmt.Sprintf("brokered searches of %d entries", entries), w.brokeredSearch(ehr, token)},
 	} {
-		l, err := drive(ctx, w.listen, w.gateway.pid(), requestsOf(clients, x.ask), 4*b.pace.window)
+		l, err := drive(ctx, []seat{{w.listen, w.gateway.pid()}}, requestsOf(clients, x.ask), 4*b.pace.window)
 		if err != nil {
 			return err
 		}
