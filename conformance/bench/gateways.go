@@ -71,7 +71,7 @@ func (b *bench) startFleet(ctx context.Context, name, address string, n int) (*f
 		return f, err
 	}
 	for i := range n {
-		w := &world{dir: filepath.Join(dir, fmt.Sprint(i)), binary: filepath.Join(b.dir, "handoff"), signer: signer}
+		w := &world{dir: filepath.Join(dir, fmt.Sprint(i)), binary: filepath.Join(b.dir, "handoff"), signer: signer, scope: "system/Consent.c"}
 		if w.listen, err = freePort(); err != nil {
 			return f, err
 		}

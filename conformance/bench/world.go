@@ -31,6 +31,7 @@ type world struct {
 	gateway  *process
 	pprof    string // host:port of the profiling build; "" without -profile
 	signer   *auth.Signer
+	scope    string // asked for beside system/*.rs
 	token    string
 	tokenAt  time.Time
 	known    map[string][]string // ids that the gateway gave to a person's Observations
@@ -165,7 +166,7 @@ func (w *world) bearer(ctx context.Context) (string, error) {
 		return "", err
 	}
 	form := url.Values{
-		"grant_type": {"client_credentials"}, "scope": {"system/*.rs"}, "client_assertion": {assertion},
+		"grant_type": {"client_credentials"}, "scope": {strings.TrimSpace("system/*.rs " + w.scope)}, "client_assertion": {assertion},
 		"client_assertion_type": {"urn:ietf:params:oauth:client-assertion-type:jwt-bearer"},
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, endpoint, strings.NewReader(form.Encode()))
