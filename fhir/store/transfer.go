@@ -72,26 +72,3 @@ type Transferer interface {
 	RestoreEntries(ctx context.Context, stream string, es []Entry) error
 	RestorePositions(ctx context.Context, s Stream) error
 }
-
-// A Finding is something wrong in a store.
-type Finding struct {
-	Kind   string // "orphan", "lost-version", "index-drift", "stale-claim", "missing-index", "damaged", …
-	What   string // the resource, claim, stream or index it is about; never content
-	Detail string
-	Mended bool // --repair put it right
-}
-
-// CheckOptions of a Checker.
-type CheckOptions struct {
-	Repair bool
-	// Entries computes what a live record's index should be; nil: entries are not
-	// compared with content.
-	Entries func(*Record) ([]string, error)
-	// Progress, if set, is told what has been looked at so far, and of how many.
-	Progress func(done, total int64)
-}
-
-// A Checker can compare what it holds with itself. Without Repair it writes nothing.
-type Checker interface {
-	CheckStore(ctx context.Context, o CheckOptions, found func(Finding)) error
-}

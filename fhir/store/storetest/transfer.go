@@ -91,9 +91,10 @@ func (e *env) furnish(t *testing.T) (gone int64) {
 	if err := e.Store.Expunge(e.ctx, patient("expunged")); err != nil {
 		t.Fatal(err)
 	}
+	last := withClaims(full, "c/1") // gives the other one up
+	last.Expect, last.Raw = 7, body(full.Key, 8)
 	if _, err := e.Store.Apply(e.ctx, []store.Write{
-		withClaims(put(store.Key{Type: "Consent", ID: "A-1.b"}, store.Absent, 1, "status|active"), "c/2", "c/3"),
-		withClaims(put(patient("full"), 7, 8, "name|smith"), "c/1"),
+		withClaims(put(store.Key{Type: "Consent", ID: "A-1.b"}, store.Absent, 1, "status|active"), "c/2", "c/3"), last,
 	}); err != nil {
 		t.Fatal(err)
 	}

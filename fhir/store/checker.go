@@ -1,0 +1,103 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Kinds of findings.
+const (
+	FoundOrphan       = "orphan"         // a version, or what belongs to one, that no head reaches
+	FoundLostVersion  = "lost-version"   // a head, or a later version, without the version it needs
+	FoundHeadDrift    = "head-drift"     // a head says otherwise than its newest version
+	FoundIndexDrift   = "index-drift"    // entries of a resource are not those of its content
+	FoundStaleEntry   = "stale-entry"    // an entry of no live resource
+	FoundStaleClaim   = "stale-claim"    // a claim of no live resource that makes it
+	FoundLostClaim    = "lost-claim"     // a resource makes a claim that it does not hold
+	FoundMissingIndex = "missing-index"  // an index of the database lacks, or is another
+	FoundDamaged      = "damaged"        // what is there is not what was written
+	FoundGap          = "gap"            // a stream lacks entries
+	FoundCounter      = "counter-behind" // a counter is behind what was given out
+	FoundOpenUnit     = "open-unit"      // a unit of work that nobody ends
+	FoundStaleIntent  = "stale-intent"   // an intent whose unit is decided, or gone
+	FoundStaleChunk   = "stale-chunk"    // a part of nothing
+)
+
+// A Finding is something wrong in a store.
+type Finding struct {
+	Kind   string `json:"kind"`
+	What   string `json:"what"` // the resource, claim, stream or index it is about; never content
+	Detail string `json:"detail,omitempty"`
+	Mended bool   `json:"mended"` // Repair put it right
+	// Young says that nothing need be wrong: whoever writes it may still be at work.
+	Young bool `json:"young,omitempty"`
+}
+
+// CheckOptions of a Checker.
+type CheckOptions struct {
+	Repair bool
+	// Young is how old what a writer may leave behind must be to be judged: 10 min if
+	// 0; negative: nothing is young.
+	Young time.Duration
+	// Entries computes what a live record's index should be; nil: entries are not
+	// compared with content. The record has the index that is kept.
+	Entries func(*Record) ([]string, error)
+	// Name tells which resource some content is of, to find where what is lost belongs;
+	// nil: nobody can tell.
+	Name func(raw []byte) (Key, error)
+	// Progress, if set, is told what has been looked at so far, and of how many.
+	Progress func(done, total int64)
+}
+
+// YoungAge is Young with its default.
+func (o *CheckOptions) YoungAge() time.Duration {
+	switch {
+	case o.Young < 0:
+		return 0
+	case o.Young == 0:
+		return 10 * time.Minute
+	}
+	return o.Young
+}
+
+// A Checker can compare what it holds with itself, also while others use the store.
+// Without Repair it writes nothing. With it, whatever can be put right without
+// losing anything that was acknowledged is; the rest is found only.
+type Checker interface {
+	CheckStore(ctx context.Context, o CheckOptions, found func(Finding)) error
+}
+
+// IndexDrift compares entries as sets and says how they differ by their parameters,
+// never by their values; "" if they do not. Entries of reserved parameters do not
+// count.
+func IndexDrift(have, want []string) string {
+	count := map[string]int{}
+	for _, e := range have {
+		count[e] |= 1
+	}
+	for _, e := range want {
+		count[e] |= 2
+	}
+	var more, less int
+	params := map[string]bool{}
+	for e, sides := range count {
+		param, _, _ := strings.Cut(e, "|")
+		if sides == 3 || param == ParamID || param == ParamLastUpdated {
+			continue
+		}
+		params[param] = true
+		if sides == 1 {
+			more++
+		} else {
+			less++
+		}
+	}
+	if len(params) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%d entries too many, %d too few, of %s", more, less, strings.Join(slices.Sorted(maps.Keys(params)), ", "))
+}

@@ -1,0 +1,112 @@
+package sqlite_test
+
+import (
+	"database/sql"
+	"testing"
+
+	"github.com/handoff-health/handoff/fhir/store/storetest"
+)
+
+// A row of the furnished store, by the id of its resource.
+const (
+	full = `(SELECT rid FROM head WHERE id = 'full')`
+	gone = `(SELECT rid FROM head WHERE id = 'gone')`
+)
+
+func statements(queries ...string) func(*testing.T, string) {
+	return func(t *testing.T, path string) {
+		for _, q := range queries {
+			execute(t, path, q)
+		}
+	}
+}
+
+const copyVersion = `INSERT INTO version (rid, version, updated, deleted, origin, labels, labelset, raw, sum) SELECT `
+
+func TestCheckFindsAndMends(t *testing.T) {
+	storetest.RunCheck(t, target, []storetest.Damage{
+		{Name: "a version of nobody", Do: statements(copyVersion + `4711, 1, updated, 0, origin, labels, labelset, '{}', 7 FROM version WHERE rid = ` + full + ` AND version = 1`),
+			Want: []string{"orphan versions of row 4711"}},
+		{Name: "a copy of a version under another number", Do: statements(copyVersion + `4711, 1, updated, 0, origin, labels, labelset, raw, sum FROM version WHERE rid = ` + full + ` AND version = 1`),
+			Want: []string{"orphan Patient/full"}},
+		{Name: "another history under another number", Do: statements(
+			copyVersion+`4711, 9, updated, 0, origin, labels, labelset, raw, sum FROM version WHERE rid = `+full+` AND version = 1`,
+			copyVersion+`4711, 1, updated, 0, origin, labels, labelset, raw, sum FROM version WHERE rid = `+full+` AND version = 1`,
+		), Want: []string{"orphan Patient/full"}, Left: []string{"orphan Patient/full"}},
+		{Name: "a head is lost", Do: statements(`DELETE FROM head WHERE id = 'full'`),
+			Want: []string{"orphan Patient/full", "stale-claim claims of row 1", "stale-entry entries of row 1"}, Left: nil},
+		{Name: "a head is behind", Do: statements(`UPDATE head SET version = 5 WHERE id = 'full'`),
+			Want: []string{"head-drift Patient/full", "orphan Patient/full"}},
+		{Name: "a broken version beyond the head", Do: statements(copyVersion + `rid, 9, updated, 0, origin, labels, labelset, raw, sum FROM version WHERE rid = ` + full + ` AND version = 8`),
+			Want: []string{"orphan Patient/full"}},
+		{Name: "the newest version is lost", Do: statements(`DELETE FROM version WHERE rid = ` + full + ` AND version = 8`),
+			Want: []string{"lost-version Patient/full"}, Left: []string{"lost-version Patient/full"}},
+		{Name: "versions in the middle are lost", Do: statements(`DELETE FROM version WHERE rid = ` + full + ` AND version IN (1, 3, 4)`),
+			Want: []string{"lost-version Patient/full", "lost-version Patient/full"}, Left: []string{"lost-version Patient/full", "lost-version Patient/full"}},
+		{Name: "content was altered", Do: statements(`UPDATE version SET raw = raw || ' ' WHERE rid = ` + full + ` AND version = 3`),
+			Want: []string{"damaged Patient/full"}, Left: []string{"damaged Patient/full"}},
+		{Name: "labels were altered", Do: statements(`UPDATE version SET labels = '[]' WHERE rid = ` + full + ` AND version = 8`),
+			Want: []string{"damaged Patient/full"}, Left: []string{"damaged Patient/full"}},
+		{Name: "a head says it is deleted", Do: statements(`UPDATE head SET deleted = 1 WHERE id = 'full'`),
+			Want: []string{"head-drift Patient/full", "stale-claim claims of row 1", "stale-entry entries of row 1"}},
+		{Name: "a head says it lives", Do: statements(`UPDATE head SET deleted = 0, updated = '2020-01-01T00:00:00.000Z' WHERE id = 'gone'`),
+			Want: []string{"head-drift Patient/gone"}},
+		{Name: "entries are missing", Do: statements(`DELETE FROM entry WHERE rid = ` + full + ` AND pid IN (SELECT pid FROM param WHERE name IN (CAST('name' AS BLOB), CAST('v' AS BLOB)))`),
+			Want: []string{"index-drift Patient/full"}},
+		{Name: "entries are wrong", Do: statements(`UPDATE entry SET value = CAST('jones' AS BLOB) WHERE rid = ` + full + ` AND value = CAST('smith' AS BLOB)`),
+			Want: []string{"index-drift Patient/full"}},
+		{Name: "entries of a deleted resource", Do: statements(`INSERT INTO entry SELECT 1, CAST('x' AS BLOB), rid FROM head WHERE id = 'gone'`),
+			Want: []string{"stale-entry entries of row 2"}},
+		{Name: "entries of nobody", Do: statements(`INSERT INTO entry VALUES (1, CAST('x' AS BLOB), 4711)`),
+			Want: []string{"stale-entry entries of row 4711"}},
+		{Name: "a parameter is lost", Do: statements(`DELETE FROM param WHERE name = CAST('a-b' AS BLOB)`),
+			Want: []string{"index-drift Patient/full", "stale-entry entries"}},
+		{Name: "claims of nobody and of a deleted resource", Do: statements(`INSERT INTO claim VALUES (CAST('x' AS BLOB), 4711)`, `INSERT INTO claim VALUES (CAST('y' AS BLOB), `+gone+`)`),
+			Want: []string{"stale-claim claims of row 2", "stale-claim claims of row 4711"}},
+		{Name: "an index is missing", Do: statements(`DROP INDEX entry_of`, `DROP INDEX head_newest`),
+			Want: []string{"missing-index entry_of", "missing-index head_newest"}},
+		{Name: "an index is another", Do: statements(`DROP INDEX version_key`, `CREATE INDEX version_key ON version (version)`),
+			Want: []string{"missing-index version_key"}},
+		{Name: "an index lacks a row", Do: hideIndex, Want: []string{"damaged the file", "damaged the file"}, Changed: true},
+		{Name: "a fact was altered", Do: statements(`UPDATE fact SET value = CAST('w' AS BLOB) WHERE key = CAST('forever' AS BLOB)`),
+			Want: []string{`damaged fact "forever"`}, Left: []string{`damaged fact "forever"`}},
+		{Name: "the counter of facts is behind", Do: statements(`UPDATE counter SET last = 1 WHERE name = 'fact'`),
+			Want: []string{"counter-behind versions of facts"}, Changed: true},
+		{Name: "entries of a stream are lost", Do: statements(`DELETE FROM log WHERE seq = 2 AND sid = (SELECT sid FROM stream WHERE name = CAST('raw/a' AS BLOB))`),
+			Want: []string{`gap stream "raw/a"`}, Left: []string{`gap stream "raw/a"`}},
+		{Name: "the last entries of a stream are lost", Do: statements(`DELETE FROM log WHERE seq > 2 AND sid = (SELECT sid FROM stream WHERE name = CAST('raw/a' AS BLOB))`),
+			Want: []string{`gap stream "raw/a"`}, Left: []string{`gap stream "raw/a"`}},
+		{Name: "an entry was altered", Do: statements(`UPDATE log SET data = CAST('x' AS BLOB) WHERE seq = 2 AND sid = (SELECT sid FROM stream WHERE name = CAST('raw/a' AS BLOB))`),
+			Want: []string{`damaged stream "raw/a"`}, Left: []string{`damaged stream "raw/a"`}},
+		{Name: "the end of a stream is behind", Do: statements(`UPDATE stream SET last = 2 WHERE name = CAST('raw/a' AS BLOB)`),
+			Want: []string{`counter-behind stream "raw/a"`}},
+		{Name: "entries of no stream", Do: statements(`INSERT INTO log SELECT 4711, seq, at, data, sum FROM log WHERE seq = 4`),
+			Want: []string{"orphan entries of streams"}, Left: []string{"orphan entries of streams"}},
+	})
+}
+
+// hideIndex has the claims' index miss a row, as a fault of the disk would.
+func hideIndex(t *testing.T, path string) {
+	db, err := sql.Open("sqlite", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var root int
+	var text string
+	if err := db.QueryRow(`SELECT rootpage, sql FROM sqlite_schema WHERE name = 'claim_of'`).Scan(&root, &text); err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	execute(t, path, `PRAGMA writable_schema = ON; DELETE FROM sqlite_schema WHERE name = 'claim_of'`)
+	execute(t, path, `INSERT INTO claim VALUES (CAST('c/9' AS BLOB), `+full+`)`)
+	db, err = sql.Open("sqlite", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close() // checked by what follows
+	if _, err := db.Exec(`PRAGMA writable_schema = ON; INSERT INTO sqlite_schema VALUES ('index', 'claim_of', 'claim', ?, ?)`, root, text); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -1,0 +1,263 @@
+package sqlite
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/handoff-health/handoff/fhir/store"
+)
+
+// checkedAtOnce is how many rows are looked at in one state of the store.
+const checkedAtOnce = 200
+
+// A headRow is a row of head.
+type headRow struct {
+	rid, version, vid int64
+	key               store.Key
+	updated           string
+	deleted           bool
+}
+
+const headColumns = `rid, type, id, version, vid, updated, deleted`
+
+func (h *headRow) fields() []any {
+	return []any{&h.rid, &h.key.Type, &h.key.ID, &h.version, &h.vid, &h.updated, &h.deleted}
+}
+
+// A verdict is what is found about one head, to be reported when the reader is given
+// back.
+type verdict struct {
+	finding store.Finding
+	mend    func(*txn) (bool, error)
+}
+
+// heads looks at each resource: its chain of versions, its entries, its claims.
+func (c *checker) heads() error {
+	for last := int64(0); ; {
+		var verdicts []verdict
+		n := 0
+		err := c.snapshot(c.ctx, func(s *session) error {
+			var page []headRow
+			err := s.each(c.ctx, `SELECT `+headColumns+` FROM head WHERE rid > ? ORDER BY rid LIMIT ?`, []any{last, checkedAtOnce},
+				func(scan func(...any) error) error {
+					var h headRow
+					err := scan(h.fields()...)
+					page = append(page, h)
+					return err
+				})
+			for _, h := range page {
+				if err != nil {
+					break
+				}
+				last, n = h.rid, n+1
+				var vs []verdict
+				vs, err = c.head(s, h)
+				verdicts = append(verdicts, vs...)
+			}
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		for _, v := range verdicts {
+			if err := c.mend(v.finding, v.mend); err != nil {
+				return err
+			}
+		}
+		if c.looked(n); n < checkedAtOnce {
+			return nil
+		}
+	}
+}
+
+func (c *checker) head(s *session, h headRow) ([]verdict, error) {
+	chain, out, err := c.chain(s, h)
+	if err != nil {
+		return nil, err
+	}
+	if v := c.drift(h, chain); v != nil {
+		out = append(out, *v)
+	}
+	if n := len(chain.beyond); n > 0 {
+		return append(out, c.beyond(h, chain)), nil // its entries are those of the head to be
+	}
+	if chain.newest == nil {
+		return out, nil
+	}
+	v, err := c.entries(s, h, chain.newest)
+	if v != nil {
+		out = append(out, *v)
+	}
+	return out, err
+}
+
+// A chain is what the versions of a head are like.
+type chain struct {
+	newest  *store.Record // nil if it is lost or damaged
+	vid     int64         // of the newest
+	updated string
+	beyond  []int64 // numbers of versions beyond the head
+	fit     int     // of these how many follow one another and are whole
+}
+
+// chain reads all versions of a resource.
+func (c *checker) chain(s *session, h headRow) (x chain, out []verdict, err error) {
+	next := int64(1)
+	lost := func(until int64) {
+		if next < until {
+			out = append(out, verdict{finding: store.Finding{Kind: store.FoundLostVersion, What: h.key.String(), Detail: "it has no " + versionsText(next, until-1)}})
+		}
+	}
+	err = s.each(c.ctx, `SELECT v.vid, `+versionColumns+` FROM version v WHERE v.rid = ? ORDER BY v.version`, []any{h.rid}, func(scan func(...any) error) error {
+		var row versionRow
+		var vid int64
+		if err := scan(append([]any{&vid}, row.fields()...)...); err != nil {
+			return err
+		}
+		rec, bad := c.record(h.key, &row)
+		if row.version > h.version {
+			if bad == nil && x.fit == len(x.beyond) && row.version == h.version+int64(x.fit)+1 {
+				x.fit++
+			}
+			x.beyond = append(x.beyond, row.version)
+			return nil
+		}
+		lost(row.version)
+		next = row.version + 1
+		if bad != nil {
+			out = append(out, verdict{finding: store.Finding{Kind: store.FoundDamaged, What: h.key.String(), Detail: fmt.Sprintf("the checksum of its version %d does not fit", row.version)}})
+		} else if row.version == h.version {
+			x.newest, x.vid, x.updated = rec, vid, row.updated
+		}
+		return nil
+	})
+	lost(h.version + 1)
+	return x, out, err
+}
+
+func versionsText(from, to int64) string {
+	if from == to {
+		return fmt.Sprintf("version %d", from)
+	}
+	return fmt.Sprintf("versions %d to %d", from, to)
+}
+
+// drift compares the head with its newest version, which has a checksum.
+func (c *checker) drift(h headRow, x chain) *verdict {
+	if x.newest == nil || h.vid == x.vid && h.updated == x.updated && h.deleted == x.newest.Deleted {
+		return nil
+	}
+	return &verdict{
+		store.Finding{Kind: store.FoundHeadDrift, What: h.key.String(), Detail: "its head does not say what its newest version says"},
+		func(t *txn) (bool, error) {
+			n, err := t.change(t.ctx, `UPDATE head SET vid = ?, updated = ?, deleted = ? WHERE rid = ? AND version = ?`, x.vid, x.updated, x.newest.Deleted, h.rid, h.version)
+			return n == 1, err
+		},
+	}
+}
+
+// beyond judges versions after the head's. The writer makes version and head in one
+// step, so that a whole version that follows was acknowledged, and the head is what
+// is wrong; what is not whole nobody ever could read, and it would be in the way of
+// the next write.
+func (c *checker) beyond(h headRow, x chain) verdict {
+	f := store.Finding{Kind: store.FoundOrphan, What: h.key.String(), Detail: fmt.Sprintf("%s is beyond its head, %d", versionsText(x.beyond[0], x.beyond[len(x.beyond)-1]), h.version)}
+	return verdict{f, func(t *txn) (bool, error) {
+		for _, version := range x.beyond[x.fit:] {
+			var row versionRow
+			found, err := t.one(t.ctx, `SELECT `+versionColumns+` FROM version v WHERE v.rid = ? AND v.version = ?`, []any{h.rid, version}, row.fields()...)
+			if err != nil {
+				return false, err
+			}
+			if _, bad := t.db.record(h.key, &row); found && bad == nil {
+				return false, nil // whole, but what came before it is lost
+			}
+			if err := t.exec(t.ctx, `DELETE FROM version WHERE rid = ? AND version = ?`, h.rid, version); err != nil {
+				return false, err
+			}
+		}
+		if x.fit == 0 {
+			return true, nil
+		}
+		return t.moveHead(h.rid, h.key, h.version, h.version+int64(x.fit), c.o.Entries)
+	}}
+}
+
+// moveHead has a head that stands at was reach a version that is there.
+func (t *txn) moveHead(rid int64, k store.Key, was, to int64, entries func(*store.Record) ([]string, error)) (bool, error) {
+	var row versionRow
+	var vid int64
+	found, err := t.one(t.ctx, `SELECT v.vid, `+versionColumns+` FROM version v WHERE v.rid = ? AND v.version = ?`, []any{rid, to}, append([]any{&vid}, row.fields()...)...)
+	if err != nil || !found {
+		return false, err
+	}
+	rec, err := t.db.record(k, &row)
+	if err != nil {
+		return false, err
+	}
+	n, err := t.change(t.ctx, `UPDATE head SET version = ?, vid = ?, updated = ?, deleted = ? WHERE rid = ? AND version = ?`, to, vid, row.updated, row.deleted, rid, was)
+	if err != nil || n != 1 {
+		return false, err
+	}
+	if rec.Index, err = keptEntries(t.ctx, t.session, rid); err != nil {
+		return false, err
+	}
+	return true, t.putEntries(rid, rec, entries)
+}
+
+// putEntries gives a resource the entries of its content, where they can be computed.
+func (t *txn) putEntries(rid int64, rec *store.Record, entries func(*store.Record) ([]string, error)) error {
+	w := &store.Write{Record: *rec}
+	if !rec.Deleted {
+		if entries == nil {
+			return nil
+		}
+		want, err := entries(rec)
+		if err != nil { // found as drift, which cannot be mended
+			return nil //nolint:nilerr // see above
+		}
+		w.Index = want
+	}
+	_, err := t.index(&pending{write: w, rid: rid, was: rec.Version})
+	return err
+}
+
+// entries compares a resource's entries with its content.
+func (c *checker) entries(s *session, h headRow, rec *store.Record) (*verdict, error) {
+	if rec.Deleted || c.o.Entries == nil { // those of a deleted one: see ownerless
+		return nil, nil
+	}
+	have, err := keptEntries(c.ctx, s, h.rid)
+	if err != nil {
+		return nil, err
+	}
+	f := store.Finding{Kind: store.FoundIndexDrift, What: h.key.String()}
+	rec.Index = have
+	want, err := c.o.Entries(rec)
+	if err != nil {
+		f.Detail = "its content cannot be read"
+		return &verdict{f, nil}, nil
+	}
+	if f.Detail = store.IndexDrift(have, want); f.Detail == "" {
+		return nil, nil
+	}
+	return &verdict{f, func(t *txn) (bool, error) {
+		found, err := t.one(t.ctx, `SELECT 1 FROM head WHERE rid = ? AND version = ?`, []any{h.rid, h.version}, new(int))
+		if err != nil || !found {
+			return found, err // written meanwhile: with the entries of that write
+		}
+		return true, t.putEntries(h.rid, rec, c.o.Entries)
+	}}, nil
+}
+
+// keptEntries is entriesOf without the index that it relies on.
+func keptEntries(ctx context.Context, s *session, rid int64) ([]string, error) {
+	var out []string
+	err := s.each(ctx, `SELECT p.name, e.value FROM entry e JOIN param p ON p.pid = e.pid WHERE e.rid = ?`, []any{rid}, func(scan func(...any) error) error {
+		var name, value []byte
+		err := scan(&name, &value)
+		out = append(out, string(name)+"|"+string(value))
+		return err
+	})
+	return out, err
+}
