@@ -12,7 +12,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/handoff-health/handoff/fhir/store/backend"
 	"github.com/handoff-health/handoff/gateway/audit"
 )
 
@@ -141,11 +140,7 @@ func recordsUses(t *testing.T, dir, file, patient string) {
 	if _, errs := disclosures(t, "--config", file, "--patient", patient); !strings.Contains(errs, usesStream) {
 		t.Errorf("got %s", errs)
 	}
-	db, err := backend.Open(context.Background(), filepath.Join(dir, "handoff.db"), backend.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer db.Close()
+	db := storeOf(t, dir)
 	entries, err := db.ReadFrom(context.Background(), usesStream, 1, 10)
 	if err != nil || len(entries) != 1 || !strings.Contains(string(entries[0].Data), patient) {
 		t.Errorf("%v, %d entries", err, len(entries))

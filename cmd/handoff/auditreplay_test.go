@@ -10,7 +10,6 @@ import (
 	"testing"
 
 	"github.com/handoff-health/handoff/fhir/store"
-	"github.com/handoff-health/handoff/fhir/store/backend"
 	"github.com/handoff-health/handoff/gateway/replay"
 )
 
@@ -18,7 +17,7 @@ import (
 func demoTrail(t *testing.T) (dir, config string) {
 	t.Helper()
 	dir = t.TempDir()
-	if err := runDemo(t.Context(), demoOptions{addr: "127.0.0.1:0", once: true, data: dir}, io.Discard, io.Discard); err != nil {
+	if err := runDemo(t.Context(), demoOnTestStore(t, demoOptions{addr: "127.0.0.1:0", once: true, data: dir}), io.Discard, io.Discard); err != nil {
 		t.Fatal(err)
 	}
 	return dir, filepath.Join(dir, "handoff.yaml")
@@ -76,10 +75,7 @@ func TestAuditReplay(t *testing.T) {
 	}
 	t.Run("a connected system's resource from a file", func(t *testing.T) { replaysFromFile(t, dir, config, foreign) })
 	t.Run("an expunged one", func(t *testing.T) {
-		db, err := backend.Open(t.Context(), filepath.Join(dir, "handoff.db"), backend.Options{})
-		if err != nil {
-			t.Fatal(err)
-		}
+		db := storeOf(t, dir)
 		typ, id, _ := strings.Cut(name, "/")
 		if err := db.Expunge(t.Context(), store.Key{Type: typ, ID: id}); err != nil {
 			t.Fatal(err)

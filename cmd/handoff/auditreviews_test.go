@@ -56,7 +56,7 @@ func TestReportListsOpenReviewsTheOldestFirst(t *testing.T) {
 
 func TestReportOfTheDemoHasNoOpenReview(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "demo")
-	if err := runDemo(t.Context(), demoOptions{addr: "127.0.0.1:0", data: dir, once: true}, io.Discard, io.Discard); err != nil {
+	if err := runDemo(t.Context(), demoOnTestStore(t, demoOptions{addr: "127.0.0.1:0", data: dir, once: true}), io.Discard, io.Discard); err != nil {
 		t.Fatal(err)
 	}
 	code, out, errs := runAudit("report", filepath.Join(dir, "audit"), "--config", filepath.Join(dir, "handoff.yaml"))

@@ -20,7 +20,6 @@ import (
 )
 
 const clientsSite = `server: {listen: "127.0.0.1:0", base: "http://127.0.0.1:8123/fhir"}
-store: {sqlite: {path: handoff.db}}
 site: {key: a-site-key-of-at-least-thirty-two-bytes}
 limits: {requests: 10, users: -1, tokens: 20, failures: 3, window: 5m}
 organizations:
@@ -57,7 +56,8 @@ func newClientsWorld(t *testing.T) *clientsWorld {
 	}
 	secret, hash := auth.NewSecret()
 	w.secret = secret
-	for name, text := range map[string]string{"handoff.yaml": clientsSite, "svc.jwks": string(jwks), "app.hash": hash} {
+	writeConfig(t, w.file, clientsSite)
+	for name, text := range map[string]string{"svc.jwks": string(jwks), "app.hash": hash} {
 		if err := os.WriteFile(filepath.Join(w.dir, name), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -278,8 +278,8 @@ func TestClientsLint(t *testing.T) {
 	if code != 0 || !strings.Contains(stderr, "warning: client svc, system/*.cruds") {
 		t.Errorf("config check: %d %s", code, stderr)
 	}
-	if _, err := os.Stat(filepath.Join(w.dir, "handoff.db")); err == nil {
-		t.Error("a look at the clients made a store")
+	if vacant, err := backend.Vacant(t.Context(), storeAddressOf(t, w.file), backend.Options{}); err != nil || !vacant {
+		t.Errorf("a look at the clients made a store: vacant %v, %v", vacant, err)
 	}
 	if _, _, code := runLine("", "clients", "list"); code != 2 {
 		t.Errorf("without --config: %d", code)

@@ -66,6 +66,11 @@ systems:
 		{"rms/csv", "rms/nope", `[7:55] $.systems[0].adapter: "rms/nope" is no adapter; known are ehr/hl7v2, rms/csv`},
 		{"adapter: rms/csv", "adapter: rms/csv, profile: no.yaml", "$.systems[0].profile: cannot be read"},
 		{"adapter: rms/csv", "adapter: rms/csv, profile: site.key", "$.systems[0].profile: the feed cannot be mapped"},
+		{"organizations:", "store: {mongo: {uri: \"${file:site.key}\"}}\norganizations:", "[2:22] $.store.mongo.uri: does not start with mongodb://"},
+		{"organizations:", "store: {mongo: {uri: \"mongodb://u:" + secret + "@h:x/y\"}}\norganizations:", "[2:22] $.store.mongo.uri: names a port that is none"},
+		{"organizations:", "store: {mongo: {uri: \"mongodb://h/a\", database: b}}\norganizations:", "$.store.mongo.database: is not the database that the URI names"},
+		{"organizations:", "store: {mongo: {uri: \"mongodb://h/admin\"}}\norganizations:", "$.store.mongo.uri: names the database admin"},
+		{"organizations:", "store: {mongo: {uri: \"mongodb://h\"}, sqlite: {}}\norganizations:", "$.store: names two stores"},
 		{"kind: police", "kind: police, color: blue", `unknown field "color"`},
 	} {
 		text := strings.Replace(good, c.old, c.new, 1)

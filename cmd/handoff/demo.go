@@ -24,7 +24,7 @@ import (
 func newDemoCommand() *cobra.Command {
 	var o demoOptions
 	cmd := &cobra.Command{
-		Use:   "demo [--addr 127.0.0.1:8080] [--data DIR]",
+		Use:   "demo [--addr 127.0.0.1:8080] [--data DIR] [--store mongodb://HOST]",
 		Short: "Show the main job: two agencies, two health systems, one person",
 		Long: `Start two synthetic police agencies and two synthetic health systems (one of
 them a 42 CFR Part 2 program) on this machine, bring their records in, and walk
@@ -34,8 +34,12 @@ emergency. Every step is printed as a command that works as printed, in
 another terminal, for as long as the demo runs.
 
 Everything listens on loopback only. Keys are made at each start; all data are
-synthetic.`,
-		Example: "  handoff demo\n  handoff demo --addr 127.0.0.1:9000 --data /tmp/handoff-demo\n  handoff demo --own-app http://127.0.0.1:3000\n  handoff demo --once",
+synthetic.
+
+With --store the gateway keeps its data in a MongoDB database: in the one that the
+URI names, which must be empty, or in a new one. It is removed when the demo ends,
+unless --data keeps the demo's files.`,
+		Example: "  handoff demo\n  handoff demo --addr 127.0.0.1:9000 --data /tmp/handoff-demo\n  handoff demo --own-app http://127.0.0.1:3000\n  handoff demo --once\n  handoff demo --store mongodb://127.0.0.1:27017/?directConnection=true",
 		Args:    noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return runDemo(cmd.Context(), o, cmd.OutOrStdout(), cmd.ErrOrStderr())
@@ -43,6 +47,7 @@ synthetic.`,
 	}
 	cmd.Flags().StringVar(&o.addr, "addr", "127.0.0.1:8080", "loopback address to listen on")
 	cmd.Flags().StringVar(&o.data, "data", "", "folder for the demo's files; a new temporary one if empty")
+	cmd.Flags().StringVar(&o.store, "store", "", "URI of a MongoDB deployment for the gateway's data; a file in the demo's folder if empty")
 	cmd.Flags().StringVar(&o.own, "own-app", "", "origin of an app of yours on this machine, registered at ORIGIN/callback and ORIGIN/launch")
 	cmd.Flags().BoolVar(&o.once, "once", false, "end after the tour instead of serving on")
 	return cmd
@@ -50,6 +55,7 @@ synthetic.`,
 
 type demoOptions struct {
 	addr, data string
+	store      string // URI of a MongoDB deployment; "" for the embedded store
 	own        string // origin of an app to register; "" for none
 	once       bool
 	ready      func(*demo) // called when the tour is over; nil: nobody waits for it
@@ -64,6 +70,7 @@ type demo struct {
 	systems []*demoSystem
 	facts   backend.Backend // of the pretended EHRs' token endpoints
 	keys    map[string]*auth.PrivateKey
+	store   *demoStore
 	users   []*demoUser
 	app     *demoApp
 	own     string // origin of an app of somebody's own, or ""
@@ -95,6 +102,10 @@ func runDemo(ctx context.Context, o demoOptions, out, log io.Writer) (err error)
 	if o.data == "" {
 		defer func() { err = errors.Join(err, os.RemoveAll(d.dir)) }()
 	}
+	if d.store, err = newDemoStore(ctx, &o); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, d.store.remove(ctx)) }()
 	defer func() { err = errors.Join(err, d.close()) }()
 	logger := newLogger(log, "warn")
 	c, err := d.prepare(ctx)
@@ -204,9 +215,14 @@ func (d *demo) prepare(ctx context.Context) (*config.Config, error) {
 			}
 		}
 	}
+	settings, err := d.store.settings(d)
+	if err != nil {
+		return nil, err
+	}
 	var text strings.Builder
 	err = demoConfig.Execute(&text, map[string]string{
 		"Listen": strings.TrimSuffix(strings.TrimPrefix(d.base, "http://"), "/fhir"), "Lakeside": d.systems[0].base, "Harbor": d.systems[1].base,
+		"Store": settings,
 	})
 	if err != nil {
 		return nil, err
@@ -265,7 +281,7 @@ var demoConfig = template.Must(template.New("handoff.yaml").Parse(`# A synthetic
 # a substance use program under 42 CFR Part 2.
 server:
   listen: "{{.Listen}}"
-site:
+{{.Store}}site:
   key: ${file:site.key}
   timeZone: America/Chicago
 organizations:

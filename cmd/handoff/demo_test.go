@@ -11,6 +11,10 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/handoff-health/handoff/fhir/store/backend"
+	"github.com/handoff-health/handoff/fhir/store/backend/backendtest"
+	"github.com/handoff-health/handoff/gateway/config"
 )
 
 // A screen is what the demo prints, readable while it runs.
@@ -33,7 +37,7 @@ func (s *screen) String() string {
 
 func TestDemoTellsItsStory(t *testing.T) {
 	var out screen
-	if err := runDemo(t.Context(), demoOptions{addr: "127.0.0.1:0", once: true}, &out, io.Discard); err != nil {
+	if err := runDemo(t.Context(), demoOnTestStore(t, demoOptions{addr: "127.0.0.1:0", once: true}), &out, io.Discard); err != nil {
 		t.Fatalf("%v\n%s", err, out.String())
 	}
 	for _, want := range []string{
@@ -62,10 +66,15 @@ func TestDemoRefusesWhatItMustNotDo(t *testing.T) {
 		{"an app elsewhere", demoOptions{addr: "127.0.0.1:0", own: "http://app.example:3000"}, "--own-app"},
 		{"an app with a path", demoOptions{addr: "127.0.0.1:0", own: "http://127.0.0.1:3000/app"}, "--own-app"},
 		{"a folder in use", demoOptions{addr: "127.0.0.1:0", data: full}, "not empty"},
+		{"a store that is no URI", demoOptions{addr: "127.0.0.1:0", store: "handoff.db"}, "--store takes the URI"},
+		{"a store of another kind", demoOptions{addr: "127.0.0.1:0", store: "postgres://u:s3cr3t@h/x"}, "--store takes the URI"},
+		{"a URI without a host", demoOptions{addr: "127.0.0.1:0", store: "mongodb://u:s3cr3t@/x"}, "percent-encoded"},
+		{"the server's own database", demoOptions{addr: "127.0.0.1:0", store: "mongodb://h/admin"}, "authSource=admin"},
+		{"a server that is away", demoOptions{addr: "127.0.0.1:0", store: "mongodb://u:s3cr3t@127.0.0.1:1/?serverSelectionTimeoutMS=100"}, "127.0.0.1:1"},
 		{"a file as folder", demoOptions{addr: "127.0.0.1:0", data: filepath.Join(full, "mine")}, "--data"},
 	} {
 		err := runDemo(t.Context(), c.o, io.Discard, io.Discard)
-		if err == nil || !strings.Contains(err.Error(), c.want) {
+		if err == nil || !strings.Contains(err.Error(), c.want) || strings.ContainsAny(err.Error(), "\n") || strings.Contains(err.Error(), "s3cr3t") {
 			t.Errorf("%s: %v, want %q", c.name, err, c.want)
 		}
 	}
@@ -85,7 +94,8 @@ func TestDemoPrintedLinesWork(t *testing.T) {
 	var out screen
 	done := make(chan error, 1)
 	dir := filepath.Join(t.TempDir(), "the demo's folder")
-	go func() { done <- runDemo(ctx, demoOptions{addr: "127.0.0.1:0", data: dir}, &out, io.Discard) }()
+	o := demoOnTestStore(t, demoOptions{addr: "127.0.0.1:0", data: dir})
+	go func() { done <- runDemo(ctx, o, &out, io.Discard) }()
 	for start := time.Now(); !strings.Contains(out.String(), "The demo goes on"); time.Sleep(20 * time.Millisecond) {
 		select {
 		case err := <-done:
@@ -120,5 +130,40 @@ func TestDemoPrintedLinesWork(t *testing.T) {
 	stop()
 	if err := <-done; err != nil {
 		t.Errorf("the demo ends with %v", err)
+	}
+}
+
+// A demo on MongoDB takes a database of its own, leaves another's alone, and takes
+// away what it made.
+func TestDemoOnMongoLeavesNothingAndMeetsNobody(t *testing.T) {
+	mine := backendtest.MongoAddress(t)
+	var out screen
+	o := demoOptions{addr: "127.0.0.1:0", once: true, store: mine}
+	if err := runDemo(t.Context(), o, &out, io.Discard); err != nil {
+		t.Fatalf("%v\n%s", err, out.String())
+	}
+	if want := "Store: " + backend.Name(mine, "") + ", removed when the demo ends"; !strings.Contains(out.String(), want) {
+		t.Errorf("%q is missing in\n%s", want, out.String())
+	}
+	if vacant, err := backend.Vacant(t.Context(), mine, backend.Options{}); err != nil || !vacant {
+		t.Errorf("something is left: vacant %v, %v", vacant, err)
+	}
+	o.data = filepath.Join(t.TempDir(), "kept")
+	if err := runDemo(t.Context(), o, io.Discard, io.Discard); err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(o.data, "handoff.yaml")
+	if c, err := config.Load(file); err != nil || backend.Name(c.StoreAddress()) != backend.Name(mine, "") {
+		t.Errorf("the configuration is about another store: %v", err)
+	}
+	if out, errs, code := runLine("", "link", "list", "--config", file); code != 0 || !strings.Contains(out, "lakeside-ehr") {
+		t.Errorf("the store that was kept: exit %d\n%s%s", code, out, errs)
+	}
+	o.data = ""
+	if err := runDemo(t.Context(), o, io.Discard, io.Discard); err == nil || !strings.Contains(err.Error(), "holds data already") {
+		t.Errorf("a database with data: %v", err)
+	}
+	if _, _, code := runLine("", "link", "list", "--config", file); code != 0 {
+		t.Error("the demo that was refused has taken the store away")
 	}
 }

@@ -29,7 +29,9 @@ type visitor struct {
 }
 
 func (d *demo) tour(ctx context.Context) error {
-	d.say("Handoff demo: two police agencies, two health systems, one person. All data are synthetic.\nFiles: %s\n", d.dir)
+	d.say("Handoff demo: two police agencies, two health systems, one person. All data are synthetic.\nFiles: %s", d.dir)
+	d.store.tell(d)
+	d.say("")
 	if err := d.bringIn(ctx); err != nil {
 		return err
 	}

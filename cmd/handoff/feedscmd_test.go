@@ -6,8 +6,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-
-	"github.com/handoff-health/handoff/fhir/store/backend"
 )
 
 // Who is told that a mapping is broken looks at the reports and rejects of its
@@ -18,15 +16,11 @@ func TestAFeedWithABrokenMappingCanBeLookedAt(t *testing.T) {
 		"organizations:\n  - {id: pd, name: Police, kind: police}\n" +
 		"systems:\n  - {key: drop, kind: feed, organization: pd, adapter: rms/csv, profile: p.yaml}\n"
 	path := filepath.Join(dir, "handoff.yaml")
-	for name, text := range map[string]string{path: settings, filepath.Join(dir, "p.yaml"): "profile: p\nmapping: [\n"} {
-		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	db, err := backend.Open(t.Context(), filepath.Join(dir, "handoff.db"), backend.Options{})
-	if err != nil {
+	writeConfig(t, path, settings)
+	if err := os.WriteFile(filepath.Join(dir, "p.yaml"), []byte("profile: p\nmapping: [\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	db := storeOf(t, dir)
 	if err := db.Close(); err != nil {
 		t.Fatal(err)
 	}

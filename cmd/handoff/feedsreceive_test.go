@@ -44,9 +44,7 @@ func receivingGateway(t *testing.T) (dir, http, mllp string, g *running) {
 	http, mllp = l.Addr().String(), free.Addr().String()
 	_ = free.Close()
 	path := filepath.Join(dir, "handoff.yaml")
-	if err := os.WriteFile(path, fmt.Appendf(nil, receivingConfig, http, mllp), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	writeConfig(t, path, fmt.Sprintf(receivingConfig, http, mllp))
 	if err := os.Mkdir(filepath.Join(dir, "drop"), 0o700); err != nil {
 		t.Fatal(err)
 	}

@@ -1,9 +1,11 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"net/http"
+	"time"
 )
 
 // What a load balancer asks. The answers say nothing about anything but whether
@@ -14,11 +16,16 @@ func healthy(w http.ResponseWriter, _ *http.Request) {
 	fmt.Fprintln(w, "ok")
 }
 
+// readyWithin is how long a store may take to answer: a load balancer asks again.
+const readyWithin = 3 * time.Second
+
 // ready says whether the store and the trail can serve; without one of them no
 // request is answered.
 func ready(g *running, log *slog.Logger) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		err := g.store.Ping(r.Context())
+		ctx, cancel := context.WithTimeout(r.Context(), readyWithin)
+		defer cancel()
+		err := g.store.Ping(ctx)
 		if err == nil {
 			err = g.trail.Healthy()
 		}

@@ -77,7 +77,7 @@ func runIngest(cmd *cobra.Command, args []string, f *ingestFlags) (err error) {
 	if err != nil {
 		return err
 	}
-	db, err := makeStore(cmd.Context(), c)
+	db, err := makeStore(cmd.Context(), c, nil)
 	if err != nil {
 		return err
 	}

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -21,9 +20,7 @@ systems:
 func TestIngestIsRepeatable(t *testing.T) {
 	dir := t.TempDir()
 	config := filepath.Join(dir, "handoff.yaml")
-	if err := os.WriteFile(config, []byte(ingestConfig), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	writeConfig(t, config, ingestConfig)
 	good := feedFile(t, "good.csv")
 	out, errs, code := runLine("", "ingest", "--config", config, "--adapter", "rms/csv", good)
 	if code != 0 || !strings.Contains(out, "10 records = 4 created + 2 updated + 2 duplicates + 0 rejects + 2 non-records") {

@@ -12,7 +12,6 @@ import (
 	"github.com/handoff-health/handoff/fhir/resource"
 	"github.com/handoff-health/handoff/fhir/search"
 	"github.com/handoff-health/handoff/fhir/store"
-	"github.com/handoff-health/handoff/fhir/store/backend"
 )
 
 // linkSite makes a configuration with one upstream and a store with Patients.
@@ -22,9 +21,6 @@ func linkSite(t *testing.T) (file string) {
 	file = filepath.Join(dir, "handoff.yaml")
 	text := `server:
   listen: 127.0.0.1:0
-store:
-  sqlite:
-    path: handoff.db
 site:
   key: a-site-key-of-at-least-thirty-two-bytes
 organizations:
@@ -38,14 +34,8 @@ systems:
     slug: qx
     base: http://127.0.0.1:1/fhir
 `
-	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	db, err := backend.Open(context.Background(), filepath.Join(dir, "handoff.db"), backend.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer db.Close()
+	writeConfig(t, file, text)
+	db := storeOf(t, dir)
 	for i, id := range []string{"p1", "p2"} {
 		raw := fmt.Appendf(nil, `{"resourceType":"Patient","id":%q,"identifier":[{"system":"https://handoff-health.github.io/fhir/sid/ZZ0050100/mni","value":"%d"}]}`, id, 70+i)
 		r, err := resource.Parse(raw)

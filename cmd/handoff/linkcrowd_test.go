@@ -84,9 +84,7 @@ func TestFourFeedsAtOnceOfPersonsWithOneNameAndBirthDate(t *testing.T) {
 func TestPersonsAreFoundByDateNameAndIdentifier(t *testing.T) {
 	dir := t.TempDir()
 	config := filepath.Join(dir, "handoff.yaml")
-	if err := os.WriteFile(config, []byte("server: {listen: \"127.0.0.1:0\"}\nsite: {key: 0123456789abcdef0123456789abcdef}\norganizations:\n  - {id: clinic, name: Clinic, kind: health}\nsystems:\n  - {key: adt, kind: feed, organization: clinic, adapter: ehr/hl7v2}\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	writeConfig(t, config, "server: {listen: \"127.0.0.1:0\"}\nsite: {key: 0123456789abcdef0123456789abcdef}\norganizations:\n  - {id: clinic, name: Clinic, kind: health}\nsystems:\n  - {key: adt, kind: feed, organization: clinic, adapter: ehr/hl7v2}\n")
 	var b strings.Builder
 	for n := range 130 { // more than one page
 		family := []string{"O'Neil", "Muñoz", "Smith-Jones"}[n%3]

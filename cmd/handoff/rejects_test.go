@@ -13,7 +13,6 @@ import (
 	"github.com/handoff-health/handoff/adapters"
 	"github.com/handoff-health/handoff/adapters/flow"
 	"github.com/handoff-health/handoff/adapters/ingest"
-	"github.com/handoff-health/handoff/fhir/store/backend"
 )
 
 const rejectsConfig = `server: {listen: "127.0.0.1:0"}
@@ -51,11 +50,7 @@ func rejectsOf(t *testing.T, config, system string, args ...string) (out []rejec
 
 func eventsOf(t *testing.T, dir, system string) (kinds string) {
 	t.Helper()
-	db, err := backend.Open(context.Background(), filepath.Join(dir, "handoff.db"), backend.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer db.Close()
+	db := storeOf(t, dir)
 	entries, err := db.ReadFrom(context.Background(), ingest.EventStream(system), 1, 1000)
 	if err != nil {
 		t.Fatal(err)
@@ -215,10 +210,7 @@ func TestAResumedIngestStillSaysThatRecordsWereRejected(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	db, err := backend.Open(t.Context(), filepath.Join(dir, "handoff.db"), backend.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	db := storeOf(t, dir)
 	target, err := newIngestTarget(c, db, c.Systems[0])
 	if err != nil {
 		t.Fatal(err)

@@ -177,9 +177,8 @@ func startDemo(ctx context.Context, t *testing.T, dir string, out *screen) (*dem
 	t.Helper()
 	done := make(chan error, 1)
 	ready := make(chan *demo, 1)
-	go func() {
-		done <- runDemo(ctx, demoOptions{addr: "127.0.0.1:0", data: dir, ready: func(d *demo) { ready <- d }}, out, io.Discard)
-	}()
+	o := demoOnTestStore(t, demoOptions{addr: "127.0.0.1:0", data: dir, ready: func(d *demo) { ready <- d }})
+	go func() { done <- runDemo(ctx, o, out, io.Discard) }()
 	select {
 	case d := <-ready:
 		return d, done

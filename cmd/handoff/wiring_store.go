@@ -4,15 +4,17 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"log/slog"
 
 	"github.com/handoff-health/handoff/fhir/store/backend"
 	"github.com/handoff-health/handoff/gateway/config"
 )
 
-// makeStore opens the store that a configuration names, or makes it.
-func makeStore(ctx context.Context, c *config.Config) (backend.Backend, error) {
+// makeStore opens the store that a configuration names, or makes it. The log, which
+// may be nil, is told of what is odd about it.
+func makeStore(ctx context.Context, c *config.Config, log *slog.Logger) (backend.Backend, error) {
 	address, database := c.StoreAddress()
-	return backend.Open(ctx, address, backend.Options{Database: database})
+	return backend.Open(ctx, address, backend.Options{Database: database, Logger: log})
 }
 
 // openStore opens the store that a configuration names, if it is there: looking

@@ -68,7 +68,11 @@ func WithOption(address, name, value string) (string, error) {
 // not there is no error; one that is open must be closed first.
 func Remove(ctx context.Context, address string, o Options) error {
 	if IsMongo(address) {
-		return mongo.Drop(ctx, mongoURI(address), o.mongo())
+		uri, err := uriOf(address, o.Database)
+		if err != nil {
+			return err
+		}
+		return mongo.Drop(ctx, uri, o.mongo())
 	}
 	path, err := pathOf(address)
 	if err != nil {
@@ -81,6 +85,37 @@ func Remove(ctx context.Context, address string, o Options) error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// Vacant says whether there is nothing yet at an address: no file, or a database
+// without collections.
+func Vacant(ctx context.Context, address string, o Options) (bool, error) {
+	if IsMongo(address) {
+		uri, err := uriOf(address, o.Database)
+		if err != nil {
+			return false, err
+		}
+		return mongo.Vacant(ctx, uri, o.mongo())
+	}
+	path, err := pathOf(address)
+	if err != nil {
+		return false, err
+	}
+	_, err = os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return true, nil
+	}
+	return false, err
+}
+
+// uriOf gives the connection string for the driver, with its database. What is
+// wrong with it is found here, because the driver's own errors may quote it.
+func uriOf(address, database string) (string, error) {
+	a, err := parse(address, database)
+	if err != nil {
+		return "", fmt.Errorf("open the store: the URI %w", err)
+	}
+	return a.URI(), nil
 }
 
 func parse(address, database string) (mongo.Address, error) {

@@ -7,6 +7,7 @@ package backend
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"os"
 	"strings"
 	"time"
@@ -38,6 +39,7 @@ type Options struct {
 	// Existing makes a store that is not there an error (fs.ErrNotExist): who only
 	// looks leaves no empty one behind.
 	Existing bool
+	Logger   *slog.Logger // optional
 }
 
 // IsMongo says whether an address is that of a MongoDB deployment.
@@ -51,7 +53,11 @@ func IsMongo(address string) bool {
 // password.
 func Open(ctx context.Context, address string, o Options) (Backend, error) {
 	if IsMongo(address) {
-		db, err := mongo.Open(ctx, mongoURI(address), o.mongo())
+		uri, err := uriOf(address, o.Database)
+		if err != nil {
+			return nil, err
+		}
+		db, err := mongo.Open(ctx, uri, o.mongo())
 		if err != nil {
 			return nil, err // not a nil *mongo.DB as a Backend that is none
 		}
@@ -74,7 +80,7 @@ func Open(ctx context.Context, address string, o Options) (Backend, error) {
 }
 
 func (o Options) mongo() mongo.Options {
-	return mongo.Options{Now: o.Now, SweepEvery: o.SweepEvery, Database: o.Database, Existing: o.Existing}
+	return mongo.Options{Now: o.Now, SweepEvery: o.SweepEvery, Existing: o.Existing, Logger: o.Logger}
 }
 
 // pathOf is the file that an address names.

@@ -37,8 +37,8 @@ func ParseAddress(uri string) (Address, error) {
 			return Address{}, err
 		}
 	}
-	if strings.ContainsAny(path, "@/") {
-		return Address{}, errors.New(`has more than a database after the host; in a user or password "/" is written %2F and "@" %40`)
+	if strings.ContainsAny(path, "@/") || strings.Contains(a.options, "@") {
+		return Address{}, errors.New(`has more than a database and options after the host; in a user or password "/" is written %2F, "?" %3F and "@" %40`)
 	}
 	a.Hosts = rest
 	if err := a.checkHosts(); err != nil {
@@ -104,6 +104,8 @@ func (a *Address) checkHosts() error {
 // databases.
 func checkDatabase(name string) error {
 	switch {
+	case name == "":
+		return errors.New("names no database")
 	case name == "admin" || name == "local" || name == "config":
 		return fmt.Errorf("names the database %s, which is the server's own; name another, and where users are kept by authSource=%s", name, name)
 	case len(name) > 63:
