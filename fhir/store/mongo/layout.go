@@ -1,6 +1,7 @@
 package mongo
 
 import (
+	"math"
 	"strings"
 	"time"
 
@@ -111,6 +112,9 @@ const (
 	aborted   = "a"
 )
 
+// unnumbered is above every number that the epoch counter gives.
+const unnumbered = math.MaxInt64
+
 // A unitDoc is one unit of work. It stays for unitKept after it is closed, so that a
 // search that began before can tell what changed meanwhile. A unit that is not there
 // (any more) and whose intent still stands was aborted.
@@ -118,7 +122,7 @@ type unitDoc struct {
 	ID      string   `bson:"_id"` // random
 	Status  string   `bson:"s"`
 	Open    bool     `bson:"o,omitempty"`  // intents may still stand
-	Number  int64    `bson:"c"`            // from the epoch counter, taken before the unit began
+	Number  int64    `bson:"c"`            // unnumbered while it is open; then from the epoch counter, see closeUnit
 	Types   []string `bson:"ts"`           // of its members
 	Members []string `bson:"m"`            // keyOf of its heads
 	Claims  []string `bson:"cl,omitempty"` // claimID of those it takes

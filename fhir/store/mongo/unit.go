@@ -89,14 +89,9 @@ func (db *DB) prepare(ctx context.Context, id string, ds []*draft) error {
 	return db.step("intents")
 }
 
-// beginUnit inserts the unit's document. Its number is of the epoch's counter, so that a
-// search that began later knows it to be older, if it is closed.
+// beginUnit inserts the unit's document.
 func (db *DB) beginUnit(ctx context.Context, id string, ds []*draft) error {
-	number, err := db.bumpEpoch(ctx)
-	if err != nil {
-		return err
-	}
-	doc := unitDoc{ID: id, Status: pending, Open: true, Number: number, At: db.now().UnixNano()}
+	doc := unitDoc{ID: id, Status: pending, Open: true, Number: unnumbered, At: db.now().UnixNano()}
 	for _, d := range ds {
 		doc.Members = append(doc.Members, d.key)
 		doc.Types = append(doc.Types, encode(d.write.Type))
@@ -106,7 +101,7 @@ func (db *DB) beginUnit(ctx context.Context, id string, ds []*draft) error {
 	for _, w := range wanted(id, ds) {
 		doc.Claims = append(doc.Claims, w.doc.ID)
 	}
-	_, err = db.persist(ctx, "begin a unit", func(ctx context.Context) error {
+	_, err := db.persist(ctx, "begin a unit", func(ctx context.Context) error {
 		_, err := db.coll(units).InsertOne(ctx, doc)
 		if isDuplicate(err) { // after a lost answer
 			err = nil
@@ -235,10 +230,17 @@ func (db *DB) finish(ctx context.Context, id string, ds []*draft) error {
 	return db.step("closed")
 }
 
-// closeUnit says that no intent of a unit stands any more.
+// closeUnit says that no intent of a unit stands any more. Its number is taken when all
+// its heads have been rolled forward: so a search whose query may have seen some of
+// them before and some after that finds the unit either still open or under a number
+// above the one at which the search began.
 func (db *DB) closeUnit(ctx context.Context, id string) error {
-	_, err := db.persist(ctx, "close a unit", func(ctx context.Context) error {
-		_, err := db.coll(units).UpdateOne(ctx, bson.M{"_id": id}, bson.M{"$set": bson.M{"at": db.now().UnixNano()}, "$unset": bson.M{"o": ""}})
+	number, err := db.bumpEpoch(ctx)
+	if err != nil {
+		return err
+	}
+	_, err = db.persist(ctx, "close a unit", func(ctx context.Context) error {
+		_, err := db.coll(units).UpdateOne(ctx, bson.M{"_id": id}, bson.M{"$set": bson.M{"at": db.now().UnixNano(), "c": number}, "$unset": bson.M{"o": ""}})
 		return err
 	})
 	return err
