@@ -20,9 +20,10 @@ const (
 )
 
 // passingCodes are those of a member that is not the primary (any more), recovers,
-// starts or shuts down, and of a conflict inside the server.
+// starts or shuts down, of a conflict inside the server, and of a snapshot that it no
+// longer or not yet can give.
 var passingCodes = []int{
-	6, 7, 89, 91, 112, 134, 189, 262, 9001, 10058, 10107, 11600, 11602, 13435, 13436, 46841,
+	6, 7, 89, 91, 112, 134, 189, 239, 246, 262, 9001, 10058, 10107, 11600, 11602, 13435, 13436, 46841,
 }
 
 // explain wraps an error of the driver with the store's own, so that a full disk can

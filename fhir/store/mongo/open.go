@@ -9,8 +9,6 @@ import (
 	"time"
 
 	driver "go.mongodb.org/mongo-driver/v2/mongo"
-
-	"github.com/handoff-health/handoff/fhir/store"
 )
 
 // Options of a store. The zero value is usable.
@@ -42,6 +40,8 @@ type DB struct {
 	blocks    sync.Map    // name of a counter to *block
 	appenders sync.Map    // name of a stream to *appender
 	skewed    atomic.Bool // this machine's clock is off, and that was told
+	floors    floors
+	snapshots atomic.Int32 // see searched
 
 	life      context.Context // ends with Close
 	end       context.CancelFunc
@@ -105,8 +105,3 @@ func (db *DB) Close() error {
 }
 
 var errNotYet = errors.New("not there yet")
-
-func (db *DB) Search(ctx context.Context, p store.Plan) (store.Page, error) {
-	return store.Page{}, errNotYet
-}
-func (db *DB) Count(ctx context.Context, p store.Plan) (int, error) { return 0, errNotYet }

@@ -70,6 +70,10 @@ func ReadCursor(p store.Plan) (*Cursor, error) {
 	return c, nil
 }
 
+// Hash stands for what a search asks and its order, not for its page: a map's key, no
+// text.
+func Hash(p store.Plan) string { return string(hashOf(p)) }
+
 // hashOf stands for what a search asks and its order, not for its page.
 func hashOf(p store.Plan) []byte {
 	h := sha256.New()

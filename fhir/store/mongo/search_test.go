@@ -1,0 +1,276 @@
+package mongo
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/handoff-health/handoff/fhir/resource"
+	"github.com/handoff-health/handoff/fhir/store"
+	"github.com/handoff-health/handoff/fhir/store/plan"
+)
+
+// A world is heads written by hand, without a writer.
+type world struct {
+	db    *DB
+	heads map[string]*headDoc
+}
+
+var worldStart = time.Date(2026, 3, 1, 8, 0, 0, 0, time.UTC)
+
+func headOf(k store.Key, at time.Time, entries ...string) *headDoc {
+	h := &headDoc{ID: keyOf(k), Type: encode(k.Type), ResourceID: encode(k.ID), State: State{Version: 1, Nonce: "n", Updated: resource.FormatInstant(at), Index: []string{}}}
+	slices.Sort(entries)
+	for _, e := range slices.Compact(entries) {
+		h.Index = append(h.Index, entryOf(k.Type, e))
+	}
+	return h
+}
+
+func newWorld(t *testing.T, hs ...*headDoc) *world {
+	t.Helper()
+	w := &world{db: fresh(t), heads: map[string]*headDoc{}}
+	for part := range slices.Chunk(hs, 1000) {
+		if _, err := w.db.coll(heads).InsertMany(t.Context(), part); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, h := range hs {
+		w.heads[h.ID] = h
+	}
+	return w
+}
+
+// answer is what a search of all heads in memory gives.
+func (w *world) answer(s *searcher) []string {
+	var rows []row
+	for id, h := range w.heads {
+		if s.live(id, &h.State) {
+			rows = append(rows, newRow(id, &h.State, s.orders))
+		}
+	}
+	slices.SortFunc(rows, func(a, b row) int { return compare(s.orders, &a, &b) })
+	return idsOf(rows)
+}
+
+func idsOf(rows []row) []string {
+	ids := []string{}
+	for _, r := range rows {
+		ids = append(ids, r.id)
+	}
+	return ids
+}
+
+// randomHeads have few parameters and values, so that conditions meet.
+func randomHeads(r *rand.Rand, n int) []*headDoc {
+	values := []string{"", "\x00", "a", "ab", "abc", "b", "ba", "é", "z\xff", "\xff", "\xff\xff"}
+	var out []*headDoc
+	for i := range n {
+		typ := []string{"Patient", "Patient", "Patient", "Practitioner"}[r.IntN(4)]
+		var entries []string
+		for range r.IntN(8) {
+			entries = append(entries, []string{"f", "g", "f:end", "ф"}[r.IntN(4)]+"|"+values[r.IntN(len(values))])
+		}
+		h := headOf(store.Key{Type: typ, ID: fmt.Sprintf("p%03d", i)}, worldStart.Add(time.Duration(r.IntN(n/2))*time.Second), entries...)
+		if r.IntN(10) == 0 {
+			h.Deleted, h.Index = true, []string{}
+		}
+		out = append(out, h)
+	}
+	return out
+}
+
+func randomExpr(r *rand.Rand, depth int) store.Expr {
+	values := []string{"", "\x00", "a", "ab", "abc", "b", "ba", "é", "z\xff", "\xff", "\xff\xff"}
+	param := []string{"f", "g", "f:end", "ф", "f|a", store.ParamID, store.ParamLastUpdated}[r.IntN(7)]
+	value := func() string {
+		switch param {
+		case store.ParamID:
+			return fmt.Sprintf("p%03d", r.IntN(300))
+		case store.ParamLastUpdated:
+			return resource.FormatInstant(worldStart.Add(time.Duration(r.IntN(150)) * time.Second))
+		}
+		return values[r.IntN(len(values))]
+	}
+	if depth > 0 && r.IntN(2) == 0 {
+		e := store.Expr{Op: []store.Op{store.And, store.Or, store.Not}[r.IntN(3)]}
+		n := 1
+		if e.Op != store.Not {
+			n = r.IntN(4)
+		}
+		for range n {
+			e.Args = append(e.Args, randomExpr(r, depth-1))
+		}
+		return e
+	}
+	switch r.IntN(8) {
+	case 0:
+		return store.Expr{Op: store.All}
+	case 1:
+		return store.Expr{Op: store.Exists, Param: param}
+	case 2, 3:
+		e := store.Expr{Op: store.Range, Param: param, Low: value(), High: value()}
+		if r.IntN(3) == 0 {
+			e.High = ""
+		}
+		return e
+	case 4, 5:
+		v := value()
+		return store.Expr{Op: store.Prefix, Param: param, Value: v[:r.IntN(len(v)+1)]}
+	}
+	return store.Expr{Op: store.Equal, Param: param, Value: value()}
+}
+
+func randomSort(r *rand.Rand) (out []store.SortKey) {
+	for range r.IntN(4) {
+		out = append(out, store.SortKey{Param: []string{"f", "g", "ф", store.ParamID, store.ParamLastUpdated}[r.IntN(5)], Descending: r.IntN(2) == 0})
+	}
+	return out
+}
+
+// Whatever way is taken, the server's answer is that of looking at every head.
+func TestEveryWayGivesTheSameRows(t *testing.T) {
+	r := rand.New(rand.NewPCG(20260301, 6)) //nolint:gosec // test data
+	w := newWorld(t, randomHeads(r, 300)...)
+	plans := 80
+	if testing.Short() {
+		plans = 25
+	}
+	for i := range plans {
+		p := store.Plan{Type: "Patient", Where: randomExpr(r, 3), Sort: randomSort(r), Limit: 1}
+		s, err := w.db.searcher(t.Context(), p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if s.root.Kind == plan.Never {
+			continue
+		}
+		want := w.answer(s)
+		for name, way := range s.ways() {
+			var got []row
+			for from, need := (*row)(nil), 1+r.IntN(40); ; {
+				rows, err := way(t.Context(), from, need)
+				if err != nil {
+					t.Fatalf("plan %d %+v: %s: %v", i, p, name, err)
+				}
+				if got = append(got, rows...); len(rows) < need {
+					break
+				}
+				from = s.placeOf(rows[need-1].cursor(s.orders), s.orders)
+			}
+			if diff := cmp.Diff(want, idsOf(got)); diff != "" {
+				t.Fatalf("plan %d %+v: %s (-want +got):\n%s", i, p, name, diff)
+			}
+		}
+		if n, err := s.count(t.Context(), nil, 0); err != nil || n != len(want) {
+			t.Fatalf("plan %d %+v: count %d, %v, want %d", i, p, n, err, len(want))
+		}
+	}
+}
+
+// ways are all ways in which this plan could be answered.
+func (s *searcher) ways() map[string]func(context.Context, *row, int) ([]row, error) {
+	out := map[string]func(context.Context, *row, int) ([]row, error){
+		"query": s.query,
+		"walk":  s.walk,
+		"whole": func(ctx context.Context, from *row, need int) ([]row, error) {
+			return s.sorted(ctx, from, need, s.whole(), hintOf(fromType))
+		},
+	}
+	if start := s.start(s.root); start != fromType {
+		out["sorted"] = func(ctx context.Context, from *row, need int) ([]row, error) {
+			return s.sorted(ctx, from, need, s.driven(), hintOf(start))
+		}
+	}
+	return out
+}
+
+func TestDeepAndWideConditions(t *testing.T) {
+	w := newWorld(t, randomHeads(rand.New(rand.NewPCG(1, 1)), 100)...) //nolint:gosec // test data
+	eq := func(v string) store.Expr { return store.Expr{Op: store.Equal, Param: "f", Value: v} }
+	deep := func(levels int) store.Expr {
+		e := eq("a")
+		for i := range levels {
+			e = store.Expr{Op: []store.Op{store.And, store.Or}[i%2], Args: []store.Expr{e, {Op: store.Exists, Param: []string{"g", "f"}[i%2]}}}
+		}
+		return e
+	}
+	var many []store.Expr
+	for i := range 10000 {
+		many = append(many, eq(strings.Repeat("x", 100)+fmt.Sprint(i)))
+	}
+	for name, where := range map[string]store.Expr{
+		"deep": deep(maxNested - 1), "wide": {Op: store.Or, Args: append(many, eq("a"))},
+		"wide not": {Op: store.Not, Args: []store.Expr{{Op: store.Or, Args: many}}},
+	} {
+		s, err := w.db.searcher(t.Context(), store.Plan{Type: "Patient", Where: where, Limit: 100})
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		rows, err := s.query(t.Context(), nil, 101)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if diff := cmp.Diff(w.answer(s), idsOf(rows)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+	}
+	if _, err := w.db.searcher(t.Context(), store.Plan{Type: "Patient", Where: deep(maxNested), Limit: 1}); err == nil {
+		t.Error("a level more is taken")
+	}
+}
+
+// Windows of time give every head once, however instants lie, also when more are
+// written below and above what was remembered.
+func TestNewestFirstInWindows(t *testing.T) {
+	var hs []*headDoc
+	add := func(n int, at time.Time, step time.Duration) {
+		for range n {
+			hs = append(hs, headOf(store.Key{Type: "Patient", ID: fmt.Sprintf("p%04d", len(hs)*7919%10007)}, at, fmt.Sprintf("g|%d", len(hs)%2)))
+			at = at.Add(step)
+		}
+	}
+	add(700, worldStart, time.Hour)                           // a trickle
+	add(900, worldStart.AddDate(0, 2, 0), 0)                  // all at once
+	add(600, worldStart.AddDate(0, 3, 0), time.Millisecond)   // a burst
+	add(3, worldStart.AddDate(0, 9, 0), 100*time.Millisecond) // some later
+	w := newWorld(t, hs...)
+	w.db.now = func() time.Time { return worldStart.AddDate(1, 0, 0) }
+	for _, where := range []store.Expr{
+		{Op: store.All},
+		{Op: store.Not, Args: []store.Expr{{Op: store.Equal, Param: "g", Value: "1"}}},
+		{Op: store.Equal, Param: "g", Value: "1"},
+		{Op: store.Not, Args: []store.Expr{{Op: store.Exists, Param: "g"}}},
+	} {
+		s, err := w.db.searcher(t.Context(), store.Plan{Type: "Patient", Where: where, Limit: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := w.answer(s)
+		for _, need := range []int{5, 21, 201, 5} {
+			var got []row
+			for from := (*row)(nil); ; {
+				rows, err := s.walkNewest(t.Context(), from, need)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if got = append(got, rows...); len(rows) < need || need < 10 && len(got) > 100 {
+					break
+				}
+				from = &got[len(got)-1]
+			}
+			if diff := cmp.Diff(want[:len(got)], idsOf(got)); diff != "" {
+				t.Fatalf("%+v in pages of %d (-want +got):\n%s", where, need, diff)
+			}
+			if need >= 10 && len(got) != len(want) {
+				t.Fatalf("%+v in pages of %d: %d of %d", where, need, len(got), len(want))
+			}
+		}
+	}
+}
