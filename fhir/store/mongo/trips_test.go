@@ -1,0 +1,116 @@
+package mongo
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.mongodb.org/mongo-driver/v2/event"
+	driver "go.mongodb.org/mongo-driver/v2/mongo"
+	"go.mongodb.org/mongo-driver/v2/mongo/options"
+
+	"github.com/handoff-health/handoff/fhir/store"
+)
+
+// trips notes the commands that a store sends: each is a way to the server and back.
+type trips struct {
+	mu   sync.Mutex
+	sent []string
+}
+
+func (w *trips) take() []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	sent := w.sent
+	w.sent = nil
+	return sent
+}
+
+// watched opens a store whose commands are noted.
+func watched(t *testing.T) (*DB, *trips) {
+	t.Helper()
+	uri := freshURI(t)
+	db := openAt(t, uri, Options{SweepEvery: -1})
+	w := &trips{}
+	client, err := driver.Connect(options.Client().ApplyURI(uri).SetMonitor(&event.CommandMonitor{
+		Started: func(_ context.Context, e *event.CommandStartedEvent) {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			what, _ := e.Command.Lookup(e.CommandName).StringValueOK()
+			w.sent = append(w.sent, e.CommandName+" "+what)
+		},
+	}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = client.Disconnect(context.Background()) })
+	db.base = client.Database(db.name)
+	return db, w
+}
+
+func tripWrite(id string, expect int64, claims ...string) store.Write {
+	return store.Write{Expect: expect, Claims: claims, Record: store.Record{
+		Key: store.Key{Type: "Patient", ID: id}, Raw: []byte(`{"resourceType":"Patient","id":"` + id + `"}`), Index: []string{"family|sample", "identifier|" + id},
+	}}
+}
+
+// Over a network every way to the server costs more than what is done there, so
+// their number is held.
+func TestOperationsGoToTheServerSeldom(t *testing.T) {
+	db, sent := watched(t)
+	ctx := context.Background()
+	key := func(id string) store.Key { return store.Key{Type: "Patient", ID: id} }
+	later := time.Now().Add(time.Hour)
+	write := func(w store.Write) func() error {
+		return func() error { _, err := db.Write(ctx, w); return err }
+	}
+	apply := func(ws ...store.Write) func() error {
+		return func() error { _, err := db.Apply(ctx, ws); return err }
+	}
+	var fact store.Fact
+	for _, x := range []struct {
+		name string
+		most int
+		do   func() error
+	}{
+		{"create", 4, write(tripWrite("a", store.Absent))},
+		{"create with a claim", 6, write(tripWrite("b", store.Absent, "claim-b"))},
+		{"compare-and-set", 4, write(tripWrite("a", 1))},
+		{"compare-and-set of one that holds a claim", 4, write(tripWrite("b", 1, "claim-b"))},
+		{"read", 2, func() error { _, err := db.Read(ctx, key("a")); return err }},
+		{"read a version below the newest", 3, func() error { _, err := db.ReadVersion(ctx, key("a"), 1); return err }},
+		{"history", 2, func() error { _, err := db.History(ctx, key("a"), 0, 10); return err }},
+		{"unit of 3 creates", 9, apply(tripWrite("c", 0), tripWrite("d", 0), tripWrite("e", 0))},
+		{"unit of 3 updates", 9, apply(tripWrite("c", 1), tripWrite("d", 1), tripWrite("e", 1))},
+		{"unit of 20 creates", 9, func() error {
+			var ws []store.Write
+			for i := range 20 {
+				ws = append(ws, tripWrite(fmt.Sprint("many", i), 0))
+			}
+			_, err := db.Apply(ctx, ws)
+			return err
+		}},
+		{"epoch", 1, func() error { _, err := db.Epoch(ctx); return err }},
+		{"put a fact", 3, func() (err error) { fact, err = db.PutIfAbsent(ctx, "k", []byte("v"), later); return err }}, // one reserves numbers
+		{"put another fact", 2, func() error { _, err := db.PutIfAbsent(ctx, "k2", []byte("v"), later); return err }},
+		{"get a fact", 1, func() error { _, err := db.Get(ctx, "k"); return err }},
+		{"replace a fact", 2, func() error { _, err := db.CompareAndSet(ctx, "k", fact.Version, []byte("w"), later); return err }},
+		{"gather facts", 1, func() error { _, err := db.Gather(ctx, []string{"k", "k2", "k3"}); return err }},
+		{"append", 2, func() error { _, err := db.Append(ctx, "s", []byte("x")); return err }},
+		{"append again", 1, func() error { _, err := db.Append(ctx, "s", []byte("x")); return err }},
+		{"read a stream", 1, func() error { _, err := db.ReadFrom(ctx, "s", 1, 10); return err }},
+	} {
+		sent.take()
+		if err := x.do(); err != nil {
+			t.Fatalf("%s: %v", x.name, err)
+		}
+		got := sent.take()
+		t.Logf("%-42s %d: %s", x.name, len(got), strings.Join(got, ", "))
+		if len(got) > x.most {
+			t.Errorf("%s goes to the server %d times, at most %d are allowed: %s", x.name, len(got), x.most, strings.Join(got, ", "))
+		}
+	}
+}
