@@ -3,7 +3,6 @@ package mongo
 import (
 	"context"
 	"fmt"
-	"slices"
 	"time"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
@@ -104,36 +103,14 @@ func (db *DB) stands(ctx context.Context, h *headDoc) (bool, error) {
 }
 
 func (db *DB) expungeVersions(ctx context.Context, h *headDoc) error {
-	var docs []struct {
-		ID     string `bson:"_id"`
-		Chunks int    `bson:"c"`
-	}
-	if err := db.findAll(ctx, versions, allVersions(h.ID), bson.M{"c": 1}, &docs); err != nil || len(docs) == 0 {
+	var refs []versionRef
+	if err := db.findAll(ctx, versions, allVersions(h.ID), bson.M{"c": 1}, &refs); err != nil || len(refs) == 0 {
 		return err
 	}
 	if ok, err := db.stands(ctx, h); err != nil || !ok {
 		return err
 	}
-	for part := range slices.Chunk(docs, 500) {
-		var ids []string
-		for _, d := range part {
-			ids = append(ids, d.ID)
-			if d.Chunks > 0 {
-				v := versionDoc{ID: d.ID}
-				if err := db.dropChunks(ctx, v.chunkOwner()); err != nil {
-					return err
-				}
-			}
-		}
-		_, err := db.persist(ctx, "remove versions", func(ctx context.Context) error {
-			_, err := db.coll(versions).DeleteMany(ctx, bson.M{"_id": bson.M{"$in": ids}})
-			return err
-		})
-		if err != nil {
-			return err
-		}
-	}
-	return nil
+	return db.dropVersions(ctx, refs)
 }
 
 func (db *DB) expungeClaims(ctx context.Context, h *headDoc) error {

@@ -18,7 +18,10 @@ const (
 var sweeps = []struct {
 	name string
 	do   func(*DB, context.Context) error
-}{}
+}{
+	{"units", (*DB).sweepUnits},
+	{"versions", (*DB).sweepVersions},
+}
 
 // Sweep implements store.Sweeper. It also removes what writers that died have left.
 func (db *DB) Sweep(ctx context.Context) (int, error) {

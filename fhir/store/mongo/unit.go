@@ -53,10 +53,7 @@ func (db *DB) unit(ctx context.Context, id string, ds []*draft) error {
 		err = db.commit(ctx, id, ds)
 	}
 	var open *unknownError
-	switch {
-	case err == nil:
-		return db.finish(ctx, id, ds)
-	case errors.Is(err, errDied), errors.As(err, &open):
+	if err == nil || errors.Is(err, errDied) || errors.As(err, &open) {
 		return err
 	}
 	return db.undo(ctx, err, id, ds)
@@ -64,27 +61,27 @@ func (db *DB) unit(ctx context.Context, id string, ds []*draft) error {
 
 // prepare does all that is before the commit.
 func (db *DB) prepare(ctx context.Context, id string, ds []*draft) error {
-	if err := db.beginUnit(ctx, id, ds); err != nil {
-		return err
-	}
 	docs := make([]*versionDoc, len(ds))
 	for i, d := range ds {
 		docs[i] = d.doc
 	}
-	for _, s := range []struct {
-		point string
-		do    func() error
-	}{
-		{"unit", func() error { return db.putVersions(ctx, docs) }},
-		{"versions", func() error { return db.takeClaims(ctx, id, ds) }},
-		{"claims", func() error { return db.propose(ctx, id, ds) }},
-	} {
-		if err := db.step(s.point); err != nil {
-			return err
-		}
-		if err := s.do(); err != nil {
-			return err
-		}
+	written := make(chan error, 1)
+	go func() { written <- db.putVersions(ctx, docs) }() // nobody looks at them yet
+	err := db.beginUnit(ctx, id, ds)
+	if err := errors.Join(err, <-written); err != nil {
+		return err
+	}
+	if err := db.step("versions"); err != nil {
+		return err
+	}
+	if err := db.takeClaims(ctx, id, ds); err != nil {
+		return err
+	}
+	if err := db.step("claims"); err != nil {
+		return err
+	}
+	if err := db.propose(ctx, id, ds); err != nil {
+		return err
 	}
 	return db.step("intents")
 }
@@ -200,12 +197,8 @@ func (db *DB) commit(ctx context.Context, id string, ds []*draft) error {
 	return nil
 }
 
-// finish rolls a committed unit's heads forward. It stands already: what fails here
-// is done by whoever meets an intent, or by the sweep.
-func (db *DB) finish(ctx context.Context, id string, ds []*draft) error {
-	if err := db.step("commit"); err != nil {
-		return err
-	}
+// rollAll rolls a committed unit's heads forward.
+func (db *DB) rollAll(ctx context.Context, id string, ds []*draft) error {
 	models := make([]driver.WriteModel, len(ds))
 	for i, d := range ds {
 		models[i] = driver.NewReplaceOneModel().SetFilter(bson.M{"_id": d.key, "x.tx": id}).SetReplacement(newHead(d.write.Key, d.next))
@@ -214,20 +207,7 @@ func (db *DB) finish(ctx context.Context, id string, ds []*draft) error {
 		_, err := db.coll(heads).BulkWrite(ctx, models, options.BulkWrite().SetOrdered(false))
 		return err
 	})
-	if err != nil {
-		return nil //nolint:nilerr // it is committed
-	}
-	if err := db.step("rolled"); err != nil {
-		return err
-	}
-	for _, d := range ds {
-		_ = db.dropClaims(ctx, d.drop) // what stays of them counts for nothing
-	}
-	if err := db.step("dropped"); err != nil {
-		return err
-	}
-	_ = db.closeUnit(ctx, id)
-	return db.step("closed")
+	return err
 }
 
 // closeUnit says that no intent of a unit stands any more. Its number is taken when all
@@ -253,9 +233,9 @@ func (db *DB) undo(ctx context.Context, why error, unit string, ds []*draft) err
 	if isPassing(why) {
 		return why
 	}
-	keys, docs := make([]string, len(ds)), make([]*versionDoc, len(ds))
+	keys, refs := make([]string, len(ds)), make([]versionRef, len(ds))
 	for i, d := range ds {
-		keys[i], docs[i] = d.key, d.doc
+		keys[i], refs[i] = d.key, d.doc.ref()
 	}
 	var ids []string
 	for _, w := range wanted(unit, ds) {
@@ -269,7 +249,7 @@ func (db *DB) undo(ctx context.Context, why error, unit string, ds []*draft) err
 	if db.clearIntents(ctx, keys, unit) != nil || db.returnClaims(ctx, unit, ids) != nil {
 		return why
 	}
-	db.dropVersions(ctx, docs)
+	_ = db.dropVersions(ctx, refs) // else the sweep finds them
 	if !isSolo(unit) {
 		_ = db.closeUnit(ctx, unit)
 	}

@@ -65,7 +65,7 @@ func (v *versionDoc) checksum(raw []byte) int64 {
 }
 
 // chunkOwner is under which name the parts of a large version stand.
-func (v *versionDoc) chunkOwner() string { return "v/" + v.ID }
+func chunkOwner(version string) string { return "v/" + version }
 
 // putVersions stores the documents of new versions, in order of id. What is large
 // goes into chunks first. Nonces are new, so that one that is there already is from
@@ -76,7 +76,7 @@ func (db *DB) putVersions(ctx context.Context, vs []*versionDoc) error {
 		doc := *v
 		doc.At = db.now().UnixNano()
 		if len(doc.Raw) > maxInline {
-			n, err := db.storeChunks(ctx, doc.chunkOwner(), doc.Raw)
+			n, err := db.storeChunks(ctx, chunkOwner(doc.ID), doc.Raw)
 			if err != nil {
 				return err
 			}
@@ -115,19 +115,36 @@ func (db *DB) insertMany(ctx context.Context, c collection, docs any) (duplicate
 	return duplicates, nil
 }
 
-// dropVersions removes versions that no head reaches. It is of no consequence if it
-// fails: the sweep finds them.
-func (db *DB) dropVersions(ctx context.Context, vs []*versionDoc) {
-	ids := make([]string, len(vs))
-	for i, v := range vs {
-		ids[i] = v.ID
+// ref names a version that may have been written.
+func (v *versionDoc) ref() versionRef {
+	ref := versionRef{ID: v.ID}
+	if len(v.Raw) > maxInline {
+		ref.Chunks = 1 // or more
 	}
-	_, _ = db.coll(versions).DeleteMany(ctx, bson.M{"_id": bson.M{"$in": ids}})
-	for _, v := range vs {
-		if len(v.Raw) > maxInline {
-			_ = db.dropChunks(ctx, v.chunkOwner())
+	return ref
+}
+
+// dropVersions removes versions that no head reaches.
+func (db *DB) dropVersions(ctx context.Context, refs []versionRef) error {
+	for part := range slices.Chunk(refs, 500) {
+		ids := make([]string, len(part))
+		for i, r := range part {
+			ids[i] = r.ID
+			if r.Chunks > 0 { // first: without the version nobody finds them
+				if err := db.dropChunks(ctx, chunkOwner(r.ID)); err != nil {
+					return err
+				}
+			}
+		}
+		_, err := db.persist(ctx, "remove versions", func(ctx context.Context) error {
+			_, err := db.coll(versions).DeleteMany(ctx, bson.M{"_id": bson.M{"$in": ids}})
+			return err
+		})
+		if err != nil {
+			return err
 		}
 	}
+	return nil
 }
 
 // record checks a version against its checksum and makes a record of it.
@@ -135,7 +152,7 @@ func (db *DB) record(ctx context.Context, k store.Key, v *versionDoc) (*store.Re
 	raw := v.Raw
 	if v.Chunks > 0 {
 		var err error
-		if raw, err = db.loadChunks(ctx, v.chunkOwner(), v.Chunks); err != nil {
+		if raw, err = db.loadChunks(ctx, chunkOwner(v.ID), v.Chunks); err != nil {
 			return nil, err
 		}
 	}

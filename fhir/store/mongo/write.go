@@ -134,12 +134,46 @@ func (db *DB) attempt(ctx context.Context, ws []store.Write) ([]*draft, error) {
 	if err != nil {
 		return nil, err
 	}
+	return ds, db.afterwards(ctx, nonce, ds)
+}
+
+// afterwards does what is left of writes that can be read already. Every process's
+// cache is told meanwhile.
+func (db *DB) afterwards(ctx context.Context, nonce string, ds []*draft) error {
+	if err := db.step("visible"); err != nil {
+		return err
+	}
+	announced := make(chan error, 1)
+	go func() { announced <- db.announce(ctx) }()
+	err := db.tidy(ctx, nonce, ds)
+	return errors.Join(err, <-announced)
+}
+
+// tidy fails only where a version may be lost. What else it leaves undone counts for
+// nothing, or is done by the next who meets it.
+func (db *DB) tidy(ctx context.Context, nonce string, ds []*draft) error {
 	for _, d := range ds {
 		if err := db.assure(ctx, d); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	return ds, db.announce(ctx)
+	rolled := true
+	if len(ds) > 1 {
+		rolled = db.rollAll(ctx, nonce, ds) == nil
+		if err := db.step("rolled"); err != nil {
+			return err
+		}
+	}
+	for _, d := range ds {
+		if rolled {
+			_ = db.dropClaims(ctx, d.drop)
+		}
+	}
+	if err := db.step("dropped"); err != nil || len(ds) == 1 || !rolled {
+		return err
+	}
+	_ = db.closeUnit(ctx, nonce)
+	return db.step("closed")
 }
 
 func (d *draft) failed(err error) error {
@@ -187,13 +221,9 @@ func (db *DB) swing(ctx context.Context, d *draft) error {
 		}
 	}
 	if !won {
-		db.dropVersions(ctx, []*versionDoc{d.doc})
+		_ = db.dropVersions(ctx, []versionRef{d.doc.ref()}) // else the sweep finds it
 		return errLost
 	}
-	if err := db.step("head"); err != nil {
-		return err
-	}
-	_ = db.dropClaims(ctx, d.drop) // what stays of them counts for nothing
 	return nil
 }
 
@@ -254,10 +284,6 @@ func (db *DB) solo(ctx context.Context, d *draft) error {
 	if err != nil {
 		return db.undo(ctx, err, unit, []*draft{d})
 	}
-	if err := db.step("head"); err != nil {
-		return err
-	}
-	_ = db.dropClaims(ctx, d.drop) // what stays of them counts for nothing
 	return nil
 }
 

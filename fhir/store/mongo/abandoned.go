@@ -1,0 +1,259 @@
+package mongo
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"go.mongodb.org/mongo-driver/v2/bson"
+	"go.mongodb.org/mongo-driver/v2/mongo/options"
+)
+
+const (
+	// unitStale is how long a unit may stay open, by the store's clock, before the
+	// sweep ends it. Ending one is always safe.
+	unitStale = time.Minute
+	// orphanAge is how old a version is when the sweep asks whether a head reaches it.
+	orphanAge = 10 * time.Minute
+	// sweepBatch is how many versions are asked about at a time.
+	sweepBatch = 1000
+)
+
+// swept is the number document of the instant up to which versions have been asked
+// about.
+const swept = "swept"
+
+// sweepUnits ends units whose writer has died, and forgets closed ones.
+func (db *DB) sweepUnits(ctx context.Context) error {
+	now := db.now()
+	var open []unitDoc
+	err := db.findAll(ctx, units, bson.M{"o": true, "at": bson.M{"$lt": now.Add(-unitStale).UnixNano()}}, nil, &open)
+	if err != nil {
+		return err
+	}
+	for i := range open {
+		if err := db.endUnit(ctx, &open[i]); err != nil {
+			return err
+		}
+	}
+	_, err = db.persist(ctx, "forget closed units", func(ctx context.Context) error {
+		_, err := db.coll(units).DeleteMany(ctx, bson.M{"o": bson.M{"$exists": false}, "at": bson.M{"$lt": now.Add(-unitKept).UnixNano()}})
+		return err
+	})
+	return err
+}
+
+// endUnit does what is left of a unit: what its writer would have done next, or
+// would have taken back.
+func (db *DB) endUnit(ctx context.Context, u *unitDoc) error {
+	if err := db.abortUnit(ctx, u.ID, ""); err != nil {
+		return err
+	}
+	status, err := db.statuses(ctx, []string{u.ID})
+	if err != nil {
+		return err
+	}
+	if status[u.ID] == committed {
+		hs, err := db.headsOf(ctx, u.Members)
+		if err != nil {
+			return err
+		}
+		for _, h := range hs {
+			if h.Intent != nil && h.Intent.Unit == u.ID {
+				if err := db.rollForward(ctx, h); err != nil {
+					return err
+				}
+			}
+		}
+		return db.closeUnit(ctx, u.ID)
+	}
+	if err := db.clearIntents(ctx, u.Members, u.ID); err != nil {
+		return err
+	}
+	if err := db.returnClaims(ctx, u.ID, u.Claims); err != nil {
+		return err
+	}
+	for _, key := range u.Members {
+		filter := allVersions(key)
+		filter["n"] = u.ID // a unit's versions have its name as nonce
+		var refs []versionRef
+		if err := db.findAll(ctx, versions, filter, bson.M{"c": 1}, &refs); err != nil {
+			return err
+		}
+		if err := db.dropVersions(ctx, refs); err != nil {
+			return err
+		}
+	}
+	return db.closeUnit(ctx, u.ID)
+}
+
+// sweepVersions removes versions that no head reaches: of writers that died between
+// writing one and the head. Each version is asked about once, when it is old enough
+// that its writer has long given up.
+func (db *DB) sweepVersions(ctx context.Context) error {
+	from, err := db.sweptUntil(ctx)
+	if err != nil {
+		return err
+	}
+	until := db.now().Add(-orphanAge).UnixNano()
+	if until <= from {
+		return nil
+	}
+	cur, err := db.coll(versions).Find(ctx, bson.M{"at": bson.M{"$gt": from, "$lte": until}},
+		options.Find().SetSort(bson.M{"at": 1}).SetProjection(bson.M{"k": 1, "v": 1, "n": 1, "c": 1, "at": 1}).SetBatchSize(sweepBatch))
+	if err != nil {
+		return db.explain(err)
+	}
+	defer func() { _ = cur.Close(context.WithoutCancel(ctx)) }()
+	for more := true; more; {
+		batch, at := map[string][]suspect{}, until
+		n := 0
+		for ; n < sweepBatch; n++ {
+			if more = cur.Next(ctx); !more {
+				break
+			}
+			var s suspect
+			if err := cur.Decode(&s); err != nil {
+				return err
+			}
+			batch[s.Key], at = append(batch[s.Key], s), s.At-1 // others of that instant may follow
+		}
+		if err := cur.Err(); err != nil {
+			return db.explain(err)
+		}
+		if !more {
+			at = until
+		}
+		if err := db.removeOrphans(ctx, batch); err != nil {
+			return err
+		}
+		if err := db.setSwept(ctx, at); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (db *DB) sweptUntil(ctx context.Context) (int64, error) {
+	var doc numberDoc
+	err := db.read(ctx, "read how far the sweep is", func(ctx context.Context) error {
+		return db.coll(numbers).FindOne(ctx, bson.M{"_id": swept}).Decode(&doc)
+	})
+	if isMissing(err) {
+		return 0, nil
+	}
+	return doc.Last, err
+}
+
+func (db *DB) setSwept(ctx context.Context, at int64) error {
+	_, err := db.persist(ctx, "note how far the sweep is", func(ctx context.Context) error {
+		_, err := db.coll(numbers).UpdateOne(ctx, bson.M{"_id": swept}, bson.M{"$max": bson.M{"n": at}}, options.UpdateOne().SetUpsert(true))
+		return err
+	})
+	return err
+}
+
+// A versionRef names a version document.
+type versionRef struct {
+	ID     string `bson:"_id"`
+	Chunks int    `bson:"c"`
+}
+
+// A suspect is a version of which it is asked whether a head reaches it.
+type suspect struct {
+	Ref     versionRef `bson:",inline"`
+	Key     string     `bson:"k"`
+	Version int64      `bson:"v"`
+	Nonce   string     `bson:"n"`
+	At      int64      `bson:"at"`
+}
+
+// removeOrphans removes those suspects, by key, that no head reaches.
+func (db *DB) removeOrphans(ctx context.Context, batch map[string][]suspect) error {
+	keys := make([]string, 0, len(batch))
+	for key := range batch {
+		keys = append(keys, key)
+	}
+	if len(keys) == 0 {
+		return nil
+	}
+	slices.Sort(keys)
+	hs, err := db.headsOf(ctx, keys)
+	if err != nil {
+		return err
+	}
+	for _, key := range keys {
+		orphans, err := db.orphansOf(ctx, key, hs[key], batch[key])
+		if err != nil {
+			return err
+		}
+		if err := db.dropVersions(ctx, orphans); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (db *DB) orphansOf(ctx context.Context, key string, h *headDoc, suspects []suspect) ([]versionRef, error) {
+	low := suspects[0].Version
+	for _, s := range suspects {
+		low = min(low, s.Version)
+	}
+	for h != nil && (h.Expunging || h.Intent != nil && slices.ContainsFunc(suspects, func(s suspect) bool { return s.Nonce == h.Intent.State.Nonce })) {
+		// As old as that: its writer has died.
+		if !h.Expunging {
+			if err := db.abortUnit(ctx, h.Intent.Unit, key); err != nil {
+				return nil, err
+			}
+		}
+		err := db.settle(ctx, h)
+		if err == nil {
+			h, err = db.headOf(ctx, key)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	reached := map[string]bool{}
+	if h != nil && h.State.Version >= low {
+		ok, err := db.chainOf(ctx, key, &h.State, low, reached)
+		if err != nil || !ok {
+			return nil, err
+		}
+	}
+	var orphans []versionRef
+	for _, s := range suspects {
+		if !reached[s.Nonce] {
+			orphans = append(orphans, s.Ref)
+		}
+	}
+	return orphans, nil
+}
+
+// chainOf collects the nonces that a head in state top reaches, down to low. It is
+// not ok if a version lacks: expunged this moment, or damage, which is not the
+// sweep's to touch.
+func (db *DB) chainOf(ctx context.Context, key string, top *state, low int64, into map[string]bool) (ok bool, err error) {
+	if top.Version == low {
+		into[top.Nonce] = true
+		return true, nil
+	}
+	var links []link
+	if err := db.findAll(ctx, versions, versionRange(key, low, top.Version), bson.M{"v": 1, "n": 1, "p": 1}, &links); err != nil {
+		return false, err
+	}
+	previous := make(map[string]string, len(links))
+	for _, l := range links {
+		previous[l.Nonce] = l.Previous
+	}
+	nonce := top.Nonce
+	for range top.Version - low + 1 {
+		p, there := previous[nonce]
+		if !there {
+			return false, nil
+		}
+		into[nonce] = true
+		nonce = p
+	}
+	return true, nil
+}
