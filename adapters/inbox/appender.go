@@ -65,6 +65,8 @@ func (a *appender) lead(ctx context.Context) {
 // append writes a batch. After a failure the log may hold what was not
 // acknowledged: it is looked for before anything else is written.
 func (b *Box) append(ctx context.Context, batch []*addition) error {
+	b.reading.Lock()
+	defer b.reading.Unlock()
 	b.mu.Lock()
 	missing := b.missing
 	b.mu.Unlock()
@@ -81,7 +83,7 @@ func (b *Box) append(ctx context.Context, batch []*addition) error {
 		data[i] = x.data
 	}
 	first, err := b.o.Log.Append(ctx, b.stream, data...)
-	if err == nil && first != b.last+1 { // only the leader moves last
+	if err == nil && first != b.last+1 { // other processes append too; who holds reading moves last
 		err = b.recover(ctx, first)
 	}
 	b.mu.Lock()

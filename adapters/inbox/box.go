@@ -28,6 +28,12 @@ type Options struct {
 	// Remember is how long a settled message is known; 0: 30 days.
 	Remember time.Duration
 	Clock    func() time.Time // nil: time.Now
+	// Several says whether another process has this inbox too: then its messages are
+	// looked for. nil: never.
+	Several func() bool
+	// Patience is how long a message of another process waits for its mark before it
+	// counts as never acknowledged; 0: 5 s.
+	Patience time.Duration
 }
 
 // A Box is the inbox of one system. It is safe for concurrent use.
@@ -38,6 +44,11 @@ type Box struct {
 
 	appends *appender
 	busyIDs sync.Map // id to chan struct{}: arrivals of one id go one after the other
+
+	reading sync.Mutex // of the log, beyond last: an append and a look at what others appended
+
+	role        sync.Mutex // held while the place is read as another's, or taken over
+	dispatching bool       // a Feed of this process has the place
 
 	mu      sync.Mutex
 	waiting map[uint64]*slot
@@ -62,6 +73,9 @@ type slot struct {
 	at      time.Time
 	decided bool // its mark is durable, or never will be
 	lost    bool // its mark did not come to be: nobody was told that it was taken
+	// found is when a message was found that this process did not append, or does not
+	// know to have: its mark may be on its way. Zero: it is this process's.
+	found time.Time
 }
 
 // Open opens a system's inbox and finds what waits in it.
@@ -86,25 +100,46 @@ func Open(ctx context.Context, o Options) (*Box, error) {
 	if o.Clock == nil {
 		o.Clock = time.Now
 	}
+	if o.Several == nil {
+		o.Several = func() bool { return false }
+	}
+	if o.Patience <= 0 {
+		o.Patience = 5 * time.Second
+	}
 	b := &Box{o: o, stream: Stream(o.System), prefix: Stream(o.System) + "/", clock: o.Clock,
 		waiting: map[uint64]*slot{}, ids: map[string]uint64{}, changed: make(chan struct{})}
 	b.appends = &appender{box: b}
 	if err := b.counts.load(ctx, b); err != nil {
 		return nil, fmt.Errorf("inbox %s: %w", o.System, err)
 	}
+	told, err := read[Receipts](ctx, o.Facts, receiptsKey(o.System))
+	if err != nil {
+		return nil, fmt.Errorf("inbox %s: %w", o.System, err)
+	}
+	if told != nil {
+		b.counts.told.kept = *told
+	}
 	b.last = b.counts.Seq
 	b.next = b.last + 1
-	if err := b.recover(ctx, 0); err != nil {
+	if err := b.catchUp(ctx); err != nil {
 		return nil, fmt.Errorf("inbox %s: %w", o.System, err)
 	}
 	return b, nil
+}
+
+// catchUp finds what is in the log by now.
+func (b *Box) catchUp(ctx context.Context) error {
+	b.reading.Lock()
+	defer b.reading.Unlock()
+	return b.recover(ctx, 0)
 }
 
 // page is how many entries are read at once where only their heads are needed.
 const page = 64
 
 // recover finds the entries after last, and below end if that is not 0: those of
-// an earlier process, and those of an append whose outcome was not known.
+// other processes, and those of an append whose outcome was not known. The caller
+// holds reading.
 func (b *Box) recover(ctx context.Context, end uint64) error {
 	for {
 		b.mu.Lock()
@@ -125,7 +160,7 @@ func (b *Box) recover(ctx context.Context, end uint64) error {
 			b.mu.Lock()
 			b.count++
 			b.bytes += int64(len(entry.Data))
-			b.enter(entry.Seq, &slot{id: e.ID, size: int64(len(entry.Data)), at: e.At, decided: true})
+			b.enter(entry.Seq, &slot{id: e.ID, size: int64(len(entry.Data)), at: e.At, decided: true, found: time.Now()})
 			b.mu.Unlock()
 		}
 		if len(entries) < page {
@@ -218,29 +253,61 @@ func (b *Box) take(ctx context.Context, a *Arrival, id, body string, collision b
 		b.busyIDs.Delete(id)
 		close(done)
 	}()
+	for range takeTries {
+		r, again, err := b.tryTake(ctx, a, id, body, collision)
+		if !again {
+			return r, err
+		}
+	}
+	return Receipt{}, fmt.Errorf("inbox %s: several processes take the same message all the time: %w", b.o.System, ErrBusy)
+}
+
+const takeTries = 5
+
+// tryTake keeps an arrival under an id, or finds it there. again: another process
+// was faster, and what it did is to be looked at.
+func (b *Box) tryTake(ctx context.Context, a *Arrival, id, body string, collision bool) (r Receipt, again bool, err error) {
 	m, err := b.mark(ctx, id)
 	if err != nil {
-		return Receipt{}, err
+		return Receipt{}, false, err
 	}
-	if m != nil {
-		seq, here := b.find(id, m)
-		switch {
-		case here && m.Body != body:
-			return Receipt{}, ErrCollision
-		case here:
-			return Receipt{Seq: seq, Duplicate: true}, nil
+	fresh := mark{Body: body, At: a.At.UTC()}
+	switch {
+	case m == nil:
+		r, err = b.keep(ctx, a, id, fresh, collision)
+	case m.Gone: // its first entry counts as never acknowledged
+		r, err = b.keepAgain(ctx, a, id, fresh, m, collision)
+	case m.Body != body:
+		return Receipt{}, false, ErrCollision
+	default:
+		seq, here, err := b.find(ctx, id, m)
+		if here || err != nil {
+			return Receipt{Seq: seq, Duplicate: true}, false, err
 		}
-		// A mark without a message: a process ended between the two, and nobody
-		// was told that it was taken.
+		// A mark without a message: a process ended between the two, or is between
+		// them. Under the mark's own key it is one message, whoever appends it.
+		r, err := b.add(ctx, a, id, m.Key, collision)
+		return r, false, err
 	}
-	return b.keep(ctx, a, id, mark{Body: body, At: a.At.UTC()}, m, collision)
+	return r, errors.Is(err, store.ErrExists) || errors.Is(err, store.ErrConflict), err
 }
 
 // find says whether a marked message is in the log, and where.
-func (b *Box) find(id string, m *mark) (uint64, bool) {
+func (b *Box) find(ctx context.Context, id string, m *mark) (uint64, bool, error) {
 	if m.Seq > 0 {
-		return m.Seq, true
+		return m.Seq, true, nil
 	}
+	if seq, here := b.known(id); here {
+		return seq, true, nil
+	}
+	if err := b.catchUp(ctx); err != nil { // another process may have appended it
+		return 0, false, fmt.Errorf("inbox %s: %w", b.o.System, err)
+	}
+	seq, here := b.known(id)
+	return seq, here, nil
+}
+
+func (b *Box) known(id string) (uint64, bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	seq, ok := b.ids[id]
@@ -264,19 +331,15 @@ func (b *Box) mark(ctx context.Context, id string) (*mark, error) {
 }
 
 // keep makes mark and message durable side by side, so that they share the
-// store's commits. No source takes the message before both are decided.
-func (b *Box) keep(ctx context.Context, a *Arrival, id string, m mark, old *mark, collision bool) (Receipt, error) {
-	entry, key, err := b.seal(id, a, collision)
+// store's commits. No source takes the message before both are decided. ErrExists:
+// another process has put a mark meanwhile, and this entry counts for nothing.
+func (b *Box) keep(ctx context.Context, a *Arrival, id string, m mark, collision bool) (Receipt, error) {
+	key, raw, err := newMark(&m)
 	if err != nil {
 		return Receipt{}, err
 	}
-	m.Key = key
-	raw, err := json.Marshal(m)
+	entry, size, err := b.room(id, a, key, collision)
 	if err != nil {
-		return Receipt{}, err
-	}
-	size := int64(len(entry))
-	if err := b.reserve(size); err != nil {
 		return Receipt{}, err
 	}
 	ctx = context.WithoutCancel(ctx) // what was begun ends: its outcome must be known
@@ -286,12 +349,8 @@ func (b *Box) keep(ctx context.Context, a *Arrival, id string, m mark, old *mark
 		seq, err = b.appends.add(ctx, entry, &slot{id: id, size: size, at: m.At})
 		return err
 	})
-	g.Go(func() (err error) {
-		if old == nil {
-			_, err = b.o.Facts.PutIfAbsent(ctx, b.markKey(id), raw, time.Time{})
-		} else {
-			_, err = b.o.Facts.CompareAndSet(ctx, old.fact.Key, old.fact.Version, raw, time.Time{})
-		}
+	g.Go(func() error {
+		_, err := b.o.Facts.PutIfAbsent(ctx, b.markKey(id), raw, time.Time{})
 		return err
 	})
 	err = g.Wait()
@@ -305,6 +364,53 @@ func (b *Box) keep(ctx context.Context, a *Arrival, id string, m mark, old *mark
 	}
 	b.counts.received(a.At)
 	return Receipt{Seq: seq}, nil
+}
+
+// keepAgain is keep for a message whose mark says that it is gone: the mark first,
+// so that no other process finds the entry without it.
+func (b *Box) keepAgain(ctx context.Context, a *Arrival, id string, m mark, gone *mark, collision bool) (Receipt, error) {
+	key, raw, err := newMark(&m)
+	if err != nil {
+		return Receipt{}, err
+	}
+	if _, err := b.o.Facts.CompareAndSet(ctx, gone.fact.Key, gone.fact.Version, raw, time.Time{}); err != nil {
+		return Receipt{}, fmt.Errorf("inbox %s: %w", b.o.System, err)
+	}
+	return b.add(ctx, a, id, key, collision)
+}
+
+// add appends a message whose mark is durable.
+func (b *Box) add(ctx context.Context, a *Arrival, id string, key []byte, collision bool) (Receipt, error) {
+	entry, size, err := b.room(id, a, key, collision)
+	if err != nil {
+		return Receipt{}, err
+	}
+	seq, err := b.appends.add(context.WithoutCancel(ctx), entry, &slot{id: id, size: size, at: a.At.UTC(), decided: true})
+	if err != nil {
+		b.release(size)
+		return Receipt{}, fmt.Errorf("inbox %s: %w", b.o.System, err)
+	}
+	b.counts.received(a.At)
+	return Receipt{Seq: seq}, nil
+}
+
+// newMark gives a mark a key.
+func newMark(m *mark) (key, raw []byte, err error) {
+	m.Key = make([]byte, 32)
+	if _, err := rand.Read(m.Key); err != nil {
+		return nil, nil, fmt.Errorf("making a key: %w", err)
+	}
+	raw, err = json.Marshal(m)
+	return m.Key, raw, err
+}
+
+// room makes a log entry of an arrival and takes room for it.
+func (b *Box) room(id string, a *Arrival, key []byte, collision bool) (entry []byte, size int64, err error) {
+	if entry, err = b.seal(id, a, key, collision); err != nil {
+		return nil, 0, err
+	}
+	size = int64(len(entry))
+	return entry, size, b.reserve(size)
 }
 
 // decide says that the outcome of a message's mark is known.

@@ -46,6 +46,7 @@ type progress struct {
 	Progress
 	fact store.Fact
 	seen rate
+	told receipts // of copies and collisions, which no place belongs to
 }
 
 // maxCodes bounds the tally of codes.
@@ -63,6 +64,9 @@ type Progress struct {
 	Collisions int64            `json:"collisions"`
 	Lost       int64            `json:"lost"` // never acknowledged: a process ended meanwhile
 	Last       time.Time        `json:"last,omitzero"`
+	// Term is that of the lease in which the place was last taken: an earlier holder
+	// finds another version and cannot write.
+	Term int64 `json:"term,omitempty"`
 }
 
 func (p *progress) load(ctx context.Context, b *Box) error {
@@ -73,15 +77,18 @@ func (p *progress) load(ctx context.Context, b *Box) error {
 	if err != nil {
 		return err
 	}
-	p.fact = fact
-	if err := json.Unmarshal(fact.Value, &p.Progress); err != nil {
+	var kept Progress
+	if err := json.Unmarshal(fact.Value, &kept); err != nil {
 		return fmt.Errorf("%w: the progress of %s: %w", store.ErrDamaged, b.stream, err)
 	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.fact, p.Progress = fact, kept
 	return nil
 }
 
-// save writes the progress. Only one process has the inbox open; a conflict is
-// what is left of an earlier one's last write.
+// save writes the progress. Only one process has the place; a conflict says that
+// another has taken it over, or is what is left of an earlier one's last write.
 func (p *progress) save(ctx context.Context, b *Box) error {
 	p.mu.Lock()
 	raw, err := json.Marshal(p.Progress)
@@ -119,9 +126,9 @@ func (p *progress) refused(collision bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if collision {
-		p.Collisions++
+		p.told.delta.Collisions++
 	} else {
-		p.Duplicates++
+		p.told.delta.Duplicates++
 	}
 }
 
@@ -143,6 +150,9 @@ func (p *progress) settled(w *work) {
 	if w.lost {
 		p.Lost++
 		return
+	}
+	if w.arrived.After(p.Last) {
+		p.Last = w.arrived.UTC()
 	}
 	m := w.mark
 	if w.park || m.State == Deferred {
@@ -176,6 +186,8 @@ func (p *progress) snapshot() Progress {
 	defer p.mu.Unlock()
 	d := p.Progress
 	d.Codes = maps.Clone(d.Codes)
+	d.Duplicates += p.told.kept.Duplicates + p.told.delta.Duplicates
+	d.Collisions += p.told.kept.Collisions + p.told.delta.Collisions
 	return d
 }
 

@@ -17,6 +17,9 @@
 // is rejected; none keeps others waiting, and none is lost. The order of the
 // records of one person is the pipeline's.
 //
+// Several processes may have the inbox of a system open: each takes messages, and
+// the one that holds the feed's lease processes them. See docs/adr/0034.
+//
 // The package interprets no message. It is called by the receivers and by
-// cmd/handoff; one process at a time may have the inbox of a system open.
+// cmd/handoff.
 package inbox

@@ -35,6 +35,11 @@ type Feed struct {
 	Ping func(context.Context) error
 	// Paused says whether the feed is not to process; nil: never.
 	Paused func() bool
+	// Held and Term say whether this process is the one that processes, and in which
+	// term of its lease: what an earlier holder still does afterwards is refused by
+	// the store. nil: no other process does.
+	Held func() error
+	Term func() int64
 	// Tally is told of every item that is durable; nil: nobody is.
 	Tally func(*flow.Mapped, flow.Outcome)
 	Log   *slog.Logger // nil: none
@@ -84,6 +89,10 @@ func (f *Feed) Run(ctx context.Context) error {
 	if f.Log == nil {
 		f.Log = slog.New(slog.DiscardHandler)
 	}
+	if err := f.Box.takePlace(ctx, f.Term); err != nil {
+		return err
+	}
+	defer f.Box.leavePlace()
 	if err := f.loadDeferred(ctx); err != nil {
 		return err
 	}
@@ -92,6 +101,9 @@ func (f *Feed) Run(ctx context.Context) error {
 		err := f.once(ctx)
 		if ctx.Err() != nil {
 			return nil
+		}
+		if lost := f.held(); lost != nil {
+			return lost
 		}
 		if f.Box.counts.snapshot().Seq > before {
 			f.clearRetry()
@@ -158,18 +170,21 @@ func (f *Feed) Apply(rec *tree.Record, opts mappings.Options) (*mappings.Result,
 // begin makes a message of the log ready to be read; nil if there is nothing to
 // read in it.
 func (f *Feed) begin(ctx context.Context, entry store.Entry, sl *slot) (*work, []byte, error) {
+	if err := f.held(); err != nil {
+		return nil, nil, err
+	}
 	e, err := decode(f.Box.stream, entry)
 	if err != nil {
 		return nil, nil, err
 	}
 	w := &work{seq: entry.Seq, id: e.ID, collision: e.Collision, arrived: e.At, deferred: sl == nil,
 		name: messageName(e.Source, entry.Seq)}
-	if w.mark, err = f.Box.mark(ctx, e.ID); err != nil {
+	if w.mark, err = f.Box.settledMark(ctx, e.ID, sl); err != nil {
 		return nil, nil, err
 	}
 	var body []byte
 	switch {
-	case sl != nil && sl.lost || w.mark == nil || w.mark.Seq > 0 && w.mark.Seq != w.seq:
+	case sl != nil && sl.lost || w.mark == nil || w.mark.Gone || w.mark.Seq > 0 && w.mark.Seq != w.seq || f.twice(w):
 		w.lost = true
 	case w.mark.settled(), w.mark.State == Deferred && sl != nil:
 		w.known = true
@@ -195,6 +210,27 @@ func (f *Feed) begin(ctx context.Context, entry store.Entry, sl *slot) (*work, [
 		return nil, nil, f.finished(ctx, w)
 	}
 	return w, body, nil
+}
+
+// held says whether this process may go on.
+func (f *Feed) held() error {
+	if f.Held == nil {
+		return nil
+	}
+	return f.Held()
+}
+
+// twice says whether the same message is under way from another entry: two processes
+// have appended it.
+func (f *Feed) twice(w *work) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, other := range f.works {
+		if other.id == w.id && other.seq != w.seq {
+			return true
+		}
+	}
+	return false
 }
 
 // messageName is how positions name a message.

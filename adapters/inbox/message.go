@@ -47,7 +47,10 @@ type mark struct {
 	Mapped time.Time `json:"m,omitzero"`
 	Counts Counts    `json:"n,omitzero"`
 	Tries  int       `json:"t,omitempty"` // of a deferred one
-	Next   time.Time `json:"x,omitzero"`  // when it is tried again
+	// Gone says that the message's entry was found and no mark came: whoever appended
+	// it has told nobody that it was taken, and cannot any more.
+	Gone bool      `json:"g,omitempty"`
+	Next time.Time `json:"x,omitzero"` // when it is tried again
 
 	fact store.Fact
 }
@@ -88,25 +91,20 @@ func sealer(key []byte) (cipher.AEAD, error) {
 	return cipher.NewGCM(c)
 }
 
-// seal makes a log entry of an arrival, under a new key.
-func (b *Box) seal(id string, a *Arrival, collision bool) (entry, key []byte, err error) {
-	key = make([]byte, 32)
-	if _, err := rand.Read(key); err != nil {
-		return nil, nil, fmt.Errorf("making a key: %w", err)
-	}
+// seal makes a log entry of an arrival, under its mark's key.
+func (b *Box) seal(id string, a *Arrival, key []byte, collision bool) ([]byte, error) {
 	gcm, err := sealer(key)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	e := wireEntry{ID: id, Source: a.Source, At: a.At.UTC(), Collision: collision, Nonce: make([]byte, gcm.NonceSize())}
 	if _, err := rand.Read(e.Nonce); err != nil {
-		return nil, nil, fmt.Errorf("making a nonce: %w", err)
+		return nil, fmt.Errorf("making a nonce: %w", err)
 	}
 	plain := binary.AppendUvarint(make([]byte, 0, len(a.Key)+len(a.Body)+10), uint64(len(a.Key)))
 	plain = append(append(plain, a.Key...), a.Body...)
 	e.Box = gcm.Seal(nil, e.Nonce, plain, []byte(b.stream+"|"+id))
-	entry, err = json.Marshal(e)
-	return entry, key, err
+	return json.Marshal(e)
 }
 
 // errLost says that a message's key is not there: it was never acknowledged, or

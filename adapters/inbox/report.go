@@ -12,6 +12,7 @@ import (
 
 	"github.com/handoff-health/handoff/adapters/flow"
 	"github.com/handoff-health/handoff/fhir/store"
+	"github.com/handoff-health/handoff/fhir/store/lease"
 )
 
 // A Report is what is told about one feed. It quotes nothing of a record but
@@ -23,9 +24,14 @@ type Report struct {
 	Messages Messages       `json:"messages"`
 	Records  Records        `json:"records"`
 	Unmapped []UnmappedItem `json:"unmapped"`
-	// Running is what the process that runs the feed said last; nil: none ever
-	// did. It runs if At is younger than a few seconds.
+	// Running is what the process that processes the feed said last, or where none
+	// does the one that was heard of last; nil: none ever did. It runs if At is
+	// younger than a few seconds, by the store's clock.
 	Running *Running `json:"running,omitempty"`
+	// Holder is the gateway that processes the feed, as its lease says; "": none.
+	Holder string `json:"holder,omitempty"`
+	// Gateways are all that run the feed's receiver, where there are several.
+	Gateways []Running `json:"gateways,omitempty"`
 }
 
 // Messages counts the messages of an inbox by state.
@@ -57,6 +63,9 @@ type UnmappedItem struct {
 
 // Running is how a feed is, as the process that runs it says every few seconds.
 type Running struct {
+	Gateway      string           `json:"gateway,omitempty"` // its name
+	ID           string           `json:"id,omitempty"`      // under which its word is kept
+	Holds        bool             `json:"holds,omitempty"`   // it processes the feed
 	At           time.Time        `json:"at"`
 	Since        time.Time        `json:"since"`
 	Way          string           `json:"way"`
@@ -111,12 +120,46 @@ func Paused(ctx context.Context, facts store.Facts, system string) (*Pause, erro
 }
 
 func pauseKey(system string) string   { return "feeds/" + system + "/paused" }
-func runningKey(system string) string { return "feeds/" + system + "/running" }
+func runningKey(system string) string { return "feeds/" + system + "/running/" }
+
+// HolderKey names the lease of the process that processes a feed.
+func HolderKey(system string) string { return "feeds/" + system + "/holder" }
 
 // SaveRunning keeps what a running feed says about itself.
 func SaveRunning(ctx context.Context, facts store.Facts, system string, r Running) error {
-	return change(ctx, facts, runningKey(system), func(have *Running) { *have = r })
+	return change(ctx, facts, runningKey(system)+r.ID, func(have *Running) { *have = r })
 }
+
+// gateways reads what each process says of a feed.
+func (r *Report) gateways(ctx context.Context, facts store.Facts, system string) error {
+	held, err := lease.Read(ctx, facts, HolderKey(system))
+	if err != nil {
+		return err
+	}
+	r.Holder = held.Name
+	list, err := facts.Scan(ctx, runningKey(system), "", maxGateways)
+	if err != nil {
+		return err
+	}
+	for _, f := range list {
+		x := Running{}
+		if err := json.Unmarshal(f.Value, &x); err != nil {
+			return fmt.Errorf("%w: %s: %w", store.ErrDamaged, f.Key, err)
+		}
+		x.Holds = held.Holder != "" && x.ID == held.Holder
+		r.Gateways = append(r.Gateways, x)
+		if r.Running == nil || !r.Running.Holds && (x.Holds || x.At.After(r.Running.At)) {
+			r.Running = &r.Gateways[len(r.Gateways)-1]
+		}
+	}
+	if len(r.Gateways) < 2 {
+		r.Gateways = nil
+	}
+	return nil
+}
+
+// maxGateways bounds how many are told of.
+const maxGateways = 100
 
 // read reads a fact that holds JSON; nil if it is not there.
 func read[T any](ctx context.Context, facts store.Facts, key string) (*T, error) {
@@ -141,10 +184,14 @@ func ReadReport(ctx context.Context, facts store.Facts, system, adapter string) 
 	if err != nil {
 		return nil, err
 	}
-	if r.Running, err = read[Running](ctx, facts, runningKey(system)); err != nil {
+	if err := r.gateways(ctx, facts, system); err != nil {
 		return nil, err
 	}
 	if r.Paused, err = Paused(ctx, facts, system); err != nil {
+		return nil, err
+	}
+	told, err := read[Receipts](ctx, facts, receiptsKey(system))
+	if err != nil {
 		return nil, err
 	}
 	t, err := read[tallyData](ctx, facts, tallyKey(system))
@@ -154,6 +201,10 @@ func ReadReport(ctx context.Context, facts store.Facts, system, adapter string) 
 	if p != nil {
 		r.Messages = Messages{Parsed: p.Parsed, Mapped: p.Mapped, Stored: p.Stored, Rejected: p.Rejected,
 			Duplicates: p.Duplicates, Collisions: p.Collisions, RejectedBy: p.Codes, Last: p.Last}
+	}
+	if told != nil {
+		r.Messages.Duplicates += told.Duplicates
+		r.Messages.Collisions += told.Collisions
 	}
 	r.Messages.wait(r.Running)
 	if t != nil {

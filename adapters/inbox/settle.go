@@ -41,6 +41,9 @@ func (f *Feed) settle(ctx context.Context) error {
 }
 
 func (f *Feed) settleAll(ctx context.Context, batch []*work) error {
+	if err := f.held(); err != nil {
+		return err
+	}
 	g, side := errgroup.WithContext(ctx)
 	g.SetLimit(settleSide)
 	for _, w := range batch {

@@ -50,7 +50,7 @@ func Statuses(ctx context.Context, log store.Log, facts store.Facts, system stri
 
 func statusOf(seq uint64, e *wireEntry, m *mark) Status {
 	s := Status{Seq: seq, Source: e.Source, Received: e.At}
-	if m == nil || m.Seq > 0 && m.Seq != seq {
+	if m == nil || m.Gone || m.Seq > 0 && m.Seq != seq {
 		s.Forgotten = true
 		return s
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/handoff-health/handoff/adapters/inbox"
 	"github.com/handoff-health/handoff/adapters/ingest"
 	"github.com/handoff-health/handoff/fhir/store"
+	"github.com/handoff-health/handoff/fhir/store/lease"
 	"github.com/handoff-health/handoff/gateway/audit"
 	"github.com/handoff-health/handoff/gateway/config"
 	"github.com/handoff-health/handoff/mappings"
@@ -45,6 +46,7 @@ type intake struct {
 	mount func(path string, h http.Handler)
 	trail audit.Recorder
 	facts store.Facts       // for what a receiver remembers
+	now   func() time.Time  // the store's clock
 	count func(what string) // of events that the feed's report shows: "connection", "busy"
 }
 
@@ -63,13 +65,20 @@ type liveFeed struct {
 	live     *mappings.Live[*feed]
 	paused   atomic.Bool
 	report   *feedReport
+	// lease says whether this gateway is the one that processes the feed: fenced is
+	// target with nothing written by who has lost it.
+	lease  *lease.Lease
+	fenced ingestTarget
+	id     string // of this gateway
+	name   string
+	now    func() time.Time
 }
 
 // openFeeds opens the feeds of the configuration that records come in by. Their
 // handlers are added to handlers.
 func (g *running) openFeeds(ctx context.Context, who *access) error {
 	handlers := who.handlers
-	handlers[feedReportPath] = &feedReports{config: g.config, facts: g.store, verifier: who.verifier, limits: who.limits, trail: g.trail, pin: g.cache.Pin, log: g.log}
+	handlers[feedReportPath] = &feedReports{config: g.config, facts: g.store, verifier: who.verifier, limits: who.limits, trail: g.trail, pin: g.cache.Pin, now: g.store.Now, log: g.log}
 	for _, s := range g.config.Systems {
 		if s.Kind != "feed" || s.Receive == nil {
 			continue
@@ -88,7 +97,12 @@ func (g *running) openFeed(ctx context.Context, s config.System, handlers map[st
 	if err != nil {
 		return nil, err
 	}
-	f := &liveFeed{system: s, target: target, log: g.log.With("feed", s.Key), report: newFeedReport()}
+	f := &liveFeed{system: s, target: target, fenced: target, log: g.log.With("feed", s.Key), report: newFeedReport(g.store.Now),
+		id: g.trail.ID(), name: g.name(), now: g.store.Now}
+	if f.lease, err = g.newLease(inbox.HolderKey(s.Key)); err != nil {
+		return nil, err
+	}
+	f.fenced.Store, f.fenced.Facts, f.fenced.Log = lease.Fence{Store: g.store, Facts: g.store, Log: g.store, Check: f.lease.Check}.Fenced()
 	f.lookPaused(ctx)
 	f.live, err = mappings.NewLive(localFiles{mappings.Files()}, func(files fs.FS) (*feed, error) {
 		return loadFeedFrom(files, target.Adapter, target.Profile)
@@ -97,12 +111,12 @@ func (g *running) openFeed(ctx context.Context, s config.System, handlers map[st
 		return nil, err
 	}
 	f.box, err = inbox.Open(ctx, inbox.Options{Log: g.store, Facts: g.store, System: s.Key, SiteKey: f.target.SiteKey,
-		MaxWaiting: s.Receive.MaxWaiting, MaxWaitingBytes: s.Receive.MaxWaitingBytes, Remember: s.Receive.Remember})
+		MaxWaiting: s.Receive.MaxWaiting, MaxWaitingBytes: s.Receive.MaxWaitingBytes, Remember: s.Receive.Remember, Clock: g.store.Now, Several: g.others})
 	if err != nil {
 		return nil, err
 	}
-	f.feed = &inbox.Feed{Box: f.box, Ping: g.store.Ping, Log: f.log, Paused: f.paused.Load, Tally: f.report.count,
-		Pipeline: func() *ingest.Pipeline { return f.target.pipeline(f.live.Get()) }}
+	f.feed = &inbox.Feed{Box: f.box, Ping: g.store.Ping, Log: f.log, Paused: f.paused.Load, Tally: f.report.count, Held: f.lease.Check, Term: f.lease.Term,
+		Pipeline: func() *ingest.Pipeline { return f.fenced.pipeline(f.live.Get()) }}
 	f.use(f.live.Get())
 	make, known := ways[s.Receive.Way()]
 	if !known {
@@ -110,7 +124,7 @@ func (g *running) openFeed(ctx context.Context, s config.System, handlers map[st
 	}
 	f.receiver, err = make(&intake{config: g.config, system: s, log: f.log, inbox: f.box, await: f.box.Await, ingest: f.ingest,
 		format: func() (adapters.Format, adapters.Options) { fd := f.live.Get(); return fd.format, fd.options },
-		mount:  func(path string, h http.Handler) { handlers[path] = h }, trail: g.trail, facts: g.store, count: f.report.event})
+		mount:  func(path string, h http.Handler) { handlers[path] = h }, trail: g.trail, facts: f.fenced.Facts, now: g.store.Now, count: f.report.event})
 	return f, err
 }
 
@@ -127,7 +141,7 @@ func (f *liveFeed) ingest(ctx context.Context, in adapters.Input) (*flow.Report,
 			return nil, err
 		}
 	}
-	p := f.target.pipeline(f.live.Get())
+	p := f.fenced.pipeline(f.live.Get())
 	p.Each = func(m *flow.Mapped, o flow.Outcome) error {
 		f.report.count(m, o)
 		return nil
@@ -144,11 +158,22 @@ func (g *running) runFeeds(ctx context.Context) (stop func()) {
 	processing, endProcessing := context.WithCancel(context.WithoutCancel(ctx))
 	var receivers, processors sync.WaitGroup
 	for _, f := range g.feeds {
-		if f.receiver != nil {
+		switch {
+		case f.receiver == nil: // it is mounted
+		case f.shares():
+			receivers.Go(func() { f.lease.Run(receiving, f.receive) })
+		default:
 			receivers.Go(func() { f.receive(receiving) })
 		}
-		processors.Go(func() { f.process(processing) })
+		if !f.shares() {
+			processors.Go(func() { f.lease.Run(processing, f.process) })
+		}
 		processors.Go(func() { f.look(processing) })
+		processors.Go(func() {
+			f.box.Follow(processing, func(err error) {
+				f.log.Warn("what other gateways took of a feed could not be looked at", "error", err)
+			})
+		})
 	}
 	return func() {
 		endReceiving()
@@ -161,6 +186,10 @@ func (g *running) runFeeds(ctx context.Context) (stop func()) {
 		}
 	}
 }
+
+// shares says whether the receiver itself reads from what gateways share: a folder
+// is read by one of them, and nothing of it goes through the inbox.
+func (f *liveFeed) shares() bool { return f.system.Receive.Way() == "folder" }
 
 const (
 	firstRestart = time.Second
@@ -203,13 +232,13 @@ func guardedRun(ctx context.Context, r receiver) (err error) {
 	return err
 }
 
-// process runs a feed's processing.
+// process runs a feed's processing, for as long as this gateway holds its lease.
 func (f *liveFeed) process(ctx context.Context) {
 	for ctx.Err() == nil {
-		if err := f.feed.Run(ctx); err != nil {
+		if err := f.feed.Run(ctx); err != nil && f.lease.Check() == nil {
 			f.log.Error("the processing of a feed broke off and is started again", "error", err)
-			_ = sleep(ctx, firstRestart)
 		}
+		_ = sleep(ctx, firstRestart)
 	}
 }
 

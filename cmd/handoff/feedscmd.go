@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -39,33 +40,33 @@ The commands may be used while 'handoff serve' runs on the same store.`,
 }
 
 // reports reads the reports of the feeds that are meant.
-func (f *feedFlags) reports(cmd *cobra.Command) (out []*inbox.Report, err error) {
+func (f *feedFlags) reports(cmd *cobra.Command) (out []*inbox.Report, now time.Time, err error) {
 	c, db, err := f.open(cmd.Context())
 	if err != nil {
-		return nil, err
+		return nil, now, err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
 	systems, err := f.feeds(c)
 	if err != nil {
-		return nil, err
+		return nil, now, err
 	}
 	for _, s := range systems {
 		r, err := inbox.ReadReport(cmd.Context(), db, s.Key, s.Adapter)
 		if err != nil {
-			return nil, err
+			return nil, now, err
 		}
 		out = append(out, r)
 	}
-	return out, nil
+	return out, db.Now(), nil
 }
 
 // stale is after how long nothing was heard of a feed that it does not run.
 const stale = 3 * tellEvery
 
 // stateOf is how a feed is, in a word.
-func stateOf(r *inbox.Report) string {
+func stateOf(r *inbox.Report, now time.Time) string {
 	switch {
-	case r.Running == nil || time.Since(r.Running.At) > stale:
+	case r.Running == nil || now.Sub(r.Running.At) > stale:
 		return "not running"
 	case r.Running.Receiver == "broken":
 		return "broken"
@@ -87,7 +88,7 @@ func newFeedsList(f *feedFlags) *cobra.Command {
 		Example: "  handoff feeds list --config handoff.yaml",
 		Args:    noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			reports, err := f.reports(cmd)
+			reports, now, err := f.reports(cmd)
 			if err != nil {
 				return err
 			}
@@ -95,7 +96,7 @@ func newFeedsList(f *feedFlags) *cobra.Command {
 				return printReports(cmd.OutOrStdout(), reports)
 			}
 			w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
-			fmt.Fprintln(w, "SYSTEM\tADAPTER\tBY\tSTATE\tWAITING\tDEFERRED\tSTORED\tREJECTED\tRECORDS\tREJECTS\tLAST")
+			fmt.Fprintln(w, "SYSTEM\tADAPTER\tBY\tSTATE\tWAITING\tDEFERRED\tSTORED\tREJECTED\tRECORDS\tREJECTS\tLAST\tPROCESSED BY")
 			for _, r := range reports {
 				way := "-"
 				if r.Running != nil {
@@ -105,8 +106,8 @@ func newFeedsList(f *feedFlags) *cobra.Command {
 				if !r.Messages.Last.IsZero() {
 					last = r.Messages.Last.Format(time.RFC3339)
 				}
-				fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\t%d\t%d\t%d\t%d\t%d\t%s\n", r.System, r.Adapter, way, stateOf(r), r.Messages.Waiting, r.Messages.Deferred,
-					r.Messages.Stored, r.Messages.Rejected, r.Records.Report.Records, r.Records.Rejects, last)
+				fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\t%d\t%d\t%d\t%d\t%d\t%s\t%s\n", r.System, r.Adapter, way, stateOf(r, now), r.Messages.Waiting, r.Messages.Deferred,
+					r.Messages.Stored, r.Messages.Rejected, r.Records.Report.Records, r.Records.Rejects, last, cmp.Or(r.Holder, "-"))
 			}
 			return w.Flush()
 		},
@@ -133,7 +134,7 @@ func newFeedsReport(f *feedFlags) *cobra.Command {
 		Example: "  handoff feeds report --config handoff.yaml --system clinic-adt",
 		Args:    noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			reports, err := f.reports(cmd)
+			reports, now, err := f.reports(cmd)
 			if err != nil {
 				return err
 			}
@@ -141,7 +142,7 @@ func newFeedsReport(f *feedFlags) *cobra.Command {
 				return printReports(cmd.OutOrStdout(), reports)
 			}
 			for _, r := range reports {
-				if err := printReport(cmd.OutOrStdout(), r); err != nil {
+				if err := printReport(cmd.OutOrStdout(), r, now); err != nil {
 					return err
 				}
 			}
@@ -152,8 +153,8 @@ func newFeedsReport(f *feedFlags) *cobra.Command {
 	return cmd
 }
 
-func printReport(w io.Writer, r *inbox.Report) error {
-	fmt.Fprintf(w, "%s (%s): %s\n", r.System, r.Adapter, stateOf(r))
+func printReport(w io.Writer, r *inbox.Report, now time.Time) error {
+	fmt.Fprintf(w, "%s (%s): %s\n", r.System, r.Adapter, stateOf(r, now))
 	if p := r.Paused; p != nil {
 		fmt.Fprintf(w, "  paused by %s at %s: %s\n", p.By, p.At.Format(time.DateTime), p.Reason)
 	}
@@ -164,6 +165,17 @@ func printReport(w io.Writer, r *inbox.Report) error {
 		for _, code := range slices.Sorted(maps.Keys(m.RejectedBy)) {
 			fmt.Fprintf(w, "    rejected: %s %d\n", code, m.RejectedBy[code])
 		}
+	}
+	for i := range r.Gateways {
+		x := &r.Gateways[i]
+		role := "takes messages"
+		if x.Holds {
+			role = "processes the feed"
+		}
+		if now.Sub(x.At) > stale {
+			role = "not heard of since then"
+		}
+		fmt.Fprintf(w, "  gateway %s: %s, receiver %s, as of %s\n", x.Gateway, role, x.Receiver, x.At.Format(time.DateTime))
 	}
 	if x := r.Running; x != nil {
 		fmt.Fprintf(w, "  as of %s, by %s: receiver %s, mapping %s %s\n", x.At.Format(time.DateTime), x.Way, x.Receiver, x.Mapping.Name, x.Mapping.Version)
@@ -277,7 +289,7 @@ senders are asked to try again. Files in a watched folder stay there.`,
 		Args:    noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return f.with(cmd.Context(), func(_ *config.Config, db backend.Backend, s config.System) error {
-				if err := inbox.PauseFeed(cmd.Context(), db, s.Key, inbox.Pause{At: time.Now().UTC(), By: f.who(), Reason: reason}); err != nil {
+				if err := inbox.PauseFeed(cmd.Context(), db, s.Key, inbox.Pause{At: db.Now().UTC(), By: f.who(), Reason: reason}); err != nil {
 					return err
 				}
 				_, err := fmt.Fprintf(cmd.OutOrStdout(), "%s: paused\n", s.Key)

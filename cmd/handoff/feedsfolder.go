@@ -12,7 +12,7 @@ func newFolder(in *intake) (receiver, error) {
 		Path: in.config.Path(c.Path), System: in.system.Key, SiteKey: []byte(in.config.Site.Key.Reveal()), Facts: in.facts, Ingest: in.ingest,
 		Patterns: c.Patterns, Temporary: c.Temporary, Subfolders: c.Subfolders, Hidden: c.Hidden, Marker: c.Marker, Polls: c.Polls, Every: c.Every,
 		ByTime: c.Order == "mtime", Leave: c.After == "leave", Archive: c.Archive, Rejected: c.Rejected, Remember: c.Remember,
-		Observe: in.count, Logger: in.log,
+		Now: in.now, Observe: in.count, Logger: in.log,
 	}
 	switch c.Complete {
 	case "marker":

@@ -34,18 +34,20 @@ type feedReports struct {
 	}
 	trail audit.Recorder
 	pin   func(context.Context) (context.Context, error)
+	now   func() time.Time
 	log   *slog.Logger
 }
 
 // ServeHTTP records the request before it is answered.
 func (f *feedReports) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	e := &audit.Event{ID: newRequestID(), At: time.Now(), Interaction: "feed-report", Operation: r.Method, Path: r.URL.Path, Source: r.RemoteAddr, Status: http.StatusOK}
+	began := time.Now()
+	e := &audit.Event{ID: newRequestID(), At: f.now(), Interaction: "feed-report", Operation: r.Method, Path: r.URL.Path, Source: r.RemoteAddr, Status: http.StatusOK}
 	report, err := f.report(r, e)
 	refusal := auth.AsRefusal(err)
 	if refusal != nil {
 		e.Status, e.Reason, e.Outcome = refusal.Status, refusal.Reason, audit.Minor
 	}
-	e.Duration = time.Since(e.At)
+	e.Duration = time.Since(began)
 	if failed := f.trail.Record(context.WithoutCancel(r.Context()), e); failed != nil {
 		refusal = &auth.Refusal{Status: http.StatusInternalServerError, Code: "server_error", Reason: "audit", Err: failed}
 	}

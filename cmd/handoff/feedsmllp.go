@@ -17,7 +17,7 @@ import (
 func newMLLP(in *intake) (receiver, error) {
 	c := in.system.Receive.MLLP
 	o := mllp.Options{
-		Listen: c.Listen, Peers: c.Allowed(), Inbox: in.inbox, Observe: in.count, Logger: in.log,
+		Listen: c.Listen, Peers: c.Allowed(), Inbox: in.inbox, Now: in.now, Observe: in.count, Logger: in.log,
 		Outcome: func(ctx context.Context, seq uint64) (mllp.Outcome, error) {
 			status, err := in.await(ctx, seq)
 			return applicationAck(status), err

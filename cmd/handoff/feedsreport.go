@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"sync"
 	"time"
@@ -13,6 +14,7 @@ import (
 // A feedReport gathers what a running feed tells about itself.
 type feedReport struct {
 	inbox.Tally
+	now      func() time.Time
 	mu       sync.Mutex
 	since    time.Time
 	state    string // of the receiver
@@ -23,8 +25,8 @@ type feedReport struct {
 	mapping  inbox.Mapping
 }
 
-func newFeedReport() *feedReport {
-	return &feedReport{since: time.Now().UTC(), state: "mounted", events: map[string]int64{}, records: map[string]int64{}}
+func newFeedReport(now func() time.Time) *feedReport {
+	return &feedReport{now: now, since: now().UTC(), state: "mounted", events: map[string]int64{}, records: map[string]int64{}}
 }
 
 // receiver notes how the receiver is.
@@ -54,7 +56,7 @@ var outcomes = map[flow.Outcome]string{flow.Rejected: "rejected", flow.Created: 
 
 // count counts an item whose outcome is durable.
 func (r *feedReport) count(m *flow.Mapped, o flow.Outcome) {
-	r.Add(m, o, time.Now())
+	r.Add(m, o, r.now())
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.records[outcomes[o]]++
@@ -64,7 +66,7 @@ func (r *feedReport) count(m *flow.Mapped, o flow.Outcome) {
 func (r *feedReport) mapped(fd *feed, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	now := time.Now().UTC()
+	now := r.now().UTC()
 	if err != nil {
 		r.mapping.Error, r.mapping.FailedAt = err.Error(), now
 		return
@@ -78,7 +80,7 @@ func (f *liveFeed) running() inbox.Running {
 	r := f.report
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	out := inbox.Running{At: time.Now().UTC(), Since: r.since, Way: f.system.Receive.Way(), Receiver: r.state, Error: r.broken, Restarts: r.restarts,
+	out := inbox.Running{Gateway: f.name, ID: f.id, At: f.now().UTC(), Since: r.since, Way: f.system.Receive.Way(), Receiver: r.state, Error: r.broken, Restarts: r.restarts,
 		Events: maps.Clone(r.events), Waiting: int64(messages), WaitingBytes: bytes, Oldest: oldest, Deferred: int64(f.feed.Deferred()),
 		PerMinute: f.box.Rates(), Mapping: r.mapping}
 	out.Received = f.box.Received() + out.Deferred
@@ -121,7 +123,8 @@ func (f *liveFeed) look(ctx context.Context) {
 // keepTally adds what was counted to what is kept. What cannot be kept now is
 // kept later.
 func (f *liveFeed) keepTally(ctx context.Context) {
-	if err := f.report.Save(ctx, f.target.Facts, f.system.Key); err != nil && ctx.Err() == nil {
+	err := errors.Join(f.report.Save(ctx, f.target.Facts, f.system.Key), f.box.KeepReceipts(ctx))
+	if err != nil && ctx.Err() == nil {
 		f.log.Warn("the counts of a feed could not be kept", "error", err)
 	}
 }

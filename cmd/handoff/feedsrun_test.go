@@ -151,7 +151,7 @@ func TestTheReportOfAFeedIsForWhoLooksAfterIt(t *testing.T) {
 	f := feedOf(t, g, "adt")
 	eventually(t, "two messages are settled", func() bool { return f.box.Counts().Seq == 2 })
 	trail := &keptEvents{}
-	h := &feedReports{config: g.config, facts: g.store, verifier: ticket{}, limits: ticket{}, trail: trail, log: slog.New(slog.DiscardHandler),
+	h := &feedReports{now: time.Now, config: g.config, facts: g.store, verifier: ticket{}, limits: ticket{}, trail: trail, log: slog.New(slog.DiscardHandler),
 		pin: func(ctx context.Context) (context.Context, error) { return ctx, nil }}
 	for _, c := range []struct {
 		name, method, path, bearer string

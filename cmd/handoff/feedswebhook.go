@@ -21,7 +21,7 @@ func newWebhook(in *intake) (receiver, error) {
 		s.Secrets = append(s.Secrets, []byte(secret.Reveal()))
 	}
 	rc, err := webhook.New(webhook.Options{System: in.system.Key, Scheme: s, Inbox: in.inbox, IDs: c.EventID, MaxBody: c.MaxBody,
-		Record: recordWebhook(in.trail, c.Path, "Organization/"+in.system.Organization), Observe: in.count, Logger: in.log})
+		Record: recordWebhook(in.trail, c.Path, "Organization/"+in.system.Organization), Now: in.now, Observe: in.count, Logger: in.log})
 	if err != nil {
 		return nil, err
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -136,7 +137,8 @@ type ingestTarget struct {
 	Adapter string
 	Profile string // file; "" for the mapping's own
 	Linker  ingest.Linker
-	Auditor ingest.Auditor // beside the system's own event stream
+	Auditor ingest.Auditor   // beside the system's own event stream
+	Clock   func() time.Time // the store's
 	Tick    func(*flow.Report)
 }
 
@@ -156,7 +158,7 @@ func newIngestTarget(c *config.Config, db backend.Backend, s config.System) (ing
 		return ingestTarget{}, err
 	}
 	links := identity.NewLinks(db, ids, db.Now)
-	t := ingestTarget{Store: db, Facts: db, Log: db, Origin: origin, Units: directory.Units(s.Key), SiteKey: key,
+	t := ingestTarget{Store: db, Facts: db, Log: db, Origin: origin, Units: directory.Units(s.Key), SiteKey: key, Clock: db.Now,
 		Adapter: s.Adapter, Linker: feedLinker{identity.NewLinker(links, storedPeople{db}), links, db}}
 	if s.Profile != "" {
 		t.Profile = c.Path(s.Profile)
@@ -170,7 +172,7 @@ func (t *ingestTarget) pipeline(fd *feed) *ingest.Pipeline {
 		Format: fd.format, Mapper: fd.mapping, Options: fd.options,
 		Origin: t.Origin, Units: t.Units, SiteKey: t.SiteKey, Store: t.Store, Facts: t.Facts, Log: t.Log,
 		Validator: ingest.R4{}, Labeler: ingest.Labels{Labeller: label.New(label.Options{})}, Indexer: ingest.Entries{},
-		Linker: t.Linker, Auditor: t.Auditor, Tick: t.Tick,
+		Linker: t.Linker, Auditor: t.Auditor, Clock: t.Clock, Tick: t.Tick,
 	}
 }
 

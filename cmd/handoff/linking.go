@@ -154,7 +154,7 @@ func ingestFile(ctx context.Context, g *running, system, path string) (*flow.Rep
 		profile = g.config.Path(profile)
 	}
 	reports, err := ingestInto(ctx, ingestTarget{
-		Store: g.store, Facts: g.store, Log: g.store, Origin: origin, Units: g.directory.Units(system), SiteKey: []byte(g.config.Site.Key.Reveal()),
+		Store: g.store, Facts: g.store, Log: g.store, Origin: origin, Units: g.directory.Units(system), SiteKey: []byte(g.config.Site.Key.Reveal()), Clock: g.store.Now,
 		Adapter: s.Adapter, Profile: profile, Linker: g.linker(),
 	}, []convert.Path{{Name: path, Open: func() (adapters.Input, io.Closer, error) { return adapters.OpenFile(path) }}})
 	if err != nil {

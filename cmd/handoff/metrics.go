@@ -12,6 +12,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/handoff-health/handoff/adapters/inbox"
 )
 
 // Metrics carry counts by feed, state and code, and no value of a record: codes
@@ -32,6 +34,7 @@ var (
 	metricOldest   = feedMetric("oldest_waiting_seconds", "Age of the oldest message that waits.")
 	metricDeferred = feedMetric("deferred_messages", "Messages that could not be stored and are tried again.")
 	metricUp       = feedMetric("receiver_up", "1 if the receiver runs.")
+	metricHolds    = feedMetric("processes", "1 if this gateway is the one that processes the feed. It alone tells of messages.")
 	metricPaused   = feedMetric("paused", "1 if the processing is paused.")
 	metricRetrying = feedMetric("retrying", "1 if the processing waits because the store failed.")
 	metricLast     = feedMetric("last_message_timestamp_seconds", "When the last message came.")
@@ -64,6 +67,27 @@ func (f *liveFeed) collect(to chan<- prometheus.Metric) {
 		emit(d, prometheus.GaugeValue, v)
 	}
 	p, r := f.box.Counts(), f.running()
+	holds := f.lease.Check() == nil
+	flag(metricHolds, holds)
+	if holds { // of several gateways one tells what is of the store, so that sums are right
+		f.collectInbox(emit, &p, &r)
+	}
+	flag(metricUp, r.Receiver == "running" || r.Receiver == "mounted")
+	flag(metricPaused, f.paused.Load())
+	flag(metricRetrying, r.Retry != nil)
+	flag(metricMapping, r.Mapping.Error != "")
+	for event, n := range r.Events {
+		emit(metricEvents, prometheus.CounterValue, float64(n), event)
+	}
+	f.report.mu.Lock()
+	defer f.report.mu.Unlock()
+	for outcome, n := range f.report.records {
+		emit(metricRecords, prometheus.CounterValue, float64(n), outcome)
+	}
+}
+
+// collectInbox tells of the inbox, which all gateways share.
+func (f *liveFeed) collectInbox(emit func(*prometheus.Desc, prometheus.ValueType, float64, ...string), p *inbox.Progress, r *inbox.Running) {
 	for state, n := range map[string]int64{"parsed": p.Parsed, "mapped": p.Mapped, "stored": p.Stored, "rejected": p.Rejected,
 		"received": p.Stored + p.Rejected + r.Waiting + r.Deferred} {
 		emit(metricMessages, prometheus.CounterValue, float64(n), state)
@@ -78,23 +102,11 @@ func (f *liveFeed) collect(to chan<- prometheus.Metric) {
 	emit(metricDeferred, prometheus.GaugeValue, float64(r.Deferred))
 	oldest := 0.0
 	if !r.Oldest.IsZero() {
-		oldest = time.Since(r.Oldest).Seconds()
+		oldest = f.now().Sub(r.Oldest).Seconds()
 	}
 	emit(metricOldest, prometheus.GaugeValue, oldest)
 	if !p.Last.IsZero() {
 		emit(metricLast, prometheus.GaugeValue, float64(p.Last.Unix()))
-	}
-	flag(metricUp, r.Receiver == "running" || r.Receiver == "mounted")
-	flag(metricPaused, f.paused.Load())
-	flag(metricRetrying, r.Retry != nil)
-	flag(metricMapping, r.Mapping.Error != "")
-	for event, n := range r.Events {
-		emit(metricEvents, prometheus.CounterValue, float64(n), event)
-	}
-	f.report.mu.Lock()
-	defer f.report.mu.Unlock()
-	for outcome, n := range f.report.records {
-		emit(metricRecords, prometheus.CounterValue, float64(n), outcome)
 	}
 }
 

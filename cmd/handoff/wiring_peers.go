@@ -87,7 +87,7 @@ func withTrail(ctx context.Context, c *config.Config, db backend.Backend, do fun
 
 // newLease is this gateway's part in something that one gateway at a time does.
 func (g *running) newLease(key string) (*lease.Lease, error) {
-	return lease.New(lease.Options{Facts: g.store, Key: key, Holder: g.name(), Logger: g.log})
+	return lease.New(lease.Options{Facts: g.store, Key: key, Holder: g.trail.ID(), Name: g.name(), Logger: g.log})
 }
 
 // clockTolerance is how far this machine's clock may be from the store's without a

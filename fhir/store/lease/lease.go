@@ -25,9 +25,12 @@ const (
 
 // Options of a Lease. Facts, Key and Holder are required.
 type Options struct {
-	Facts  store.Facts // the store's own, not a cache of it
-	Key    string      // of the lease's fact
-	Holder string      // who this process is, as people and others find it again
+	Facts store.Facts // the store's own, not a cache of it
+	Key   string      // of the lease's fact
+	// Holder names this process, by something that one process at a time can have:
+	// what a process of the same name held is taken at once, since that has ended.
+	Holder string
+	Name   string // of the process for people
 	// Renew is how often a holder renews and a watcher looks, 0: 2 s; Patience
 	// after how long without a change a watcher takes over, 0: 12 s, and never
 	// less than four times Renew.
@@ -38,10 +41,11 @@ type Options struct {
 // A State is what a lease's fact says.
 type State struct {
 	Holder string    `json:"holder,omitempty"` // "": nobody
-	Term   int64     `json:"term"`             // grows with each taking
-	Beat   int64     `json:"beat"`             // grows with each renewal
-	Since  time.Time `json:"since,omitzero"`   // of this term, by the clock of who took it: for people
-	Nonce  string    `json:"nonce,omitempty"`  // of the process and its start
+	Name   string    `json:"name,omitempty"`
+	Term   int64     `json:"term"`            // grows with each taking
+	Beat   int64     `json:"beat"`            // grows with each renewal
+	Since  time.Time `json:"since,omitzero"`  // of this term, by the clock of who took it: for people
+	Nonce  string    `json:"nonce,omitempty"` // of the process and its start
 }
 
 // A Lease is one process's part in a lease. It is safe for concurrent use.
@@ -149,15 +153,15 @@ func (l *Lease) try(ctx context.Context) (bool, error) {
 	l.mu.Lock()
 	s, idle := l.state, l.now().Sub(l.seen)
 	l.mu.Unlock()
-	next := State{Holder: l.o.Holder, Term: s.Term + 1, Since: time.Now().UTC().Truncate(time.Second), Nonce: l.nonce}
+	next := State{Holder: l.o.Holder, Name: l.o.Name, Term: s.Term + 1, Since: time.Now().UTC().Truncate(time.Second), Nonce: l.nonce}
 	switch {
 	case s.Nonce == l.nonce: // lapsed, and nobody wanted it
 		next.Term, next.Beat, next.Since = s.Term, s.Beat+1, s.Since
-	case s.Holder == "":
+	case s.Holder == "", s.Holder == l.o.Holder:
 	case idle < l.o.Patience:
 		return false, nil
 	default:
-		l.o.Logger.Warn("takes over from a process that does not renew its lease", "lease", l.o.Key, "holder", s.Holder, "unchanged", idle.Round(time.Millisecond))
+		l.o.Logger.Warn("takes over from a process that does not renew its lease", "lease", l.o.Key, "holder", s.Name, "unchanged", idle.Round(time.Millisecond))
 	}
 	return l.write(ctx, next)
 }

@@ -79,6 +79,21 @@ func TestALeaseIsTakenOverOnlyAfterItWasSeenUnchanged(t *testing.T) {
 	}
 }
 
+// A process that starts again need not wait for itself.
+func TestWhatAnEndedProcessOfTheSameNameHeldIsTakenAtOnce(t *testing.T) {
+	db, ctx := open(t), t.Context()
+	before, after := part(t, db, "a"), part(t, db, "a")
+	if held, err := before.try(ctx); !held || err != nil {
+		t.Fatal(err)
+	}
+	if held, err := after.try(ctx); !held || err != nil || after.Term() != 2 {
+		t.Error(held, err, after.Term())
+	}
+	if err := before.renew(ctx); !errors.Is(err, ErrLost) {
+		t.Error(err)
+	}
+}
+
 // A holder does not trust its lease for as long as others need to take it.
 func TestAHolderLapsesBeforeAnotherCanTakeOver(t *testing.T) {
 	db, ctx := open(t), t.Context()

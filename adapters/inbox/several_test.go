@@ -1,0 +1,288 @@
+package inbox_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/handoff-health/handoff/adapters/inbox"
+	"github.com/handoff-health/handoff/adapters/ingest"
+	"github.com/handoff-health/handoff/fhir/store"
+	"github.com/handoff-health/handoff/fhir/store/backend/backendtest"
+	"github.com/handoff-health/handoff/fhir/store/lease"
+)
+
+func yes() bool { return true }
+
+// process opens the inbox as one of several processes.
+func process(t *testing.T, log store.Log, facts store.Facts) *inbox.Box {
+	t.Helper()
+	b := openBox(t, log, facts, func(o *inbox.Options) { o.Several, o.Patience = yes, 200*time.Millisecond })
+	ctx, stop := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		b.Follow(ctx, func(err error) { t.Error(err) })
+	}()
+	t.Cleanup(func() { stop(); <-done })
+	return b
+}
+
+// start runs a feed until stop is called.
+func start(t *testing.T, f *inbox.Feed) (stop func() error) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- f.Run(ctx) }()
+	return sync.OnceValue(func() error { cancel(); return <-done })
+}
+
+func term(n int64) func() int64 { return func() int64 { return n } }
+
+// kept is the progress that any process would read.
+func kept(t *testing.T, facts store.Facts) inbox.Messages {
+	t.Helper()
+	r, err := inbox.ReadReport(context.Background(), facts, system, "ehr/hl7v2")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r.Messages
+}
+
+func TestSeveralTakeAndOneProcesses(t *testing.T) {
+	db := openDB(t, backendtest.Address(t))
+	a, b := process(t, db, db), process(t, db, db)
+	f := newFeed(t, a, db, db, db)
+	f.Term = term(1)
+	stop := start(t, f)
+	const each = 30
+	var wg sync.WaitGroup
+	for i, box := range []*inbox.Box{a, b} {
+		wg.Go(func() {
+			for n := range each {
+				receive(t, box, admit(i*1000+n))
+			}
+		})
+	}
+	wg.Wait()
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	for seq := range uint64(2 * each) { // who took a message can say what became of it
+		if s, err := b.Await(ctx, seq+1); err != nil || s.State != inbox.Stored {
+			t.Fatalf("message %d: %+v, %v", seq+1, s, err)
+		}
+	}
+	if r := receive(t, b, admit(3)); !r.Duplicate { // it came at a
+		t.Errorf("a copy at another process: %+v", r)
+	}
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+	// b goes on where a was.
+	receive(t, a, admit(5000))
+	g := newFeed(t, b, db, db, db)
+	g.Term = term(2)
+	defer start(t, g)()
+	receive(t, a, admit(5001))
+	wait(t, "the new holder has done all", func() bool { return kept(t, db).Stored == 2*each+2 })
+	for _, box := range []*inbox.Box{a, b} {
+		wait(t, "nothing waits", func() bool { n, bytes, _ := box.Waiting(); return n == 0 && bytes == 0 })
+		if err := box.KeepReceipts(ctx); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if m := kept(t, db); m.Rejected != 0 || m.Duplicates != 1 || patients(t, db) != 2*each+2 {
+		t.Errorf("%+v, %d Patients", m, patients(t, db))
+	}
+}
+
+// The same message at two processes at the same time is one message, and both may
+// tell the sender that it was taken.
+func TestTheSameMessageAtTwoProcessesIsOne(t *testing.T) {
+	db := openDB(t, backendtest.Address(t))
+	a, b := process(t, db, db), process(t, db, db)
+	f := newFeed(t, a, db, db, db)
+	f.Term = term(1)
+	defer start(t, f)()
+	const n = 60
+	for i := range n {
+		var wg sync.WaitGroup
+		for _, box := range []*inbox.Box{a, b} {
+			wg.Go(func() { receive(t, box, admit(i)) })
+		}
+		wg.Wait()
+	}
+	wait(t, "all are stored", func() bool { return kept(t, db).Stored == n })
+	time.Sleep(300 * time.Millisecond) // second entries of a message are passed over
+	if m := kept(t, db); m.Stored != n || m.Rejected != 0 || patients(t, db) != n {
+		t.Errorf("%+v, %d Patients", m, patients(t, db))
+	}
+	wait(t, "nothing waits", func() bool { n, _, _ := a.Waiting(); return n == 0 })
+}
+
+// slow keeps marks back, or loses them.
+type slow struct {
+	store.Facts
+	wait atomic.Int64
+	fail atomic.Bool
+}
+
+func (s *slow) PutIfAbsent(ctx context.Context, key string, v []byte, e time.Time) (store.Fact, error) {
+	if strings.Contains(key, "/m/") {
+		if s.fail.Load() {
+			return store.Fact{}, errSick
+		}
+		time.Sleep(time.Duration(s.wait.Load()))
+	}
+	return s.Facts.PutIfAbsent(ctx, key, v, e)
+}
+
+// What another process has appended is not passed over while its mark is on its way,
+// and what never gets one keeps nobody waiting for ever.
+func TestAMessageWhoseMarkIsOnItsWayIsWaitedFor(t *testing.T) {
+	db := openDB(t, backendtest.Address(t))
+	facts := &slow{Facts: db}
+	a, b := process(t, db, facts), process(t, db, db)
+	f := newFeed(t, b, db, db, db)
+	f.Term = term(1)
+	defer start(t, f)()
+	facts.wait.Store(int64(100 * time.Millisecond))
+	for n := range 10 {
+		if r := receive(t, a, admit(n)); r.Seq != uint64(n+1) {
+			t.Fatalf("%+v", r)
+		}
+	}
+	wait(t, "all are stored", func() bool { return kept(t, db).Stored == 10 })
+	facts.fail.Store(true)
+	if _, err := a.Receive(context.Background(), admit(10)); err == nil {
+		t.Fatal("taken without a mark")
+	}
+	facts.fail.Store(false)
+	receive(t, b, admit(11))
+	wait(t, "the next is stored", func() bool { return kept(t, db).Stored == 11 })
+	// Slower than patience: the sender is not told that it was taken, or it is stored.
+	facts.wait.Store(int64(400 * time.Millisecond))
+	r, err := a.Receive(context.Background(), admit(10))
+	facts.wait.Store(0)
+	if err != nil {
+		r = receive(t, a, admit(10))
+	}
+	wait(t, "what was taken is stored", func() bool {
+		s, err := inbox.Statuses(context.Background(), db, db, system, r.Seq, 1)
+		return err == nil && len(s) == 1 && (s[0].State == inbox.Stored || s[0].Forgotten) && patients(t, db) == 12
+	})
+	if m := kept(t, db); m.Stored != 12 || m.Rejected != 0 {
+		t.Errorf("%+v", m)
+	}
+}
+
+// A holder that stood still and believes that it holds on moves neither place nor
+// counts after another has taken over.
+func TestAnEarlierHolderCannotSettle(t *testing.T) {
+	db := openDB(t, backendtest.Address(t))
+	a, b := process(t, db, db), process(t, db, db)
+	const n = 20
+	for i := range n {
+		receive(t, a, admit(i))
+	}
+	old := newFeed(t, a, db, db, db)
+	old.Term = term(1)
+	var still atomic.Bool
+	still.Store(true)
+	old.Paused = still.Load
+	defer start(t, old)()
+	time.Sleep(50 * time.Millisecond) // it has the place
+	next := newFeed(t, b, db, db, db)
+	next.Term = term(2)
+	defer start(t, next)()
+	wait(t, "half is stored", func() bool { return kept(t, db).Stored >= n/2 })
+	still.Store(false)
+	wait(t, "all is stored", func() bool { return kept(t, db).Stored == n })
+	for i := range n {
+		receive(t, a, admit(100+i))
+	}
+	wait(t, "what came since is stored", func() bool { return kept(t, db).Stored == 2*n })
+	if m := kept(t, db); m.Stored != 2*n || m.Rejected != 0 || patients(t, db) != 2*n {
+		t.Errorf("%+v, %d Patients", m, patients(t, db))
+	}
+}
+
+// With the fence around the store it writes nothing at all.
+func TestAFencedHolderWritesNothing(t *testing.T) {
+	db := openDB(t, backendtest.Address(t))
+	b := openBox(t, db, db, nil)
+	receive(t, b, admit(0))
+	var lost atomic.Bool
+	check := func() error {
+		if lost.Load() {
+			return lease.ErrLost
+		}
+		return nil
+	}
+	s, facts, log := lease.Fence{Store: db, Facts: db, Log: db, Check: check}.Fenced()
+	f := newFeed(t, b, s, facts, log)
+	f.Term, f.Held = term(1), check
+	make := f.Pipeline
+	f.Pipeline = func() *ingest.Pipeline { // it is stopped when the message is already under way
+		lost.Store(true)
+		return make()
+	}
+	if err := f.Run(context.Background()); !errors.Is(err, lease.ErrLost) {
+		t.Fatal(err)
+	}
+	if n := patients(t, db); n != 0 {
+		t.Errorf("%d Patients", n)
+	}
+	if _, err := s.Write(t.Context(), store.Write{Record: store.Record{Key: store.Key{Type: "Patient", ID: "x"}, Raw: []byte("{}")}}); !errors.Is(err, lease.ErrLost) {
+		t.Error(err)
+	}
+	if _, err := s.Apply(t.Context(), nil); !errors.Is(err, lease.ErrLost) {
+		t.Error(err)
+	}
+	for what, err := range map[string]error{
+		"delete": facts.Delete(t.Context(), "x"), "checkpoint": log.Checkpoint(t.Context(), "x", "y", 1),
+		"put":    second(facts.PutIfAbsent(t.Context(), "x", nil, time.Time{})),
+		"set":    second(facts.CompareAndSet(t.Context(), "x", 1, nil, time.Time{})),
+		"append": second(log.Append(t.Context(), "x", nil)),
+	} {
+		if !errors.Is(err, lease.ErrLost) {
+			t.Error(what, err)
+		}
+	}
+	if _, err := facts.Get(t.Context(), "x"); !errors.Is(err, store.ErrNotFound) {
+		t.Error(err)
+	}
+}
+
+func second[T any](_ T, err error) error { return err }
+
+func TestTheReportNamesTheHolder(t *testing.T) {
+	db := openDB(t, backendtest.Address(t))
+	l, err := lease.New(lease.Options{Facts: db, Key: inbox.HolderKey(system), Holder: "b", Name: "host b", Renew: time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	told := make(chan struct{})
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	go l.Run(ctx, func(ctx context.Context) { close(told); <-ctx.Done() })
+	<-told
+	at := time.Now()
+	for i, id := range []string{"a", "b", "c"} {
+		if err := inbox.SaveRunning(t.Context(), db, system, inbox.Running{ID: id, Gateway: "host " + id, At: at.Add(time.Duration(-i) * time.Second), Received: int64(10 * i)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r, err := inbox.ReadReport(t.Context(), db, system, "ehr/hl7v2")
+	if err != nil || r.Holder != "host b" || r.Running == nil || r.Running.ID != "b" || len(r.Gateways) != 3 || r.Messages.Received != 10 {
+		t.Errorf("%+v, %v", r, err)
+	}
+	if fmt.Sprint(r.Gateways[0].Holds, r.Gateways[1].Holds) != "false true" {
+		t.Error(r.Gateways)
+	}
+}
