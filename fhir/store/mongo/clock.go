@@ -4,8 +4,6 @@ import (
 	"context"
 	"sync"
 	"time"
-
-	"go.mongodb.org/mongo-driver/v2/bson"
 )
 
 // The processes that share a store go by the server's clock, so that what one of them
@@ -70,19 +68,18 @@ func (db *DB) measure(ctx context.Context, c *serverClock) error {
 	var local, server time.Time
 	best := time.Duration(-1)
 	for range measurements {
-		var hello struct {
-			LocalTime time.Time `bson:"localTime"`
-		}
+		var h hello
 		sent := time.Now()
-		err := db.read(ctx, "ask for the server's time", func(ctx context.Context) error {
+		err := db.read(ctx, "ask for the server's time", func(ctx context.Context) (err error) {
 			sent = time.Now()
-			return db.client.Database("admin").RunCommand(ctx, bson.D{{Key: "hello", Value: 1}}).Decode(&hello)
+			h, err = db.sayHello(ctx)
+			return err
 		})
 		if err != nil {
 			return err
 		}
 		if trip := time.Since(sent); best < 0 || trip < best {
-			best, local, server = trip, sent.Add(trip/2), hello.LocalTime
+			best, local, server = trip, sent.Add(trip/2), h.LocalTime
 		}
 	}
 	// localTime is in milliseconds, cut off.

@@ -2,8 +2,10 @@ package mongo
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -12,67 +14,150 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo/readconcern"
 	"go.mongodb.org/mongo-driver/v2/mongo/readpref"
 	"go.mongodb.org/mongo-driver/v2/mongo/writeconcern"
+	"go.mongodb.org/mongo-driver/v2/x/mongo/driver/connstring"
 )
 
 // What a connection does unless the URI says otherwise.
 const (
-	defaultDatabase = "handoff"
-	appName         = "handoff"
-	dialTimeout     = 5 * time.Second
-	selectTimeout   = 10 * time.Second // how long a member that can serve is looked for
-	callTimeout     = 15 * time.Second // one command, all in all
-	idleTimeout     = 5 * time.Minute
-	defaultPool     = 64
+	appName       = "handoff"
+	dialTimeout   = 5 * time.Second
+	selectTimeout = 10 * time.Second // how long a member that can serve is looked for
+	callTimeout   = 15 * time.Second // one command, all in all
+	pingTimeout   = 3 * time.Second
+	idleTimeout   = 5 * time.Minute
+	poolSize      = 64
 )
 
 // connect makes a client. It reaches no server yet.
 func (db *DB) connect(uri string, o Options) error {
+	address, err := ParseAddress(uri)
+	if err == nil {
+		address, err = address.In(o.Database)
+	}
+	if err != nil {
+		return fmt.Errorf("the MongoDB URI %w", err)
+	}
+	opts, err := clientOptions(address)
+	if err != nil {
+		return fmt.Errorf("the MongoDB URI %w", err)
+	}
+	client, err := driver.Connect(opts)
+	if err != nil {
+		return fmt.Errorf("the MongoDB URI %w", address.tell(err))
+	}
+	db.client, db.name, db.dial = client, address.Database, opts
+	db.base, db.addresses = client.Database(db.name), strings.Join(opts.Hosts, ", ")
+	return nil
+}
+
+// clientOptions turns an address into options of the driver. Reads and writes are
+// majority, from the primary: a URI that wants it otherwise is refused, because the
+// store would not be right then.
+func clientOptions(a Address) (*options.ClientOptions, error) {
+	if err := a.checkOptions(); err != nil {
+		return nil, err
+	}
 	opts := options.Client().
 		SetAppName(appName).
 		SetConnectTimeout(dialTimeout).
 		SetServerSelectionTimeout(selectTimeout).
 		SetTimeout(callTimeout).
 		SetMaxConnIdleTime(idleTimeout).
-		SetMaxPoolSize(defaultPool).
-		ApplyURI(uri).
+		SetMaxPoolSize(poolSize).
+		ApplyURI(a.URI())
+	if err := opts.Validate(); err != nil {
+		return nil, a.tell(err)
+	}
+	w, r, p := opts.WriteConcern, opts.ReadConcern, opts.ReadPreference
+	switch {
+	case w != nil && w.W != nil && w.W != writeconcern.WCMajority, w != nil && w.Journal != nil && !*w.Journal:
+		return nil, errors.New("asks for a write concern by w or journal; the store writes with w=majority: leave it out")
+	case r != nil && r.Level != "" && r.Level != readconcern.Majority().Level:
+		return nil, errors.New("asks for another readConcernLevel than majority, by which the store reads: leave it out")
+	case p != nil && p.Mode() != readpref.PrimaryMode:
+		return nil, errors.New("asks for another readPreference than primary, from which the store reads: leave it out")
+	case opts.Timeout != nil && *opts.Timeout == 0:
+		return nil, errors.New("asks for timeoutMS=0, with which a call could wait for ever")
+	}
+	return opts.
 		SetReadConcern(readconcern.Majority()).
 		SetWriteConcern(writeconcern.Majority()).
-		SetReadPreference(readpref.Primary())
-	if err := opts.Validate(); err != nil {
-		return fmt.Errorf("MongoDB URI: %s", err)
-	}
-	client, err := driver.Connect(opts)
+		SetReadPreference(readpref.Primary()), nil
+}
+
+// legacyOptions are known to other drivers and change nothing here.
+var legacyOptions = []string{"sockettimeoutms", "waitqueuetimeoutms", "waitqueuemultiple", "wtimeout", "wtimeoutms", "uuidrepresentation", "gssapiservicename"}
+
+// checkOptions refuses options that the driver would pass over in silence: one that
+// is misspelt may have asked for TLS.
+func (a Address) checkOptions() error {
+	a.Scheme = "mongodb" // whose parsing looks no name up
+	cs, err := connstring.Parse(a.URI())
 	if err != nil {
-		return fmt.Errorf("MongoDB URI: %s", err)
+		return a.tell(err)
 	}
-	db.client, db.addresses = client, strings.Join(opts.Hosts, ", ")
-	db.name = databaseOf(uri)
-	if db.name == "" {
-		db.name = o.Database
+	for name := range cs.UnknownOptions {
+		if !slices.Contains(legacyOptions, name) {
+			return a.tell(fmt.Errorf("has an unknown option %q", name))
+		}
 	}
-	if db.name == "" {
-		db.name = defaultDatabase
+	for name, values := range cs.Options {
+		if len(values) > 1 && name != "readpreferencetags" && name != "compressors" {
+			return a.tell(fmt.Errorf("has the option %q more than once", name))
+		}
 	}
-	db.base = client.Database(db.name)
 	return nil
 }
 
-// databaseOf gives the database that a URI names, "" for none.
-func databaseOf(uri string) string {
-	_, rest, _ := strings.Cut(uri, "://")
-	_, rest, _ = strings.Cut(rest, "/")
-	rest, _, _ = strings.Cut(rest, "?")
-	name, err := url.PathUnescape(rest)
-	if err != nil {
-		return ""
+var errOptions = errors.New("has an option, a user or a password that is not right; it is not repeated here, because it may hold a secret")
+
+// tell gives what the driver says of an address, unless it repeats anything that may
+// be secret.
+func (a Address) tell(err error) error {
+	text := err.Error()
+	for _, s := range a.secrets() {
+		if s != "" && strings.Contains(text, s) {
+			return errOptions
+		}
 	}
-	return name
+	return errors.New(strings.TrimPrefix(text, "error parsing uri: "))
+}
+
+// secrets are the parts of an address that no message may repeat, as they are written
+// and as they are meant.
+func (a Address) secrets() (out []string) {
+	add := func(s string) {
+		out = append(out, s)
+		if plain, err := url.PathUnescape(s); err == nil {
+			out = append(out, plain)
+		}
+	}
+	_, password, _ := strings.Cut(strings.TrimSuffix(a.user, "@"), ":")
+	add(password)
+	for o := range strings.SplitSeq(a.options, "&") {
+		name, value, _ := strings.Cut(o, "=")
+		if name = strings.ToLower(name); strings.Contains(name, "password") || name == "authmechanismproperties" {
+			add(value)
+			for pair := range strings.SplitSeq(value, ",") {
+				_, v, _ := strings.Cut(pair, ":")
+				add(v)
+			}
+		}
+	}
+	return out
 }
 
 // coll gives a collection.
 func (db *DB) coll(c collection) *driver.Collection { return db.base.Collection(c.name) }
 
-// Ping implements store.Store.
+// Ping implements store.Store: the database can be read, by a majority, and has this
+// program's layout.
 func (db *DB) Ping(ctx context.Context) error {
-	return db.explain(db.client.Ping(ctx, readpref.Primary()))
+	ctx, cancel := context.WithTimeout(ctx, pingTimeout)
+	defer cancel()
+	doc, err := db.layout(ctx)
+	if err != nil {
+		return db.explain(err)
+	}
+	return db.checkLayout(doc)
 }

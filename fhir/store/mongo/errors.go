@@ -1,10 +1,10 @@
 package mongo
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"slices"
 	"time"
 
 	driver "go.mongodb.org/mongo-driver/v2/mongo"
@@ -14,48 +14,58 @@ import (
 )
 
 // Server error codes that are told apart.
+// https://github.com/mongodb/mongo/blob/master/src/mongo/base/error_codes.yml
 const (
-	codeOutOfDiskSpace = 14031
+	codeUnauthorized   = 13
+	codeAuthentication = 18
+	codeAtlas          = 8000 // a hosted deployment's own
 	codeQuotaExceeded  = 12501
+	codeOutOfDiskSpace = 14031
 )
 
-// passingCodes are those of a member that is not the primary (any more), recovers,
-// starts or shuts down, of a conflict inside the server, and of a snapshot that it no
-// longer or not yet can give.
+// notPrimaryCodes are those of a member that is not the primary (any more), starts,
+// recovers or shuts down.
+var notPrimaryCodes = []int{91, 189, 10058, 10107, 11600, 11602, 13435, 13436}
+
+// passingCodes are further ones that may be gone when the same is tried again: between
+// members, out of time, a conflict inside the server.
 var passingCodes = []int{
-	6, 7, 89, 91, 112, 134, 189, 239, 246, 262, 9001, 10058, 10107, 11600, 11602, 13435, 13436, 46841,
+	6,     // HostUnreachable
+	7,     // HostNotFound
+	64,    // WriteConcernTimeout
+	89,    // NetworkTimeout
+	112,   // WriteConflict
+	134,   // ReadConcernMajorityNotAvailableYet
+	239,   // SnapshotTooOld
+	246,   // SnapshotUnavailable
+	262,   // ExceededTimeLimit
+	9001,  // SocketException
+	46841, // ClientMarkedKilled
 }
 
-// explain wraps an error of the driver with the store's own, so that a full disk can
-// be told apart by errors.Is, and says which deployment and database it is about.
-// Errors of this package pass.
-func (db *DB) explain(err error) error {
-	var labeled driver.LabeledError
-	switch {
-	case err == nil, errors.Is(err, driver.ErrNoDocuments):
-		return err
-	case hasCode(err, codeOutOfDiskSpace, codeQuotaExceeded):
-		return fmt.Errorf("%s: %w: %w", db.where(), store.ErrFull, err)
-	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded), isNetwork(err), errors.As(err, &labeled):
-		return fmt.Errorf("%s: %w", db.where(), err)
-	}
-	return err
-}
-
-// where names the deployment and the database.
-func (db *DB) where() string { return fmt.Sprintf("MongoDB at %s, database %s", db.addresses, db.name) }
-
+// hasCode says that a server has answered with one of these codes.
 func hasCode(err error, codes ...int) bool {
 	var se driver.ServerError
-	if !errors.As(err, &se) {
-		return false
+	return errors.As(err, &se) && slices.ContainsFunc(codes, se.HasErrorCode)
+}
+
+// isFull says that the server has no space left. One that keeps its data elsewhere
+// says so in words.
+func isFull(err error) bool {
+	if hasCode(err, codeOutOfDiskSpace, codeQuotaExceeded) {
+		return true
 	}
-	for _, c := range codes {
-		if se.HasErrorCode(c) {
-			return true
-		}
-	}
-	return false
+	var se driver.ServerError
+	return errors.As(err, &se) && (se.HasErrorMessage("No space left on device") || se.HasErrorMessage("could not extend file"))
+}
+
+// isConcern says that a write is done, but not confirmed by a majority.
+func isConcern(err error) bool {
+	var (
+		one  driver.WriteException
+		bulk driver.BulkWriteException
+	)
+	return errors.As(err, &one) && one.WriteConcernError != nil || errors.As(err, &bulk) && bulk.WriteConcernError != nil
 }
 
 // isDuplicate says that a document of that id, or of that unique key, is there.
@@ -75,7 +85,7 @@ func isPassing(err error) bool {
 	if errors.As(err, &labeled) && (labeled.HasErrorLabel("RetryableWriteError") || labeled.HasErrorLabel("TransientTransactionError")) {
 		return true
 	}
-	return isNetwork(err) || hasCode(err, passingCodes...)
+	return isNetwork(err) || isConcern(err) || hasCode(err, passingCodes...) || hasCode(err, notPrimaryCodes...)
 }
 
 // isMissing says that no document fits.

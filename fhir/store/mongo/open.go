@@ -9,6 +9,7 @@ import (
 	"time"
 
 	driver "go.mongodb.org/mongo-driver/v2/mongo"
+	"go.mongodb.org/mongo-driver/v2/mongo/options"
 )
 
 // Options of a store. The zero value is usable.
@@ -29,6 +30,7 @@ type Options struct {
 // A DB is an open store, safe for concurrent use.
 type DB struct {
 	client    *driver.Client
+	dial      *options.ClientOptions
 	base      *driver.Database
 	name      string // of the database
 	addresses string // of the deployment, for messages; no user, no password
@@ -75,12 +77,15 @@ func Open(ctx context.Context, uri string, o Options) (*DB, error) {
 
 // begin makes a connected store ready.
 func (db *DB) begin(ctx context.Context, o Options) error {
+	if err := db.checkServer(ctx); err != nil {
+		return err
+	}
 	if o.Now == nil {
 		if err := db.followServer(ctx); err != nil {
 			return err
 		}
 	}
-	if err := db.migrate(ctx); err != nil {
+	if err := db.migrate(ctx, o.Existing); err != nil {
 		return err
 	}
 	if o.SweepEvery == 0 {

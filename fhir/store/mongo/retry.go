@@ -23,14 +23,14 @@ func (db *DB) retry(ctx context.Context, what string, f func(context.Context) er
 		err := f(ctx)
 		switch {
 		case err == nil || !isPassing(err):
-			return db.explain(err)
+			return db.explainAs(what, err)
 		case ctx.Err() != nil:
-			return db.explain(fmt.Errorf("%s: %w", what, err))
+			return db.explainAs(what, err)
 		case time.Since(begun) > retryFor:
-			return db.explain(fmt.Errorf("%s: given up after %d tries in %v: %w", what, tries, time.Since(begun).Round(time.Second), err))
+			return db.explainAs(fmt.Sprintf("%s: given up after %d tries in %v", what, tries, time.Since(begun).Round(time.Second)), err)
 		}
 		if !db.sleep(ctx, pause) {
-			return db.explain(fmt.Errorf("%s: %w", what, err))
+			return db.explainAs(what, err)
 		}
 		pause = min(2*pause, longPause)
 	}

@@ -1,0 +1,143 @@
+package mongo
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"time"
+
+	"go.mongodb.org/mongo-driver/v2/bson"
+	driver "go.mongodb.org/mongo-driver/v2/mongo"
+	"go.mongodb.org/mongo-driver/v2/mongo/options"
+	"go.mongodb.org/mongo-driver/v2/x/mongo/driver/topology"
+)
+
+const (
+	probeTimeout = 2 * time.Second
+	probed       = 8 // members at most
+)
+
+// probe asks each address by itself, without a user, why it cannot serve: the driver
+// only knows that none does.
+func (db *DB) probe(ctx context.Context, none topology.ServerSelectionError) []string {
+	addresses := db.dial.Hosts
+	if len(addresses) > probed {
+		addresses = addresses[:probed]
+	}
+	known := map[string]error{}
+	for _, s := range none.Desc.Servers {
+		known[s.Addr.String()] = s.LastError
+	}
+	out := make([]string, len(addresses))
+	var wg sync.WaitGroup
+	for i, a := range addresses {
+		wg.Go(func() { out[i] = a + ": " + db.probeOne(ctx, a, known[a]) })
+	}
+	wg.Wait()
+	return out
+}
+
+// probeOne says what is wrong with the member at an address. last is what the driver
+// met there last.
+func (db *DB) probeOne(ctx context.Context, address string, last error) string {
+	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
+	defer cancel()
+	h, err := db.helloOf(ctx, address)
+	set := db.dial.ReplicaSet
+	switch {
+	case err != nil:
+		if last != nil && !isRefused(err) {
+			err = errors.Join(err, last)
+		}
+		return db.whyNot(ctx, address, err)
+	case h.MaxWire < leastWire:
+		return h.fit().Error()
+	case set != nil && *set != "" && h.SetName == "":
+		return fmt.Sprintf("it belongs to no replica set, the URI asks for replicaSet=%s", *set)
+	case set != nil && *set != "" && h.SetName != *set:
+		return fmt.Sprintf("it belongs to the replica set %s, the URI asks for replicaSet=%s", h.SetName, *set)
+	}
+	if err := h.fit(); err != nil {
+		return err.Error()
+	}
+	return "it answers now"
+}
+
+// helloOf asks one member, over a connection of its own.
+func (db *DB) helloOf(ctx context.Context, address string) (h hello, err error) {
+	opts := options.Client().SetHosts([]string{address}).SetDirect(true).SetAppName(appName).
+		SetConnectTimeout(probeTimeout).SetServerSelectionTimeout(probeTimeout).SetTimeout(probeTimeout)
+	if db.dial.TLSConfig != nil {
+		opts.SetTLSConfig(db.dial.TLSConfig)
+	}
+	client, err := driver.Connect(opts)
+	if err != nil {
+		return h, err
+	}
+	defer func() { _ = client.Disconnect(context.WithoutCancel(ctx)) }() // only asked
+	err = client.Database("admin").RunCommand(ctx, bson.D{{Key: "hello", Value: 1}}).Decode(&h)
+	return h, err
+}
+
+// whyNot puts a failure to connect into words.
+func (db *DB) whyNot(ctx context.Context, address string, err error) string {
+	var (
+		plain   tls.RecordHeaderError
+		untrust *tls.CertificateVerificationError
+		dns     *net.DNSError
+		none    topology.ServerSelectionError
+	)
+	if errors.As(err, &none) {
+		for _, s := range none.Desc.Servers {
+			err = errors.Join(err, s.LastError)
+		}
+	}
+	switch {
+	case none.Desc.CompatibilityErr != nil:
+		return "it is older than MongoDB 5.0: " + none.Desc.CompatibilityErr.Error()
+	case errors.As(err, &plain):
+		return "it does not speak TLS, which the URI asks for"
+	case errors.As(err, &untrust):
+		return "its certificate is not trusted: " + certificateFault(untrust.Err)
+	case errors.As(err, &dns):
+		return "its name is not known: " + dns.Err
+	case isRefused(err):
+		return "connection refused"
+	case db.dial.TLSConfig == nil && speaksTLS(ctx, address):
+		return "it speaks TLS, which the URI does not ask for (tls=true)"
+	case db.dial.TLSConfig != nil && isAlert(err):
+		return "it refuses the TLS connection: " + alertOf(err)
+	case isEOF(err):
+		return "it closes the connection"
+	case isNetworkTimeout(err):
+		return "no answer"
+	}
+	return reasonOf(err)
+}
+
+func certificateFault(err error) string {
+	var unknown x509.UnknownAuthorityError
+	if errors.As(err, &unknown) {
+		return "it is signed by an authority that is not known here (tlsCAFile)"
+	}
+	return err.Error()
+}
+
+// speaksTLS tries a TLS handshake. Whether the certificate is one to trust does not
+// matter: nothing is sent.
+func speaksTLS(ctx context.Context, address string) bool {
+	d := tls.Dialer{Config: &tls.Config{MinVersion: tls.VersionTLS12}}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), probeTimeout)
+	defer cancel()
+	conn, err := d.DialContext(ctx, "tcp", address)
+	if err == nil {
+		_ = conn.Close()
+		return true
+	}
+	var untrust *tls.CertificateVerificationError
+	return errors.As(err, &untrust) || isAlert(err)
+}
