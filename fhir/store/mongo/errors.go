@@ -16,11 +16,12 @@ import (
 // Server error codes that are told apart.
 // https://github.com/mongodb/mongo/blob/master/src/mongo/base/error_codes.yml
 const (
-	codeUnauthorized   = 13
-	codeAuthentication = 18
-	codeAtlas          = 8000 // a hosted deployment's own
-	codeQuotaExceeded  = 12501
-	codeOutOfDiskSpace = 14031
+	codeUnauthorized      = 13
+	codeAuthentication    = 18
+	codeNamespaceNotFound = 26
+	codeAtlas             = 8000 // a hosted deployment's own
+	codeQuotaExceeded     = 12501
+	codeOutOfDiskSpace    = 14031
 )
 
 // notPrimaryCodes are those of a member that is not the primary (any more), starts,
@@ -67,6 +68,8 @@ func isConcern(err error) bool {
 	)
 	return errors.As(err, &one) && one.WriteConcernError != nil || errors.As(err, &bulk) && bulk.WriteConcernError != nil
 }
+
+var errClosed = errors.New("the store is closed")
 
 // isDuplicate says that a document of that id, or of that unique key, is there.
 func isDuplicate(err error) bool { return driver.IsDuplicateKeyError(err) }

@@ -75,7 +75,7 @@ func (db *DB) reason(err error) (string, error) {
 	var none topology.ServerSelectionError
 	switch {
 	case errors.Is(err, driver.ErrClientDisconnected), db.life.Err() != nil:
-		return "the store is closed", nil
+		return errClosed.Error(), nil
 	case hasCode(err, codeAuthentication), strings.Contains(err.Error(), "auth error"):
 		return db.notAuthenticated(), nil
 	case hasCode(err, codeUnauthorized, codeAtlas):

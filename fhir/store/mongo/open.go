@@ -36,6 +36,7 @@ type DB struct {
 	addresses string // of the deployment, for messages; no user, no password
 	now       func() time.Time
 	grace     time.Duration
+	plan      plan
 	log       *slog.Logger
 
 	bumps     bumper
@@ -57,7 +58,24 @@ type DB struct {
 // Open connects to the deployment and brings the database to this program's layout.
 // Its error never repeats a password.
 func Open(ctx context.Context, uri string, o Options) (*DB, error) {
-	db := &DB{now: o.Now, grace: max(o.Grace, 0), log: o.Logger}
+	return open(ctx, uri, o, newest)
+}
+
+func open(ctx context.Context, uri string, o Options, p plan) (*DB, error) {
+	db, err := dial(uri, o, p)
+	if err != nil {
+		return nil, err
+	}
+	if err := db.begin(ctx, o); err != nil {
+		_ = db.Close() // the reason for closing counts
+		return nil, err
+	}
+	return db, nil
+}
+
+// dial makes a store that has reached no server yet.
+func dial(uri string, o Options, p plan) (*DB, error) {
+	db := &DB{plan: p, now: o.Now, grace: max(o.Grace, 0), log: o.Logger}
 	if o.Grace == 0 {
 		db.grace = defaultGrace
 	}
@@ -66,10 +84,7 @@ func Open(ctx context.Context, uri string, o Options) (*DB, error) {
 	}
 	db.life, db.end = context.WithCancel(context.Background())
 	if err := db.connect(uri, o); err != nil {
-		return nil, err
-	}
-	if err := db.begin(ctx, o); err != nil {
-		_ = db.Close() // the reason for closing counts
+		db.end()
 		return nil, err
 	}
 	return db, nil

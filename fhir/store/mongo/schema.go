@@ -2,6 +2,10 @@ package mongo
 
 import (
 	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 	driver "go.mongodb.org/mongo-driver/v2/mongo"
@@ -35,23 +39,124 @@ var indexes = []index{
 	{of: chunks, name: "written", keys: bson.D{{Key: "at", Value: 1}}},
 }
 
-// migrate brings the database to this program's layout.
-func (db *DB) migrate(ctx context.Context) error {
-	for _, ix := range indexes {
-		o := options.Index().SetName(ix.name)
-		if ix.unique {
-			o.SetUnique(true)
+func (ix index) model() driver.IndexModel {
+	o := options.Index().SetName(ix.name)
+	if ix.unique {
+		o.SetUnique(true)
+	}
+	if ix.sparse {
+		o.SetSparse(true)
+	}
+	return driver.IndexModel{Keys: ix.keys, Options: o}
+}
+
+// A foundIndex is an index as a server describes it.
+type foundIndex struct {
+	Name      string   `bson:"name"`
+	Keys      bson.D   `bson:"key"`
+	Unique    bool     `bson:"unique"`
+	Sparse    bool     `bson:"sparse"`
+	Hidden    bool     `bson:"hidden"`
+	Expires   any      `bson:"expireAfterSeconds"`
+	Partial   bson.Raw `bson:"partialFilterExpression"`
+	Collation bson.Raw `bson:"collation"`
+}
+
+// is says whether an index does what another is for, whatever its name.
+func (ix index) is(f foundIndex) bool {
+	return describe(f.Keys) == describe(ix.keys) && f.Unique == ix.unique && f.Sparse == ix.sparse &&
+		!f.Hidden && f.Expires == nil && f.Partial == nil && f.Collation == nil
+}
+
+// describe writes keys alike, whatever type of number a server keeps directions in.
+func describe(keys bson.D) string {
+	parts := make([]string, len(keys))
+	for i, k := range keys {
+		parts[i] = fmt.Sprintf("%s: %v", k.Key, k.Value)
+	}
+	return "{" + strings.Join(parts, ", ") + "}"
+}
+
+// missingIndexes gives those of want that the database lacks. One that has the name
+// of ours and is something else is an error: nobody but its owner knows whether it may
+// go.
+func (db *DB) missingIndexes(ctx context.Context, want []index) ([]index, error) {
+	found := map[string][]foundIndex{}
+	var missing []index
+	for _, ix := range want {
+		if _, ok := found[ix.of.name]; !ok {
+			fs, err := db.indexesOf(ctx, ix.of)
+			if err != nil {
+				return nil, err
+			}
+			found[ix.of.name] = fs
 		}
-		if ix.sparse {
-			o.SetSparse(true)
+		fs := found[ix.of.name]
+		if slices.ContainsFunc(fs, ix.is) {
+			continue
 		}
-		if _, err := db.coll(ix.of).Indexes().CreateOne(ctx, driver.IndexModel{Keys: ix.keys, Options: o}); err != nil {
-			return db.explain(err)
+		if i := slices.IndexFunc(fs, func(f foundIndex) bool { return f.Name == ix.name }); i >= 0 {
+			return nil, db.otherIndex(ix, fs[i])
+		}
+		missing = append(missing, ix)
+	}
+	return missing, nil
+}
+
+func (db *DB) otherIndex(ix index, f foundIndex) error {
+	has := describe(f.Keys)
+	for _, o := range []struct {
+		is   bool
+		name string
+	}{
+		{f.Unique, "unique"}, {f.Sparse, "sparse"}, {f.Hidden, "hidden"}, {f.Expires != nil, "expireAfterSeconds"},
+		{f.Partial != nil, "partialFilterExpression"}, {f.Collation != nil, "collation"},
+	} {
+		if o.is {
+			has += " " + o.name
 		}
 	}
-	for _, c := range []counter{epochs, factVersions} {
-		if _, err := db.coll(numbers).InsertOne(ctx, numberDoc{ID: c.name}); err != nil && !isDuplicate(err) {
-			return db.explain(err)
+	wants := describe(ix.keys)
+	if ix.unique {
+		wants += " unique"
+	}
+	if ix.sparse {
+		wants += " sparse"
+	}
+	return fmt.Errorf("%s: the index %q of the collection %s is %s, the store needs %s under that name; drop it if nobody else uses it, the store then makes its own",
+		db.where(), ix.name, ix.of.name, has, wants)
+}
+
+// indexesOf lists the indexes of a collection; of one that is not there, none.
+func (db *DB) indexesOf(ctx context.Context, c collection) (out []foundIndex, err error) {
+	err = db.read(ctx, "list the indexes of "+c.name, func(ctx context.Context) error {
+		out = nil
+		cursor, err := db.coll(c).Indexes().List(ctx)
+		if hasCode(err, codeNamespaceNotFound) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		return cursor.All(ctx, &out)
+	})
+	return out, err
+}
+
+// indexing is how long a server may build one index.
+const indexing = time.Hour
+
+// makeIndexes makes indexes one by one: the server waits until each is built.
+func (db *DB) makeIndexes(ctx context.Context, missing []index) error {
+	for _, ix := range missing {
+		err := db.retry(ctx, fmt.Sprintf("make the index %q of %s", ix.name, ix.of.name), func(ctx context.Context) error {
+			ctx, cancel := context.WithTimeout(ctx, indexing)
+			defer cancel()
+			_, err := db.coll(ix.of).Indexes().CreateOne(ctx, ix.model())
+			return err
+		})
+		if err != nil {
+			return err
 		}
 	}
 	return nil

@@ -1,0 +1,154 @@
+package mongo
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"go.mongodb.org/mongo-driver/v2/bson"
+)
+
+const (
+	leaseBeat     = 2 * time.Second  // how often a holder shows that it lives
+	leasePatience = 20 * time.Second // how long one that shows nothing is waited for
+	leasePoll     = 200 * time.Millisecond
+)
+
+type leaseTimes struct{ beat, patience, poll time.Duration }
+
+// errLeaseLost is what a migrating process meets when another took it for dead.
+var errLeaseLost = errors.New("another process has taken the migration over")
+
+// A lease lets one process at a time migrate. No clock of another process counts: who
+// waits watches, by its own, whether the holder's beat still rises. A holder that was
+// taken for dead by mistake finds at its next step that it is none any more.
+type lease struct {
+	db     *DB
+	holder string
+}
+
+// underLease does work while it holds the lease, after whoever holds it now.
+func (db *DB) underLease(ctx context.Context, work func(context.Context, *lease) error) error {
+	l := &lease{db: db, holder: rand.Text()}
+	for {
+		if err := l.take(ctx); err != nil {
+			return err
+		}
+		err := l.hold(ctx, work)
+		if !errors.Is(err, errLeaseLost) {
+			return err
+		}
+	}
+}
+
+// take waits until the lease is free, or its holder dead, and takes it.
+func (l *lease) take(ctx context.Context) error {
+	var seen layoutDoc
+	since, told := time.Now(), false
+	for {
+		doc, err := l.look(ctx)
+		if err != nil {
+			return err
+		}
+		if doc.Holder != seen.Holder || doc.Beat != seen.Beat {
+			seen, since = doc, time.Now()
+		}
+		if doc.Holder == "" || time.Since(since) > l.db.plan.lease.patience {
+			if taken, err := l.takeFrom(ctx, doc); taken || err != nil {
+				return err
+			}
+			continue
+		}
+		if !told {
+			l.db.log.Info("store: another process prepares the database; waiting for it")
+			told = true
+		}
+		if !l.db.sleep(ctx, l.db.plan.lease.poll) {
+			return fmt.Errorf("%s: waiting for the process that prepares the database: %w", l.db.where(), cmp.Or(ctx.Err(), errClosed))
+		}
+	}
+}
+
+func (l *lease) look(ctx context.Context) (doc layoutDoc, err error) {
+	err = l.db.read(ctx, "read the layout", func(ctx context.Context) error {
+		doc, err = l.db.layout(ctx)
+		return err
+	})
+	return doc, err
+}
+
+// takeFrom takes the lease over as it was seen.
+func (l *lease) takeFrom(ctx context.Context, seen layoutDoc) (taken bool, err error) {
+	err = l.db.retry(ctx, "take the migration's lease", func(ctx context.Context) error {
+		res, err := l.db.coll(meta).UpdateOne(ctx,
+			bson.D{{Key: "_id", Value: layoutID}, {Key: "holder", Value: seen.Holder}, {Key: "beat", Value: seen.Beat}},
+			bson.D{{Key: "$set", Value: bson.D{{Key: "holder", Value: l.holder}, {Key: "beat", Value: seen.Beat + 1}}}})
+		if err == nil && res.MatchedCount == 1 {
+			taken = true
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		now, err := l.db.layout(ctx)
+		taken = now.Holder == l.holder // a lost answer
+		return err
+	})
+	return taken, err
+}
+
+// hold works while it shows that it lives, and gives the lease back.
+func (l *lease) hold(ctx context.Context, work func(context.Context, *lease) error) error {
+	working, lose := context.WithCancelCause(ctx)
+	var beating sync.WaitGroup
+	beating.Go(func() {
+		for l.db.sleep(working, l.db.plan.lease.beat) {
+			if err := l.change(working, bson.D{{Key: "$inc", Value: bson.D{{Key: "beat", Value: 1}}}}); err != nil {
+				lose(err)
+			}
+		}
+	})
+	err := work(working, l)
+	if cause := context.Cause(working); errors.Is(cause, errLeaseLost) {
+		err = cause
+	}
+	lose(nil)
+	beating.Wait()
+	if errors.Is(err, errLeaseLost) {
+		return err
+	}
+	back := l.change(context.WithoutCancel(ctx), bson.D{{Key: "$set", Value: bson.D{{Key: "holder", Value: ""}}}})
+	if errors.Is(back, errLeaseLost) {
+		back = nil // another has it: it is not ours to give back
+	}
+	return errors.Join(err, back)
+}
+
+// read gives the layout, if the lease is still held.
+func (l *lease) read(ctx context.Context) (layoutDoc, error) {
+	doc, err := l.look(ctx)
+	if err == nil && doc.Holder != l.holder {
+		err = errLeaseLost
+	}
+	return doc, err
+}
+
+// set changes the layout, if the lease is still held.
+func (l *lease) set(ctx context.Context, fields bson.D) error {
+	return l.change(ctx, bson.D{{Key: "$set", Value: fields}})
+}
+
+// change updates the layout document, if the lease is still held.
+func (l *lease) change(ctx context.Context, update bson.D) error {
+	return l.db.retry(ctx, "show progress of the migration", func(ctx context.Context) error {
+		res, err := l.db.coll(meta).UpdateOne(ctx, bson.D{{Key: "_id", Value: layoutID}, {Key: "holder", Value: l.holder}}, update)
+		if err == nil && res.MatchedCount == 0 {
+			return errLeaseLost
+		}
+		return err
+	})
+}
