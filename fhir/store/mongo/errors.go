@@ -69,8 +69,6 @@ func isConcern(err error) bool {
 	return errors.As(err, &one) && one.WriteConcernError != nil || errors.As(err, &bulk) && bulk.WriteConcernError != nil
 }
 
-var errClosed = errors.New("the store is closed")
-
 // isDuplicate says that a document of that id, or of that unique key, is there.
 func isDuplicate(err error) bool { return driver.IsDuplicateKeyError(err) }
 

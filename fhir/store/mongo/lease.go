@@ -1,7 +1,6 @@
 package mongo
 
 import (
-	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -68,7 +67,7 @@ func (l *lease) take(ctx context.Context) error {
 			told = true
 		}
 		if !l.db.sleep(ctx, l.db.plan.lease.poll) {
-			return fmt.Errorf("%s: waiting for the process that prepares the database: %w", l.db.where(), cmp.Or(ctx.Err(), errClosed))
+			return fmt.Errorf("waiting for the process that prepares the database: %w", l.db.stopped(ctx))
 		}
 	}
 }
