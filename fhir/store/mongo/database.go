@@ -39,7 +39,7 @@ func Drop(ctx context.Context, uri string, o Options) error {
 
 // withDatabase connects to a database as it is: nothing is made in it before do.
 func withDatabase(ctx context.Context, uri string, o Options, do func(*DB) error) error {
-	db, err := dial(uri, o, newest)
+	db, err := dial(uri, o, thisLayout)
 	if err != nil {
 		return err
 	}

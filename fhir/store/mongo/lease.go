@@ -56,7 +56,7 @@ func (l *lease) take(ctx context.Context) error {
 		if doc.Holder != seen.Holder || doc.Beat != seen.Beat {
 			seen, since = doc, time.Now()
 		}
-		if doc.Holder == "" || time.Since(since) > l.db.plan.lease.patience {
+		if doc.Holder == "" || time.Since(since) > l.db.wanted.lease.patience {
 			if taken, err := l.takeFrom(ctx, doc); taken || err != nil {
 				return err
 			}
@@ -66,7 +66,7 @@ func (l *lease) take(ctx context.Context) error {
 			l.db.log.Info("store: another process prepares the database; waiting for it")
 			told = true
 		}
-		if !l.db.sleep(ctx, l.db.plan.lease.poll) {
+		if !l.db.sleep(ctx, l.db.wanted.lease.poll) {
 			return fmt.Errorf("waiting for the process that prepares the database: %w", l.db.stopped(ctx))
 		}
 	}
@@ -105,7 +105,7 @@ func (l *lease) hold(ctx context.Context, work func(context.Context, *lease) err
 	working, lose := context.WithCancelCause(ctx)
 	var beating sync.WaitGroup
 	beating.Go(func() {
-		for l.db.sleep(working, l.db.plan.lease.beat) {
+		for l.db.sleep(working, l.db.wanted.lease.beat) {
 			if err := l.change(working, bson.D{{Key: "$inc", Value: bson.D{{Key: "beat", Value: 1}}}}); err != nil {
 				lose(err)
 			}

@@ -36,14 +36,15 @@ const layoutID = "layout"
 // last ("" at first): what it does must bear being done again.
 type migration func(ctx context.Context, db *DB, cursor string, save func(cursor string) error) error
 
-// A plan is what Open brings a database to.
-type plan struct {
+// A blueprint is what Open brings a database to.
+type blueprint struct {
 	migrations []migration // [n] takes from layout n to n+1. A landed one never changes
 	indexes    []index     // of the newest layout
 	lease      leaseTimes
 }
 
-var newest = plan{migrations: []migration{makeCounters}, indexes: indexes, lease: leaseTimes{beat: leaseBeat, patience: leasePatience, poll: leasePoll}}
+// thisLayout is what this program works with.
+var thisLayout = blueprint{migrations: []migration{makeCounters}, indexes: indexes, lease: leaseTimes{beat: leaseBeat, patience: leasePatience, poll: leasePoll}}
 
 // makeCounters is the first migration: a store begins with its counters. Indexes are
 // made at each start.
@@ -72,7 +73,7 @@ func (db *DB) layout(ctx context.Context) (doc layoutDoc, err error) {
 // checkLayout says whether this program can use the database, or bring it to its
 // layout.
 func (db *DB) checkLayout(doc layoutDoc) error {
-	newest := len(db.plan.migrations)
+	newest := len(db.wanted.migrations)
 	switch layout := max(doc.Layout, doc.Target); {
 	case doc.App != layoutApp:
 		return fmt.Errorf("%s: it is a database of something else: its collection %s does not say %q; name another database", db.where(), meta.name, layoutApp)
@@ -92,11 +93,11 @@ func (db *DB) migrate(ctx context.Context, existing bool) error {
 	if err := db.checkLayout(doc); err != nil {
 		return err
 	}
-	missing, err := db.missingIndexes(ctx, db.plan.indexes)
+	missing, err := db.missingIndexes(ctx, db.wanted.indexes)
 	if err != nil {
 		return err
 	}
-	if doc.Layout == len(db.plan.migrations) && len(missing) == 0 {
+	if doc.Layout == len(db.wanted.migrations) && len(missing) == 0 {
 		return nil
 	}
 	return db.underLease(ctx, db.bringUp)
@@ -165,21 +166,21 @@ func (db *DB) bringUp(ctx context.Context, l *lease) error {
 			return err
 		}
 		n := doc.Layout
-		if n == len(db.plan.migrations) {
+		if n == len(db.wanted.migrations) {
 			break
 		}
 		if err := l.set(ctx, bson.D{{Key: "target", Value: n + 1}}); err != nil {
 			return err
 		}
 		save := func(cursor string) error { return l.set(ctx, bson.D{{Key: "cursor", Value: cursor}}) }
-		if err := db.plan.migrations[n](ctx, db, doc.Cursor, save); err != nil {
+		if err := db.wanted.migrations[n](ctx, db, doc.Cursor, save); err != nil {
 			return fmt.Errorf("bring layout %d to %d: %w", n, n+1, err)
 		}
 		if err := l.set(ctx, bson.D{{Key: "layout", Value: n + 1}, {Key: "cursor", Value: ""}}); err != nil {
 			return err
 		}
 	}
-	missing, err := db.missingIndexes(ctx, db.plan.indexes)
+	missing, err := db.missingIndexes(ctx, db.wanted.indexes)
 	if err != nil {
 		return err
 	}

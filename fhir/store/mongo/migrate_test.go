@@ -49,7 +49,7 @@ func TestManyProcessesPrepareOneDatabaseOnce(t *testing.T) {
 	uri := freshURI(t)
 	var mu sync.Mutex
 	ran := 0
-	p := plan{indexes: indexes, lease: quick, migrations: []migration{makeCounters, func(context.Context, *DB, string, func(string) error) error {
+	p := blueprint{indexes: indexes, lease: quick, migrations: []migration{makeCounters, func(context.Context, *DB, string, func(string) error) error {
 		mu.Lock()
 		defer mu.Unlock()
 		ran++
@@ -84,9 +84,9 @@ func TestManyProcessesPrepareOneDatabaseOnce(t *testing.T) {
 
 // stepsPlan is a second migration of five steps, each of which counts itself in the
 // database; at one of them die is called.
-func stepsPlan(dieAt int, die func()) plan {
+func stepsPlan(dieAt int, die func()) blueprint {
 	const steps = 5
-	return plan{indexes: indexes, lease: quick, migrations: []migration{makeCounters, func(ctx context.Context, db *DB, cursor string, save func(string) error) error {
+	return blueprint{indexes: indexes, lease: quick, migrations: []migration{makeCounters, func(ctx context.Context, db *DB, cursor string, save func(string) error) error {
 		at := 0
 		if cursor != "" {
 			at, _ = strconv.Atoi(cursor)
@@ -160,7 +160,7 @@ func TestAKilledMigrationIsResumed(t *testing.T) {
 func TestAHolderThatWasTakenForDeadStops(t *testing.T) {
 	uri := freshURI(t)
 	entered, release := make(chan struct{}), make(chan struct{})
-	slow := plan{lease: leaseTimes{beat: time.Hour, patience: time.Hour, poll: quick.poll}, migrations: []migration{
+	slow := blueprint{lease: leaseTimes{beat: time.Hour, patience: time.Hour, poll: quick.poll}, migrations: []migration{
 		func(_ context.Context, _ *DB, _ string, save func(string) error) error {
 			close(entered)
 			<-release
@@ -175,7 +175,7 @@ func TestAHolderThatWasTakenForDeadStops(t *testing.T) {
 		first <- err
 	}()
 	<-entered
-	second := plan{lease: leaseTimes{beat: quick.beat, patience: 200 * time.Millisecond, poll: quick.poll}, migrations: []migration{makeCounters, makeCounters}}
+	second := blueprint{lease: leaseTimes{beat: quick.beat, patience: 200 * time.Millisecond, poll: quick.poll}, migrations: []migration{makeCounters, makeCounters}}
 	db, err := open(t.Context(), uri, Options{SweepEvery: -1}, second)
 	if err != nil {
 		t.Fatal(err)
@@ -192,7 +192,7 @@ func TestAHolderThatWasTakenForDeadStops(t *testing.T) {
 
 func TestAMigrationThatFailsSaysWhichAndCanBeTriedAgain(t *testing.T) {
 	uri := freshURI(t)
-	broken := plan{lease: quick, migrations: []migration{makeCounters, func(context.Context, *DB, string, func(string) error) error {
+	broken := blueprint{lease: quick, migrations: []migration{makeCounters, func(context.Context, *DB, string, func(string) error) error {
 		return errors.New("a resource cannot be read")
 	}}}
 	_, err := open(t.Context(), uri, Options{SweepEvery: -1}, broken)

@@ -36,7 +36,7 @@ type DB struct {
 	addresses string // of the deployment, for messages; no user, no password
 	now       func() time.Time
 	grace     time.Duration
-	plan      plan
+	wanted    blueprint
 	log       *slog.Logger
 
 	bumps     bumper
@@ -58,10 +58,10 @@ type DB struct {
 // Open connects to the deployment and brings the database to this program's layout.
 // Its error never repeats a password.
 func Open(ctx context.Context, uri string, o Options) (*DB, error) {
-	return open(ctx, uri, o, newest)
+	return open(ctx, uri, o, thisLayout)
 }
 
-func open(ctx context.Context, uri string, o Options, p plan) (*DB, error) {
+func open(ctx context.Context, uri string, o Options, p blueprint) (*DB, error) {
 	db, err := dial(uri, o, p)
 	if err != nil {
 		return nil, err
@@ -74,8 +74,8 @@ func open(ctx context.Context, uri string, o Options, p plan) (*DB, error) {
 }
 
 // dial makes a store that has reached no server yet.
-func dial(uri string, o Options, p plan) (*DB, error) {
-	db := &DB{plan: p, now: o.Now, grace: max(o.Grace, 0), log: o.Logger}
+func dial(uri string, o Options, p blueprint) (*DB, error) {
+	db := &DB{wanted: p, now: o.Now, grace: max(o.Grace, 0), log: o.Logger}
 	if o.Grace == 0 {
 		db.grace = defaultGrace
 	}
