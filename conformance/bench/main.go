@@ -11,6 +11,8 @@ import (
 	"os/signal"
 	"regexp"
 	"runtime"
+	"strconv"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -49,6 +51,7 @@ type options struct {
 	short, asJSON bool
 	only          *regexp.Regexp
 	rows          int    // of the longest input; 0: those of the pace
+	sizes         []int  // of the part stores; none: those of the pace
 	profile       string // folder for CPU profiles; "" for none
 }
 
@@ -151,6 +154,9 @@ func parseOptions(args []string, log io.Writer) (options, error) {
 	fs.BoolVar(&o.short, "short", false, "a smoke test: the same checks, too short for figures")
 	fs.StringVar(&only, "only", "", "measure the parts whose name matches this regular expression: adapter, feeds, feeds-stored, deciding, token, stores, gateways, start, own, read, search, memory")
 	fs.IntVar(&o.rows, "rows", 0, "rows of the longest input of the parts feeds and feeds-stored, instead of 1,000,000; the others have a tenth")
+	fs.Func("resources", "how many resources the stores of the part stores hold, instead of 20000,100000", func(s string) error {
+		return readSizes(s, &o.sizes)
+	})
 	fs.BoolVar(&o.asJSON, "json", false, "print the report as JSON")
 	fs.StringVar(&o.profile, "profile", "", "folder for CPU profiles of the gateway under load")
 	if err := fs.Parse(args); err != nil {
@@ -172,4 +178,17 @@ func parseOptions(args []string, log io.Writer) (options, error) {
 		}
 	}
 	return o, nil
+}
+
+// readSizes reads numbers in ascending order with commas between them.
+func readSizes(s string, to *[]int) error {
+	*to = nil
+	for f := range strings.SplitSeq(s, ",") {
+		n, err := strconv.Atoi(strings.TrimSpace(f))
+		if err != nil || n < 100 || len(*to) > 0 && n <= (*to)[len(*to)-1] {
+			return fmt.Errorf("numbers from 100 in ascending order are wanted, as in 20000,100000")
+		}
+		*to = append(*to, n)
+	}
+	return nil
 }

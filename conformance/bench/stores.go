@@ -46,6 +46,9 @@ func measureStores(ctx context.Context, b *bench) (err error) {
 	if b.short {
 		p = shortStores
 	}
+	if len(b.sizes) > 0 {
+		p.sizes = b.sizes
+	}
 	m := &storesRun{pace: p, log: b.log, took: map[timing][]number{}, done: map[timing]int{}}
 	defer func() { err = errors.Join(err, m.close()) }()
 	if err := m.open(ctx, b); err != nil {

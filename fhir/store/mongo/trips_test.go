@@ -70,6 +70,14 @@ func TestOperationsGoToTheServerSeldom(t *testing.T) {
 	apply := func(ws ...store.Write) func() error {
 		return func() error { _, err := db.Apply(ctx, ws); return err }
 	}
+	search := func(where store.Expr, sort []store.SortKey) func() error {
+		return func() error {
+			_, err := db.Search(ctx, store.Plan{Type: "Patient", Where: where, Sort: sort, Limit: 5})
+			return err
+		}
+	}
+	equal := store.Expr{Op: store.Equal, Param: "identifier", Value: "a"}
+	_ = search(equal, nil)() // the first search asks what the server is
 	var fact store.Fact
 	for _, x := range []struct {
 		name string
@@ -93,6 +101,13 @@ func TestOperationsGoToTheServerSeldom(t *testing.T) {
 			_, err := db.Apply(ctx, ws)
 			return err
 		}},
+		{"search, one hit", 4, search(equal, nil)},
+		{"search, sorted by a parameter", 4, search(equal, []store.SortKey{{Param: "family"}})},
+		{"search by id", 4, search(store.Expr{Op: store.All}, []store.SortKey{{Param: store.ParamID}})},
+		{"search, newest of all for the first time", 5, search(store.Expr{Op: store.All}, nil)},
+		{"search, newest of all", 4, search(store.Expr{Op: store.All}, nil)},
+		{"search, none", 3, search(store.Expr{Op: store.Equal, Param: "family", Value: "nobody"}, nil)},
+		{"count", 3, func() error { _, err := db.Count(ctx, store.Plan{Type: "Patient", Where: equal, Limit: 1}); return err }},
 		{"epoch", 1, func() error { _, err := db.Epoch(ctx); return err }},
 		{"put a fact", 3, func() (err error) { fact, err = db.PutIfAbsent(ctx, "k", []byte("v"), later); return err }}, // one reserves numbers
 		{"put another fact", 2, func() error { _, err := db.PutIfAbsent(ctx, "k2", []byte("v"), later); return err }},
