@@ -139,7 +139,7 @@ func (s Suite) killed(t *testing.T) {
 	}
 	want := s.heads(t, whole, types)
 	records := report.Records - report.NonRecords()
-	for at := 1; at <= records; at += max(1, records/10) {
+	for at := 1; at <= records; at += max(1, sparse()*records/10) {
 		db := s.database(t)
 		ctx, kill := context.WithCancel(context.Background())
 		k := &killer{Mapper: s.Mapper, kill: kill}

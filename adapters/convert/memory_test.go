@@ -67,6 +67,9 @@ const bytesARecord = 150
 // TestWhatARecordCosts converts HANDOFF_ROWS records and holds what is in use
 // against what was before.
 func TestWhatARecordCosts(t *testing.T) {
+	if testing.Short() {
+		t.Skip("memory is not measured in short mode: the race detector's own is larger")
+	}
 	n := 60_000
 	if s := os.Getenv("HANDOFF_ROWS"); s != "" {
 		if _, err := fmt.Sscan(s, &n); err != nil {

@@ -9,7 +9,6 @@ import (
 	"github.com/handoff-health/handoff/adapters"
 	"github.com/handoff-health/handoff/adapters/all"
 	"github.com/handoff-health/handoff/adapters/ingest"
-	"github.com/handoff-health/handoff/mappings"
 )
 
 // event is one of a report of one person, who has the behavior.
@@ -40,10 +39,7 @@ func orders(n int) [][]int {
 // What events tell of a sealed report is stored, whenever it comes, and stays
 // under the seal: nothing of it is lost, and nothing opens it again.
 func TestEventsOfASealedReportAreKeptUnderTheSeal(t *testing.T) {
-	m, err := mappings.Load(mappings.Files(), "rms/maplevalley/event.map.yaml", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	m := builtIn(t, "rms/maplevalley/event.map.yaml")
 	f, err := all.Find("rms/webhook")
 	if err != nil {
 		t.Fatal(err)
@@ -89,10 +85,7 @@ func TestEventsOfASealedReportAreKeptUnderTheSeal(t *testing.T) {
 // An event that nobody can read yet is kept as a reject of the report that it is
 // of: what expunges that takes the reject, and none comes after.
 func TestAnExpungeReachesEventsThatWereNotRead(t *testing.T) {
-	m, err := mappings.Load(mappings.Files(), "rms/maplevalley/event.map.yaml", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	m := builtIn(t, "rms/maplevalley/event.map.yaml")
 	f, err := all.Find("rms/webhook")
 	if err != nil {
 		t.Fatal(err)

@@ -26,13 +26,31 @@ const rivertonMapping = "rms/riverton/contact.map.yaml"
 
 var siteKey = []byte("a key of this test alone, 32 byte")
 
+var (
+	loadedMu sync.Mutex
+	loaded   = map[string]*mappings.Map{}
+)
+
+// builtIn gives a built-in mapping, loaded once: that takes a tenth of a second, and
+// many tests want the same.
+func builtIn(t testing.TB, file string) *mappings.Map {
+	t.Helper()
+	loadedMu.Lock()
+	defer loadedMu.Unlock()
+	if loaded[file] == nil {
+		m, err := mappings.Load(mappings.Files(), file, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		loaded[file] = m
+	}
+	return loaded[file]
+}
+
 func newPipeline(t testing.TB) (*ingest.Pipeline, backend.Backend) {
 	t.Helper()
 	db := backendtest.Open(t, backend.Options{})
-	m, err := mappings.Load(mappings.Files(), rivertonMapping, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	m := builtIn(t, rivertonMapping)
 	f, err := all.Find("rms/csv")
 	if err != nil {
 		t.Fatal(err)

@@ -9,7 +9,6 @@ import (
 	"github.com/handoff-health/handoff/adapters/ingest"
 	"github.com/handoff-health/handoff/fhir/resource"
 	"github.com/handoff-health/handoff/fhir/store/backend"
-	"github.com/handoff-health/handoff/mappings"
 )
 
 // A consent of the officers' own feed joins the Patient and the Encounter of the
@@ -18,10 +17,7 @@ func TestConsentsJoinTheContactInEitherOrder(t *testing.T) {
 	contact := export(fields{"IncidentNo": "25-1", "MNI": "R1", "HomeAddr": "1 A St"})
 	consent := `{"consent_id":"C-1","subject":{"mni":"R1","name":"Somebody Else","dob":"1970-01-02"},"incident_no":"25-1","asked_at":"2025-05-01T10:20:00-05:00","decision":"granted","method":"verbal_bwc",` +
 		`"language":"en","capacity_observed":"appears_able","direction":"police_to_bh","scope":["this_encounter"],"recipients":["CCBH"],"purpose":"TREAT","expires":"72 HRS","officer_badge":"7001","bwc_evidence_id":"A-1"}` + "\n"
-	m, err := mappings.Load(mappings.Files(), "rms/onscene/consent.map.yaml", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	m := builtIn(t, "rms/onscene/consent.map.yaml")
 	f, err := all.Find("rms/jsonl")
 	if err != nil {
 		t.Fatal(err)

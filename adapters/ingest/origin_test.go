@@ -15,7 +15,6 @@ import (
 	"github.com/handoff-health/handoff/fhir/store"
 	"github.com/handoff-health/handoff/fhir/store/backend"
 	"github.com/handoff-health/handoff/fhir/store/backend/backendtest"
-	"github.com/handoff-health/handoff/mappings"
 )
 
 // adt writes a message; each segment after PID is one of the test's own.
@@ -37,10 +36,7 @@ func newADT(t *testing.T, rules ...part2.Rule) (*ingest.Pipeline, backend.Backen
 	if err != nil {
 		t.Fatal(err)
 	}
-	m, err := mappings.Load(mappings.Files(), f.Mapping, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	m := builtIn(t, f.Mapping)
 	return &ingest.Pipeline{Format: f, Mapper: m, Store: db, Facts: db, Log: db, SiteKey: siteKey, Options: adapters.Options{Profile: m.Profile(), Kinds: m.Kinds()},
 		Origin: resource.Origin{System: "adt", Custodian: "Organization/clinic"}, Units: part2.New(rules),
 		Labeler: ingest.Labels{Labeller: label.New(label.Options{})}, Indexer: ingest.Entries{}}, db

@@ -47,6 +47,13 @@ func files(t *testing.T) []string {
 	if err != nil || len(out) < 100 {
 		t.Fatalf("%d files in %s: %v", len(out), data, err)
 	}
+	if testing.Short() {
+		var some []string
+		for i := 0; i < len(out); i += 10 {
+			some = append(some, out[i])
+		}
+		return some
+	}
 	return out
 }
 
@@ -78,7 +85,7 @@ func TestEverythingConvertsOrIsRefusedWithAReason(t *testing.T) {
 				w.file(n, read(t, n))
 			}
 			t.Logf("%d files: %d read, %d refused as a whole %v; %d records, %d rejected; made %v", len(names), w.read, len(names)-w.read, w.refused, w.records, w.rejects, w.made)
-			if w.read == 0 || w.records == w.rejects || len(w.made) == 0 {
+			if !testing.Short() && (w.read == 0 || w.records == w.rejects || len(w.made) == 0) {
 				t.Errorf("nothing of the sample data is this format's: the walk proves nothing")
 			}
 		})
