@@ -65,8 +65,6 @@ type Transferer interface {
 	// Streams lists streams, and such as have positions only, whose name sorts after
 	// after.
 	Streams(ctx context.Context, after string, limit int) ([]Stream, error)
-	// Entries gives the entries of a stream from a number on, oldest first.
-	Entries(ctx context.Context, stream string, from uint64, each func(Entry) error) error
 	// RestoreEntries puts entries at their numbers, which follow the last one there
 	// or repeat what is there; RestorePositions a stream's positions.
 	RestoreEntries(ctx context.Context, stream string, es []Entry) error

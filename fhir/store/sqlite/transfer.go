@@ -186,24 +186,3 @@ func positionsOf(ctx context.Context, s *session, x store.Stream) error {
 		return err
 	})
 }
-
-// Entries implements store.Transferer.
-func (db *DB) Entries(ctx context.Context, stream string, from uint64, each func(store.Entry) error) error {
-	// Reading in pieces keeps the file's log from growing if somebody writes after all.
-	const most = 64
-	for from = max(from, 1); ; {
-		es, err := db.ReadFrom(ctx, stream, from, most)
-		if err != nil || len(es) == 0 {
-			return err
-		}
-		if es[0].Seq != from {
-			return fmt.Errorf("%s: %w: stream %q lacks entry %d", db.path, store.ErrDamaged, stream, from)
-		}
-		for _, e := range es {
-			if err := each(e); err != nil {
-				return err
-			}
-		}
-		from += uint64(len(es))
-	}
-}

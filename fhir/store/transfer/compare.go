@@ -165,13 +165,11 @@ func walk(ctx context.Context, s Side, emit func(item) error) error {
 		return err
 	}
 	return eachStream(ctx, s, "", func(x store.Stream) error {
-		if x.Last > 0 {
-			err := s.Entries(ctx, x.Name, 1, func(e store.Entry) error {
-				return emit(item{stage: 3, a: x.Name, n: e.Seq, kind: KindEntries, sum: entryHash(x.Name, e)})
-			})
-			if err != nil {
-				return err
-			}
+		err := eachEntry(ctx, s, x, 1, func(e store.Entry) error {
+			return emit(item{stage: 3, a: x.Name, n: e.Seq, kind: KindEntries, sum: entryHash(x.Name, e)})
+		})
+		if err != nil {
+			return err
 		}
 		if len(x.Positions) == 0 {
 			return nil

@@ -15,6 +15,7 @@ import (
 type Store interface {
 	store.Transferer
 	store.Facts
+	store.Log
 	store.Epocher
 	store.Timekeeper
 }

@@ -92,10 +92,7 @@ func (c *copier) streams(ctx context.Context) error {
 
 func (c *copier) stream(ctx context.Context, s store.Stream, from uint64) error {
 	read := func(ctx context.Context, emit func(store.Entry) error) error {
-		if s.Last == 0 {
-			return nil
-		}
-		return named(c.from, c.from.Entries(ctx, s.Name, from, emit))
+		return named(c.from, eachEntry(ctx, c.from, s, from, emit))
 	}
 	write := func(ctx context.Context, es []store.Entry) error {
 		if err := named(c.to, c.to.RestoreEntries(ctx, s.Name, es)); err != nil {
@@ -177,4 +174,29 @@ func eachStream(ctx context.Context, s store.Transferer, after string, do func(s
 		}
 		after = ss[len(ss)-1].Name
 	}
+}
+
+// eachEntry goes through the entries of a stream from a number on, in pages that are
+// as large as the entries seen allow.
+func eachEntry(ctx context.Context, l store.Log, s store.Stream, from uint64, do func(store.Entry) error) error {
+	const first, most = 16, 1000
+	for limit := first; from <= s.Last; {
+		es, err := l.ReadFrom(ctx, s.Name, from, limit)
+		if err != nil {
+			return err
+		}
+		if len(es) == 0 || es[0].Seq != from {
+			return fmt.Errorf("%w: stream %q lacks entry %d", store.ErrDamaged, s.Name, from)
+		}
+		largest := 1
+		for _, e := range es {
+			if err := do(e); err != nil {
+				return err
+			}
+			largest = max(largest, len(e.Data))
+		}
+		from += uint64(len(es))
+		limit = max(1, min(pieceBytes/largest, 2*limit, most))
+	}
+	return nil
 }
