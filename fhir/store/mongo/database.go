@@ -3,6 +3,7 @@ package mongo
 import (
 	"context"
 	"errors"
+	"strings"
 	"time"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
@@ -33,8 +34,30 @@ func Drop(ctx context.Context, uri string, o Options) error {
 		if err != nil && !errors.Is(err, store.ErrNewer) {
 			return err
 		}
-		return db.retry(ctx, "drop the database", func(ctx context.Context) error { return db.base.Drop(ctx) })
+		return db.retry(ctx, "drop the database", db.drop)
 	})
+}
+
+// drop drops the database, or each of its collections where the user may do no more
+// (the role readWrite): a database without collections is none.
+func (db *DB) drop(ctx context.Context) error {
+	err := db.base.Drop(ctx)
+	if !hasCode(err, codeUnauthorized) {
+		return err
+	}
+	names, err := db.base.ListCollectionNames(ctx, bson.D{})
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		if strings.HasPrefix(name, "system.") {
+			continue
+		}
+		if err := db.base.Collection(name).Drop(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // withDatabase connects to a database as it is: nothing is made in it before do.
