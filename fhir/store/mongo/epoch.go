@@ -22,23 +22,31 @@ func (db *DB) bumpEpoch(ctx context.Context) (int64, error) {
 	})
 }
 
+// epochReads is how many reads of the epoch a process has under way at most. Every
+// request and every search asks for it: beyond a few at a time one read can serve all
+// who came before it began, and costs them little time.
+const epochReads = 4
+
 // Epoch implements store.Epocher.
-func (db *DB) Epoch(ctx context.Context) (n int64, err error) {
-	err = db.read(ctx, "read the epoch", func(ctx context.Context) error {
-		var doc numberDoc
-		err := db.coll(numbers).FindOne(ctx, bson.D{{Key: "_id", Value: epochs.name}}).Decode(&doc)
-		n = doc.Last
-		return db.lacksCounter(epochs, err)
+func (db *DB) Epoch(ctx context.Context) (int64, error) {
+	return db.asks.do(ctx, func() (n int64, err error) {
+		err = db.read(context.WithoutCancel(ctx), "read the epoch", func(ctx context.Context) error {
+			var doc numberDoc
+			err := db.coll(numbers).FindOne(ctx, bson.D{{Key: "_id", Value: epochs.name}}).Decode(&doc)
+			n = doc.Last
+			return db.lacksCounter(epochs, err)
+		})
+		return n, err
 	})
-	return n, err
 }
 
-// A bumper joins calls: while one is under way, those that come wait for the next,
-// which is made once for all of them.
+// A bumper joins calls: while as many as there are lanes are under way, those that
+// come wait for the next, which is made once for all of them.
 type bumper struct {
-	mu   sync.Mutex
-	busy bool
-	next *bump
+	lanes int // 0: one
+	mu    sync.Mutex
+	busy  int
+	next  *bump
 }
 
 type bump struct {
@@ -53,8 +61,8 @@ func (b *bumper) do(ctx context.Context, f func() (int64, error)) (int64, error)
 		b.next = &bump{done: make(chan struct{})}
 	}
 	mine := b.next
-	if !b.busy {
-		b.busy = true
+	if b.busy < max(1, b.lanes) {
+		b.busy++
 		go b.run(f)
 	}
 	b.mu.Unlock()
@@ -72,7 +80,7 @@ func (b *bumper) run(f func() (int64, error)) {
 		now := b.next
 		b.next = nil
 		if now == nil {
-			b.busy = false
+			b.busy--
 			b.mu.Unlock()
 			return
 		}

@@ -40,6 +40,7 @@ type DB struct {
 	log       *slog.Logger
 
 	bumps     bumper
+	asks      bumper      // of the epoch
 	blocks    sync.Map    // name of a counter to *block
 	appenders sync.Map    // name of a stream to *appender
 	skewed    atomic.Bool // this machine's clock is off, and that was told
@@ -75,7 +76,7 @@ func open(ctx context.Context, uri string, o Options, p blueprint) (*DB, error) 
 
 // dial makes a store that has reached no server yet.
 func dial(uri string, o Options, p blueprint) (*DB, error) {
-	db := &DB{wanted: p, now: o.Now, grace: max(o.Grace, 0), log: o.Logger}
+	db := &DB{wanted: p, now: o.Now, grace: max(o.Grace, 0), log: o.Logger, asks: bumper{lanes: epochReads}}
 	if o.Grace == 0 {
 		db.grace = defaultGrace
 	}
