@@ -39,28 +39,7 @@ recorded.`,
 	return cmd
 }
 
-// flags gives a command the flags that name a trail.
-func (p *auditPlace) flags(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&p.dir, "dir", "", "folder of the trail, instead of the argument")
-	cmd.Flags().StringVar(&p.anchor, "anchor", "", "file with the signed checkpoints")
-	cmd.Flags().StringVar(&p.key, "key", "", "PEM file with the public key (or certificate, or the key itself) that signed them")
-	cmd.Args = func(_ *cobra.Command, args []string) error {
-		switch {
-		case len(args) == 1 && p.dir == "":
-			p.dir = args[0]
-		case len(args) > 0:
-			return usageError("one folder is wanted, got %q", strings.Join(args, " "))
-		case p.dir == "":
-			return usageError("name the folder of the audit trail")
-		}
-		return nil
-	}
-}
-
 func (p *auditPlace) verify() (audit.Report, error) {
-	if p.anchor == "" || p.key == "" {
-		return audit.Report{}, usageError("--anchor and --key are needed: a log alone cannot vouch for itself")
-	}
 	pub, err := audit.LoadPublicKey(p.key)
 	if err != nil {
 		return audit.Report{}, err
@@ -73,33 +52,65 @@ func (p *auditPlace) verify() (audit.Report, error) {
 
 func newAuditVerifyCommand() *cobra.Command {
 	var (
-		p      auditPlace
+		t      auditTrails
 		asJSON bool
 	)
 	cmd := &cobra.Command{
-		Use:   "verify DIR --anchor FILE --key FILE",
+		Use:   "verify DIR… --anchor FILE… --key FILE",
 		Short: "Check that no record was changed, removed, moved or cut off",
-		Long: `Reads the whole trail and compares it with itself and with the signed
+		Long: `Reads each trail whole and compares it with itself and with the signed
 checkpoints. Exits with 1 and names segment, byte and record if anything was
-changed, removed, put in another order or cut off, as far as the anchor reaches.`,
-		Example: `  handoff audit verify /var/lib/handoff/audit --anchor /mnt/worm/handoff.anchor --key audit.pub`,
+changed, removed, put in another order or cut off, as far as the anchor reaches.
+
+Every gateway process has a trail of its own, with an anchor of its own. Give all
+of them, each with its --anchor in the order of the folders, and one --key for all
+or one for each; or --config, for those that it names. With --config the store is
+asked whose trails there are: exit status 3 if one of them was not read.`,
+		Example: `  handoff audit verify /var/lib/handoff/audit --anchor /mnt/worm/handoff.anchor --key audit.pub
+  handoff audit verify /mnt/a/audit /mnt/b/audit --anchor a.anchor --anchor b.anchor --key a.pub --key b.pub
+  handoff audit verify --config handoff.yaml`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			r, err := p.verify()
+			places, err := t.places()
+			if err != nil {
+				return err
+			}
+			reports, err := verifyAll(places)
 			if err != nil && !errors.Is(err, audit.ErrTampered) {
 				return err
 			}
-			if perr := printVerification(cmd.OutOrStdout(), &r, asJSON); perr != nil {
+			if perr := printVerifications(cmd.OutOrStdout(), reports, asJSON); perr != nil {
 				return perr
 			}
 			if err != nil {
-				return fmt.Errorf("%s does not verify: %w", p.dir, err)
+				return err
 			}
-			return nil
+			missing, err := unreadOf(cmd.Context(), t.config, reports)
+			if err != nil {
+				return err
+			}
+			tellUnread(cmd.ErrOrStderr(), missing)
+			return incomplete(missing)
 		},
 	}
-	p.flags(cmd)
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print the report as JSON")
+	t.flags(cmd, false)
+	cmd.Flags().StringVarP(&t.config, "config", "c", "", "configuration, for the trails that it names")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print the report as JSON; of several trails a list")
 	return cmd
+}
+
+func printVerifications(w io.Writer, reports []audit.Report, asJSON bool) error {
+	if asJSON && len(reports) != 1 {
+		return printJSON(w, reports)
+	}
+	for i := range reports {
+		if i > 0 {
+			fmt.Fprintln(w)
+		}
+		if err := printVerification(w, &reports[i], asJSON); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func printVerification(w io.Writer, r *audit.Report, asJSON bool) error {
@@ -147,7 +158,7 @@ func printJSON(w io.Writer, v any) error {
 
 func newAuditTailCommand() *cobra.Command {
 	var (
-		p      auditPlace
+		t      auditTrails
 		n      uint64
 		follow bool
 		format string
@@ -163,7 +174,7 @@ JSON, or as FHIR AuditEvents (NDJSON). It checks nothing; see verify.`,
 			if !ok {
 				return usageError("unknown format %q; known are %s", format, strings.Join(slices.Sorted(maps.Keys(tailFormats)), ", "))
 			}
-			last, err := audit.LastSeq(p.dir)
+			last, err := audit.LastSeq(t.dirs[0])
 			if err != nil {
 				return err
 			}
@@ -172,14 +183,14 @@ JSON, or as FHIR AuditEvents (NDJSON). It checks nothing; see verify.`,
 			if follow {
 				poll = 200 * time.Millisecond
 			}
-			err = audit.Follow(cmd.Context(), p.dir, from, poll, func(r audit.Record) error { return show(cmd.OutOrStdout(), &r) })
+			err = audit.Follow(cmd.Context(), t.dirs[0], from, poll, func(r audit.Record) error { return show(cmd.OutOrStdout(), &r) })
 			if follow && errors.Is(err, context.Canceled) {
 				return nil
 			}
 			return err
 		},
 	}
-	p.flags(cmd)
+	t.flags(cmd, true)
 	cmd.Flags().Uint64VarP(&n, "lines", "n", 10, "how many of the newest records")
 	cmd.Flags().BoolVarP(&follow, "follow", "f", false, "go on with what comes, until interrupted")
 	cmd.Flags().StringVar(&format, "format", "text", "text, json or fhir")
@@ -234,15 +245,15 @@ func eventLine(r *audit.Record) string {
 
 func newAuditReportCommand() *cobra.Command {
 	var (
-		p            auditPlace
+		t            auditTrails
 		since, until string
 		asJSON       bool
 		settings     string
 	)
 	cmd := &cobra.Command{
-		Use:   "report DIR [--since 168h] [--until TIME]",
+		Use:   "report DIR… [--since 168h] [--until TIME]",
 		Short: "Count events, refusals and incomplete answers, for the weekly review",
-		Long: `Counts the events of a time span by interaction, outcome, client, user, purpose
+		Long: `Counts the events of a time span, of one trail or of those of several gateways, by interaction, outcome, client, user, purpose
 and reason of refusal, and lists each use of $explain-access. Times are a day (2026-03-01), an instant
 (2026-03-01T08:00:00Z) or a duration before now (168h). With --anchor and --key
 the trail is verified first. With --config the reviews of emergencies that nobody
@@ -257,14 +268,18 @@ has closed are listed too, from the store that the configuration names.`,
 			if err != nil {
 				return err
 			}
-			if p.anchor != "" || p.key != "" {
-				if _, err := p.verify(); err != nil {
-					return fmt.Errorf("%s does not verify, so there is nothing to report on: %w", p.dir, err)
+			if len(t.anchors)+len(t.keys) > 0 {
+				places, err := t.places()
+				if err != nil {
+					return err
+				}
+				if _, err := verifyAll(places); err != nil {
+					return fmt.Errorf("there is nothing to report on: %w", err)
 				}
 			} else {
 				fmt.Fprintln(cmd.ErrOrStderr(), "The trail was not verified: give --anchor and --key.")
 			}
-			s, err := audit.Summarize(cmd.Context(), p.dir, from, to)
+			s, err := audit.Summarize(cmd.Context(), from, to, t.dirs...)
 			if err != nil {
 				return err
 			}
@@ -286,7 +301,7 @@ has closed are listed too, from the store that the configuration names.`,
 			return printReviews(cmd.OutOrStdout(), reviews)
 		},
 	}
-	p.flags(cmd)
+	t.flags(cmd, false)
 	cmd.Flags().StringVar(&since, "since", "168h", "from when on; empty: from the beginning")
 	cmd.Flags().StringVar(&until, "until", "", "until when, not included; empty: to the end")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print the counts as JSON")

@@ -91,7 +91,11 @@ func TestAuditCommandsNameWhatIsMissing(t *testing.T) {
 	}{
 		{[]string{"verify", dir}, exitUsage, "--anchor and --key"},
 		{[]string{"verify"}, exitUsage, "name the folder"},
-		{[]string{"verify", dir, dir}, exitUsage, "one folder"},
+		{[]string{"verify", dir, dir}, exitUsage, "--anchor and --key"},
+		{[]string{"verify", dir, dir, "--anchor", anchor, "--key", key}, exitUsage, "2 folders want as many --anchor"},
+		{[]string{"verify", dir, dir, "--anchor", anchor, "--anchor", anchor + "x", "--key", key}, exitUsage, "named as the folder of two trails"},
+		{[]string{"verify", dir, dir + "x", "--anchor", anchor, "--anchor", anchor, "--key", key}, exitUsage, "named as the anchor of two trails"},
+		{[]string{"tail", dir, dir}, exitUsage, "one folder"},
 		{[]string{"verify", dir, "--anchor", anchor + "x", "--key", key}, exitFailed, anchor + "x"},
 		{[]string{"verify", dir, "--anchor", anchor, "--key", anchor}, exitFailed, "no key in PEM form"},
 		{[]string{"verify", dir + "x", "--anchor", anchor, "--key", key}, exitFailed, dir + "x"},

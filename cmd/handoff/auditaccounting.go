@@ -94,8 +94,9 @@ func (a *accounting) print(w io.Writer, c *config.Config, list []disclosure.Disc
 			From        time.Time   `json:"from"`
 			To          time.Time   `json:"to"`
 			TrailBegins time.Time   `json:"trailBegins"`
+			NotRead     []unread    `json:"trailsNotRead,omitempty"`
 			Disclosures []accounted `json:"disclosures"`
-		}{a.people, a.kind, a.start, end, a.begins, entries})
+		}{a.people, a.kind, a.start, end, a.begins, a.missing, entries})
 	case a.asCSV:
 		return printAccountedCSV(w, entries)
 	}
@@ -172,5 +173,8 @@ func (a *accounting) printAccounted(w io.Writer, entries []accounted) error {
 		row("doubt", d.Doubt)
 	}
 	fmt.Fprintf(tw, "\n%d disclosures from %s on\n", len(entries), stamp(a.start))
+	if n := len(a.missing); n > 0 {
+		fmt.Fprintf(tw, "NOT COMPLETE: the trails of %d gateways were not read\n", n)
+	}
 	return tw.Flush()
 }

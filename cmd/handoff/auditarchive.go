@@ -67,6 +67,7 @@ type archive struct {
 	db     backend.Backend
 	given  []*resource.Resource
 	broker *broker.Broker
+	trails []auditPlace           // beside which rule packs may be kept
 	whatIf []*packs.Pack          // decide by these too, or in place of those of the same name
 	laws   map[string]*policy.Law // compiled, by their names
 }

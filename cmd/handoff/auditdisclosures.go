@@ -26,14 +26,15 @@ type accounting struct {
 	file, anchor, key   string
 	patient, kind       string
 	from, to            string
-	suspend             []string
+	suspend, trails     []string
 	asJSON, asCSV, each bool
 
 	now        time.Time
 	start, end time.Time
 	suspended  map[string]time.Time // by recipient
 	people     []denoted
-	begins     time.Time // the trail's first record
+	begins     time.Time // the first record of all trails
+	missing    []unread  // trails that were not read
 }
 
 // A denoted is one reference that denotes the person, with where it is from.
@@ -77,6 +78,10 @@ no list. --suspend ORGANIZATION=DATE leaves out what went to a law enforcement
 agency that has asked for it in a written statement (164.528(a)(2)), until the
 end of that day, and says on stderr that it did.
 
+Every gateway of a store has a trail of its own: all are read that audit.others of
+the configuration and --trail name. If the store knows of a gateway whose trail was
+not among them, that is said on stderr and in the list, and the exit status is 3.
+
 Each use is recorded before anything is printed: in the trail, or, while the
 gateway runs (one process writes a trail), in the store's log "audit-uses".`,
 		Example: `  handoff audit disclosures --config handoff.yaml --patient Patient/p7
@@ -96,6 +101,7 @@ gateway runs (one process writes a trail), in the store's log "audit-uses".`,
 	f.BoolVar(&a.asCSV, "csv", false, "print a table as CSV")
 	f.StringVar(&a.anchor, "anchor", "", "file with the signed checkpoints, in place of the configuration's")
 	f.StringVar(&a.key, "key", "", "key that checks them, in place of the configuration's")
+	f.StringArrayVar(&a.trails, "trail", nil, "DIR,ANCHOR,KEY: the trail of another gateway of the store, beside those of the configuration; may be repeated")
 	return cmd
 }
 
@@ -179,7 +185,11 @@ func (a *accounting) run(cmd *cobra.Command) (err error) {
 	if where != "" {
 		fmt.Fprintln(cmd.ErrOrStderr(), where)
 	}
-	return a.print(cmd.OutOrStdout(), c, list)
+	tellUnread(cmd.ErrOrStderr(), a.missing)
+	if err := a.print(cmd.OutOrStdout(), c, list); err != nil {
+		return err
+	}
+	return incomplete(a.missing)
 }
 
 // gather finds the person and reads the trail.
@@ -193,15 +203,26 @@ func (a *accounting) gather(ctx context.Context, c *config.Config, db backend.Ba
 		return nil, err
 	}
 	g := &disclosure.Gatherer{Person: person, From: a.start, To: a.end, Designation: from.designation(ctx)}
-	place := auditOf(c, a.anchor, a.key)
-	report, err := place.read(func(r *audit.Record) error {
+	more, err := parseTrails(a.trails)
+	if err != nil {
+		return nil, err
+	}
+	from.trails = trailsOf(c, a.anchor, a.key, more)
+	reports, err := readTrails(from.trails, func(r *audit.Record) error {
 		g.Add(&r.Event)
 		return ctx.Err()
 	})
 	if err != nil {
 		return nil, err
 	}
-	a.begins = report.First
+	for _, r := range reports {
+		if a.begins.IsZero() || r.First.Before(a.begins) {
+			a.begins = r.First
+		}
+	}
+	if a.missing, err = unreadTrails(ctx, db, reports); err != nil {
+		return nil, err
+	}
 	if !g.Known { // a slip of the pen must not become an empty list
 		_, err := db.Read(ctx, store.Key{Type: "Patient", ID: strings.TrimPrefix(a.patient, "Patient/")})
 		if err != nil {

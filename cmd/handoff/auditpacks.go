@@ -124,7 +124,7 @@ func (a *archive) pack(name string) (policy.Selected, error) {
 	if len(parts) < 2 || !strings.HasPrefix(parts[1], "sha256:") {
 		return policy.Selected{}, fmt.Errorf("%w: %s", replay.ErrNoRules, name)
 	}
-	raw, err := os.ReadFile(packPath(a.config.Path(a.config.Audit.Dir), filepath.Base(parts[1])))
+	raw, err := readPack(packFolders(a.config, a.trails), filepath.Base(parts[1]))
 	if errors.Is(err, fs.ErrNotExist) {
 		return policy.Selected{}, fmt.Errorf("%w: %s", replay.ErrNoRules, name)
 	}

@@ -24,6 +24,7 @@ type replaying struct {
 	at, since, until   string
 	files              []string
 	whatIf             []string
+	trails             []string
 	asJSON             bool
 	when, first, after time.Time // of at, since and until
 }
@@ -70,6 +71,7 @@ be said; 3 some could not be made again.`,
 	f.StringArrayVar(&p.whatIf, "what-if", nil, "a rule pack, by its name or its file: decide by it too, or in place of the one of its name, and show what would come out otherwise; may be repeated")
 	f.StringVar(&p.anchor, "anchor", "", "file with the signed checkpoints, in place of the configuration's")
 	f.StringVar(&p.key, "key", "", "key that checks them, in place of the configuration's")
+	f.StringArrayVar(&p.trails, "trail", nil, "DIR,ANCHOR,KEY: the trail of another gateway of the store, beside those of the configuration; may be repeated")
 	f.BoolVar(&p.asJSON, "json", false, "print one JSON object a decision")
 	return cmd
 }
@@ -114,19 +116,31 @@ func (p *replaying) run(cmd *cobra.Command) (err error) {
 		return err
 	}
 	again := &replay.Replayer{Archive: from, Labeller: label.New(label.Options{}), LabelSet: label.LabelSetVersion, Zones: time.LoadLocation, WhatIf: len(p.whatIf) > 0}
-	place := auditOf(c, p.anchor, p.key)
-	results, err := p.replay(cmd.Context(), &place, again)
+	more, err := parseTrails(p.trails)
 	if err != nil {
 		return err
 	}
-	return p.report(cmd.OutOrStdout(), results)
+	from.trails = trailsOf(c, p.anchor, p.key, more)
+	results, reports, err := p.replay(cmd.Context(), from.trails, again)
+	if err != nil {
+		return err
+	}
+	missing, err := unreadTrails(cmd.Context(), db, reports)
+	if err != nil {
+		return err
+	}
+	tellUnread(cmd.ErrOrStderr(), missing)
+	if err := p.report(cmd.OutOrStdout(), results); err != nil {
+		return err
+	}
+	return incomplete(missing)
 }
 
-// replay reads the trail and makes the chosen decisions again.
-func (p *replaying) replay(ctx context.Context, place *auditPlace, again *replay.Replayer) ([]replay.Result, error) {
+// replay reads the trails and makes the chosen decisions again.
+func (p *replaying) replay(ctx context.Context, places []auditPlace, again *replay.Replayer) ([]replay.Result, []audit.Report, error) {
 	var results []replay.Result
 	var last *audit.Event
-	_, err := place.read(func(r *audit.Record) error {
+	reports, err := readTrails(places, func(r *audit.Record) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
@@ -134,7 +148,7 @@ func (p *replaying) replay(ctx context.Context, place *auditPlace, again *replay
 			return nil
 		}
 		if !p.when.IsZero() {
-			if e := r.Event; !e.At.After(p.when) {
+			if e := r.Event; !e.At.After(p.when) && (last == nil || !e.At.Before(last.At)) {
 				last = &e
 			}
 			return nil
@@ -146,7 +160,7 @@ func (p *replaying) replay(ctx context.Context, place *auditPlace, again *replay
 	if err == nil && last != nil {
 		results, err = again.Event(ctx, last, p.picks)
 	}
-	return results, err
+	return results, reports, err
 }
 
 // wants says whether an event is among those chosen.

@@ -13,6 +13,7 @@ func commands() []*cobra.Command {
 		newDecideCommand(),
 		newDemoCommand(),
 		newFeedsCommand(),
+		newGatewaysCommand(),
 		newIngestCommand(),
 		newLabelsCommand(),
 		newLinkCommand(),

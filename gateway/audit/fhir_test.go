@@ -161,7 +161,7 @@ func TestSummariesCount(t *testing.T) {
 		}
 	}
 	shut(t, trail)
-	s, err := Summarize(t.Context(), p.dir, time.Time{}, time.Time{})
+	s, err := Summarize(t.Context(), time.Time{}, time.Time{}, p.dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -169,7 +169,7 @@ func TestSummariesCount(t *testing.T) {
 		s.Reasons["scope"] != 1 || s.Clients["riverton-rms"] != 2 || s.Clients["-"] != 1 || s.Interactions["token"] != 1 {
 		t.Errorf("got %+v", s)
 	}
-	if s, err := Summarize(t.Context(), p.dir, time.Time{}, time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)); err != nil || s.Events != 0 {
+	if s, err := Summarize(t.Context(), time.Time{}, time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC), p.dir); err != nil || s.Events != 0 {
 		t.Errorf("before: %+v, %v", s, err)
 	}
 }
@@ -190,7 +190,7 @@ func TestEachExplanationIsListed(t *testing.T) {
 		t.Fatal(err)
 	}
 	shut(t, trail)
-	s, err := Summarize(t.Context(), p.dir, time.Time{}, time.Time{})
+	s, err := Summarize(t.Context(), time.Time{}, time.Time{}, p.dir)
 	if err != nil {
 		t.Fatal(err)
 	}

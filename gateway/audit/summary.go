@@ -2,6 +2,7 @@ package audit
 
 import (
 	"context"
+	"slices"
 	"time"
 )
 
@@ -47,15 +48,15 @@ const explainAccess = "$explain-access"
 // maxListed bounds how many uses a report lists.
 const maxListed = 200
 
-// Summarize counts the events of a time span; a zero time is no bound. from is
-// included, to is not.
-func Summarize(ctx context.Context, dir string, from, to time.Time) (Summary, error) {
+// Summarize counts the events of a time span in the trails of one or several
+// writers; a zero time is no bound. from is included, to is not.
+func Summarize(ctx context.Context, from, to time.Time, dirs ...string) (Summary, error) {
 	s := Summary{
 		Interactions: map[string]int{}, Outcomes: map[string]int{}, Clients: map[string]int{},
 		Users: map[string]int{}, Purposes: map[string]int{}, Reasons: map[string]int{},
 	}
 	patients := map[string]bool{}
-	err := Follow(ctx, dir, 1, 0, func(r Record) error {
+	count := func(r Record) error {
 		e := &r.Event
 		if !from.IsZero() && e.At.Before(from) || !to.IsZero() && !e.At.Before(to) {
 			return nil
@@ -69,9 +70,16 @@ func Summarize(ctx context.Context, dir string, from, to time.Time) (Summary, er
 		}
 		s.add(e)
 		return nil
-	})
+	}
+	for _, dir := range dirs {
+		if err := Follow(ctx, dir, 1, 0, count); err != nil {
+			return s, err
+		}
+	}
 	s.Patients = len(patients)
-	return s, err
+	slices.SortStableFunc(s.Explanations, func(a, b Explained) int { return a.At.Compare(b.At) })
+	s.Explanations = s.Explanations[max(0, len(s.Explanations)-maxListed):]
+	return s, nil
 }
 
 func (s *Summary) administrative(e *Event) {
@@ -99,7 +107,6 @@ func (s *Summary) add(e *Event) {
 	}
 	if e.Interaction == explainAccess {
 		s.Explanations = append(s.Explanations, Explained{e.At, e.Client, e.User, e.UserName, e.Organization, e.Query, e.Status, e.ID})
-		s.Explanations = s.Explanations[max(0, len(s.Explanations)-maxListed):]
 	}
 	for _, p := range e.Purposes {
 		s.Purposes[p]++

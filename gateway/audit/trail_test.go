@@ -274,7 +274,7 @@ func TestACrashWithoutTornEndIsNoted(t *testing.T) {
 	record(t, trail, 25)
 	crash(t, trail)
 	shut(t, p.open(t))
-	s, err := Summarize(context.Background(), p.dir, time.Time{}, time.Time{})
+	s, err := Summarize(context.Background(), time.Time{}, time.Time{}, p.dir)
 	if err != nil || s.Crashes != 1 || s.Cuts != 0 || s.Events != 25 {
 		t.Errorf("got %+v, %v", s, err)
 	}

@@ -46,6 +46,7 @@ func check(c *Config, with Checks, from *outside, body ast.Node) []*Fault {
 	k.checkRates()
 	k.checkCrisis()
 	k.checkFiles()
+	k.checkAudit()
 	return k.faults
 }
 
@@ -177,6 +178,21 @@ func (k *checker) checkSite() {
 	}
 	if _, err := time.LoadLocation(k.Site.TimeZone); err != nil {
 		k.value("$.site.timeZone", k.Site.TimeZone, "is no time zone such as America/Chicago")
+	}
+}
+
+// checkAudit wants of each other trail all that it takes to read it.
+func (k *checker) checkAudit() {
+	for i, o := range k.Audit.Others {
+		at := fmt.Sprintf("$.audit.others[%d]", i)
+		for name, value := range map[string]string{"dir": o.Dir, "anchor": o.Anchor, "key": o.Key} {
+			if value == "" {
+				k.fault(at, name+" is missing: a trail is read with the anchor and the public key that vouch for it")
+			}
+		}
+		if o.Dir != "" && k.Path(o.Dir) == k.Path(k.Audit.Dir) {
+			k.value(at+".dir", o.Dir, "is this gateway's own trail")
+		}
 	}
 }
 

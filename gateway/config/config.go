@@ -387,6 +387,16 @@ type Audit struct {
 	Dir     string `yaml:"dir"`
 	Anchor  string `yaml:"anchor"`  // file that takes the signed checkpoints; put it on another disk
 	KeyFile string `yaml:"keyFile"` // signing key; made with mode 0600 if the file is absent
+	// Others are the trails of the other gateways of the store, as this host can read
+	// them: 'handoff audit' reads them too.
+	Others []AuditTrail `yaml:"others"`
+}
+
+// AuditTrail is where another gateway's trail can be read.
+type AuditTrail struct {
+	Dir    string `yaml:"dir"`
+	Anchor string `yaml:"anchor"`
+	Key    string `yaml:"key"` // PEM file with the public key
 }
 
 // Telemetry is what the gateway says about itself.

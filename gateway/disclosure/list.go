@@ -225,6 +225,8 @@ func (d *Disclosure) take(o *Disclosure) {
 // and the last one's time (164.528(b)(3)).
 func (g *Gatherer) List(together bool, lists ...string) []Disclosure {
 	var out []Disclosure
+	// Trails of several gateways come one after the other.
+	slices.SortStableFunc(g.all, func(a, b *Disclosure) int { return a.At.Compare(b.At) })
 	for _, d := range g.all {
 		if len(lists) > 0 && !slices.ContainsFunc(d.Lists, func(l string) bool { return slices.Contains(lists, l) }) {
 			continue
