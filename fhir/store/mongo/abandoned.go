@@ -65,6 +65,9 @@ func (db *DB) endUnit(ctx context.Context, u *unitDoc) error {
 				}
 			}
 		}
+		if err := db.sweepClaims(ctx, u.Members); err != nil {
+			return err
+		}
 		return db.closeUnit(ctx, u.ID)
 	}
 	if err := db.clearIntents(ctx, u.Members, u.ID); err != nil {
@@ -168,7 +171,8 @@ type suspect struct {
 	At      int64      `bson:"at"`
 }
 
-// removeOrphans removes those suspects, by key, that no head reaches.
+// removeOrphans removes those suspects, by key, that no head reaches, and claims of
+// theirs that count for nobody.
 func (db *DB) removeOrphans(ctx context.Context, batch map[string][]suspect) error {
 	keys := make([]string, 0, len(batch))
 	for key := range batch {
@@ -191,7 +195,7 @@ func (db *DB) removeOrphans(ctx context.Context, batch map[string][]suspect) err
 			return err
 		}
 	}
-	return nil
+	return db.sweepClaims(ctx, keys)
 }
 
 func (db *DB) orphansOf(ctx context.Context, key string, h *headDoc, suspects []suspect) ([]versionRef, error) {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -131,11 +132,7 @@ func (db *DB) takeOver(ctx context.Context, w *want, ds []*draft) error {
 		if err != nil {
 			return err
 		}
-		_, err = db.persist(ctx, "take a claim over", func(ctx context.Context) error {
-			res, err := db.coll(claims).ReplaceOne(ctx, bson.M{"_id": old.ID, "k": old.Key, "tx": old.Unit}, next)
-			won = err == nil && res.MatchedCount == 1
-			return err
-		})
+		won, err = db.swapClaim(ctx, &old, next)
 		if err != nil || won {
 			return err
 		}
@@ -198,8 +195,7 @@ func (e *claimTaken) public() error {
 	return &store.ClaimError{Claim: claim, Holder: store.Key{Type: typ, ID: id}}
 }
 
-// returnClaims gives back what an undecided or aborted unit has taken. A claim that
-// came from another member of the unit goes back to it.
+// returnClaims gives back what an aborted unit has taken.
 func (db *DB) returnClaims(ctx context.Context, unit string, ids []string) error {
 	if len(ids) == 0 {
 		return nil
@@ -208,24 +204,96 @@ func (db *DB) returnClaims(ctx context.Context, unit string, ids []string) error
 	if err := db.findAll(ctx, claims, bson.M{"_id": bson.M{"$in": ids}}, nil, &docs); err != nil {
 		return err
 	}
+	return db.mendClaims(ctx, slices.DeleteFunc(docs, func(c claimDoc) bool { return c.Unit != unit }))
+}
+
+// mendClaims removes claims, as they were read from the store, that count for nobody:
+// of units that came to nothing, and of writers that died before they gave up what
+// their heads list no more. One that a unit had taken from another of its members
+// goes back to it. What a pending unit has taken stays.
+func (db *DB) mendClaims(ctx context.Context, docs []claimDoc) error {
+	var keys []string
+	for _, c := range docs {
+		keys = append(keys, c.Key)
+		if c.PreviousKey != "" {
+			keys = append(keys, c.PreviousKey)
+		}
+	}
+	listed, err := db.listed(ctx, keys)
+	if err != nil {
+		return err
+	}
 	var gone []claimDoc
 	for _, c := range docs {
 		switch {
-		case c.Unit != unit:
-		case c.PreviousKey == "":
-			gone = append(gone, c)
-		default:
+		case listed[c.Key][c.ID]:
+		case listed[c.PreviousKey][c.ID]:
 			back := claimDoc{ID: c.ID, Key: c.PreviousKey, Unit: c.PreviousUnit}
-			_, err := db.persist(ctx, "give a claim back", func(ctx context.Context) error {
-				_, err := db.coll(claims).ReplaceOne(ctx, bson.M{"_id": c.ID, "k": c.Key, "tx": unit}, back)
-				return err
-			})
-			if err != nil {
+			if _, err := db.swapClaim(ctx, &c, &back); err != nil {
 				return err
 			}
+		default:
+			gone = append(gone, c)
 		}
 	}
 	return db.dropClaims(ctx, gone)
+}
+
+// listed gives the ids of the claims that heads list, by key.
+func (db *DB) listed(ctx context.Context, keys []string) (map[string]map[string]bool, error) {
+	slices.Sort(keys)
+	hs, err := db.headsOf(ctx, slices.Compact(keys))
+	if err != nil {
+		return nil, err
+	}
+	if err := db.resolve(ctx, slices.Collect(maps.Values(hs))); err != nil {
+		return nil, err
+	}
+	out := make(map[string]map[string]bool, len(hs))
+	for key, h := range hs {
+		out[key] = map[string]bool{}
+		for _, id := range claimIDs(h.State.Claims) {
+			out[key][id] = true
+		}
+	}
+	return out, nil
+}
+
+// swapClaim replaces a claim's document if it is as it was read.
+func (db *DB) swapClaim(ctx context.Context, old, next *claimDoc) (won bool, err error) {
+	_, err = db.persist(ctx, "take a claim over", func(ctx context.Context) error {
+		res, err := db.coll(claims).ReplaceOne(ctx, bson.M{"_id": old.ID, "k": old.Key, "tx": old.Unit}, next)
+		won = err == nil && res.MatchedCount == 1
+		return err
+	})
+	return won, err
+}
+
+// sweepClaims mends the claims of resources that were written some time ago.
+func (db *DB) sweepClaims(ctx context.Context, keys []string) error {
+	var docs []claimDoc
+	if err := db.findAll(ctx, claims, bson.M{"k": bson.M{"$in": keys}}, nil, &docs); err != nil || len(docs) == 0 {
+		return err
+	}
+	ids := make([]string, 0, len(docs))
+	for _, c := range docs {
+		ids = append(ids, c.Unit)
+	}
+	status, err := db.statuses(ctx, ids)
+	if err != nil {
+		return err
+	}
+	hs, err := db.headsOf(ctx, keys)
+	if err != nil {
+		return err
+	}
+	for _, h := range hs {
+		if h.Intent != nil && isSolo(h.Intent.Unit) {
+			status[h.Intent.Unit] = pending
+		}
+	}
+	open := slices.DeleteFunc(docs, func(c claimDoc) bool { return status[c.Unit] == pending })
+	return db.mendClaims(ctx, open)
 }
 
 // givenUp reads the documents of claims that drafts give up, as they are before:

@@ -81,13 +81,17 @@ func (db *DB) beginExpunge(ctx context.Context, k store.Key) (*headDoc, error) {
 // finishExpunge removes all that an expunged head had, then the head. What is removed
 // was listed while the head stood: what a writer makes after it has gone stays.
 func (db *DB) finishExpunge(ctx context.Context, h *headDoc) error {
-	for _, remove := range []func(context.Context, *headDoc) error{db.expungeVersions, db.expungeClaims} {
-		if err := remove(ctx, h); err != nil {
-			return err
-		}
-		if err := db.step("expunged"); err != nil {
-			return err
-		}
+	if err := db.expungeVersions(ctx, h); err != nil {
+		return err
+	}
+	if err := db.step("versions expunged"); err != nil {
+		return err
+	}
+	if err := db.expungeClaims(ctx, h); err != nil {
+		return err
+	}
+	if err := db.step("claims expunged"); err != nil {
+		return err
 	}
 	_, err := db.persist(ctx, "remove a head", func(ctx context.Context) error {
 		_, err := db.coll(heads).DeleteOne(ctx, bson.M{"_id": h.ID, "n": h.State.Nonce, "e": true})

@@ -73,14 +73,18 @@ func (db *DB) headOf(ctx context.Context, key string) (*headDoc, error) {
 // headsOf reads several heads as they stand: those that are there, by key.
 func (db *DB) headsOf(ctx context.Context, keys []string) (map[string]*headDoc, error) {
 	var hs []*headDoc
-	if len(keys) == 1 {
+	switch len(keys) {
+	case 0:
+	case 1:
 		h, err := db.headOf(ctx, keys[0])
 		if err != nil || h == nil {
 			return nil, err
 		}
 		hs = append(hs, h)
-	} else if err := db.findAll(ctx, heads, bson.M{"_id": bson.M{"$in": keys}}, nil, &hs); err != nil {
-		return nil, err
+	default:
+		if err := db.findAll(ctx, heads, bson.M{"_id": bson.M{"$in": keys}}, nil, &hs); err != nil {
+			return nil, err
+		}
 	}
 	out := make(map[string]*headDoc, len(hs))
 	for _, h := range hs {

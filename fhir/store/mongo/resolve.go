@@ -20,6 +20,9 @@ func (db *DB) statuses(ctx context.Context, ids []string) (map[string]string, er
 		ID     string `bson:"_id"`
 		Status string `bson:"s"`
 	}
+	if len(ids) == 0 {
+		return map[string]string{}, nil
+	}
 	slices.Sort(ids)
 	ids = slices.Compact(ids)
 	if err := db.findAll(ctx, units, bson.M{"_id": bson.M{"$in": ids}}, bson.M{"s": 1}, &docs); err != nil {
@@ -133,7 +136,11 @@ func (db *DB) settle(ctx context.Context, h *headDoc) error {
 	if status == committed {
 		return db.rollForward(ctx, h)
 	}
-	return db.clearIntents(ctx, []string{h.ID}, unit)
+	err = db.clearIntents(ctx, []string{h.ID}, unit)
+	if err == nil && isSolo(unit) { // nobody else knows of its claims
+		err = db.returnClaims(ctx, unit, claimIDs(except(h.Intent.State.Claims, h.State.Claims)))
+	}
+	return err
 }
 
 // await waits until a unit is decided; one that takes longer than patience is

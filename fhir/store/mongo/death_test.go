@@ -1,0 +1,255 @@
+package mongo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/handoff-health/handoff/fhir/store"
+)
+
+const (
+	pointsOfSwing = "version visible dropped"
+	pointsOfSolo  = "version intent claims visible dropped"
+	pointsOfUnit  = "versions claims intents visible rolled dropped closed"
+)
+
+// deaths are writes that die, on what stands from before: a at version 2 with claims
+// x and y, b at version 1 with claim z, c not there. From the point visible on they
+// are done.
+var deaths = []struct {
+	name    string
+	writes  func(s *scene) []store.Write
+	points  string
+	holders map[string]string // once it is done
+}{
+	{
+		"an update", func(s *scene) []store.Write { return []store.Write{s.change("a", "dead", "x", "y")} },
+		pointsOfSwing, map[string]string{"x": "a", "y": "a", "z": "b"},
+	},
+	{
+		"a create", func(s *scene) []store.Write { return []store.Write{s.change("c", "dead")} },
+		pointsOfSwing, map[string]string{"x": "a", "y": "a", "z": "b"},
+	},
+	{
+		"a deletion", func(s *scene) []store.Write { return []store.Write{s.deletion("a")} },
+		pointsOfSwing, map[string]string{"z": "b"},
+	},
+	{
+		"an update that gives up a claim", func(s *scene) []store.Write { return []store.Write{s.change("a", "dead", "x")} },
+		pointsOfSwing, map[string]string{"x": "a", "z": "b"},
+	},
+	{
+		"an update that takes a claim", func(s *scene) []store.Write { return []store.Write{s.change("a", "dead", "w", "y")} },
+		pointsOfSolo, map[string]string{"w": "a", "y": "a", "z": "b"},
+	},
+	{
+		"a create that takes claims", func(s *scene) []store.Write { return []store.Write{s.change("c", "dead", "v", "w")} },
+		pointsOfSolo, map[string]string{"v": "c", "w": "c", "x": "a", "y": "a", "z": "b"},
+	},
+	{
+		"a unit that creates, updates and deletes", func(s *scene) []store.Write {
+			return []store.Write{s.change("c", "dead", "w"), s.change("a", "dead", "z", "y"), s.deletion("b")}
+		},
+		pointsOfUnit, map[string]string{"w": "c", "z": "a", "y": "a"},
+	},
+	{
+		"a unit that swaps claims", func(s *scene) []store.Write {
+			return []store.Write{s.change("a", "dead", "z"), s.change("b", "dead", "x", "y")}
+		},
+		pointsOfUnit, map[string]string{"z": "a", "x": "b", "y": "b"},
+	},
+}
+
+// A writer dies at each point of what it does. All of it is there or nothing, also
+// for those who meet it before any sweep; others get on; claims are as the heads say;
+// and nothing is left of it in the end.
+func TestWritersThatDie(t *testing.T) {
+	s := newScene(t, 2)
+	for _, d := range deaths {
+		points := strings.Fields(d.points)
+		for _, point := range points {
+			for name, then := range map[string]func(*scene, *DB, map[string]int64, map[string]string) map[string]string{
+				"others write": func(_ *scene, _ *DB, _ map[string]int64, holders map[string]string) map[string]string { return holders },
+				"a sweep":      sweepAfterDeath,
+				"an expunge":   expungeAfterDeath,
+			} {
+				s.run(d.name+"/"+point+"/"+name, func(s *scene) {
+					s.apply(s.dbs[0], s.change("a", "first", "x"))
+					s.apply(s.dbs[0], s.change("a", "second", "x", "y"), s.change("b", "second", "z"))
+					want, holders := map[string]int64{"a": 2, "b": 1, "c": 0}, map[string]string{"x": "a", "y": "a", "z": "b"}
+					ws := d.writes(s)
+					s.die(point, ws)
+					if after(points, point, "visible") {
+						for _, w := range ws {
+							want[strings.TrimPrefix(w.ID, s.prefix)]++
+						}
+						holders = d.holders
+					}
+					s.versions(s.dbs[1], want)
+					holders = then(s, s.dbs[1], want, holders)
+					s.goOn(s.dbs[1], want, holders)
+				})
+			}
+		}
+	}
+}
+
+// die has the first process die at a point.
+func (s *scene) die(point string, ws []store.Write) {
+	s.Helper()
+	s.dbs[0].onStep = func(p string) error {
+		if p == point {
+			return errors.New(p)
+		}
+		return nil
+	}
+	if _, err := s.dbs[0].Apply(s.Context(), ws); !errors.Is(err, errDied) {
+		s.Errorf("it does not die: %v", err)
+	}
+	s.dbs[0].onStep = nil
+}
+
+func sweepAfterDeath(s *scene, db *DB, want map[string]int64, holders map[string]string) map[string]string {
+	s.sweep(db)
+	s.whole()
+	s.versions(db, want)
+	return holders
+}
+
+func expungeAfterDeath(s *scene, db *DB, want map[string]int64, _ map[string]string) map[string]string {
+	for id, v := range want {
+		err := db.Expunge(s.Context(), s.key(id))
+		if (err != nil) != (v == 0) || err != nil && !errors.Is(err, store.ErrNotFound) {
+			s.Errorf("expunge of %s, which is at version %d: %v", id, v, err)
+		}
+		want[id] = 0
+	}
+	s.versions(db, want)
+	return nil
+}
+
+// goOn has others take every claim that is free and write over everything.
+func (s *scene) goOn(db *DB, want map[string]int64, holders map[string]string) {
+	s.Helper()
+	s.holders(db, "vwxyz", holders, want)
+	for id := range want {
+		s.apply(db, s.change(id, "last"))
+		want[id]++
+	}
+	s.versions(db, want)
+	s.sweep(db)
+	s.whole()
+	s.versions(db, want)
+}
+
+// An expunge dies at each of its points: the resource is gone at once; who expunges
+// again, writes or sweeps finishes the work, and what is written then stays.
+func TestExpungesThatDie(t *testing.T) {
+	s := newScene(t, 2)
+	for _, point := range []string{"expunging", "versions expunged", "claims expunged"} {
+		for name, then := range map[string]func(s *scene){
+			"another expunge": func(s *scene) {
+				if err := s.dbs[1].Expunge(s.Context(), s.key("a")); err != nil {
+					s.Error(err)
+				}
+				if n := s.remains(heads, "Patient/"+s.prefix, nil); n != 0 {
+					s.Errorf("%d heads remain", n)
+				}
+			},
+			"others write": func(*scene) {},
+			"a sweep":      func(s *scene) { s.sweep(s.dbs[1]) },
+		} {
+			s.run(point+"/"+name, func(s *scene) {
+				s.apply(s.dbs[0], s.change("a", "first", "x"))
+				s.apply(s.dbs[0], s.change("a", "second", "x", "y"))
+				s.dbs[0].onStep = func(p string) error {
+					if p == point {
+						return errors.New(p)
+					}
+					return nil
+				}
+				err := s.dbs[0].Expunge(s.Context(), s.key("a"))
+				s.dbs[0].onStep = nil
+				if !errors.Is(err, errDied) {
+					s.Fatalf("it does not die: %v", err)
+				}
+				want := map[string]int64{"a": 0}
+				s.versions(s.dbs[1], want)
+				then(s)
+				s.versions(s.dbs[1], want)
+				s.goOn(s.dbs[1], want, nil)
+			})
+		}
+	}
+}
+
+// A unit that takes too long is aborted by who waits for it, while its writer still
+// works: the writer notices and begins again, or says that it was too late.
+func TestAbortedWhileItsWriterWorks(t *testing.T) {
+	s := newScene(t, 2)
+	for what, ws := range map[string]func(s *scene, by string) []store.Write{
+		"versions claims intents": func(s *scene, by string) []store.Write {
+			return []store.Write{s.change("a", by, "x"), s.change("b", by)}
+		},
+		"version intent claims": func(s *scene, by string) []store.Write { return []store.Write{s.change("a", by, "x")} },
+	} {
+		for _, point := range strings.Fields(what) {
+			for _, expect := range []int64{store.AnyVersion, 1} {
+				s.run(fmt.Sprintf("%s of %s/expecting %d", point, what, expect), func(s *scene) {
+					s.apply(s.dbs[0], s.change("a", "first"), s.change("b", "first"))
+					want := map[string]int64{"a": 1, "b": 1}
+					slow := ws(s, "slow")
+					slow[0].Expect = expect
+					finish := s.halt(point, slow)
+					s.apply(s.dbs[1], ws(s, "quick")...)
+					err := finish()
+					for range 2 {
+						for _, w := range slow {
+							want[strings.TrimPrefix(w.ID, s.prefix)]++
+						}
+						if expect > 0 {
+							break
+						}
+					}
+					var ve *store.VersionError
+					if expect < 0 && err != nil || expect > 0 && (!errors.As(err, &ve) || ve.Have != 2) {
+						s.Errorf("the slow writer gets %v", err)
+					}
+					s.versions(s.dbs[1], want)
+					s.holders(s.dbs[1], "x", map[string]string{"x": "a"}, maps.Clone(want))
+					s.sweep(s.dbs[1])
+					s.whole()
+				})
+			}
+		}
+	}
+}
+
+// halt starts a unit in the first process and returns when it has come to a point,
+// where it stays until finish is called.
+func (s *scene) halt(point string, ws []store.Write) (finish func() error) {
+	reached, goOn, done := make(chan bool), make(chan bool), make(chan error)
+	var once sync.Once
+	s.dbs[0].onStep = func(p string) error {
+		if p == point {
+			once.Do(func() { reached <- true; <-goOn })
+		}
+		return nil
+	}
+	go func() {
+		_, err := s.dbs[0].Apply(context.Background(), ws)
+		done <- err
+	}()
+	<-reached
+	return func() error {
+		goOn <- true
+		err := <-done
+		s.dbs[0].onStep = nil
+		return err
+	}
+}
