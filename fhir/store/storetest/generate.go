@@ -43,15 +43,14 @@ func (g *generator) value(param string) string {
 }
 
 // change writes or deletes one resource, in the store and in the model.
-func (g *generator) change(t *testing.T, e *env, m model, n int) {
+func (g *generator) change(t *testing.T, e *env, m *Model, n int) {
 	t.Helper()
 	id := g.value(store.ParamID)
 	if g.IntN(4) > 0 {
 		e.clock.advance(time.Second) // else two have the same LastUpdated
 	}
-	if m[id] != nil && g.IntN(5) == 0 {
-		e.write(t, deletion(patient(id), store.AnyVersion))
-		delete(m, id)
+	if m.Has(patient(id)) && g.IntN(5) == 0 {
+		m.Put(e.write(t, deletion(patient(id), store.AnyVersion)))
 		return
 	}
 	var index []string
@@ -63,7 +62,8 @@ func (g *generator) change(t *testing.T, e *env, m model, n int) {
 		}
 	}
 	rec := e.write(t, put(patient(id), store.AnyVersion, n, index...))
-	m[id] = &modelled{id: id, updated: resource.FormatInstant(rec.LastUpdated), index: index}
+	rec.Index = index
+	m.Put(rec)
 }
 
 func (g *generator) expr(depth int) store.Expr {

@@ -202,121 +202,9 @@ func manyAlternatives(t *testing.T, e *env) {
 	})
 }
 
-// A model is the reference: resources with their entries, searched by looking
-// at every one.
-type model map[string]*modelled
-
-type modelled struct {
-	id, updated string
-	index       []string
-}
-
-func (m model) values(r *modelled, param string) []string {
-	switch param {
-	case store.ParamID:
-		return []string{r.id}
-	case store.ParamLastUpdated:
-		return []string{r.updated}
-	}
-	var out []string
-	for _, entry := range r.index {
-		if name, value, _ := cut(entry); name == param {
-			out = append(out, value)
-		}
-	}
-	slices.Sort(out)
-	return out
-}
-
-func (m model) matches(r *modelled, x store.Expr) bool {
-	some := func(ok func(string) bool) bool { return slices.ContainsFunc(m.values(r, x.Param), ok) }
-	switch x.Op {
-	case store.All:
-		return true
-	case store.And:
-		return !slices.ContainsFunc(x.Args, func(a store.Expr) bool { return !m.matches(r, a) })
-	case store.Or:
-		return slices.ContainsFunc(x.Args, func(a store.Expr) bool { return m.matches(r, a) })
-	case store.Not:
-		return !m.matches(r, x.Args[0])
-	case store.Equal:
-		return some(func(v string) bool { return v == x.Value })
-	case store.Prefix:
-		return some(func(v string) bool { return len(v) >= len(x.Value) && v[:len(x.Value)] == x.Value })
-	case store.Range:
-		return some(func(v string) bool { return v >= x.Low && (x.High == "" || v < x.High) })
-	case store.Exists:
-		return some(func(string) bool { return true })
-	case store.Never:
-	}
-	return false
-}
-
-// search returns the ids of what satisfies the plan, in its order.
-func (m model) search(p store.Plan) []string {
-	keys := p.Sort
-	if len(keys) == 0 {
-		keys = []store.SortKey{{Param: store.ParamLastUpdated, Descending: true}}
-	}
-	var found []*modelled
-	for _, r := range m {
-		if m.matches(r, p.Where) {
-			found = append(found, r)
-		}
-	}
-	slices.SortFunc(found, func(a, b *modelled) int {
-		for _, key := range keys {
-			if c := m.compare(a, b, key); c != 0 {
-				return c
-			}
-		}
-		return compare(a.id, b.id)
-	})
-	var ids []string
-	for _, r := range found {
-		ids = append(ids, r.id)
-	}
-	return ids
-}
-
-// compare orders two resources by one key.
-func (m model) compare(a, b *modelled, key store.SortKey) int {
-	va, vb := m.values(a, key.Param), m.values(b, key.Param)
-	switch {
-	case len(va) == 0 && len(vb) == 0:
-		return 0
-	case len(va) == 0:
-		return 1
-	case len(vb) == 0:
-		return -1
-	case key.Descending:
-		return -compare(va[len(va)-1], vb[len(vb)-1])
-	}
-	return compare(va[0], vb[0])
-}
-
-func compare(a, b string) int {
-	switch {
-	case a < b:
-		return -1
-	case a > b:
-		return 1
-	}
-	return 0
-}
-
-func cut(entry string) (param, value string, ok bool) {
-	for i := range len(entry) {
-		if entry[i] == '|' {
-			return entry[:i], entry[i+1:], true
-		}
-	}
-	return "", "", false
-}
-
 func randomPlans(t *testing.T, e *env) {
 	g := newGenerator(20260301)
-	m := model{}
+	m := NewModel()
 	for i := range 400 {
 		g.change(t, e, m, i)
 	}
@@ -329,7 +217,7 @@ func randomPlans(t *testing.T, e *env) {
 			g.change(t, e, m, 400+i)
 		}
 		p := g.plan()
-		want := m.search(p)
+		want := m.Search(p)
 		if diff := cmp.Diff(want, e.all(t, p)); diff != "" {
 			t.Fatalf("plan %d %+v (-want +got):\n%s", i, p, diff)
 		}

@@ -1,0 +1,147 @@
+package answers
+
+import (
+	"math/rand/v2"
+	"slices"
+	"strings"
+
+	"github.com/handoff-health/handoff/fhir/resource"
+	"github.com/handoff-health/handoff/fhir/store"
+)
+
+// A generator makes plans of what the corpus holds: its types, parameters and values.
+type generator struct {
+	*rand.Rand
+	records []store.Record
+	types   []string                       // one a record, so that large types are searched most
+	params  map[string][]string            // by type
+	values  map[string]map[string][]string // by type and parameter
+	live    []store.Key
+	times   []string // of writes
+}
+
+func newGenerator(seed uint64, records []store.Record) *generator {
+	g := &generator{
+		Rand: rand.New(rand.NewPCG(seed, 6)), records: records, //nolint:gosec // test data
+		params: map[string][]string{}, values: map[string]map[string][]string{},
+	}
+	for _, rec := range records {
+		g.types = append(g.types, rec.Type)
+		of := g.values[rec.Type]
+		if of == nil {
+			of = map[string][]string{}
+			g.values[rec.Type] = of
+		}
+		for _, e := range rec.Index {
+			param, value, _ := strings.Cut(e, "|")
+			if of[param] == nil {
+				g.params[rec.Type] = append(g.params[rec.Type], param)
+			}
+			of[param] = append(of[param], value)
+		}
+	}
+	return g
+}
+
+func (g *generator) pick(of []string) string { return of[g.IntN(len(of))] }
+
+func (g *generator) param(typ string) string {
+	if n := g.IntN(12); n < 2 || len(g.params[typ]) == 0 {
+		return []string{store.ParamID, store.ParamLastUpdated}[n%2]
+	}
+	return g.pick(g.params[typ])
+}
+
+func (g *generator) value(typ, param string) string {
+	switch param {
+	case store.ParamID:
+		return g.records[g.IntN(len(g.records))].ID
+	case store.ParamLastUpdated:
+		return g.pick(g.times)
+	}
+	v := g.pick(g.values[typ][param])
+	switch g.IntN(12) {
+	case 0: // one that none has
+		return v + "x"
+	case 1:
+		return v[:g.IntN(len(v)+1)] + string([]byte{0xff, 0, 0xc3}[g.IntN(3)])
+	}
+	return v
+}
+
+// plan makes one whose Limit says in how many pages it is to be read.
+func (g *generator) plan() store.Plan {
+	typ := g.pick(g.types)
+	p := store.Plan{Type: typ, Where: g.expr(typ, 2), Limit: 1 + g.IntN(6)}
+	for range max(0, g.IntN(store.MaxSort+2)-1) {
+		p.Sort = append(p.Sort, store.SortKey{Param: g.param(typ), Descending: g.IntN(2) == 0})
+	}
+	return p
+}
+
+func (g *generator) expr(typ string, depth int) store.Expr {
+	if depth > 0 && g.IntN(2) == 0 {
+		x := store.Expr{Op: []store.Op{store.And, store.And, store.Or, store.Not}[g.IntN(4)]}
+		n := 1 + g.IntN(3)
+		if x.Op == store.Not {
+			n = 1
+		}
+		for range n {
+			x.Args = append(x.Args, g.expr(typ, depth-1))
+		}
+		return x
+	}
+	param := g.param(typ)
+	switch g.IntN(10) {
+	case 0:
+		return store.Expr{Op: store.All}
+	case 1:
+		return store.Expr{Op: store.Exists, Param: param}
+	case 2, 3:
+		low, high := g.value(typ, param), g.value(typ, param)
+		if low > high && g.IntN(10) > 0 {
+			low, high = high, low
+		}
+		return store.Expr{Op: store.Range, Param: param, Low: low, High: []string{high, high, ""}[g.IntN(3)]}
+	case 4, 5:
+		v := g.value(typ, param)
+		return store.Expr{Op: store.Prefix, Param: param, Value: v[:g.IntN(len(v)+1)]}
+	case 6: // several values of one parameter
+		x := store.Expr{Op: store.Or}
+		for range 2 + g.IntN(6) {
+			x.Args = append(x.Args, store.Expr{Op: store.Equal, Param: param, Value: g.value(typ, param)})
+		}
+		return x
+	}
+	return store.Expr{Op: store.Equal, Param: param, Value: g.value(typ, param)}
+}
+
+// change is a unit of work on what is there: updates with the content of another
+// resource of the type, deletions, and what was deleted coming back.
+func (g *generator) change() []store.Write {
+	var out []store.Write
+	for range 1 + g.IntN(4) {
+		rec := g.records[g.IntN(len(g.records))]
+		if slices.ContainsFunc(out, func(w store.Write) bool { return w.Key == rec.Key }) {
+			continue
+		}
+		w := store.Write{Record: store.Record{Key: rec.Key}, Expect: store.AnyVersion}
+		if g.IntN(4) == 0 {
+			w.Deleted = true
+		} else {
+			like := rec
+			for range 20 {
+				if other := g.records[g.IntN(len(g.records))]; other.Type == rec.Type {
+					like = other
+				}
+			}
+			w.Raw, w.Index = like.Raw, like.Index
+		}
+		out = append(out, w)
+	}
+	return out
+}
+
+func (g *generator) wrote(rec *store.Record) {
+	g.times = append(g.times, resource.FormatInstant(rec.LastUpdated))
+}
