@@ -98,12 +98,12 @@ func (a Address) checkOptions() error {
 	}
 	for name := range cs.UnknownOptions {
 		if !slices.Contains(legacyOptions, name) {
-			return a.tell(fmt.Errorf("has an unknown option %q", name))
+			return a.withoutSecrets(fmt.Sprintf("has an unknown option %q", name))
 		}
 	}
 	for name, values := range cs.Options {
 		if len(values) > 1 && name != "readpreferencetags" && name != "compressors" {
-			return a.tell(fmt.Errorf("has the option %q more than once", name))
+			return a.withoutSecrets(fmt.Sprintf("has the option %q more than once", name))
 		}
 	}
 	return nil
@@ -115,12 +115,19 @@ var errOptions = errors.New("has an option, a user or a password that is not rig
 // be secret.
 func (a Address) tell(err error) error {
 	text := err.Error()
+	for _, prefix := range []string{"error parsing uri: ", "error validating uri: "} {
+		text = strings.TrimPrefix(text, prefix)
+	}
+	return a.withoutSecrets("is not right: " + text)
+}
+
+func (a Address) withoutSecrets(text string) error {
 	for _, s := range a.secrets() {
-		if s != "" && strings.Contains(text, s) {
+		if s != "" && strings.Contains(strings.ToLower(text), strings.ToLower(s)) {
 			return errOptions
 		}
 	}
-	return errors.New(strings.TrimPrefix(text, "error parsing uri: "))
+	return errors.New(text)
 }
 
 // secrets are the parts of an address that no message may repeat, as they are written

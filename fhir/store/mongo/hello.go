@@ -69,6 +69,9 @@ func (db *DB) checkServer(ctx context.Context) error {
 		}
 		return nil
 	}
+	if strings.Contains(err.Error(), "reports wire version") { // an error of the driver without a type
+		return &fault{text: fmt.Sprintf("%s: the member %v: it is older than MongoDB 5.0: %v", db.where(), errUnfit, err), is: errUnfit, cause: err}
+	}
 	var none topology.ServerSelectionError
 	if ctx.Err() != nil || !errors.As(err, &none) && !isNetwork(err) {
 		return db.explain(err)

@@ -1,6 +1,7 @@
 package mongo
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -44,22 +45,28 @@ func (db *DB) probe(ctx context.Context, none topology.ServerSelectionError) []s
 // probeOne says what is wrong with the member at an address. last is what the driver
 // met there last.
 func (db *DB) probeOne(ctx context.Context, address string, last error) string {
-	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
+	ctx, cancel := context.WithTimeout(ctx, 2*probeTimeout)
 	defer cancel()
-	h, err := db.helloOf(ctx, address)
-	set := db.dial.ReplicaSet
+	d := net.Dialer{Timeout: probeTimeout}
+	conn, err := d.DialContext(ctx, "tcp", address)
+	if err != nil {
+		return db.whyNot(ctx, address, err)
+	}
+	_ = conn.Close() // only whether it can be made
+	h, err := db.helloOf(ctx, address, db.dial.TLSConfig)
+	set := ""
+	if db.dial.ReplicaSet != nil {
+		set = *db.dial.ReplicaSet
+	}
 	switch {
 	case err != nil:
-		if last != nil && !isRefused(err) {
-			err = errors.Join(err, last)
-		}
-		return db.whyNot(ctx, address, err)
+		return db.whyNot(ctx, address, cmp.Or(lastMet(err), last, err))
 	case h.MaxWire < leastWire:
 		return h.fit().Error()
-	case set != nil && *set != "" && h.SetName == "":
-		return fmt.Sprintf("it belongs to no replica set, the URI asks for replicaSet=%s", *set)
-	case set != nil && *set != "" && h.SetName != *set:
-		return fmt.Sprintf("it belongs to the replica set %s, the URI asks for replicaSet=%s", h.SetName, *set)
+	case set != "" && h.SetName == "":
+		return fmt.Sprintf("it belongs to no replica set, the URI asks for replicaSet=%s", set)
+	case set != "" && h.SetName != set:
+		return fmt.Sprintf("it belongs to the replica set %s, the URI asks for replicaSet=%s", h.SetName, set)
 	}
 	if err := h.fit(); err != nil {
 		return err.Error()
@@ -67,12 +74,23 @@ func (db *DB) probeOne(ctx context.Context, address string, last error) string {
 	return "it answers now"
 }
 
-// helloOf asks one member, over a connection of its own.
-func (db *DB) helloOf(ctx context.Context, address string) (h hello, err error) {
+// lastMet gives what the driver met at the only member that it looked at.
+func lastMet(err error) error {
+	var none topology.ServerSelectionError
+	if errors.As(err, &none) {
+		for _, s := range none.Desc.Servers {
+			return s.LastError
+		}
+	}
+	return nil
+}
+
+// helloOf asks one member, over a connection of its own and without a user.
+func (db *DB) helloOf(ctx context.Context, address string, config *tls.Config) (h hello, err error) {
 	opts := options.Client().SetHosts([]string{address}).SetDirect(true).SetAppName(appName).
 		SetConnectTimeout(probeTimeout).SetServerSelectionTimeout(probeTimeout).SetTimeout(probeTimeout)
-	if db.dial.TLSConfig != nil {
-		opts.SetTLSConfig(db.dial.TLSConfig)
+	if config != nil {
+		opts.SetTLSConfig(config)
 	}
 	client, err := driver.Connect(opts)
 	if err != nil {
@@ -86,37 +104,35 @@ func (db *DB) helloOf(ctx context.Context, address string) (h hello, err error) 
 // whyNot puts a failure to connect into words.
 func (db *DB) whyNot(ctx context.Context, address string, err error) string {
 	var (
-		plain   tls.RecordHeaderError
+		record  tls.RecordHeaderError
 		untrust *tls.CertificateVerificationError
 		dns     *net.DNSError
-		none    topology.ServerSelectionError
 	)
-	if errors.As(err, &none) {
-		for _, s := range none.Desc.Servers {
-			err = errors.Join(err, s.LastError)
-		}
-	}
+	secure := db.dial.TLSConfig != nil
 	switch {
-	case none.Desc.CompatibilityErr != nil:
-		return "it is older than MongoDB 5.0: " + none.Desc.CompatibilityErr.Error()
-	case errors.As(err, &plain):
-		return "it does not speak TLS, which the URI asks for"
 	case errors.As(err, &untrust):
 		return "its certificate is not trusted: " + certificateFault(untrust.Err)
 	case errors.As(err, &dns):
 		return "its name is not known: " + dns.Err
 	case isRefused(err):
 		return "connection refused"
-	case db.dial.TLSConfig == nil && speaksTLS(ctx, address):
-		return "it speaks TLS, which the URI does not ask for (tls=true)"
-	case db.dial.TLSConfig != nil && isAlert(err):
+	case secure && isAlert(err):
 		return "it refuses the TLS connection: " + alertOf(err)
-	case isEOF(err):
-		return "it closes the connection"
+	case secure && (errors.As(err, &record) || isEOF(err) && db.speaksPlainly(ctx, address)):
+		return "it does not speak TLS, which the URI asks for"
 	case isNetworkTimeout(err):
 		return "no answer"
+	case !secure && speaksTLS(ctx, address):
+		return "it speaks TLS, which the URI does not ask for (tls=true)"
+	case isEOF(err):
+		return "it closes the connection"
 	}
 	return reasonOf(err)
+}
+
+func (db *DB) speaksPlainly(ctx context.Context, address string) bool {
+	_, err := db.helloOf(ctx, address, nil)
+	return err == nil
 }
 
 func certificateFault(err error) string {
