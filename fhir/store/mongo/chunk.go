@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
@@ -66,4 +67,57 @@ func (db *DB) dropChunks(ctx context.Context, owner string) error {
 		_, err := db.coll(chunks).DeleteMany(ctx, bson.D{{Key: "_id", Value: bson.D{{Key: "$gte", Value: owner + "/"}, {Key: "$lt", Value: owner + "0"}}}})
 		return err
 	})
+}
+
+// sweepChunks removes chunks whose writer died before the document that refers to
+// them. What was looked at once is not looked at again by this process: a document
+// that refers to chunks removes them itself when it goes.
+func (db *DB) sweepChunks(ctx context.Context) error {
+	until := db.now().Add(-orphanAge).UnixNano()
+	var found []chunkDoc
+	err := db.read(ctx, "look for old chunks", func(ctx context.Context) error {
+		found = nil
+		cursor, err := db.coll(chunks).Find(ctx,
+			bson.D{{Key: "at", Value: bson.D{{Key: "$gt", Value: db.chunksSwept.Load()}, {Key: "$lte", Value: until}}}},
+			options.Find().SetProjection(bson.D{{Key: "_id", Value: 1}}).SetSort(bson.D{{Key: "at", Value: 1}}))
+		if err != nil {
+			return err
+		}
+		return cursor.All(ctx, &found)
+	})
+	if err != nil {
+		return err
+	}
+	seen := map[string]bool{}
+	for _, c := range found {
+		owner := c.ID[:max(strings.LastIndexByte(c.ID, '/'), 0)]
+		if seen[owner] {
+			continue
+		}
+		seen[owner] = true
+		if err := db.dropOrphan(ctx, owner); err != nil {
+			return err
+		}
+	}
+	db.chunksSwept.Store(until)
+	return nil
+}
+
+// dropOrphan removes the chunks of an owner that nothing refers to.
+func (db *DB) dropOrphan(ctx context.Context, owner string) error {
+	of, filter := versions, bson.D{}
+	if nonce, ok := strings.CutPrefix(owner, batchOwner("")); ok {
+		of, filter = logs, bson.D{{Key: "cn", Value: nonce}}
+	} else if id, ok := strings.CutPrefix(owner, chunkOwner("")); ok {
+		filter = bson.D{{Key: "_id", Value: id}}
+	} else {
+		return nil // of a newer program
+	}
+	err := db.read(ctx, "look for the owner of chunks", func(ctx context.Context) error {
+		return db.coll(of).FindOne(ctx, filter, options.FindOne().SetProjection(bson.D{{Key: "_id", Value: 1}})).Err()
+	})
+	if isMissing(err) {
+		return db.dropChunks(ctx, owner)
+	}
+	return err
 }

@@ -14,7 +14,9 @@ import (
 )
 
 // beforeKept is how many replaced versions a fact remembers.
-const beforeKept = 16
+const beforeKept = 32
+
+var errUnknown = errors.New("it is not known whether the fact was written: the answer was lost, and many others have written since")
 
 // gathered is the most keys that one query asks for.
 const gathered = 500
@@ -165,7 +167,10 @@ func (db *DB) PutIfAbsent(ctx context.Context, key string, value []byte, expires
 		return store.Fact{}, err
 	}
 	return db.putFact(ctx, "put a fact", newFact(key, value, 0, expires), func(ctx context.Context, doc factDoc) (bool, error) {
-		_, err := db.coll(facts).InsertOne(ctx, doc)
+		err := db.once("insert a fact", func() error {
+			_, err := db.coll(facts).InsertOne(ctx, doc)
+			return err
+		})
 		if !isDuplicate(err) {
 			return err == nil, err
 		}
@@ -178,8 +183,13 @@ func (db *DB) PutIfAbsent(ctx context.Context, key string, value []byte, expires
 		case !db.expired(old):
 			return false, fmt.Errorf("fact %q: %w", key, store.ErrExists)
 		}
-		res, err := db.coll(facts).ReplaceOne(ctx, bson.D{{Key: "_id", Value: doc.ID}, {Key: "v", Value: old.Version}}, doc)
-		return err == nil && res.MatchedCount == 1, err
+		done := false
+		err = db.once("replace an expired fact", func() error {
+			res, err := db.coll(facts).ReplaceOne(ctx, bson.D{{Key: "_id", Value: doc.ID}, {Key: "v", Value: old.Version}}, doc)
+			done = err == nil && res.MatchedCount == 1
+			return err
+		})
+		return done, err
 	})
 }
 
@@ -188,12 +198,19 @@ func (db *DB) CompareAndSet(ctx context.Context, key string, version int64, valu
 	if err := db.checkFact(key, value, expires); err != nil {
 		return store.Fact{}, err
 	}
-	return db.putFact(ctx, "replace a fact", newFact(key, value, 0, expires), func(ctx context.Context, doc factDoc) (bool, error) {
-		res, err := db.coll(facts).UpdateOne(ctx, bson.D{{Key: "_id", Value: doc.ID}, {Key: "v", Value: version}, db.live()}, bson.D{
-			{Key: "$set", Value: bson.D{{Key: "b", Value: doc.Value}, {Key: "v", Value: doc.Version}, {Key: "e", Value: doc.Expires}, {Key: "sum", Value: doc.Sum}}},
-			{Key: "$push", Value: bson.D{{Key: "p", Value: bson.D{{Key: "$each", Value: []int64{version}}, {Key: "$slice", Value: -beforeKept}}}}},
+	doc := newFact(key, value, 0, expires)
+	doc.Before = []int64{version}
+	return db.putFact(ctx, "replace a fact", doc, func(ctx context.Context, doc factDoc) (bool, error) {
+		done := false
+		err := db.once("replace a fact", func() error {
+			res, err := db.coll(facts).UpdateOne(ctx, bson.D{{Key: "_id", Value: doc.ID}, {Key: "v", Value: version}, db.live()}, bson.D{
+				{Key: "$set", Value: bson.D{{Key: "b", Value: doc.Value}, {Key: "v", Value: doc.Version}, {Key: "e", Value: doc.Expires}, {Key: "sum", Value: doc.Sum}}},
+				{Key: "$push", Value: bson.D{{Key: "p", Value: bson.D{{Key: "$each", Value: doc.Before}, {Key: "$slice", Value: -beforeKept}}}}},
+			})
+			done = err == nil && res.MatchedCount == 1
+			return err
 		})
-		if err != nil || res.MatchedCount == 1 {
+		if err != nil || done {
 			return err == nil, err
 		}
 		old, err := db.factDoc(ctx, key)
@@ -250,7 +267,8 @@ func (db *DB) putFact(ctx context.Context, what string, doc factDoc, try func(co
 	return db.fact(doc)
 }
 
-// standing gives the one of some tries that has been done, nil if none is known to.
+// standing gives the one of some tries that has been done, nil if none was. A fact
+// that has forgotten what it was then cannot tell.
 func (db *DB) standing(ctx context.Context, key string, tries []factDoc) (*factDoc, error) {
 	if len(tries) == 0 {
 		return nil, nil
@@ -259,12 +277,19 @@ func (db *DB) standing(ctx context.Context, key string, tries []factDoc) (*factD
 	if isMissing(err) {
 		return nil, nil
 	}
+	if err != nil {
+		return nil, err
+	}
 	for i := range tries {
 		if v := tries[i].Version; v == now.Version || slices.Contains(now.Before, v) {
-			return &tries[i], err
+			return &tries[i], nil
 		}
 	}
-	return nil, err
+	replaces := tries[0].Before
+	if len(now.Before) == beforeKept && (len(replaces) == 0 || !slices.Contains(now.Before, replaces[0])) {
+		return nil, fmt.Errorf("fact %q: %w", key, errUnknown)
+	}
+	return nil, nil
 }
 
 // Delete implements store.Facts.

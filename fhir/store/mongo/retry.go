@@ -26,7 +26,7 @@ func (db *DB) retry(ctx context.Context, what string, f func(context.Context) er
 			return db.explainAs(what, err)
 		case ctx.Err() != nil:
 			return db.explainAs(what, err)
-		case time.Since(begun) > retryFor:
+		case time.Since(begun) > db.retryFor():
 			return db.explainAs(fmt.Sprintf("%s: given up after %d tries in %v", what, tries, time.Since(begun).Round(time.Second)), err)
 		}
 		if !db.sleep(ctx, pause) {
@@ -34,6 +34,27 @@ func (db *DB) retry(ctx context.Context, what string, f func(context.Context) er
 		}
 		pause = min(2*pause, longPause)
 	}
+}
+
+func (db *DB) retryFor() time.Duration {
+	if db.trying > 0 {
+		return db.trying
+	}
+	return retryFor
+}
+
+// once makes one call that changes something. Tests have its answer lost.
+func (db *DB) once(what string, f func() error) error {
+	if db.onCall != nil {
+		if err := db.onCall(what, false); err != nil {
+			return err
+		}
+	}
+	err := f()
+	if db.onCall != nil && err == nil {
+		err = db.onCall(what, true)
+	}
+	return err
 }
 
 // read is retry for what changes nothing: it ends after readFor at the latest.

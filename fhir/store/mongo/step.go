@@ -18,6 +18,7 @@ type hooks struct {
 	// changes something; its error is taken as the call's.
 	onCall   func(what string, done bool) error
 	patience time.Duration // instead of unitPatience
+	trying   time.Duration // instead of retryFor
 }
 
 // errDied ends a write without any tidying up.
@@ -57,16 +58,7 @@ func (db *DB) persist(ctx context.Context, what string, f func(context.Context) 
 	tries := 0
 	err = db.retry(ctx, what, func(ctx context.Context) error {
 		tries++
-		if db.onCall != nil {
-			if err := db.onCall(what, false); err != nil {
-				return err
-			}
-		}
-		err := f(ctx)
-		if db.onCall != nil && err == nil {
-			err = db.onCall(what, true)
-		}
-		return err
+		return db.once(what, func() error { return f(ctx) })
 	})
 	return tries > 1, err
 }

@@ -3,6 +3,7 @@ package mongo
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
@@ -21,6 +22,7 @@ var sweeps = []struct {
 }{
 	{"units", (*DB).sweepUnits},
 	{"versions", (*DB).sweepVersions},
+	{"chunks", (*DB).sweepChunks},
 }
 
 // Sweep implements store.Sweeper. It also removes what writers that died have left.
@@ -28,7 +30,9 @@ func (db *DB) Sweep(ctx context.Context) (int, error) {
 	n, err := db.sweepFacts(ctx)
 	errs := []error{err}
 	for _, s := range sweeps {
-		errs = append(errs, s.do(db, ctx))
+		if err := s.do(db, ctx); err != nil {
+			errs = append(errs, fmt.Errorf("sweep %s: %w", s.name, err))
+		}
 	}
 	// A writer may have died between its write and its bump: what caches have kept
 	// since ends now.
