@@ -182,7 +182,7 @@ func (b *bench) compareGateways(ctx context.Context, shared, single *fleet) erro
 	if err != nil {
 		return err
 	}
-	t := b.report.table(fmt.Sprintf("Gateways on one store, %d clients in all", fleetClients), "load: way", loadColumns...)
+	t := b.report.table(fmt.Sprintf("Gateways on one store, %d clients in all", fleetClients), "load: way", column{"n", 0}, column{"p50 ms", 2}, column{"p99 ms", 2}, column{"req/s", 0}, column{"CPU µs/req", 0})
 	for _, x := range []struct {
 		name string
 		ask  func(*fleet, string) asker
@@ -209,7 +209,7 @@ func (b *bench) compareGateways(ctx context.Context, shared, single *fleet) erro
 			return fmt.Errorf("%s: %w", x.name, err)
 		}
 		for _, w := range ways {
-			t.add(x.name+": "+w.name, number(r.requests(w.name)), median(r.each(w.name, p50)), median(r.each(w.name, p99)), missing, missing,
+			t.add(x.name+": "+w.name, number(r.requests(w.name)), median(r.each(w.name, p50)), median(r.each(w.name, p99)),
 				median(r.each(w.name, (*load).rate)), median(r.each(w.name, cost)))
 		}
 		t.note("%s: req/s of two gateways / of one = %s; of one on MongoDB / on SQLite = %s.", x.name,

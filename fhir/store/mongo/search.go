@@ -3,6 +3,7 @@ package mongo
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
@@ -20,7 +21,8 @@ type searcher struct {
 	plan   store.Plan
 	heads  *driver.Collection // as searches read it
 	orders []order
-	after  *row // where the page before ended
+	after  *row     // where the page before ended
+	read   *reading // versions of what was found, as far as they are being read already
 }
 
 func (db *DB) searcher(ctx context.Context, p store.Plan) (*searcher, error) {
@@ -97,6 +99,7 @@ func (s *searcher) rows(ctx context.Context) ([]row, error) {
 		}
 		found = append(found, rows...)
 		full := len(rows) == need // more may follow
+		s.readAhead(ctx, found)
 		for {
 			keys, err := j.advance(ctx)
 			if err != nil {
@@ -149,19 +152,44 @@ func (s *searcher) merge(j *journal, found []row, last *row) []row {
 	return out
 }
 
-// records reads the versions of rows, in their order. A row whose version is gone must
-// have been expunged meanwhile; else the store is damaged.
-func (s *searcher) records(ctx context.Context, rows []row) ([]*store.Record, error) {
-	if len(rows) == 0 {
-		return nil, nil
+// A reading of versions is under way, or done.
+type reading struct {
+	done chan struct{}
+	docs map[string]*versionDoc // by _id; fewer than asked for after an error
+}
+
+// readAhead begins to read the versions of the first page of what was found. The
+// journal nearly always leaves it as it is, and is asked meanwhile.
+func (s *searcher) readAhead(ctx context.Context, found []row) {
+	if s.read != nil || len(found) == 0 {
+		return
 	}
+	ids := versionIDs(found[:min(len(found), s.plan.Limit)])
+	r := &reading{done: make(chan struct{})}
+	s.read = r
+	go func() {
+		defer close(r.done)
+		r.docs, _ = s.db.versionsOf(ctx, ids) // records tries what is missing again
+	}()
+}
+
+func versionIDs(rows []row) []string {
 	ids := make([]string, len(rows))
 	for i, r := range rows {
 		ids[i] = versionID(r.id, r.version, r.nonce)
 	}
-	byID := make(map[string]*versionDoc, len(rows))
-	err := s.db.retry(ctx, "read the versions of a page", func(ctx context.Context) error {
-		cur, err := s.db.coll(versions).Find(ctx, bson.D{{Key: "_id", Value: bson.D{{Key: "$in", Value: ids}}}}, options.Find().SetBatchSize(atOnce(len(ids))))
+	return ids
+}
+
+// versionsOf reads versions: those that are there, by _id.
+func (db *DB) versionsOf(ctx context.Context, ids []string) (map[string]*versionDoc, error) {
+	if len(ids) == 0 {
+		return nil, nil
+	}
+	var docs map[string]*versionDoc
+	err := db.retry(ctx, "read the versions of a page", func(ctx context.Context) error {
+		docs = make(map[string]*versionDoc, len(ids))
+		cur, err := db.coll(versions).Find(ctx, bson.D{{Key: "_id", Value: bson.D{{Key: "$in", Value: ids}}}}, options.Find().SetBatchSize(atOnce(len(ids))))
 		if err != nil {
 			return err
 		}
@@ -171,13 +199,27 @@ func (s *searcher) records(ctx context.Context, rows []row) ([]*store.Record, er
 			if err := cur.Decode(v); err != nil {
 				return err
 			}
-			byID[v.ID] = v
+			docs[v.ID] = v
 		}
 		return cur.Err()
 	})
+	return docs, err
+}
+
+// records reads the versions of rows, in their order. A row whose version is gone must
+// have been expunged meanwhile; else the store is damaged.
+func (s *searcher) records(ctx context.Context, rows []row) ([]*store.Record, error) {
+	ids, byID := versionIDs(rows), map[string]*versionDoc{}
+	if s.read != nil {
+		<-s.read.done
+		maps.Copy(byID, s.read.docs) // what could not be read is tried again
+		s.read = nil
+	}
+	rest, err := s.db.versionsOf(ctx, slices.DeleteFunc(slices.Clone(ids), func(id string) bool { return byID[id] != nil }))
 	if err != nil {
 		return nil, err
 	}
+	maps.Copy(byID, rest)
 	var out []*store.Record
 	for i, r := range rows {
 		id, _ := decode(idOf(r.id))
