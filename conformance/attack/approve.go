@@ -236,7 +236,7 @@ func approvals() Family {
 		{"id-token-of-another", "an id token of another issuer signs nobody in", "OpenID Connect Core 3.1.3.7", []guard.Name{guard.SignInIssuer}, claim("iss", "https://evil.example.org")},
 		{"other-nonce", "an id token of another sign-in signs nobody in", "OpenID Connect Core 3.1.3.7: nonce", []guard.Name{guard.SignInNonce}, claim("nonce", "x")},
 		{"old-id-token", "an id token after its time signs nobody in", "OpenID Connect Core 3.1.3.7", []guard.Name{guard.SignInExpiry, guard.TokenExpiry}, claim("exp", 1)},
-		{"old-sign-in", "a sign-in of last week signs nobody in", "OpenID Connect Core 3.1.2.1 (max_age); CJIS IA-11", nil, claim("auth_time", time.Now().Add(-7*24*time.Hour).Unix())},
+		{"old-sign-in", "a sign-in of last week signs nobody in", "OpenID Connect Core 3.1.2.1 (max_age); CJIS IA-11", nil, claim("auth_time", Clock().Add(-7*24*time.Hour).Unix())},
 		{"sign-in-not-renewed", "a provider that was to ask the person again, and did not, signs nobody in", "OpenID Connect Core 3.1.2.1 (prompt, max_age); CJIS IA-11", []guard.Name{guard.SignInAge}, func(t *Target) error {
 			if t.Provider != nil {
 				t.Provider.as(nil)
@@ -249,7 +249,7 @@ func approvals() Family {
 			if !ok {
 				return errors.New("no form to sign in: " + p.String())
 			}
-			t.Provider.as(func(_, c object) *Key { c["auth_time"] = time.Now().Add(-time.Hour).Unix(); return nil })
+			t.Provider.as(func(_, c object) *Key { c["auth_time"] = Clock().Add(-time.Hour).Unix(); return nil })
 			defer t.Provider.as(nil)
 			next, err := b.submit(p, f, button, nil)
 			return t.nobody(b, next, err)

@@ -97,6 +97,10 @@ func NewCounty(ctx context.Context, dir, listen string, handoff Command) (_ *Cou
 	return c, nil
 }
 
+// Share says whether the key that two issuers hold is published. A gateway does not
+// start while it is; Target publishes it.
+func (c *County) Share(on bool) { c.shares.Store(on) }
+
 // Close stops the servers.
 func (c *County) Close() error {
 	var errs []error

@@ -56,10 +56,10 @@ func hooks() Family {
 		}
 	}
 	changed := func(c change) func(*Target) error {
-		return try(func(t *Target, body string) (*answer, error) { return t.hooked(body, time.Now(), "", c) })
+		return try(func(t *Target, body string) (*answer, error) { return t.hooked(body, Clock(), "", c) })
 	}
 	return Family{Area: Parsers, Name: "signed events", Control: func(t *Target) error {
-		a, err := t.hooked(hookEvent(), time.Now(), "")
+		a, err := t.hooked(hookEvent(), Clock(), "")
 		if err == nil && a.status != http.StatusAccepted {
 			err = breach("a signed event: %s", a)
 		}
@@ -67,25 +67,25 @@ func hooks() Family {
 	}, Attacks: []Attack{
 		{"event-unsigned", "an event without a signature is not taken", "issue 5: HMAC; CWE-345", nil, changed(func(r *http.Request) { r.Header.Del("X-Signature") })},
 		{"event-forged", "an event that another secret signed is not taken", "CWE-347", nil, try(func(t *Target, body string) (*answer, error) {
-			return t.hooked(body, time.Now(), "a secret that somebody made up")
+			return t.hooked(body, Clock(), "a secret that somebody made up")
 		})},
 		{"event-altered", "a signature of one event opens no other", "CWE-345", nil, try(func(t *Target, body string) (*answer, error) {
-			return t.hooked(body, time.Now(), "", func(r *http.Request) { setBody(r, strings.Replace(body, "created", "sealed", 1)) })
+			return t.hooked(body, Clock(), "", func(r *http.Request) { setBody(r, strings.Replace(body, "created", "sealed", 1)) })
 		})},
 		{"event-old", "an event that was signed an hour ago is not taken", "CWE-294: replay; Stripe's tolerance of five minutes", nil, try(func(t *Target, body string) (*answer, error) {
-			return t.hooked(body, time.Now().Add(-time.Hour), "")
+			return t.hooked(body, Clock().Add(-time.Hour), "")
 		})},
 		{"event-of-tomorrow", "an event that is signed for later is not taken", "CWE-294", nil, try(func(t *Target, body string) (*answer, error) {
-			return t.hooked(body, time.Now().Add(24*time.Hour), "")
+			return t.hooked(body, Clock().Add(24*time.Hour), "")
 		})},
 		{"event-made-young", "an old signature with the time of now is not taken", "CWE-294: the time is signed", nil, try(func(t *Target, body string) (*answer, error) {
-			return t.hooked(body, time.Now().Add(-time.Hour), "", func(r *http.Request) {
+			return t.hooked(body, Clock().Add(-time.Hour), "", func(r *http.Request) {
 				_, sum, _ := strings.Cut(r.Header.Get("X-Signature"), ",")
-				r.Header.Set("X-Signature", "t="+strconv.FormatInt(time.Now().Unix(), 10)+","+sum)
+				r.Header.Set("X-Signature", "t="+strconv.FormatInt(Clock().Unix(), 10)+","+sum)
 			})
 		})},
 		{"event-replayed", "an event that comes again changes nothing", "CWE-294", nil, func(t *Target) error {
-			body, now := hookEvent(), time.Now()
+			body, now := hookEvent(), Clock()
 			if _, err := t.hooked(body, now, ""); err != nil {
 				return err
 			}
@@ -101,10 +101,10 @@ func hooks() Family {
 		}},
 		{"event-two-signatures", "two headers with signatures are not read in two ways", "RFC 9110 5.3", nil, changed(and("X-Signature", "t=1,v1="+strings.Repeat("00", 32)))},
 		{"event-empty-sum", "an empty sum is none", "CVE-2022-23541 class: comparison with nothing", nil, changed(func(r *http.Request) {
-			r.Header.Set("X-Signature", "t="+strconv.FormatInt(time.Now().Unix(), 10)+",v1=")
+			r.Header.Set("X-Signature", "t="+strconv.FormatInt(Clock().Unix(), 10)+",v1=")
 		})},
 		{"event-oversize", "a body beyond the bound is refused", "CWE-400", nil, try(func(t *Target, body string) (*answer, error) {
-			return t.hooked(strings.Replace(body, "{", `{"x":"`+strings.Repeat("x", 2<<20)+`",`, 1), time.Now(), "")
+			return t.hooked(strings.Replace(body, "{", `{"x":"`+strings.Repeat("x", 2<<20)+`",`, 1), Clock(), "")
 		})},
 		{"event-form", "what is no JSON by its type is not read as such", "CWE-436", nil, changed(with("Content-Type", "application/x-www-form-urlencoded"))},
 		{"event-compressed", "a compressed body is refused", "CWE-409", nil, changed(with("Content-Encoding", "gzip"))},

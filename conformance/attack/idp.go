@@ -99,7 +99,7 @@ func (p *IdentityProvider) token(w http.ResponseWriter, r *http.Request) {
 	header := object{"alg": p.key.Alg, "kid": p.key.KID, "typ": "JWT"}
 	claims := object{
 		"iss": p.Issuer, "aud": q.Get("client_id"), "sub": "ortiz", "name": "Ana Ortiz", "nonce": q.Get("nonce"), "roles": []string{"clinician"},
-		"exp": time.Now().Add(5 * time.Minute).Unix(), "iat": time.Now().Unix(), "auth_time": time.Now().Unix(), "amr": []string{"pwd", "otp"},
+		"exp": Clock().Add(5 * time.Minute).Unix(), "iat": Clock().Unix(), "auth_time": Clock().Unix(), "amr": []string{"pwd", "otp"},
 	}
 	f := forgery{header: header, claims: claims, key: p.key}
 	if p.lie != nil {

@@ -3,7 +3,6 @@ package attack
 import (
 	"crypto/rand"
 	"errors"
-	"time"
 
 	"github.com/handoff-health/handoff/gateway/guard"
 )
@@ -91,7 +90,7 @@ func levels() Family {
 func (t *Target) forPerson(party string, vary func(header, claims object)) (string, error) {
 	return t.forged(party, func(h, c object) {
 		c["sub"], c["authorization"], c["sid"], c["scope"] = "person-7", "authorization-"+rand.Text(), "session-7", "user/*.rs"
-		c["auth_time"], c["mfa"], c["amr"] = time.Now().Unix(), true, []string{"pwd", "otp"}
+		c["auth_time"], c["mfa"], c["amr"] = Clock().Unix(), true, []string{"pwd", "otp"}
 		c["extensions"] = object{"hl7-b2b": object{
 			"version": "1", "organization_id": "Organization/clinic", "subject_id": "Practitioner/ortiz", "subject_name": "Ana Ortiz",
 			"purpose_of_use": []string{"http://terminology.hl7.org/CodeSystem/v3-ActReason#TREAT"},

@@ -26,7 +26,7 @@ func outsideTokens() Family {
 			header := object{"alg": k.Alg, "kid": k.KID, "typ": "JWT"}
 			claims := object{
 				"iss": t.Issuers[issuer], "sub": "outsider", "client_id": "outsider", "aud": t.Base, "scope": "system/Patient.rs", "jti": rand.Text(),
-				"iat": time.Now().Unix(), "exp": time.Now().Add(2 * time.Minute).Unix(),
+				"iat": Clock().Unix(), "exp": Clock().Add(2 * time.Minute).Unix(),
 			}
 			if change != nil {
 				change(t, header, claims)
@@ -72,7 +72,7 @@ func outsideTokens() Family {
 			return err
 		}},
 		{"outside-audience", "an outside issuer's token for another server opens nothing", "RFC 9068 4", []guard.Name{guard.TokenAudience}, claim("aud", "https://other.example.org/fhir")},
-		{"outside-expired", "an outside issuer's token long after its time opens nothing", "RFC 7519 4.1.4: skew is bounded", []guard.Name{guard.TokenExpiry}, claim("exp", time.Now().Add(-5*time.Minute).Unix())},
+		{"outside-expired", "an outside issuer's token long after its time opens nothing", "RFC 7519 4.1.4: skew is bounded", []guard.Name{guard.TokenExpiry}, claim("exp", Clock().Add(-5*time.Minute).Unix())},
 		{"outside-forged", "a token in an outside issuer's name signed with another key opens nothing", "RFC 7515 5.2", []guard.Name{guard.TokenSignature}, func(t *Target) error {
 			k, err := t.key("outside")
 			if err != nil {
@@ -100,7 +100,7 @@ func outsideTokens() Family {
 		{"outside-id-token", "an outside issuer's id token opens nothing: its audience is the client", "RFC 8725 2.8", []guard.Name{guard.TokenAudience}, claim("aud", "outsider")},
 		{"outside-id-token-for-us", "an outside issuer's id token opens nothing, even one whose audience is the gateway", "RFC 8725 2.8; RFC 9068 2.1", []guard.Name{guard.TokenType}, claim("at_hash", "MTIzNDU2Nzg5MGFiY2RlZg")},
 		{"outside-bound", "a token that is bound to a key of its holder opens nothing without it", "RFC 7800 3; RFC 9449 7.1", []guard.Name{guard.TokenBound}, claim("cnf", object{"jkt": "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I"})},
-		{"outside-forever", "a token that lives for longer than a day, or hides since when, opens nothing", "issue 4.1: what ends a client ends its tokens", []guard.Name{guard.TokenSpan}, claim("exp", time.Now().Add(48*time.Hour).Unix())},
+		{"outside-forever", "a token that lives for longer than a day, or hides since when, opens nothing", "issue 4.1: what ends a client ends its tokens", []guard.Name{guard.TokenSpan}, claim("exp", Clock().Add(48*time.Hour).Unix())},
 	}}
 }
 

@@ -105,6 +105,10 @@ func (t *Target) record(name string) (string, error) {
 	return "", Missing("record " + name)
 }
 
+// Clock is the time by which clients, agencies and attackers make what has a time:
+// that of the gateway's store. A test may set it off this machine's.
+var Clock = time.Now
+
 const assertionType = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
 // assertion makes the header and claims of a good assertion of the party.
@@ -112,7 +116,7 @@ func (t *Target) assertion(p *Party) (header, claims object) {
 	header = object{"alg": p.Key.Alg, "kid": p.Key.KID, "typ": "JWT"}
 	claims = object{
 		"iss": p.ID, "sub": p.ID, "aud": t.Token, "jti": rand.Text(),
-		"exp": time.Now().Add(2 * time.Minute).Unix(), "iat": time.Now().Unix(),
+		"exp": Clock().Add(2 * time.Minute).Unix(), "iat": Clock().Unix(),
 	}
 	if p.Organization != "" {
 		claims["extensions"] = object{"hl7-b2b": object{
@@ -194,7 +198,7 @@ func (t *Target) access(p *Party) (header, claims object, err error) {
 	header = object{"alg": k.Alg, "kid": k.KID, "typ": "at+jwt"}
 	claims = object{
 		"iss": t.Origin(), "sub": p.ID, "client_id": p.ID, "aud": t.Base, "scope": p.Scope, "jti": rand.Text(),
-		"iat": time.Now().Unix(), "exp": time.Now().Add(2 * time.Minute).Unix(),
+		"iat": Clock().Unix(), "exp": Clock().Add(2 * time.Minute).Unix(),
 	}
 	return header, claims, nil
 }

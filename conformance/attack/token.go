@@ -88,7 +88,7 @@ func forgedTokens() Family {
 			if err != nil {
 				return err
 			}
-			claims["jti"] = "forged-" + time.Now().Format(time.RFC3339Nano)
+			claims["jti"] = "forged-" + Clock().Format(time.RFC3339Nano)
 			token, err := m(t, p, header, claims)
 			if err != nil {
 				return err
@@ -227,12 +227,12 @@ func ownTokens() Family {
 	}
 	return Family{Area: Tokens, Name: "made with the key for something else", Control: control, Attacks: []Attack{
 		{"expired", "a token after its exp opens nothing", "smart.md 1.4: the resource server checks expiry [R265]", []guard.Name{guard.TokenExpiry},
-			vary(func(_ *Target, _, c object) { c["exp"] = time.Now().Add(-time.Second).Unix() })},
+			vary(func(_ *Target, _, c object) { c["exp"] = Clock().Add(-time.Second).Unix() })},
 		{"no-expiry", "a token without exp opens nothing", "RFC 9068 2.2", []guard.Name{guard.TokenExpiry}, vary(func(_ *Target, _, c object) { delete(c, "exp") })},
 		{"not-yet", "a token before its nbf opens nothing", "RFC 7519 4.1.5", []guard.Name{guard.TokenNotBefore},
-			vary(func(_ *Target, _, c object) { c["nbf"] = time.Now().Add(time.Hour).Unix() })},
+			vary(func(_ *Target, _, c object) { c["nbf"] = Clock().Add(time.Hour).Unix() })},
 		{"issued-later", "a token issued in the future opens nothing", "RFC 7519 4.1.6; a clock that was set back", []guard.Name{guard.TokenNotBefore},
-			vary(func(_ *Target, _, c object) { c["iat"] = time.Now().Add(time.Hour).Unix() })},
+			vary(func(_ *Target, _, c object) { c["iat"] = Clock().Add(time.Hour).Unix() })},
 		{"other-audience", "a token for another resource server opens nothing", "smart.md 1.2 A2 [R96]", []guard.Name{guard.TokenAudience}, vary(set("aud", "https://other.example.org/fhir"))},
 		{"audience-prefix", "a token for a path below the FHIR base opens nothing", "audiences are compared whole, never by prefix (RFC 9068 4)", []guard.Name{guard.TokenAudience},
 			vary(func(t *Target, _, c object) { c["aud"] = t.Base + "/Patient" })},

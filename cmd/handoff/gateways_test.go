@@ -1,0 +1,343 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/handoff-health/handoff/conformance/attack"
+)
+
+// cross tries all that must hold between the two gateways.
+func (f *fleet) cross(t *testing.T, rounds int) {
+	t.Helper()
+	for _, c := range attack.Crossings(f.roads.send, rounds) {
+		began := time.Now()
+		err := c.Do(f.target)
+		t.Logf("%s (%v)", c.Name, time.Since(began).Round(time.Millisecond))
+		if err != nil {
+			t.Errorf("%s: %v", c.Name, err)
+		}
+	}
+	f.roads.send(attack.InTurn)
+}
+
+// What begins at one gateway holds at the other; also after one was killed in the
+// middle of writes and started again. Trails verify, each with its own anchor, and
+// counts of feeds add up.
+func TestTwoGatewaysOfOneStore(t *testing.T) {
+	if testing.Short() {
+		t.Skip("the gateways are other processes")
+	}
+	stores(t, func(t *testing.T, address string) {
+		f := newFleet(t, address, "", 0)
+		f.cross(t, 300)
+		f.linkHolds(t)
+		f.killInTheMiddle(t)
+		f.cross(t, 40)
+		f.trailsVerify(t)
+		f.feedsAddUp(t)
+	})
+}
+
+// Every attack is stopped, and every control succeeds, when each connection goes to
+// the other gateway than the one before.
+func TestAttacksOnTwoGatewaysInTurn(t *testing.T) {
+	if testing.Short() {
+		t.Skip("the gateways are other processes")
+	}
+	stores(t, func(t *testing.T, address string) {
+		f := newFleet(t, address, "", 0)
+		for _, r := range attack.Run(f.target, attack.All()) {
+			if r.Verdict == attack.Succeeded || r.Verdict == attack.Failed {
+				t.Errorf("%s %s/%s: %s: %s", r.Verdict, r.Area, r.Attack.Name, r.Attack.Statement, r.Detail)
+			}
+		}
+	})
+}
+
+// The machines' clocks are two minutes behind the store's, or ahead of it: whatever
+// went by a machine's clock would be judged wrongly. Clients go by the right one.
+func TestGatewaysWhoseMachinesAreTwoMinutesOff(t *testing.T) {
+	if testing.Short() {
+		t.Skip("the gateways are other processes")
+	}
+	for name, off := range map[string]time.Duration{"behind": 2 * time.Minute, "ahead": -2 * time.Minute} {
+		t.Run(name, func(t *testing.T) {
+			f := newFleet(t, filepath.Join(t.TempDir(), "handoff.db"), "", off)
+			f.cross(t, 10)
+			if !f.a.log.has("this machine's clock is not the store's") {
+				t.Error("no warning")
+			}
+		})
+	}
+}
+
+// linkHolds undoes and confirms a link by the command line and looks at both.
+func (f *fleet) linkHolds(t *testing.T) {
+	t.Helper()
+	ada := f.target.Records["ada"]
+	for i, verb := range []string{"undo", "confirm", "undo", "confirm"} {
+		if _, err := f.run("link", verb, "--config", []string{f.a.config, f.b.config}[i%2], "--reviewer", "lee", ada, "ehr", "a1"); err != nil {
+			t.Fatal(err)
+		}
+		for place := range 2 {
+			f.roads.send(place)
+			n, err := f.target.Count("clinician", "Condition?patient="+ada)
+			if err != nil || (n > 0) != (verb == "confirm") {
+				t.Errorf("after %s, gateway %d: %d Conditions, %v", verb, place, n, err)
+			}
+		}
+	}
+	f.roads.send(attack.InTurn)
+}
+
+// killInTheMiddle kills each gateway while requests and events come, and starts it
+// again.
+func (f *fleet) killInTheMiddle(t *testing.T) {
+	t.Helper()
+	var acked atomic.Int64
+	stop := make(chan struct{})
+	var senders sync.WaitGroup
+	for range 4 {
+		senders.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				if ok, err := f.target.Event(); err == nil && ok {
+					acked.Add(1)
+				}
+				_, _ = f.target.Count("clinician", "Observation?patient="+f.target.Records["ada"])
+			}
+		})
+	}
+	for _, g := range []*gatewayProcess{f.a, f.b, f.a} {
+		time.Sleep(500 * time.Millisecond)
+		g.end(syscall.SIGKILL)
+		time.Sleep(300 * time.Millisecond)
+		f.again(t, g)
+	}
+	close(stop)
+	senders.Wait()
+	t.Logf("%d events were acknowledged while gateways were killed", acked.Load())
+	if acked.Load() < 20 {
+		t.Errorf("%d acknowledged events prove nothing", acked.Load())
+	}
+	f.acked(t, acked.Load())
+}
+
+// acked waits until the feed tells of as many messages as were acknowledged, and of
+// none that waits.
+func (f *fleet) acked(t *testing.T, least int64) {
+	t.Helper()
+	var r feedNumbers
+	for deadline := time.Now().Add(60 * time.Second); ; time.Sleep(500 * time.Millisecond) {
+		r = f.feed(t)
+		if r.Messages.Waiting == 0 && r.Messages.Received >= least && r.Messages.Received == r.Messages.Stored+r.Messages.Rejected+r.Messages.Deferred {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%d events were acknowledged, and the feed tells of %+v", least, r)
+		}
+	}
+}
+
+type feedNumbers struct {
+	Holder   string
+	Messages struct{ Received, Stored, Rejected, Deferred, Waiting int64 }
+	Gateways []struct {
+		Gateway string
+		Holds   bool
+	}
+}
+
+func (f *fleet) feed(t *testing.T) (r feedNumbers) {
+	t.Helper()
+	out, err := f.run("feeds", "report", "--config", f.b.config, "--system", "pd-hook", "--json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal([]byte(strings.SplitN(out, "\n", 2)[0]), &r); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	return r
+}
+
+// feedsAddUp sends events to both gateways; one of them processes, until it is
+// stopped, and then the other.
+func (f *fleet) feedsAddUp(t *testing.T) {
+	t.Helper()
+	before := f.feed(t)
+	send := func(n int) (taken int64) {
+		for range n {
+			if ok, err := f.target.Event(); err != nil || !ok {
+				t.Errorf("an event was not taken: %v", err)
+			} else {
+				taken++
+			}
+		}
+		return taken
+	}
+	total := before.Messages.Received + send(20)
+	f.acked(t, total)
+	r := f.feed(t)
+	if len(r.Gateways) != 2 || r.Holder == "" {
+		t.Fatalf("%+v", r)
+	}
+	holder, other := f.a, f.b
+	if strings.HasSuffix(r.Holder, f.b.listen) {
+		holder, other = f.b, f.a
+	}
+	// It stands still for longer than others wait, and wakes while they process.
+	if err := holder.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	f.roads.send(map[*gatewayProcess]int{f.a: attack.AtA, f.b: attack.AtB}[other])
+	total += send(10)
+	f.acked(t, total) // the other has taken over
+	if r := f.feed(t); !strings.HasSuffix(r.Holder, other.listen) {
+		t.Errorf("the feed is processed by %s, not %s", r.Holder, other.listen)
+	}
+	if err := holder.cmd.Process.Signal(syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	f.roads.send(attack.InTurn)
+	total += send(20)
+	f.acked(t, total)
+	if r := f.feed(t); r.Messages.Received != total || !strings.HasSuffix(r.Holder, other.listen) {
+		t.Errorf("%d were acknowledged, and the feed tells of %+v", total, r)
+	}
+	out, err := f.run("feeds", "list", "--config", f.a.config)
+	if err != nil || !strings.Contains(out, other.listen) {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+// trailsVerify verifies both trails while the gateways write, and asks for what they
+// disclosed.
+func (f *fleet) trailsVerify(t *testing.T) {
+	t.Helper()
+	out, err := f.run("audit", "verify", "--config", f.a.config)
+	if err != nil || strings.Count(out, "OK") != 2 || strings.Contains(out, "NOT READ") {
+		t.Errorf("%v\n%s", err, out)
+	}
+	if !strings.Contains(out, "crashes") && !strings.Contains(out, "records") {
+		t.Errorf("%s", out)
+	}
+	ada := f.target.Records["ada"]
+	both, err := f.run("audit", "disclosures", "--config", f.b.config, "--patient", ada, "--each")
+	if err != nil || strings.Contains(both, "NOT READ") {
+		t.Errorf("%v\n%s", err, both)
+	}
+	// One whose configuration does not name the other's trail says so.
+	raw, err := os.ReadFile(f.a.config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, _, _ := strings.Cut(string(raw), ", others: ")
+	lone := filepath.Join(f.dir, "lone.yaml")
+	if err := os.WriteFile(lone, []byte(text+"}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	one, err := f.run("audit", "disclosures", "--config", lone, "--patient", ada, "--each")
+	if err != nil || !strings.Contains(one, "NOT READ: the audit trail of gateway") || !strings.Contains(one, f.b.listen) || !strings.Contains(one, "NOT COMPLETE") {
+		t.Errorf("%v\n%s", err, one)
+	}
+	if strings.Count(one, "request") >= strings.Count(both, "request") {
+		t.Error("the other trail has added nothing")
+	}
+	out, err = f.run("gateways", "list", "--config", f.a.config)
+	if err != nil || !strings.Contains(out, f.a.listen) || !strings.Contains(out, f.b.listen) {
+		t.Errorf("%v\n%s", err, out)
+	}
+	if _, err := f.run("serve", "--config", lone); err == nil || !strings.Contains(err.Error(), "another process writes to the audit trail") {
+		t.Errorf("two processes on one trail: %v", err)
+	}
+}
+
+// A limit holds for what both gateways admit.
+func TestLimitsHoldOverTwoGateways(t *testing.T) {
+	if testing.Short() {
+		t.Skip("the gateways are other processes")
+	}
+	stores(t, func(t *testing.T, address string) {
+		f := newFleet(t, address, "", 0)
+		for _, g := range []*gatewayProcess{f.a, f.b} {
+			raw, err := os.ReadFile(g.config)
+			if err != nil {
+				t.Fatal(err)
+			}
+			text := strings.Replace(string(raw), "limits: {requests: -1,", "limits: {requests: 60,", 1)
+			if err := os.WriteFile(g.config, []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			g.end(syscall.SIGTERM)
+			f.again(t, g)
+		}
+		if _, err := f.target.Status("twin", "Patient/none"); err != nil { // gets the token
+			t.Fatal(err)
+		}
+		began, admitted := time.Now(), 1
+		var last int
+		for range 150 {
+			status, err := f.target.Status("twin", "Patient/none")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if last = status; status != http.StatusTooManyRequests {
+				admitted++
+			}
+		}
+		// A request a second comes back meanwhile; a chunk is one request.
+		most := 60 + int(time.Since(began).Seconds()) + 1
+		if admitted < 60 || admitted > most || last != http.StatusTooManyRequests {
+			t.Errorf("%d were admitted, at least 60 and at most %d should be; the last answer was %d", admitted, most, last)
+		}
+	})
+}
+
+// A gateway whose keys are not those of the store does not start, and says why.
+func TestAGatewayWithOtherKeysDoesNotStart(t *testing.T) {
+	if testing.Short() {
+		t.Skip("the gateways are other processes")
+	}
+	f := newFleet(t, filepath.Join(t.TempDir(), "handoff.db"), "", 0)
+	raw, err := os.ReadFile(f.b.config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.b.end(syscall.SIGTERM)
+	start := func(change func(string) string) error {
+		path := filepath.Join(f.dir, "odd.yaml")
+		if err := os.WriteFile(path, []byte(change(string(raw))), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		_, err := f.run("serve", "--config", path)
+		return err
+	}
+	err = start(func(s string) string {
+		return strings.Replace(s, "key: ${file:site.key}", "key: another-key-of-at-least-32-bytes!!!", 1)
+	})
+	if err == nil || !strings.Contains(err.Error(), "site.key is not the one with which this store was begun") {
+		t.Errorf("another site key: %v", err)
+	}
+	err = start(func(s string) string { return strings.Replace(s, "keys/issuer.jwk", "keys/new.jwk", 1) })
+	if err == nil || !strings.Contains(err.Error(), "issuer.keyFile is not the key of") || !strings.Contains(err.Error(), f.a.listen) {
+		t.Errorf("another issuer key: %v", err)
+	}
+	if _, err := os.Stat(filepath.Join(f.dir, "keys", "new.jwk")); !errors.Is(err, os.ErrNotExist) {
+		t.Error("a key was made that no gateway of the store knows")
+	}
+	f.again(t, f.b) // with its own keys it does
+}
