@@ -60,6 +60,9 @@ of a client is a warning; 'handoff clients lint' says what instead.`,
 				if err != nil {
 					return err
 				}
+				if err := nameDatabase(c); err != nil {
+					return fmt.Errorf("%s: store.mongo: the URI %w", args[0], err)
+				}
 				out, err := yaml.Marshal(c)
 				if err != nil {
 					return err

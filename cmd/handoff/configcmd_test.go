@@ -79,3 +79,23 @@ systems:
 		}
 	}
 }
+
+func TestConfigPrintNamesTheDatabaseAndHidesTheURI(t *testing.T) {
+	for _, c := range []struct{ store, want string }{
+		{`{mongo: {uri: "mongodb://u:s3cr3t@h"}}`, "uri: <hidden>\n    database: handoff\n"},
+		{`{mongo: {uri: "mongodb://u:s3cr3t@h/county?tls=true"}}`, "uri: <hidden>\n    database: county\n"},
+		{`{mongo: {uri: "mongodb+srv://u:s3cr3t@h", database: state}}`, "uri: <hidden>\n    database: state\n"},
+		{`{sqlite: {path: a.db}}`, "sqlite:\n    path: a.db\n"},
+	} {
+		dir := t.TempDir()
+		file := filepath.Join(dir, "handoff.yaml")
+		text := "store: " + c.store + "\nsite: {key: 0123456789abcdef0123456789abcdef}\norganizations:\n  - {id: pd, kind: police}\n"
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		out, errs, code := runLine("", "config", "print", file)
+		if code != 0 || !strings.Contains(out, c.want) || strings.Contains(out+errs, "s3cr3t") {
+			t.Errorf("%s: exit %d %s\n%.400s", c.store, code, errs, out)
+		}
+	}
+}

@@ -26,7 +26,7 @@ func newDemoStore(ctx context.Context, o *demoOptions) (*demoStore, error) {
 	if !backend.IsMongo(o.store) {
 		return nil, usageError("--store takes the URI of a MongoDB deployment, mongodb://host:port; without it the store is a file in the demo's folder")
 	}
-	database, err := backend.Database(o.store)
+	database, err := backend.Named(o.store)
 	if err != nil {
 		return nil, fmt.Errorf("demo: --store: the URI %w", err)
 	}

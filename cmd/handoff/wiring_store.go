@@ -29,6 +29,15 @@ func openStore(ctx context.Context, c *config.Config) (backend.Backend, error) {
 	return backend.Open(ctx, address, backend.Options{Database: database, Existing: true, Now: storeClock})
 }
 
+// nameDatabase fills in which database a MongoDB store is in.
+func nameDatabase(c *config.Config) (err error) {
+	address, database := c.StoreAddress()
+	if backend.IsMongo(address) {
+		c.Store.Mongo.Database, err = backend.Database(address, database)
+	}
+	return err
+}
+
 // noStore says of an error of openStore that there is none yet.
 func noStore(err error) bool { return errors.Is(err, fs.ErrNotExist) }
 

@@ -35,10 +35,15 @@ func Name(address, database string) string {
 	return a.String()
 }
 
-// Database is the database that the address of a MongoDB deployment names, "" if
-// none.
-func Database(address string) (string, error) {
+// Named says which database the address of a MongoDB deployment names, "" if none.
+func Named(address string) (string, error) {
 	a, err := mongo.ParseAddress(mongoURI(address))
+	return a.Database, err
+}
+
+// Database is the database that a store at an address is in, with one as in Options.
+func Database(address, database string) (string, error) {
+	a, err := parse(address, database)
 	return a.Database, err
 }
 

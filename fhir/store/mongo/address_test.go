@@ -129,3 +129,11 @@ func FuzzParseAddress(f *testing.F) {
 		}
 	})
 }
+
+func TestAnAddressWithoutAPortIsTriedAtTheUsualOne(t *testing.T) {
+	for in, want := range map[string]string{"h": "h:27017", "h:1": "h:1", "[::1]": "[::1]:27017", "[::1]:2": "[::1]:2"} {
+		if got := withPort(in); got != want {
+			t.Errorf("%s: %s, want %s", in, got, want)
+		}
+	}
+}

@@ -103,6 +103,13 @@ func (db *DB) migrate(ctx context.Context, existing bool) error {
 	return db.underLease(ctx, db.bringUp)
 }
 
+// A noStoreError says that a database holds no store. It unwraps to fs.ErrNotExist.
+type noStoreError struct{ where string }
+
+func (e *noStoreError) Error() string { return e.where + ": there is no store yet" }
+
+func (e *noStoreError) Unwrap() error { return fs.ErrNotExist }
+
 // claimDatabase reads the layout, and marks an empty database as a store's.
 func (db *DB) claimDatabase(ctx context.Context, existing bool) (doc layoutDoc, err error) {
 	err = db.read(ctx, "read the layout", func(ctx context.Context) error {
@@ -113,7 +120,7 @@ func (db *DB) claimDatabase(ctx context.Context, existing bool) (doc layoutDoc, 
 		return doc, err
 	}
 	if existing {
-		return doc, fmt.Errorf("%s: there is no store: %w", db.where(), fs.ErrNotExist)
+		return doc, &noStoreError{db.where()}
 	}
 	if err := db.checkEmpty(ctx); err != nil {
 		return doc, err

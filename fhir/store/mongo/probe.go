@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strings"
 	"sync"
 	"time"
 
@@ -36,10 +37,19 @@ func (db *DB) probe(ctx context.Context, none topology.ServerSelectionError) []s
 	out := make([]string, len(addresses))
 	var wg sync.WaitGroup
 	for i, a := range addresses {
+		a = withPort(a)
 		wg.Go(func() { out[i] = a + ": " + db.probeOne(ctx, a, known[a]) })
 	}
 	wg.Wait()
 	return out
+}
+
+// withPort gives an address its port, where the URI leaves it out.
+func withPort(address string) string {
+	if i := strings.LastIndexByte(address, ':'); i > strings.LastIndexByte(address, ']') {
+		return address
+	}
+	return address + ":27017"
 }
 
 // probeOne says what is wrong with the member at an address. last is what the driver
