@@ -34,13 +34,14 @@ var (
 )
 
 const (
-	unitSize  = 100  // resources of a unit in a bulk insert
-	stretch   = 2000 // resources that one store takes before it is the other's turn
-	comparedN = 300  // resources up to which the stores' pages are compared
+	unitSize       = 100  // resources of a unit in a bulk insert
+	stretch        = 2000 // resources that one store takes before it is another's turn
+	timedStretches = 4
+	comparedN      = 300 // resources up to which the stores' pages are compared
 )
 
-// measureStores measures the embedded store and, where there is one, MongoDB's in
-// turn.
+// measureStores measures the embedded store and, where there is one, MongoDB's: one of
+// each size, all in turn, so that what else the machine does meets all alike.
 func measureStores(ctx context.Context, b *bench) (err error) {
 	p := fullStores
 	if b.short {
@@ -51,17 +52,10 @@ func measureStores(ctx context.Context, b *bench) (err error) {
 	}
 	m := &storesRun{pace: p, log: b.log, took: map[timing][]number{}, done: map[timing]int{}}
 	defer func() { err = errors.Join(err, m.close()) }()
-	if err := m.open(ctx, b); err != nil {
-		return err
-	}
-	for _, size := range p.sizes {
-		if err := m.fill(ctx, size); err != nil {
-			return fmt.Errorf("fill to %d: %w", size, err)
-		}
-		if err := m.compare(ctx); err != nil {
-			return err
-		}
-		if err := m.time(ctx); err != nil {
+	for _, step := range []func(context.Context) error{
+		func(ctx context.Context) error { return m.open(ctx, b.dir) }, m.fill, m.compare, m.time,
+	} {
+		if err := step(ctx); err != nil {
 			return err
 		}
 	}
@@ -79,41 +73,56 @@ type timing struct {
 
 // A storesRun is one run over all stores.
 type storesRun struct {
-	pace   storePace
-	log    io.Writer
-	sites  []*site
-	kind   string              // what the MongoDB deployment is; "" without one
-	took   map[timing][]number // ms of a call by one client; calls a second by several
-	done   map[timing]int      // calls
-	loads  []string
-	filled int
+	pace  storePace
+	log   io.Writer
+	sites []*site             // kind by kind, each from the smallest
+	kinds []string            // names of the sites, each once
+	runs  string              // what the MongoDB deployment is; "" without one
+	took  map[timing][]number // ms of a call by one client; calls a second by several
+	done  map[timing]int      // calls
+	load  string              // of the machine while it was measured
 }
 
-func (m *storesRun) open(ctx context.Context, b *bench) error {
-	addresses := []struct{ name, at string }{{"SQLite", filepath.Join(b.dir, "stores.db")}}
-	if uri := os.Getenv(envMongo); uri != "" {
-		at, err := benchDatabase(uri)
-		if err != nil {
-			return err
-		}
-		addresses = append(addresses, struct{ name, at string }{"MongoDB", at})
-	} else {
-		fmt.Fprintf(b.log, "bench: %s IS NOT SET: THE MONGODB STORE IS NOT MEASURED\n", envMongo)
+func (m *storesRun) open(ctx context.Context, dir string) error {
+	uri := os.Getenv(envMongo)
+	if uri == "" {
+		fmt.Fprintf(m.log, "bench: %s IS NOT SET: THE MONGODB STORE IS NOT MEASURED\n", envMongo)
 	}
-	for _, a := range addresses {
-		s := &site{name: a.name, address: a.at}
-		var err error
-		if s.db, err = backend.Open(ctx, a.at, backend.Options{Now: s.now}); err != nil {
-			return err
-		}
-		s.cache = epoch.New(s.db, 0, nil)
-		m.sites = append(m.sites, s)
-		if backend.IsMongo(a.at) {
-			if m.kind, err = serverKind(ctx, s.db); err != nil {
+	for _, name := range []string{"SQLite", "MongoDB"} {
+		for _, size := range m.pace.sizes {
+			at := filepath.Join(dir, fmt.Sprintf("stores-%d.db", size))
+			if name == "MongoDB" {
+				if uri == "" {
+					continue
+				}
+				var err error
+				if at, err = benchDatabase(uri); err != nil {
+					return err
+				}
+			}
+			if err := m.add(ctx, name, at, size); err != nil {
 				return err
 			}
-			fmt.Fprintf(b.log, "bench: the MongoDB store is on %s\n", m.kind)
 		}
+	}
+	if uri == "" {
+		return nil
+	}
+	var err error
+	m.runs, err = serverKind(ctx, m.sites[len(m.sites)-1].db)
+	fmt.Fprintf(m.log, "bench: the MongoDB store is on %s\n", m.runs)
+	return err
+}
+
+func (m *storesRun) add(ctx context.Context, name, at string, size int) error {
+	s := &site{name: name, address: at, size: size}
+	var err error
+	if s.db, err = backend.Open(ctx, at, backend.Options{Now: s.now}); err != nil {
+		return err
+	}
+	s.cache = epoch.New(s.db, 0, nil)
+	if m.sites = append(m.sites, s); !slices.Contains(m.kinds, name) {
+		m.kinds = append(m.kinds, name)
 	}
 	return nil
 }
@@ -129,46 +138,72 @@ func (m *storesRun) close() error {
 	return errors.Join(errs...)
 }
 
-// fill brings the corpus to a size, one stretch after the other into each store.
-func (m *storesRun) fill(ctx context.Context, size int) error {
-	took := make([][]number, len(m.sites))
-	for from := m.filled; from < size; from += stretch {
-		to := min(from+stretch, size)
-		units, err := unitsOf(from, to)
+// peers are the sites of one size.
+func (m *storesRun) peers(size int) []*site {
+	return slices.DeleteFunc(slices.Clone(m.sites), func(s *site) bool { return s.size != size })
+}
+
+// fill brings the corpus into every store. The last stretches are timed, and go into
+// all of them in turn.
+func (m *storesRun) fill(ctx context.Context) error {
+	for _, size := range m.pace.sizes {
+		for from := 0; from < lead(size); from += stretch {
+			if err := m.stretch(ctx, size, from, min(from+stretch, lead(size)), false); err != nil {
+				return err
+			}
+		}
+	}
+	for k := range timedStretches {
+		for _, size := range m.pace.sizes {
+			from := lead(size) + k*stretchOf(size)
+			if err := m.stretch(ctx, size, from, from+stretchOf(size), true); err != nil {
+				return err
+			}
+		}
+	}
+	for _, size := range m.pace.sizes {
+		q, err := newQuestions(size)
 		if err != nil {
 			return err
 		}
-		stamps := make([]int64, len(units))
-		for k, s := range m.sites {
-			began := time.Now()
-			for i, u := range units {
-				if k == 0 {
-					stamps[i] = time.Now().UnixMilli()
-				}
-				s.stamp.Store(stamps[i])
-				if _, err := s.db.Apply(ctx, u); err != nil {
-					return fmt.Errorf("%s: %w", s.name, err)
-				}
+		for _, s := range m.peers(size) {
+			s.asks = q
+			if err := s.hold(ctx, slices.Max(m.pace.clients)); err != nil {
+				return err
 			}
-			s.stamp.Store(0)
-			took[k] = append(took[k], number(to-from)/number(time.Since(began).Seconds()))
 		}
 	}
-	q, err := newQuestions(size)
+	return nil
+}
+
+// lead is how much of a store is filled before the timed stretches.
+func lead(size int) int      { return size - timedStretches*stretchOf(size) }
+func stretchOf(size int) int { return min(stretch, size/timedStretches/2) }
+
+// stretch writes a part of the corpus into the stores of one size, one after the other.
+func (m *storesRun) stretch(ctx context.Context, size, from, to int, timed bool) error {
+	units, err := unitsOf(from, to)
 	if err != nil {
 		return err
 	}
-	for k, s := range m.sites {
-		s.size, s.asks = size, q
-		// The last stretches are those into a store of this size.
-		c := timing{bulkInsert, s.name, size, 1}
-		m.took[c] = took[k][max(0, len(took[k])-5):]
-		m.done[c] = len(m.took[c]) * min(stretch, size-m.filled)
-		if err := s.hold(ctx, slices.Max(m.pace.clients)); err != nil {
-			return err
+	stamps := make([]int64, len(units))
+	for k, s := range m.peers(size) {
+		began := time.Now()
+		for i, u := range units {
+			if k == 0 {
+				stamps[i] = time.Now().UnixMilli()
+			}
+			s.stamp.Store(stamps[i])
+			if _, err := s.db.Apply(ctx, u); err != nil {
+				return fmt.Errorf("fill %s to %d: %w", s.name, size, err)
+			}
+		}
+		s.stamp.Store(0)
+		if c := (timing{bulkInsert, s.name, size, 1}); timed {
+			m.took[c] = append(m.took[c], number(to-from)/number(time.Since(began).Seconds()))
+			m.done[c] += to - from
 		}
 	}
-	m.filled = size
 	return nil
 }
 
@@ -189,33 +224,43 @@ func unitsOf(from, to int) ([][]store.Write, error) {
 	return out, nil
 }
 
-// compare asks every store the same and holds ids, order and instants against each
-// other and against what is known.
+// compare asks the stores of one size the same and holds ids, order and instants
+// against each other and against what is known.
 func (m *storesRun) compare(ctx context.Context) error {
-	for _, kind := range m.sites[0].asks.all() {
-		for _, q := range kind[:min(len(kind), 8)] {
-			var want []string
-			for i, s := range m.sites {
-				n, err := s.db.Count(ctx, q.plan)
-				if err == nil && n != q.hits {
-					err = fmt.Errorf("WRONG ANSWER of %s: %s has %d hits instead of %d", s.name, q.what, n, q.hits)
+	for _, size := range m.pace.sizes {
+		sites := m.peers(size)
+		for _, kind := range sites[0].asks.all() {
+			for _, q := range kind[:min(len(kind), 8)] {
+				if err := compareOne(ctx, sites, q); err != nil {
+					return fmt.Errorf("%d resources: %w", size, err)
 				}
-				if err == nil {
-					err = q.check(ctx, s.db)
-				}
-				if err != nil {
-					return err
-				}
-				got, err := q.walk(ctx, s.db, comparedN)
-				if err != nil {
-					return err
-				}
-				if i > 0 && !slices.Equal(want, got) {
-					return fmt.Errorf("THE STORES DIFFER on %s: %s has %s, %s has %s", q.what, m.sites[0].name, clipped(want), s.name, clipped(got))
-				}
-				want = got
 			}
 		}
+	}
+	return nil
+}
+
+func compareOne(ctx context.Context, sites []*site, q asked) error {
+	var want []string
+	for i, s := range sites {
+		n, err := s.db.Count(ctx, q.plan)
+		if err == nil && n != q.hits {
+			err = fmt.Errorf("WRONG ANSWER of %s: %s has %d hits instead of %d", s.name, q.what, n, q.hits)
+		}
+		if err == nil {
+			err = q.check(ctx, s.db)
+		}
+		if err != nil {
+			return err
+		}
+		got, err := q.walk(ctx, s.db, comparedN)
+		if err != nil {
+			return err
+		}
+		if i > 0 && !slices.Equal(want, got) {
+			return fmt.Errorf("THE STORES DIFFER on %s: %s has %s, %s has %s", q.what, sites[0].name, clipped(want), s.name, clipped(got))
+		}
+		want = got
 	}
 	return nil
 }
@@ -239,7 +284,7 @@ func (m *storesRun) time(ctx context.Context) error {
 			}
 		}
 	}
-	m.loads = append(m.loads, fmt.Sprintf("with %s resources %s before and %s after", number(m.filled).text(0), loadOf(began), loadOf(firstLine("/proc/loadavg"))))
+	m.load = fmt.Sprintf("%s before and %s after", loadOf(began), loadOf(firstLine("/proc/loadavg")))
 	return nil
 }
 

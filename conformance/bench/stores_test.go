@@ -10,31 +10,26 @@ import (
 
 	"github.com/handoff-health/handoff/fhir/store"
 	"github.com/handoff-health/handoff/fhir/store/backend"
-	"github.com/handoff-health/handoff/fhir/store/epoch"
 )
 
 // smallRun fills embedded stores with the corpus; wrap changes the second one.
 func smallRun(t *testing.T, wrap func(backend.Backend) backend.Backend) *storesRun {
 	t.Helper()
 	m := &storesRun{pace: storePace{sizes: []int{200}, rounds: 1, window: time.Millisecond, clients: []int{1, 2}}, log: io.Discard, took: map[timing][]number{}, done: map[timing]int{}}
+	t.Cleanup(func() {
+		if err := m.close(); err != nil {
+			t.Error(err)
+		}
+	})
 	for _, name := range []string{"one", "two"} {
-		s := &site{name: name, address: filepath.Join(t.TempDir(), "bench.db")}
-		db, err := backend.Open(context.Background(), s.address, backend.Options{Now: s.now})
-		if err != nil {
+		if err := m.add(context.Background(), name, filepath.Join(t.TempDir(), "bench.db"), 200); err != nil {
 			t.Fatal(err)
 		}
-		t.Cleanup(func() {
-			if err := db.Close(); err != nil {
-				t.Error(err)
-			}
-		})
-		if s.db = db; name == "two" && wrap != nil {
-			s.db = wrap(db)
-		}
-		s.cache = epoch.New(s.db, 0, nil)
-		m.sites = append(m.sites, s)
 	}
-	if err := m.fill(context.Background(), 200); err != nil {
+	if wrap != nil {
+		m.sites[1].db = wrap(m.sites[1].db)
+	}
+	if err := m.fill(context.Background()); err != nil {
 		t.Fatal(err)
 	}
 	return m

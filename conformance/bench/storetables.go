@@ -49,64 +49,56 @@ func (m *storesRun) tables(r *report) {
 		}
 		m.origin(t)
 	}
-	t.note("n is calls in all; medians of %d rounds, in which the stores ran in turn; “growth” is what an operation costs with %s resources beside %s. Load average: %s.",
-		m.pace.rounds, number(m.pace.sizes[len(m.pace.sizes)-1]).text(0), number(m.pace.sizes[0]).text(0), strings.Join(m.loads, "; "))
+	t.note("n is calls in all; medians of %d rounds (bulk insert: %d), in which all stores ran in turn; “growth” is what an operation costs with %s resources beside %s, in the same round. Load average: %s.",
+		m.pace.rounds, timedStretches, number(m.pace.sizes[len(m.pace.sizes)-1]).text(0), number(m.pace.sizes[0]).text(0), m.load)
 	t.note("Resources have about 1.2 kB; half of them are Patients, the others Encounters and Consents. Every answer is checked, and before anything is timed both stores are asked the same: ids, order, instants, totals. Every write is durable when it is acknowledged.")
 }
 
 func (m *storesRun) columns(decimals int) []column {
 	columns := []column{{"n", 0}}
-	for _, s := range m.sites {
+	for _, kind := range m.kinds {
 		for _, size := range m.pace.sizes {
-			columns = append(columns, column{s.name + " " + number(size).text(0), decimals})
+			columns = append(columns, column{kind + " " + number(size).text(0), decimals})
 		}
 		columns = append(columns, column{"growth", 2})
 	}
-	if len(m.sites) > 1 {
+	if len(m.kinds) > 1 {
 		columns = append(columns, column{"MongoDB / SQLite", 2})
 	}
 	return columns
 }
 
-// values is one line: for every store its figures and how much more an operation
-// costs in the larger one, at last the second store against the first.
+// values is one line: for every kind its figures and how much more an operation costs
+// in the largest store than in the smallest, at last the second kind against the
+// first. Ratios are taken round by round.
 func (m *storesRun) values(name string, clients int) []number {
-	n := 0
-	var out, last []number
-	asRate := clients > 1 || name == bulkInsert
-	for _, s := range m.sites {
-		var first, end number
-		for i, size := range m.pace.sizes {
-			c := timing{name, s.name, size, clients}
-			v := median(m.took[c])
-			n += m.done[c]
-			out = append(out, v)
-			if i == 0 {
-				first = v
-			}
-			end = v
-		}
-		grown := ratio(end, first)
-		if asRate {
-			grown = ratio(first, end)
-		}
-		out, last = append(out, grown), append(last, end)
+	sizes := m.pace.sizes
+	smallest, largest := sizes[0], sizes[len(sizes)-1]
+	dearer := ratio
+	if clients > 1 || name == bulkInsert { // what is a rate
+		dearer = func(a, b number) number { return ratio(b, a) }
 	}
-	if len(last) > 1 {
-		times := ratio(last[1], last[0])
-		if asRate {
-			times = ratio(last[0], last[1])
+	took := func(kind string, size int) []number { return m.took[timing{name, kind, size, clients}] }
+	n := 0
+	var out []number
+	for _, kind := range m.kinds {
+		for _, size := range sizes {
+			n += m.done[timing{name, kind, size, clients}]
+			out = append(out, median(took(kind, size)))
 		}
-		out = append(out, times)
+		out = append(out, median(pairwise(took(kind, largest), took(kind, smallest), dearer)))
+	}
+	if len(m.kinds) > 1 {
+		out = append(out, median(pairwise(took(m.kinds[1], largest), took(m.kinds[0], largest), dearer)))
 	}
 	return append([]number{number(n)}, out...)
 }
 
 // origin says where the figures of the MongoDB store come from.
 func (m *storesRun) origin(t *table) {
-	if m.kind == "" {
+	if m.runs == "" {
 		t.note("The MongoDB store was NOT measured: %s names no deployment.", envMongo)
 		return
 	}
-	t.note("Columns “MongoDB” were measured on %s, on the same machine and its cores. The last column is what an operation costs there beside SQLite, at the larger size.", m.kind)
+	t.note("Columns “MongoDB” were measured on %s, on the same machine and its cores. The last column is what an operation costs there beside SQLite, at the larger size.", m.runs)
 }
