@@ -86,7 +86,29 @@ func isPassing(err error) bool {
 	if errors.As(err, &labeled) && (labeled.HasErrorLabel("RetryableWriteError") || labeled.HasErrorLabel("TransientTransactionError")) {
 		return true
 	}
-	return isNetwork(err) || isConcern(err) || hasCode(err, passingCodes...) || hasCode(err, notPrimaryCodes...)
+	return isNetwork(err) || isConcern(err) || isBehind(err) || hasCode(err, passingCodes...) || hasCode(err, notPrimaryCodes...)
+}
+
+// codeInternal is a server's own trouble, of any kind.
+const codeInternal = 1
+
+// gone is what a server says whose data are in another one behind it, as FerretDB's
+// are in PostgreSQL, when that one ends, is not there or starts. It has no code of its
+// own for it.
+var gone = []string{
+	"failed to connect to", "unexpected EOF", "conn closed", "connection reset", "broken pipe",
+	"the database system is starting up", "the database system is shutting down", "the database system is in recovery mode",
+	"the database system is not yet accepting connections", "terminating connection",
+}
+
+// isBehind says that the server did not reach what keeps its data, or lost it in the
+// middle: it is not known what was done.
+func isBehind(err error) bool {
+	var se driver.ServerError
+	if !errors.As(err, &se) || !se.HasErrorCode(codeInternal) {
+		return false
+	}
+	return slices.ContainsFunc(gone, se.HasErrorMessage)
 }
 
 // isMissing says that no document fits.
