@@ -86,7 +86,7 @@ func (s *scene) apply(db *DB, ws ...store.Write) {
 // remains counts documents whose ids start with a prefix.
 func (s *scene) remains(c collection, prefix string, more bson.M) int64 {
 	s.Helper()
-	filter := bson.M{"_id": bson.M{"$gte": prefix, "$lt": prefix + "~"}}
+	filter := bson.M{"_id": bson.M{"$gte": prefix, "$lt": prefix + "\U0010ffff"}}
 	for k, v := range more {
 		filter[k] = v
 	}
@@ -103,7 +103,7 @@ func (s *scene) whole() {
 	s.Helper()
 	var hs []headDoc
 	all := "Patient/" + s.prefix
-	if err := s.dbs[0].findAll(s.Context(), heads, bson.M{"_id": bson.M{"$gte": all, "$lt": all + "~"}}, nil, &hs); err != nil {
+	if err := s.dbs[0].findAll(s.Context(), heads, bson.M{"_id": bson.M{"$gte": all, "$lt": all + "\U0010ffff"}}, nil, &hs); err != nil {
 		s.Fatal(err)
 	}
 	var reached, listed int64

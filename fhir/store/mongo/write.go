@@ -191,7 +191,7 @@ func (db *DB) announce(ctx context.Context) error {
 // assure writes a version again that came to be so long after it was written that
 // the sweep may have taken it for an orphan: a process may be halted for hours.
 func (db *DB) assure(ctx context.Context, d *draft) error {
-	if time.Since(d.begun) < orphanAge/2 {
+	if time.Since(d.begun)+db.late < orphanAge/2 {
 		return nil
 	}
 	return db.putVersions(ctx, []*versionDoc{d.doc})
