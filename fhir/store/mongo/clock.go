@@ -2,7 +2,7 @@ package mongo
 
 import (
 	"context"
-	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -17,31 +17,28 @@ const (
 )
 
 // A serverClock is a clock that follows another.
-type serverClock struct {
-	mu     sync.RWMutex
-	anchor time.Time     // local, monotonic
-	at     time.Time     // the server's time at anchor
-	slack  time.Duration // at is right within ± slack
+type serverClock struct{ last atomic.Pointer[reading] }
+
+// A reading is one measurement.
+type reading struct {
+	local  time.Time     // monotonic
+	server time.Time     // at that moment
+	slack  time.Duration // server is right within ± slack
 }
 
-func (c *serverClock) now() time.Time {
-	c.mu.RLock()
-	defer c.mu.RUnlock()
-	return c.at.Add(time.Since(c.anchor)).UTC()
-}
+func (r *reading) at(local time.Time) time.Time { return r.server.Add(local.Sub(r.local)).UTC() }
+
+func (c *serverClock) reading() *reading { return c.last.Load() }
+
+func (c *serverClock) now() time.Time { return c.reading().at(time.Now()) }
 
 // set takes a measurement over. One that agrees with the clock as it goes changes
 // nothing, so that it does not jump to and fro by the jitter of the network.
 func (c *serverClock) set(local, server time.Time, slack time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if !c.anchor.IsZero() {
-		off := server.Sub(c.at.Add(local.Sub(c.anchor))).Abs()
-		if off <= slack && slack >= c.slack {
-			return
-		}
+	if r := c.reading(); r != nil && slack >= r.slack && server.Sub(r.at(local)).Abs() <= slack {
+		return
 	}
-	c.anchor, c.at, c.slack = local, server, slack
+	c.last.Store(&reading{local: local, server: server, slack: slack})
 }
 
 // Now implements store.Timekeeper.
@@ -53,7 +50,7 @@ func (db *DB) followServer(ctx context.Context) error {
 	if err := db.measure(ctx, c); err != nil {
 		return err
 	}
-	db.now = c.now
+	db.clock, db.now = c, c.now
 	db.running.Go(func() {
 		for db.sleep(db.life, measureEvery) {
 			// While the server is away the clock goes on by itself.

@@ -2,7 +2,6 @@ package mongo
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -35,6 +34,7 @@ type DB struct {
 	name      string // of the database
 	addresses string // of the deployment, for messages; no user, no password
 	now       func() time.Time
+	clock     *serverClock // behind now, unless Options.Now was given
 	grace     time.Duration
 	wanted    blueprint
 	log       *slog.Logger
@@ -50,6 +50,7 @@ type DB struct {
 
 	life      context.Context // ends with Close
 	end       context.CancelFunc
+	dying     context.Context // ends closeGrace after, and with it what is under way
 	closeOnce sync.Once
 	closeErr  error
 	running   sync.WaitGroup
@@ -85,6 +86,9 @@ func dial(uri string, o Options, p blueprint) (*DB, error) {
 		db.log = slog.New(slog.DiscardHandler)
 	}
 	db.life, db.end = context.WithCancel(context.Background())
+	dying, die := context.WithCancel(context.Background())
+	db.dying = dying
+	context.AfterFunc(db.life, func() { time.AfterFunc(closeGrace, die) })
 	if err := db.connect(uri, o); err != nil {
 		db.end()
 		return nil, err
@@ -114,16 +118,15 @@ func (db *DB) begin(ctx context.Context, o Options) error {
 	return nil
 }
 
-// Close ends the store's own work and its connections.
+// Close ends the store's own work and its connections. Calls that are under way may
+// go on for closeGrace.
 func (db *DB) Close() error {
 	db.closeOnce.Do(func() {
 		db.end()
 		db.running.Wait()
-		ctx, cancel := context.WithTimeout(context.Background(), callTimeout)
+		ctx, cancel := context.WithTimeout(context.Background(), closeGrace)
 		defer cancel()
 		db.closeErr = db.client.Disconnect(ctx)
 	})
 	return db.closeErr
 }
-
-var errNotYet = errors.New("not there yet")

@@ -2,6 +2,7 @@ package mongo
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"time"
@@ -12,25 +13,27 @@ const (
 	readFor    = 10 * time.Second // the same of a read, which may be given up at any time
 	firstPause = 10 * time.Millisecond
 	longPause  = time.Second
+	closeGrace = 2 * time.Second // how long Close lets calls under way go on
 )
 
 // retry does f, and does it again while its error is one that may pass: a cut
 // connection, a member that steps down. f must look itself whether what it did
 // before an error has been done. The error says what was tried and for how long.
 func (db *DB) retry(ctx context.Context, what string, f func(context.Context) error) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(db.dying, cancel)()
 	begun, pause := time.Now(), firstPause
 	for tries := 1; ; tries++ {
 		err := f(ctx)
-		switch {
-		case err == nil || !isPassing(err):
+		if err == nil || !isPassing(err) {
 			return db.explainAs(what, err)
-		case ctx.Err() != nil:
-			return db.explainAs(what, err)
-		case time.Since(begun) > db.retryFor():
-			return db.explainAs(fmt.Sprintf("%s: given up after %d tries in %v", what, tries, time.Since(begun).Round(time.Second)), err)
 		}
-		if !db.sleep(ctx, pause) {
-			return db.explainAs(what, err)
+		if time.Since(begun) > db.retryFor() || !db.sleep(ctx, pause) {
+			if gone := ctx.Err(); gone != nil && !errors.Is(err, gone) {
+				err = errors.Join(err, gone)
+			}
+			return db.explainAs(fmt.Sprintf("%s: given up after %v", what, time.Since(begun).Round(time.Millisecond)), err)
 		}
 		pause = min(2*pause, longPause)
 	}

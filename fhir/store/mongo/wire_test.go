@@ -18,8 +18,9 @@ import (
 // answers as a test tells it: for members that no test can have for real.
 // https://www.mongodb.com/docs/manual/reference/mongodb-wire-protocol/
 type wireServer struct {
-	hello  bson.D                             // what hello answers, but for ok
-	answer func(command string, m bson.D) any // a bson.D; nil: the connection is closed
+	hello   bson.D                             // what hello answers, but for ok
+	onHello func() bson.D                      // instead of hello
+	answer  func(command string, m bson.D) any // a bson.D; nil: the connection is closed
 
 	mu    sync.Mutex
 	heard []string // names of commands, but for hello
@@ -113,7 +114,11 @@ func (s *wireServer) serve(conn net.Conn) {
 func (s *wireServer) respond(m bson.D) any {
 	switch name := m[0].Key; name {
 	case "hello", "isMaster", "ismaster":
-		return append(append(bson.D{}, s.hello...), bson.E{Key: "ok", Value: 1})
+		says := s.hello
+		if s.onHello != nil {
+			says = s.onHello()
+		}
+		return append(append(bson.D{}, says...), bson.E{Key: "ok", Value: 1})
 	case "endSessions":
 		return bson.D{{Key: "ok", Value: 1}}
 	default:
