@@ -17,28 +17,28 @@ const (
 )
 
 // A serverClock is a clock that follows another.
-type serverClock struct{ last atomic.Pointer[reading] }
+type serverClock struct{ last atomic.Pointer[tick] }
 
-// A reading is one measurement.
-type reading struct {
+// A tick is one measurement of the server's clock.
+type tick struct {
 	local  time.Time     // monotonic
 	server time.Time     // at that moment
 	slack  time.Duration // server is right within ± slack
 }
 
-func (r *reading) at(local time.Time) time.Time { return r.server.Add(local.Sub(r.local)).UTC() }
+func (r *tick) at(local time.Time) time.Time { return r.server.Add(local.Sub(r.local)).UTC() }
 
-func (c *serverClock) reading() *reading { return c.last.Load() }
+func (c *serverClock) latest() *tick { return c.last.Load() }
 
-func (c *serverClock) now() time.Time { return c.reading().at(time.Now()) }
+func (c *serverClock) now() time.Time { return c.latest().at(time.Now()) }
 
 // set takes a measurement over. One that agrees with the clock as it goes changes
 // nothing, so that it does not jump to and fro by the jitter of the network.
 func (c *serverClock) set(local, server time.Time, slack time.Duration) {
-	if r := c.reading(); r != nil && slack >= r.slack && server.Sub(r.at(local)).Abs() <= slack {
+	if r := c.latest(); r != nil && slack >= r.slack && server.Sub(r.at(local)).Abs() <= slack {
 		return
 	}
-	c.last.Store(&reading{local: local, server: server, slack: slack})
+	c.last.Store(&tick{local: local, server: server, slack: slack})
 }
 
 // Now implements store.Timekeeper.

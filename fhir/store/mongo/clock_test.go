@@ -65,13 +65,13 @@ func TestAMeasurementThatAgreesMovesNothing(t *testing.T) {
 	c := &serverClock{}
 	at := time.Now()
 	c.set(at, at.Add(time.Minute), 5*time.Millisecond)
-	before := *c.reading()
+	before := *c.latest()
 	c.set(at.Add(time.Second), at.Add(time.Minute+time.Second+3*time.Millisecond), 6*time.Millisecond)
-	if *c.reading() != before {
+	if *c.latest() != before {
 		t.Error("the clock jumped within what a measurement can tell")
 	}
 	c.set(at.Add(time.Second), at.Add(time.Minute+time.Second+3*time.Millisecond), time.Millisecond)
-	if *c.reading() == before {
+	if *c.latest() == before {
 		t.Error("a better measurement was not taken over")
 	}
 	c.set(at.Add(2*time.Second), at, 6*time.Millisecond)
