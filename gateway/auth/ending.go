@@ -16,8 +16,7 @@ import (
 //
 // A client and a person have tokens that nobody counts, so theirs end by their
 // time: all that were issued until an instant. That instant and the iat of a token
-// may be of two nodes' clocks; whoever runs several nodes keeps their clocks
-// together (NTP), as CJIS AU-8 asks anyway.
+// are both of the store's clock, whichever nodes wrote them.
 const (
 	factEndedAuthorization = "auth/ended/authorization/"
 	factEndedSession       = "auth/ended/session/"
