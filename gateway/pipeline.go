@@ -245,7 +245,7 @@ func ofStore(err error) error {
 	var known *outcome.Error
 	switch {
 	case errors.As(err, &known):
-	case errors.Is(err, store.ErrLocked), errors.Is(err, store.ErrFull):
+	case errors.Is(err, store.ErrLocked), errors.Is(err, store.ErrFull), errors.Is(err, store.ErrAway):
 		return outcome.Unavailable(err)
 	case errors.Is(err, store.ErrCursor):
 		return outcome.BadRequest(outcome.CodeValue, "%s is no longer good; start the search again", cursorParam).Because(err)

@@ -227,9 +227,9 @@ func TestMetricsCountAndTellNothingOfRecords(t *testing.T) {
 	address := freeAddress(t)
 	dir := writeFiles(t, map[string]string{"handoff.yaml": clinicConfig("telemetry: {listen: \"" + address + "\"}\n")})
 	g, _, stop := runGateway(t, dir)
-	if text := scrape(t, address); !strings.Contains(text, `handoff_feed_messages_total{state="stored",system="adt"} 0`) {
-		t.Errorf("before:\n%s", text)
-	}
+	eventually(t, "the gateway processes the feed and tells of it", func() bool {
+		return strings.Contains(scrape(t, address), `handoff_feed_messages_total{state="stored",system="adt"} 0`)
+	})
 	put(t, g, "adt", admission(1))
 	put(t, g, "adt", admission(1))
 	odd := admission(2)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/handoff-health/handoff/fhir/store/backend"
@@ -18,7 +19,8 @@ func onTestStore(t testing.TB, text string) string {
 	if !backendtest.OnMongo(t) {
 		return text
 	}
-	return fmt.Sprintf("store: {mongo: {uri: %q}}\n", backendtest.Address(t)) + text
+	// At the end, so that the lines of what stands before stay what they are.
+	return strings.TrimRight(text, "\n") + fmt.Sprintf("\nstore: {mongo: {uri: %q}}\n", backendtest.Address(t))
 }
 
 // demoOnTestStore is the same for the demo.

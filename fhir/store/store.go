@@ -18,6 +18,7 @@ var (
 	ErrNewer    = errors.New("written by a newer version of Handoff")
 	ErrLocked   = errors.New("locked by another process")
 	ErrFull     = errors.New("no space left")
+	ErrAway     = errors.New("the store cannot be reached now") // it may be there again in a moment
 	ErrCursor   = errors.New("page cursor does not belong to this search")
 	ErrInvalid  = errors.New("invalid request to the store") // a fault of the caller: trying again does not help
 )

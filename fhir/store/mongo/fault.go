@@ -37,7 +37,7 @@ func (f *fault) Unwrap() []error {
 }
 
 // explain puts an error of the driver into this store's words: which deployment and
-// database, what is wrong, what to do. A full disk can be told by errors.Is. Errors of
+// database, what is wrong, what to do. A full disk and a store that is away can be told by errors.Is. Errors of
 // this package pass, and so does the absence of a document.
 func (db *DB) explain(err error) error { return db.explainAs("", err) }
 
@@ -87,13 +87,15 @@ func (db *DB) reason(err error) (string, error) {
 	case errors.Is(err, context.Canceled):
 		return "given up by the caller", nil
 	case errors.As(err, &none):
-		return "no member that can serve: " + db.membersOf(none), nil
+		return "no member that can serve: " + db.membersOf(none), store.ErrAway
 	case isConcern(err):
-		return "not confirmed by a majority of the members", nil
+		return "not confirmed by a majority of the members", store.ErrAway
 	case isNetworkTimeout(err) || driver.IsTimeout(err):
-		return "no answer in time", nil
+		return "no answer in time", store.ErrAway
 	case hasCode(err, notPrimaryCodes...):
-		return "the member is not the primary any more", nil
+		return "the member is not the primary any more", store.ErrAway
+	case isPassing(err):
+		return reasonOf(err), store.ErrAway
 	}
 	return reasonOf(err), nil
 }

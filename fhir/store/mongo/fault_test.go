@@ -344,6 +344,9 @@ func TestFaultsKeepWhatIsBehindThem(t *testing.T) {
 	if strings.Count(twice.Error(), "MongoDB at") != 1 || !strings.Contains(twice.Error(), "inner") {
 		t.Errorf("got %v", twice)
 	}
+	if !errors.Is(twice, store.ErrAway) || errors.Is(db.explain(context.Canceled), store.ErrAway) {
+		t.Error("what is away cannot be told from what the caller gave up")
+	}
 	if !slices.ContainsFunc(every(twice), func(e error) bool { return e == context.DeadlineExceeded }) { //nolint:errorlint // the chain is walked
 		t.Error("the cause is lost")
 	}

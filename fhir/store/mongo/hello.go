@@ -9,6 +9,8 @@ import (
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 	"go.mongodb.org/mongo-driver/v2/x/mongo/driver/topology"
+
+	"github.com/handoff-health/handoff/fhir/store"
 )
 
 // leastWire is the oldest wire version that the store works with: MongoDB 5.0.
@@ -78,7 +80,7 @@ func (db *DB) checkServer(ctx context.Context) error {
 	}
 	after := time.Since(begun).Round(100 * time.Millisecond)
 	return &fault{
-		text:  fmt.Sprintf("%s: no member that can serve was found within %v: %s", db.where(), after, strings.Join(db.probe(ctx, none), "; ")),
-		cause: err,
+		text: fmt.Sprintf("%s: no member that can serve was found within %v: %s", db.where(), after, strings.Join(db.probe(ctx, none), "; ")),
+		is:   store.ErrAway, cause: err,
 	}
 }
