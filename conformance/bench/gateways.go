@@ -7,9 +7,11 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
+	"github.com/handoff-health/handoff/fhir/store"
 	"github.com/handoff-health/handoff/fhir/store/backend"
 	"github.com/handoff-health/handoff/gateway/auth"
 )
@@ -126,11 +128,19 @@ func fillFleet(ctx context.Context, address string, short bool) (err error) {
 	for n := range recordedPeople(short) {
 		ids = append(ids, ownOf(n))
 	}
-	for _, id := range ids {
-		for _, raw := range [][]byte{patient(id), consentFor(id, "hospital", 0)} {
-			if err := put(ctx, db, raw); err != nil {
-				return err
+	for part := range slices.Chunk(ids, unitSize/2) {
+		var unit []store.Write
+		for _, id := range part {
+			for _, raw := range [][]byte{patient(id), consentFor(id, "hospital", 0)} {
+				w, err := writeOf(raw, store.Absent)
+				if err != nil {
+					return err
+				}
+				unit = append(unit, w)
 			}
+		}
+		if _, err := db.Apply(ctx, unit); err != nil {
+			return err
 		}
 	}
 	return nil
