@@ -3,6 +3,7 @@ package mongo
 import (
 	"context"
 	"sync"
+	"time"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 )
@@ -13,11 +14,14 @@ import (
 // last of them has called: so each value returned is of after the call.
 func (db *DB) bumpEpoch(ctx context.Context) (int64, error) {
 	return db.bumps.do(ctx, func() (n int64, err error) {
-		ctx := context.WithoutCancel(ctx)
+		ctx, began := context.WithoutCancel(ctx), time.Now()
 		err = db.retry(ctx, "raise the epoch", func(ctx context.Context) (err error) {
 			n, err = db.increment(ctx, epochs, 1)
 			return err
 		})
+		if err == nil {
+			db.sight(n, began)
+		}
 		return n, err
 	})
 }
@@ -30,14 +34,51 @@ const epochReads = 4
 // Epoch implements store.Epocher.
 func (db *DB) Epoch(ctx context.Context) (int64, error) {
 	return db.asks.do(ctx, func() (n int64, err error) {
+		began := time.Now()
 		err = db.read(context.WithoutCancel(ctx), "read the epoch", func(ctx context.Context) error {
 			var doc numberDoc
 			err := db.coll(numbers).FindOne(ctx, bson.D{{Key: "_id", Value: epochs.name}}).Decode(&doc)
 			n = doc.Last
 			return db.lacksCounter(epochs, err)
 		})
+		if err == nil {
+			db.sight(n, began)
+		}
 		return n, err
 	})
+}
+
+// A sighting is a value that the epoch counter had at a time, or after it.
+type sighting struct {
+	n  int64
+	at time.Time
+}
+
+// sightingFresh is how old a sighting may be that a search goes by. It would be right
+// with any, but would read again what has been written since.
+const sightingFresh = 100 * time.Millisecond
+
+// sight remembers the newest value seen.
+func (db *DB) sight(n int64, at time.Time) {
+	next := &sighting{n, at}
+	for {
+		old := db.sighted.Load()
+		if old != nil && (old.n > n || old.n == n && !old.at.Before(at)) || db.sighted.CompareAndSwap(old, next) {
+			return
+		}
+	}
+}
+
+// lately gives a value that the epoch counter had not long ago, and from when on it
+// had it: the one that this process has seen last, else what is read now.
+func (db *DB) lately(ctx context.Context) (sighting, error) {
+	if s := db.sighted.Load(); s != nil && time.Since(s.at) < sightingFresh {
+		return *s, nil
+	}
+	s := sighting{at: time.Now()}
+	var err error
+	s.n, err = db.Epoch(ctx)
+	return s, err
 }
 
 // A bumper joins calls: while as many as there are lanes are under way, those that

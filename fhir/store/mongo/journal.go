@@ -20,21 +20,21 @@ import (
 // yet, they are listed again.
 type journal struct {
 	db    *DB
-	typ   string // prefix of the type's head ids
-	since int64  // of the epoch counter, before the query
-	begun time.Time
+	typ   string              // prefix of the type's head ids
+	since int64               // what the epoch counter was before the query
+	begun time.Time           // when it was that
 	known map[string]bool     // committed units whose members have been read
 	heads map[string]*headDoc // members by _id, as last read; nil: not there
 }
 
 // journal begins one, before the first query.
 func (db *DB) journal(ctx context.Context, c condition) (*journal, error) {
-	since, err := db.Epoch(ctx)
+	s, err := db.lately(ctx)
 	if err != nil {
 		return nil, err
 	}
 	return &journal{
-		db: db, typ: c.ids(), since: since, begun: time.Now(),
+		db: db, typ: c.ids(), since: s.n, begun: s.at,
 		known: map[string]bool{}, heads: map[string]*headDoc{},
 	}, nil
 }

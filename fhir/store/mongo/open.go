@@ -40,11 +40,12 @@ type DB struct {
 	log       *slog.Logger
 
 	bumps       bumper
-	asks        bumper       // of the epoch
-	blocks      sync.Map     // name of a counter to *block
-	appenders   sync.Map     // name of a stream to *appender
-	chunksSwept atomic.Int64 // until when, by At
-	skewed      atomic.Bool  // this machine's clock is off, and that was told
+	asks        bumper                   // of the epoch
+	sighted     atomic.Pointer[sighting] // of the epoch
+	blocks      sync.Map                 // name of a counter to *block
+	appenders   sync.Map                 // name of a stream to *appender
+	chunksSwept atomic.Int64             // until when, by At
+	skewed      atomic.Bool              // this machine's clock is off, and that was told
 	floors      floors
 	snapshots   atomic.Int32 // see searched
 

@@ -129,3 +129,62 @@ func TestOperationsGoToTheServerSeldom(t *testing.T) {
 		}
 	}
 }
+
+// A search goes by what its process has seen of the epoch not long ago, as a gateway's
+// requests do that ask for it first, and by nothing older.
+func TestASearchGoesByAnEpochSeenLately(t *testing.T) {
+	db, sent := watched(t)
+	ctx := context.Background()
+	if _, err := db.Write(ctx, tripWrite("a", store.Absent)); err != nil {
+		t.Fatal(err)
+	}
+	p := store.Plan{Type: "Patient", Where: store.Expr{Op: store.Equal, Param: "identifier", Value: "a"}, Limit: 5}
+	for _, x := range []struct {
+		name string
+		at   time.Time
+		want int
+	}{
+		{"seen now", time.Now().Add(time.Hour), 3},
+		{"seen a second ago", time.Now().Add(-time.Second), 4},
+	} {
+		n, err := db.Epoch(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		db.searchKnows(ctx, t, p) // asks what the server is, once
+		db.sighted.Store(&sighting{n, x.at})
+		sent.take()
+		db.searchKnows(ctx, t, p)
+		if got := sent.take(); len(got) != x.want {
+			t.Errorf("%s: %d ways to the server instead of %d: %s", x.name, len(got), x.want, strings.Join(got, ", "))
+		}
+	}
+}
+
+func (db *DB) searchKnows(ctx context.Context, t *testing.T, p store.Plan) {
+	t.Helper()
+	page, err := db.Search(ctx, p)
+	if err != nil || len(page.Records) != 1 {
+		t.Fatalf("%d records, %v", len(page.Records), err)
+	}
+}
+
+func TestTheNewestSightingStays(t *testing.T) {
+	var db DB
+	at := time.Now()
+	for _, x := range []struct {
+		n    int64
+		at   time.Time
+		want sighting
+	}{
+		{5, at, sighting{5, at}},
+		{4, at.Add(time.Second), sighting{5, at}},
+		{5, at.Add(-time.Second), sighting{5, at}},
+		{5, at.Add(time.Second), sighting{5, at.Add(time.Second)}},
+		{6, at, sighting{6, at}},
+	} {
+		if db.sight(x.n, x.at); *db.sighted.Load() != x.want {
+			t.Errorf("after %d at %v: %+v", x.n, x.at, *db.sighted.Load())
+		}
+	}
+}
