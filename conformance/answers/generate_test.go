@@ -16,8 +16,7 @@ type generator struct {
 	types   []string                       // one a record, so that large types are searched most
 	params  map[string][]string            // by type
 	values  map[string]map[string][]string // by type and parameter
-	live    []store.Key
-	times   []string // of writes
+	times   []string                       // of writes
 }
 
 func newGenerator(seed uint64, records []store.Record) *generator {

@@ -3,6 +3,7 @@ package mongo
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 
@@ -45,6 +46,13 @@ func (db *DB) searcher(ctx context.Context, p store.Plan) (*searcher, error) {
 		return nil, err
 	}
 	s.after = c.placeOf(after, s.orders)
+	if s.after != nil {
+		for i, o := range s.orders {
+			if _, err := parseInstant(s.after.keys[i]); o.field == "u" && err != nil {
+				return nil, fmt.Errorf("%w", store.ErrCursor)
+			}
+		}
+	}
 	return s, nil
 }
 

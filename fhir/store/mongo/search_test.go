@@ -2,6 +2,7 @@ package mongo
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -14,6 +15,7 @@ import (
 	"github.com/handoff-health/handoff/fhir/resource"
 	"github.com/handoff-health/handoff/fhir/store"
 	"github.com/handoff-health/handoff/fhir/store/plan"
+	"github.com/handoff-health/handoff/fhir/store/storetest"
 )
 
 // A world is heads written by hand, without a writer.
@@ -272,5 +274,49 @@ func TestNewestFirstInWindows(t *testing.T) {
 				t.Fatalf("%+v in pages of %d: %d of %d", where, need, len(got), len(want))
 			}
 		}
+	}
+}
+
+// What judges heads in memory agrees with a model that shares nothing with it.
+func TestConditionsJudgeAsTheModelDoes(t *testing.T) {
+	r := rand.New(rand.NewPCG(7, 7)) //nolint:gosec // test data
+	m, live := storetest.NewModel(), map[string]*headDoc{}
+	for _, h := range randomHeads(r, 300) {
+		rec := &store.Record{Key: store.Key{Type: h.Type, ID: h.ResourceID}, Deleted: h.Deleted}
+		var err error
+		if rec.LastUpdated, err = parseInstant(h.Updated); err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range h.Index {
+			entry, _ := decode(strings.TrimPrefix(e, h.Type+"|"))
+			rec.Index = append(rec.Index, entry)
+		}
+		m.Put(rec)
+		live[h.ID] = h
+	}
+	w := &world{heads: live}
+	for i := range 3000 {
+		p := store.Plan{Type: "Patient", Where: randomExpr(r, 3), Sort: randomSort(r), Limit: 1}
+		c, err := newCondition(p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var want []string
+		for _, id := range m.Search(p) {
+			want = append(want, "Patient/"+id)
+		}
+		got := w.answer(&searcher{condition: c, orders: c.orders(p)})
+		if !slices.Equal(want, got) {
+			t.Fatalf("plan %d %+v: got %v, want %v", i, p, got, want)
+		}
+	}
+}
+
+// A place that no page of this order ended at is no cursor, also if its hash is right.
+func TestAForgedCursorIsRefused(t *testing.T) {
+	p := store.Plan{Type: "Patient", Where: store.Expr{Op: store.All}, Limit: 1}
+	p.After = (&plan.Cursor{Keys: []plan.Value{{Bytes: []byte("yesterday")}}, ID: "a"}).Encode(p)
+	if _, err := fresh(t).Search(t.Context(), p); !errors.Is(err, store.ErrCursor) {
+		t.Errorf("got %v", err)
 	}
 }
