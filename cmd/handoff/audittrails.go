@@ -44,9 +44,6 @@ func (t *auditTrails) flags(cmd *cobra.Command, one bool) {
 	}
 }
 
-// vouched says whether anchors are given at all.
-func (t *auditTrails) vouched() bool { return len(t.anchors)+len(t.keys) > 0 || t.config != "" }
-
 // places pairs folders, anchors and keys, and adds what a configuration names.
 func (t *auditTrails) places() ([]auditPlace, error) {
 	if len(t.dirs) > 0 && (len(t.anchors) == 0 || len(t.keys) == 0) {

@@ -70,8 +70,8 @@ func codeCrosses(to func(int)) func(*Target) error {
 			if err := reads(t, k.access, "weight"); err != nil {
 				return err
 			}
-			if a, err := t.post(t.Token, g.exchange(code)); err != nil || a.ok() {
-				return fmt.Errorf("the code again: %v, %v", a, err)
+			if err := gives(t.post(t.Token, g.exchange(code))); err != nil {
+				return fmt.Errorf("the code again: %w", err)
 			}
 			to(1 - from) // a code that came twice ends what came of it
 			if err := reads(t, k.access, "weight"); err == nil {
@@ -98,8 +98,8 @@ func refreshCrosses(to func(int)) func(*Target) error {
 		if err := reads(t, next.access, "weight"); err != nil {
 			return err
 		}
-		if a, err := t.post(t.Token, k.refreshing()); err != nil || a.ok() {
-			return fmt.Errorf("the refresh token again: %v, %v", a, err)
+		if err := gives(t.post(t.Token, k.refreshing())); err != nil {
+			return fmt.Errorf("the refresh token again: %w", err)
 		}
 		to(AtB)
 		if err := reads(t, next.access, "weight"); err == nil {
@@ -122,8 +122,12 @@ func assertionCrosses(to func(int), rounds int) func(*Target) error {
 				return err
 			}
 			to(i % 2)
-			if a, err := t.post(t.Token, form(text, "system/Patient.rs")); err != nil || !a.ok() {
-				return fmt.Errorf("the first use: %v, %v", a, err)
+			a, err := t.post(t.Token, form(text, "system/Patient.rs"))
+			if err != nil {
+				return err
+			}
+			if !a.ok() {
+				return fmt.Errorf("the first use: %s", a)
 			}
 			to(1 - i%2)
 			if err := gives(t.post(t.Token, form(text, "system/Patient.rs"))); err != nil {

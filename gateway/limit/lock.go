@@ -61,7 +61,7 @@ func (l *Limits) Locked(ctx context.Context, client, source string) (wait time.D
 // every node reads the lock.
 func (l *Limits) Failed(ctx context.Context, client, source string) (locked bool, err error) {
 	now, key := l.o.Now(), lockKey(client, source)
-	many := false
+	var many bool
 	if l.o.Shared != nil && l.o.Shared() {
 		many, err = l.failedShared(ctx, client, source, now)
 	} else {
