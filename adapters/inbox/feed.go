@@ -46,7 +46,8 @@ type Feed struct {
 
 	setup atomic.Pointer[Setup]
 	mu    sync.Mutex
-	works map[string]*work // under way, by name
+	works map[string]*work  // under way, by name
+	named map[string]uint64 // their numbers, by id
 	bySeq map[uint64]*work
 	later map[uint64]*mark // deferred, by number
 	fails map[uint64]int
@@ -118,7 +119,7 @@ func (f *Feed) Run(ctx context.Context) error {
 func (f *Feed) once(ctx context.Context) error {
 	f.Box.rewind()
 	f.mu.Lock()
-	f.works, f.bySeq = map[string]*work{}, map[uint64]*work{}
+	f.works, f.bySeq, f.named = map[string]*work{}, map[uint64]*work{}, map[string]uint64{}
 	f.mu.Unlock()
 	f.done, f.ahead = make(chan *work, 1024), map[uint64]*work{}
 	settled := make(chan error, 1)
@@ -202,7 +203,7 @@ func (f *Feed) begin(ctx context.Context, entry store.Entry, sl *slot) (*work, [
 	park := f.fails[w.seq] >= maxFails && sl != nil && !w.lost && !w.known
 	if !w.lost && !w.known && !park {
 		w.mark.Counts, w.mark.State, w.mark.Code = Counts{}, "", ""
-		f.works[w.name] = w
+		f.works[w.name], f.named[w.id] = w, w.seq
 	}
 	f.mu.Unlock()
 	if w.lost || w.known || park {
@@ -225,12 +226,8 @@ func (f *Feed) held() error {
 func (f *Feed) twice(w *work) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	for _, other := range f.works {
-		if other.id == w.id && other.seq != w.seq {
-			return true
-		}
-	}
-	return false
+	seq, known := f.named[w.id]
+	return known && seq != w.seq
 }
 
 // messageName is how positions name a message.

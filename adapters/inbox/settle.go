@@ -117,6 +117,9 @@ func (f *Feed) forget(batch []*work) {
 	defer f.mu.Unlock()
 	for _, w := range batch {
 		delete(f.works, w.name)
+		if f.named[w.id] == w.seq {
+			delete(f.named, w.id)
+		}
 		delete(f.bySeq, w.seq)
 		delete(f.fails, w.seq)
 		if w.deferred && !w.park {
