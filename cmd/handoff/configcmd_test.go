@@ -69,6 +69,8 @@ systems:
 		{"organizations:", "store: {mongo: {uri: \"${file:site.key}\"}}\norganizations:", "[2:22] $.store.mongo.uri: does not start with mongodb://"},
 		{"organizations:", "store: {mongo: {uri: \"mongodb://u:" + secret + "@h:x/y\"}}\norganizations:", "[2:22] $.store.mongo.uri: names a port that is none"},
 		{"organizations:", "store: {mongo: {uri: \"mongodb://h/a\", database: b}}\norganizations:", "$.store.mongo.database: is not the database that the URI names"},
+		{"organizations:", "store: {mongo: {uri: \"mongodb://u:" + secret + "@h/y?readPreference=secondary\"}}\norganizations:", "[2:22] $.store.mongo.uri: asks for another readPreference"},
+		{"organizations:", "store: {mongo: {uri: \"mongodb://u:" + secret + "@h/y?tsl=true\"}}\norganizations:", "[2:22] $.store.mongo.uri: has an unknown option"},
 		{"organizations:", "store: {mongo: {uri: \"mongodb://h/admin\"}}\norganizations:", "$.store.mongo.uri: names the database admin"},
 		{"organizations:", "store: {mongo: {uri: \"mongodb://h\"}, sqlite: {}}\norganizations:", "$.store: names two stores"},
 		{"kind: police", "kind: police, color: blue", `unknown field "color"`},

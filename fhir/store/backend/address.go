@@ -10,13 +10,16 @@ import (
 	"github.com/handoff-health/handoff/fhir/store/mongo"
 )
 
-// Check says why an address cannot be one, with a database as in Options. It
-// neither asks a server nor opens a file, and quotes nothing of a connection
-// string.
+// Check says why an address cannot be one, with a database as in Options. It asks
+// no server and opens no store; files that a connection string names are read. It
+// tells no user, password or other secret.
 func Check(address, database string) error {
 	if IsMongo(address) {
-		_, err := parse(address, database)
-		return err
+		a, err := parse(address, database)
+		if err != nil {
+			return err
+		}
+		return a.Check()
 	}
 	_, err := pathOf(address)
 	return err

@@ -113,6 +113,8 @@ func TestKindsOfAddresses(t *testing.T) {
 	for address, want := range map[string]string{
 		"handoff.db": "", "sqlite:/x/y": "", "a:b": "", "mongodb://h/x": "", "mongo://h/x": "", "mongodb+srv://h/x": "",
 		"postgres://h/x": `"postgres" is no kind of store`, "mongodb://": "names no host",
+		"mongodb://h/x?maxPoolSize=few": "maxPoolSize", "mongodb://h/x?tsl=true": "unknown option", "mongodb://h/x?readPreference=secondary": "leave it out",
+		"mongodb+srv://h/x?tsl=true": "unknown option", "mongodb://h/x?tls=true&tlsCAFile=/no/such.pem": "no such file",
 	} {
 		err := backend.Check(address, "")
 		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {

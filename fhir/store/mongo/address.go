@@ -148,6 +148,17 @@ func (a Address) Move(database string) (Address, error) {
 	return a, nil
 }
 
+// Check says why the store would refuse the address's options. It reads the files
+// that they name, and asks no server; what the name of a mongodb+srv address stands
+// for is left to Open.
+func (a Address) Check() error {
+	if a.Scheme == "mongodb+srv" {
+		return a.checkOptions()
+	}
+	_, err := clientOptions(a)
+	return err
+}
+
 // URI gives the connection string, password and all.
 func (a Address) URI() string {
 	uri := a.Scheme + "://" + a.user + a.Hosts + "/" + url.PathEscape(a.Database)
