@@ -48,6 +48,14 @@ e2e: ## the demo's printed lines and the real clients, over HTTP
 soak: ## four feeds at once for SOAK (default 2m), killed every 20 s; what was acknowledged is there, once
 	HANDOFF_SOAK=$(SOAK) $(GO) test -count=1 -timeout 20m -v ./conformance/soak
 
+.PHONY: mongo
+mongo: ## start a server that speaks MongoDB's protocol and print its URI (Debian, root); stop it with .ci/mongo/stop.sh
+	@.ci/mongo/start.sh
+
+.PHONY: test-mongo
+test-mongo: ## what CI runs on MongoDB: on the deployment that HANDOFF_TEST_MONGO_URI names, else on a server it starts and kills
+	.ci/mongo/test.sh
+
 .PHONY: check
 check: ## all that CI runs
 	bash .ci/run
@@ -62,4 +70,4 @@ bench: ## the table of docs/performance.md: machine, n, median, ratios; fails on
 
 .PHONY: help
 help: ## this list
-	@awk 'BEGIN {FS = ":.*##"} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9_-]+:.*##/ {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*##"} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9_-]+:.*##/ {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

@@ -1,0 +1,52 @@
+#!/usr/bin/env bash
+# What CI runs on MongoDB: .ci/mongo/test.sh [suites|kill]...; both without arguments.
+#   suites  the store's suite under the race detector, cut connections, the same
+#           answers as the embedded store, the attacks, the demo
+#   kill    the server is killed in the middle of acknowledged writes
+# $HANDOFF_TEST_MONGO_URI names the deployment: each test makes databases
+# handoff_test_… there and drops them. Without it start.sh makes a server, apart from
+# that of `make mongo`: it is the only kind that gets killed. It is stopped in the end.
+set -euo pipefail
+here=$(dirname "$(readlink -f "$0")")
+export DOCDB_DIR=${DOCDB_DIR:-/tmp/handoff-mongo-test} DOCDB_PORT=${DOCDB_PORT:-27018} DOCDB_PGPORT=${DOCDB_PGPORT:-15434}
+. "$here/settings.sh"
+cd "$here/../.."
+started=$SECONDS own=
+note() { printf -- '-- %s (%ds)\n' "$1" "$((SECONDS - started))"; }
+if [ -z "${HANDOFF_TEST_MONGO_URI:-}" ]; then
+  [ -n "$(front)" ] || trap '"$here/stop.sh"' EXIT
+  HANDOFF_TEST_MONGO_URI=$("$here/start.sh")
+  own=1
+fi
+export HANDOFF_TEST_MONGO_URI
+[ $# -gt 0 ] || set -- suites kill
+
+suites() {
+  local race=-race
+  [ "$(go env CGO_ENABLED)" = 1 ] && command -v gcc >/dev/null || { race=; echo "SKIPPED: there is no C compiler, the race detector does not run in the suites on MongoDB"; }
+  note "the store: contract, races, kill -9 of writers, cut connections"
+  go test $race -count=1 -timeout 15m ./fhir/store/mongo
+  note "the same answers as the embedded store"
+  go test -count=1 -timeout 15m ./conformance/answers
+  note "attacks, and the demo's printed lines, on a gateway that keeps its data there"
+  HANDOFF_TEST_STORE=mongo go test -count=1 -timeout 15m ./conformance/attack
+  HANDOFF_TEST_STORE=mongo go test -count=1 -timeout 15m -run 'TestDemo' ./cmd/handoff
+  note "handoff demo --once --store"
+  go run ./cmd/handoff demo --once --addr 127.0.0.1:0 --store "$HANDOFF_TEST_MONGO_URI" >"$D/log/demo.log" 2>&1 || fail "the demo" "$D/log/demo.log"
+}
+
+killing() {
+  [ -n "$own" ] || { echo "SKIPPED: the deployment that HANDOFF_TEST_MONGO_URI names is not killed, 1 test was not run"; return; }
+  note "the server is killed, each half of it and both"
+  HANDOFF_TEST_MONGO_SCRIPTS=$here \
+    go test -count=1 -timeout 15m -v -run 'TestServerKilled' ./fhir/store/mongo
+}
+
+for what in "$@"; do
+  case $what in
+    suites) suites ;;
+    kill) killing ;;
+    *) fail "what is $what? suites or kill" ;;
+  esac
+done
+note "done"
