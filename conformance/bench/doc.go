@@ -15,6 +15,7 @@
 //	go run ./conformance/bench -short          a smoke test, under a minute
 //	go run ./conformance/bench -only deciding  what the name of a part matches
 //	go run ./conformance/bench -only feeds -rows 50000  with shorter inputs
+//	go run ./conformance/bench -only stores      both stores, where HANDOFF_TEST_MONGO_URI names a MongoDB
 //	go run ./conformance/bench -json           the same as data
 //	go run ./conformance/bench -profile DIR    also CPU profiles of the gateway
 //

@@ -24,7 +24,6 @@ type site struct {
 	size    int           // resources of the corpus in it
 	mine    [][]heldWrite // of each client
 	facts   []*heldFact
-	pin     context.Context
 }
 
 // now is the store's clock. Both stores get one instant for one unit of the corpus,
