@@ -93,6 +93,7 @@ func TestOperationsGoToTheServerSeldom(t *testing.T) {
 		{"history", 2, func() error { _, err := db.History(ctx, key("a"), 0, 10); return err }},
 		{"unit of 3 creates", 9, apply(tripWrite("c", 0), tripWrite("d", 0), tripWrite("e", 0))},
 		{"unit of 3 updates", 9, apply(tripWrite("c", 1), tripWrite("d", 1), tripWrite("e", 1))},
+		{"unit of creates and updates", 10, apply(tripWrite("c", 2), tripWrite("f", 0), tripWrite("g", 0))},
 		{"unit of 20 creates", 9, func() error {
 			var ws []store.Write
 			for i := range 20 {
