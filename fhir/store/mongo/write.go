@@ -95,15 +95,16 @@ func (db *DB) contest(ctx context.Context, ws []store.Write) ([]*draft, error) {
 	for {
 		ds, err := db.attempt(ctx, ws)
 		var busy *busyError
+		met := errors.As(err, &busy)
 		switch {
-		case errors.As(err, &busy):
-			if _, err := db.await(ctx, busy.unit, busy.key); err != nil {
-				return nil, err
-			}
-		case !errors.Is(err, errLost):
+		case !met && !errors.Is(err, errLost):
 			return ds, err
 		case time.Since(begun) > contestFor:
 			return nil, fmt.Errorf("%w: given up after %v: %w", store.ErrConflict, contestFor, err)
+		case met:
+			if _, err := db.await(ctx, busy.unit, busy.key); err != nil {
+				return nil, err
+			}
 		}
 		if !db.sleep(ctx, pause) {
 			return nil, db.stopped(ctx)
