@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -87,6 +88,7 @@ func TestWritersThatDie(t *testing.T) {
 					if after(points, point, "visible") {
 						for _, w := range ws {
 							want[strings.TrimPrefix(w.ID, s.prefix)]++
+							s.stands[w.ID] = !w.Deleted
 						}
 						holders = d.holders
 					}
@@ -129,6 +131,7 @@ func expungeAfterDeath(s *scene, db *DB, want map[string]int64, _ map[string]str
 		}
 		want[id] = 0
 	}
+	clear(s.stands)
 	s.versions(db, want)
 	return nil
 }
@@ -144,10 +147,35 @@ func (s *scene) goOn(db *DB, want map[string]int64, holders map[string]string) {
 		}
 		s.apply(db, s.change(id, "last"))
 		want[id]++
+		s.traces(db, id)
 	}
 	s.sweep(db)
 	s.whole()
 	s.versions(db, want)
+}
+
+// traces looks for what the dead writer wrote of a resource: it is in its history if
+// the write was done, and only then.
+func (s *scene) traces(db *DB, id string) {
+	s.Helper()
+	recs, err := db.History(s.Context(), s.key(id), 0, 99)
+	if err != nil {
+		s.Error(err)
+		return
+	}
+	for _, rec := range recs {
+		one, err := db.ReadVersion(s.Context(), s.key(id), rec.Version)
+		if err != nil || string(one.Raw) != string(rec.Raw) {
+			s.Errorf("version %d of %s: %v, %v, want %s", rec.Version, id, one, err, rec.Raw)
+		}
+	}
+	dead := slices.ContainsFunc(recs, func(rec *store.Record) bool { return strings.Contains(string(rec.Raw), `"dead"`) })
+	if dead != s.stands[s.prefix+id] {
+		s.Errorf("what the dead writer wrote of %s is in its history: %t", id, dead)
+	}
+	if !strings.Contains(string(recs[0].Raw), `"last"`) {
+		s.Errorf("the newest version of %s is %s", id, recs[0].Raw)
+	}
 }
 
 // An expunge dies at each of its points: the resource is gone at once; who expunges

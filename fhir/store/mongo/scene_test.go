@@ -38,6 +38,7 @@ type scene struct {
 	dbs    []*DB
 	clock  *ticker
 	prefix string
+	stands map[string]bool // resources of which a version by the dead writer stands
 }
 
 func newScene(t *testing.T, processes int) *scene {
@@ -56,7 +57,7 @@ func newScene(t *testing.T, processes int) *scene {
 func (s *scene) run(name string, f func(*scene)) {
 	s.Helper()
 	s.T.Run(name, func(t *testing.T) {
-		f(&scene{T: t, dbs: s.dbs, clock: s.clock, prefix: newNonce() + "-"})
+		f(&scene{T: t, dbs: s.dbs, clock: s.clock, prefix: newNonce() + "-", stands: map[string]bool{}})
 	})
 }
 
