@@ -18,21 +18,28 @@ if [ -z "${HANDOFF_TEST_MONGO_URI:-}" ]; then
   HANDOFF_TEST_MONGO_URI=$("$here/start.sh")
   own=1
 fi
+mkdir -p "$D/log"
 export HANDOFF_TEST_MONGO_URI
 [ $# -gt 0 ] || set -- suites kill
 
 suites() {
   local race=-race
   [ "$(go env CGO_ENABLED)" = 1 ] && command -v gcc >/dev/null || { race=; echo "SKIPPED: there is no C compiler, the race detector does not run in the suites on MongoDB"; }
-  note "the store: contract, races, kill -9 of writers, cut connections"
-  go test $race -count=1 -timeout 15m ./fhir/store/mongo
+  # Half of the store's tests wait, for restarts and cut connections; the rest goes on meanwhile.
+  note "the store: contract, races, kill -9 of writers, cut connections; its output comes last"
+  go test $race -count=1 -timeout 25m ./fhir/store/mongo >"$D/log/store.log" 2>&1 &
+  local store=$! failed=
   note "the same answers as the embedded store"
-  go test -count=1 -timeout 15m ./conformance/answers
+  go test -count=1 -timeout 15m ./conformance/answers || failed="$failed answers"
   note "attacks, and the demo's printed lines, on a gateway that keeps its data there"
-  HANDOFF_TEST_STORE=mongo go test -count=1 -timeout 15m ./conformance/attack
-  HANDOFF_TEST_STORE=mongo go test -count=1 -timeout 15m -run 'TestDemo' ./cmd/handoff
+  HANDOFF_TEST_STORE=mongo go test -count=1 -timeout 15m ./conformance/attack || failed="$failed attacks"
+  HANDOFF_TEST_STORE=mongo go test -count=1 -timeout 15m -run 'TestDemo' ./cmd/handoff || failed="$failed lines"
   note "handoff demo --once --store"
-  go run ./cmd/handoff demo --once --addr 127.0.0.1:0 --store "$HANDOFF_TEST_MONGO_URI" >"$D/log/demo.log" 2>&1 || fail "the demo" "$D/log/demo.log"
+  go run ./cmd/handoff demo --once --addr 127.0.0.1:0 --store "$HANDOFF_TEST_MONGO_URI" >"$D/log/demo.log" 2>&1 ||
+    { failed="$failed demo"; tail -n 20 "$D/log/demo.log"; }
+  wait "$store" || failed="$failed store"
+  cat "$D/log/store.log"
+  [ -z "$failed" ] || fail "on MongoDB:$failed"
 }
 
 killing() {
