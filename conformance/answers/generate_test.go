@@ -71,7 +71,7 @@ func (g *generator) value(typ, param string) string {
 // plan makes one whose Limit says in how many pages it is to be read.
 func (g *generator) plan() store.Plan {
 	typ := g.pick(g.types)
-	p := store.Plan{Type: typ, Where: g.expr(typ, 2), Limit: 1 + g.IntN(6)}
+	p := store.Plan{Type: typ, Where: g.expr(typ, 2), Limit: 1 + g.IntN(3)}
 	for range max(0, g.IntN(store.MaxSort+2)-1) {
 		p.Sort = append(p.Sort, store.SortKey{Param: g.param(typ), Descending: g.IntN(2) == 0})
 	}
