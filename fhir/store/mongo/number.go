@@ -23,17 +23,8 @@ type block struct {
 	next, last int64
 }
 
-// reserve gives a number of a counter that was never given and never will be again.
-func (db *DB) reserve(ctx context.Context, c counter) (n int64, err error) {
-	err = db.retry(ctx, "reserve numbers of "+c.name, func(ctx context.Context) error {
-		n, err = db.take(ctx, c)
-		return err
-	})
-	return n, err
-}
-
-// take is reserve without another try. After a lost answer another block is taken,
-// and the first is lost.
+// take gives a number of a counter that was never given and never will be again.
+// After a lost answer another block is taken, and the first is lost.
 func (db *DB) take(ctx context.Context, c counter) (int64, error) {
 	kept, _ := db.blocks.LoadOrStore(c.name, &block{})
 	b := kept.(*block)
