@@ -175,8 +175,9 @@ func guesses() Family {
 			return err
 		}},
 		{"flood", "who proves nothing cannot ask without end", "issue 4.5; CWE-770", []guard.Name{guard.ClientRate}, func(t *Target) error {
-			there := t.alone()
-			for range countyRate + 50 {
+			there, began, asked := t.alone(), Clock(), 0
+			// What comes back meanwhile, and what two gateways may be off, is allowed.
+			for ; asked < countyRate+50+int(Clock().Sub(began).Seconds()*countyRate/60); asked++ {
 				a, err := there.post(t.Token, url.Values{"grant_type": {"client_credentials"}, "client_id": {"nobody"}, "scope": {"system/*.rs"}})
 				if err != nil {
 					return err
@@ -185,7 +186,7 @@ func guesses() Family {
 					return nil
 				}
 			}
-			return breach("%d requests in a row were looked at", countyRate+50)
+			return breach("%d requests in a row were looked at", asked)
 		}},
 	}}
 }
