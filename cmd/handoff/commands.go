@@ -22,6 +22,7 @@ func commands() []*cobra.Command {
 		newPacksCommand(),
 		newRejectsCommand(),
 		newServeCommand(),
+		newStoreCommand(),
 		newTokenCommand(),
 		newUsersCommand(),
 	}

@@ -170,8 +170,15 @@ func newProgress(w io.Writer) *progress {
 	return &progress{w: w, now: time.Now, from: time.Now()}
 }
 
-// tick draws the line at most five times a second.
+// tick shows how far a run has come.
 func (p *progress) tick(r *flow.Report) {
+	p.draw(func(took float64) string {
+		return fmt.Sprintf("%s: %d records, %d rejects, %.0f/s", r.Source, r.Records, r.Rejects, float64(r.Records)/took)
+	})
+}
+
+// draw draws the line at most five times a second. The text is of so many seconds.
+func (p *progress) draw(text func(took float64) string) {
 	if p == nil {
 		return
 	}
@@ -180,7 +187,7 @@ func (p *progress) tick(r *flow.Report) {
 		return
 	}
 	p.next = now.Add(200 * time.Millisecond)
-	line := fmt.Sprintf("%s: %d records, %d rejects, %.0f/s", r.Source, r.Records, r.Rejects, float64(r.Records)/max(now.Sub(p.from).Seconds(), 0.001))
+	line := text(max(now.Sub(p.from).Seconds(), 0.001))
 	fmt.Fprintf(p.w, "\r%-*s", p.wide, line)
 	p.wide = len(line)
 }

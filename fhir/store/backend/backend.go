@@ -26,6 +26,8 @@ type Backend interface {
 	store.Epocher
 	store.Gatherer
 	store.Timekeeper
+	store.Transferer
+	store.Checker
 }
 
 // Memory as an address gives an embedded store for tests, which Close removes.

@@ -118,6 +118,14 @@ func Run(ctx context.Context, from, to Side, o Options) (Report, error) {
 	return r, c.save(ctx)
 }
 
+// Verify compares without copying.
+func Verify(ctx context.Context, from, to Side, o Options) (r Report, err error) {
+	start := time.Now()
+	r.Comparison, err = Compare(ctx, from, to, o)
+	r.VerifyTime = time.Since(start)
+	return r, err
+}
+
 // begin looks at both sides. begun is true if the copy is a new one.
 func (c *copier) begin(ctx context.Context) (begun bool, err error) {
 	source, err := c.from.Identity(ctx)
