@@ -43,8 +43,8 @@ type storePlace struct {
 	name              string // for messages: without user and password
 }
 
-// place reads an address. Its faults are those of the command line.
-func place(flag, address string) (storePlace, error) {
+// storeAt reads an address. Its faults are those of the command line.
+func storeAt(flag, address string) (storePlace, error) {
 	if file, ok := strings.CutPrefix(address, "config:"); ok {
 		c, err := config.LoadWith(file, config.Checks{StoreAddress: backend.Check})
 		if err != nil {
@@ -64,22 +64,23 @@ func place(flag, address string) (storePlace, error) {
 	return storePlace{filled, "", backend.Name(filled, "")}, nil
 }
 
-// choosePlace is place for a pair of flags of which one must be given.
+// choosePlace is storeAt for a pair of flags of which one must be given.
 func choosePlace(flag, address, configFlag, file string) (storePlace, error) {
 	switch {
 	case address != "" && file != "":
 		return storePlace{}, usageError("%s and %s exclude each other", flag, configFlag)
 	case file != "":
-		return place(configFlag, "config:"+file)
+		return storeAt(configFlag, "config:"+file)
 	case address == "":
 		return storePlace{}, usageError("%s or %s is missing", flag, configFlag)
 	}
-	return place(flag, address)
+	return storeAt(flag, address)
 }
 
 // open opens the store. It does not sweep: what looks changes nothing.
-func (p storePlace) open(ctx context.Context, existing bool) (backend.Backend, error) {
-	db, err := backend.Open(ctx, p.address, backend.Options{Database: p.database, SweepEvery: -1, Existing: existing})
+func (p storePlace) open(ctx context.Context, o backend.Options) (backend.Backend, error) {
+	o.Database, o.SweepEvery = p.database, -1
+	db, err := backend.Open(ctx, p.address, o)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", p.name, err)
 	}

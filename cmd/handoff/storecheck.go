@@ -10,6 +10,7 @@ import (
 
 	"github.com/handoff-health/handoff/fhir/resource"
 	"github.com/handoff-health/handoff/fhir/store"
+	"github.com/handoff-health/handoff/fhir/store/backend"
 	"github.com/handoff-health/handoff/gateway"
 )
 
@@ -71,14 +72,14 @@ func (f *storeCheck) run(cmd *cobra.Command) (err error) {
 	if f.young < 0 {
 		return usageError("--young must not be negative")
 	}
-	db, err := at.open(cmd.Context(), true)
+	db, err := at.open(cmd.Context(), backend.Options{AsIs: true})
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
 	bar := newBar(cmd.ErrOrStderr(), "check")
 	sum := checkSummary{Store: at.name}
-	o := store.CheckOptions{Repair: f.repair, Young: f.young, Entries: gateway.Entries, Name: nameOf,
+	o := store.CheckOptions{Repair: f.repair, Young: f.young, Entries: gateway.Entries, Name: contentOf,
 		Progress: func(done, total int64) { bar.show("check", done, total, 0) }}
 	if f.young == 0 {
 		o.Young = -1
@@ -140,8 +141,8 @@ func (f *storeCheck) summary(cmd *cobra.Command, sum *checkSummary) error {
 	return err
 }
 
-// nameOf tells which resource some content is of.
-func nameOf(raw []byte) (store.Key, error) {
+// contentOf tells which resource some content is of.
+func contentOf(raw []byte) (store.Key, error) {
 	r, err := resource.Parse(raw)
 	if err != nil {
 		return store.Key{}, err

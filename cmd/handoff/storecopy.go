@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/handoff-health/handoff/fhir/store"
+	"github.com/handoff-health/handoff/fhir/store/backend"
 	"github.com/handoff-health/handoff/fhir/store/transfer"
 )
 
@@ -71,12 +72,12 @@ func (f *storeCopy) run(cmd *cobra.Command) (err error) {
 		return err
 	}
 	ctx := cmd.Context()
-	a, err := source.open(ctx, true)
+	a, err := source.open(ctx, backend.Options{Existing: true})
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, a.Close()) }()
-	b, err := target.open(ctx, f.verifyOnly)
+	b, err := target.open(ctx, backend.Options{Existing: f.verifyOnly})
 	if err != nil {
 		return err
 	}

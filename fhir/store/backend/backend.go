@@ -41,7 +41,10 @@ type Options struct {
 	// Existing makes a store that is not there an error (fs.ErrNotExist): who only
 	// looks leaves no empty one behind.
 	Existing bool
-	Logger   *slog.Logger // optional
+	// AsIs opens a store to look at it: nothing of its layout is put right. It must be
+	// there.
+	AsIs   bool
+	Logger *slog.Logger // optional
 }
 
 // IsMongo says whether an address is that of a MongoDB deployment.
@@ -69,7 +72,7 @@ func Open(ctx context.Context, address string, o Options) (Backend, error) {
 	if err != nil {
 		return nil, err
 	}
-	if o.Existing {
+	if o.Existing || o.AsIs {
 		if _, err := os.Stat(path); err != nil {
 			return nil, fmt.Errorf("open the store: %w", err)
 		}
@@ -82,7 +85,7 @@ func Open(ctx context.Context, address string, o Options) (Backend, error) {
 }
 
 func (o Options) mongo() mongo.Options {
-	return mongo.Options{Now: o.Now, SweepEvery: o.SweepEvery, Existing: o.Existing, Logger: o.Logger}
+	return mongo.Options{Now: o.Now, SweepEvery: o.SweepEvery, Existing: o.Existing, AsIs: o.AsIs, Logger: o.Logger}
 }
 
 // pathOf is the file that an address names.

@@ -85,13 +85,19 @@ func (db *DB) checkLayout(doc layoutDoc) error {
 
 // migrate brings the database to this program's layout, or says why it cannot. A
 // database of something else is not touched.
-func (db *DB) migrate(ctx context.Context, existing bool) error {
-	doc, err := db.claimDatabase(ctx, existing)
+func (db *DB) migrate(ctx context.Context, o Options) error {
+	doc, err := db.claimDatabase(ctx, o.Existing || o.AsIs)
 	if err != nil {
 		return err
 	}
 	if err := db.checkLayout(doc); err != nil {
 		return err
+	}
+	if o.AsIs {
+		if newest := len(db.wanted.migrations); doc.Layout < newest {
+			return fmt.Errorf("%s: its layout is %d, not %d: a gateway that starts on it brings it there", db.where(), doc.Layout, newest)
+		}
+		return nil
 	}
 	missing, err := db.missingIndexes(ctx, db.wanted.indexes)
 	if err != nil {

@@ -19,6 +19,9 @@ type Options struct {
 	// Existing makes a database that holds no store an error (fs.ErrNotExist), rather
 	// than a new store: who only looks leaves nothing behind.
 	Existing bool
+	// AsIs leaves the indexes of the database as they are, so that CheckStore can tell
+	// what is wrong with them. The store must be there, in this program's layout.
+	AsIs bool
 	// Grace is how long past its expiry a fact stays before the sweep removes it, so
 	// that a process whose clock runs ahead forgets nothing too early; 10 min if 0,
 	// none if negative.
@@ -107,7 +110,7 @@ func (db *DB) begin(ctx context.Context, o Options) error {
 			return err
 		}
 	}
-	if err := db.migrate(ctx, o.Existing); err != nil {
+	if err := db.migrate(ctx, o); err != nil {
 		return err
 	}
 	if o.SweepEvery == 0 {

@@ -1,0 +1,207 @@
+package mongo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"go.mongodb.org/mongo-driver/v2/bson"
+	"go.mongodb.org/mongo-driver/v2/mongo/options"
+
+	"github.com/handoff-health/handoff/fhir/store"
+)
+
+var _ store.Checker = (*DB)(nil)
+
+// checkedAtOnce is how many documents are looked at together.
+const checkedAtOnce = 200
+
+// secondLook is after how long what looks wrong is looked at again: a gateway may be
+// between two steps of a write.
+const secondLook = 300 * time.Millisecond
+
+// A checker is one run of CheckStore. What it finds wrong it looks at again before it
+// says so, and mends by compare-and-set, so that others may use the store meanwhile.
+type checker struct {
+	*DB
+	o           store.CheckOptions
+	report      func(store.Finding)
+	old         int64 // nanoseconds: what was written after is young
+	mended      bool
+	done, total int64
+}
+
+// CheckStore implements store.Checker.
+func (db *DB) CheckStore(ctx context.Context, o store.CheckOptions, found func(store.Finding)) error {
+	z, err := db.Sizes(ctx)
+	if err != nil {
+		return err
+	}
+	c := &checker{DB: db, o: o, report: found, total: z.Resources + z.Facts + z.Entries, old: db.now().Add(-o.YoungAge()).UnixNano()}
+	for _, part := range []func(context.Context) error{
+		c.checkIndexes, c.checkUnits, c.checkStrays, c.checkHeads, c.checkClaims, c.checkChunks, c.checkFacts, c.checkCounters, c.checkStreams,
+	} {
+		switch err := part(ctx); {
+		case errors.Is(err, store.ErrDamaged): // so damaged that this part cannot be looked at
+			c.report(store.Finding{Kind: store.FoundDamaged, What: "the database", Detail: err.Error()})
+		case err != nil:
+			return err
+		}
+	}
+	if c.mended {
+		return db.announce(ctx)
+	}
+	return nil
+}
+
+// looked tells of progress.
+func (c *checker) looked(n int) {
+	if c.done += int64(n); c.o.Progress != nil {
+		c.o.Progress(c.done, max(c.done, c.total))
+	}
+}
+
+// young says whether what was written then may be a writer's who is at work.
+func (c *checker) young(at int64) bool { return at > c.old }
+
+// mend puts right what was found, if that is asked for, and reports it. do says
+// whether it could; nil cannot.
+func (c *checker) mend(ctx context.Context, f store.Finding, do func(context.Context) (bool, error)) error {
+	if c.o.Repair && do != nil && !f.Young {
+		ok, err := do(ctx)
+		if err != nil {
+			return fmt.Errorf("mend %s (%s): %w", f.What, f.Kind, err)
+		}
+		f.Mended = ok
+		c.mended = c.mended || ok
+	}
+	c.report(f)
+	return nil
+}
+
+// checkIndexes compares the database's indexes with those of the layout.
+func (c *checker) checkIndexes(ctx context.Context) error {
+	for _, ix := range c.wanted.indexes {
+		there, err := c.indexesOf(ctx, ix.of)
+		if err != nil {
+			return err
+		}
+		if slices.ContainsFunc(there, ix.is) {
+			continue
+		}
+		f := store.Finding{Kind: store.FoundMissingIndex, What: ix.of.name + "." + ix.name, Detail: "it is not there"}
+		other := slices.ContainsFunc(there, func(x foundIndex) bool { return x.Name == ix.name })
+		if other {
+			f.Detail = "its definition is another"
+		}
+		err = c.mend(ctx, f, func(ctx context.Context) (bool, error) {
+			if other {
+				if err := c.coll(ix.of).Indexes().DropOne(ctx, ix.name); err != nil {
+					return false, c.explain(err)
+				}
+			}
+			return true, c.makeIndexes(ctx, []index{ix})
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// each reads a collection in order of id, a page at a time. do gives the id of the
+// page's last document.
+func (c *checker) each(ctx context.Context, of collection, fields bson.M, read func(context.Context, func(any) error) (last string, n int, err error)) error {
+	for after := ""; ; {
+		last, n, err := read(ctx, func(out any) error {
+			return c.retry(ctx, "read "+of.name, func(ctx context.Context) error {
+				o := options.Find().SetSort(bson.M{"_id": 1}).SetLimit(checkedAtOnce)
+				if fields != nil {
+					o.SetProjection(fields)
+				}
+				cur, err := c.coll(of).Find(ctx, bson.M{"_id": bson.M{"$gt": after}}, o)
+				if err != nil {
+					return err
+				}
+				return cur.All(ctx, out)
+			})
+		})
+		if err != nil || n < checkedAtOnce {
+			return err
+		}
+		after = last
+	}
+}
+
+// checkFacts looks at each fact's checksum, and whether the counter that gives
+// versions is behind.
+func (c *checker) checkFacts(ctx context.Context) error {
+	var highest int64
+	err := c.each(ctx, facts, nil, func(ctx context.Context, page func(any) error) (last string, n int, err error) {
+		var docs []factDoc
+		if err := page(&docs); err != nil {
+			return "", 0, err
+		}
+		for _, d := range docs {
+			last = d.ID
+			if _, err := c.fact(d); err != nil {
+				key, _ := decode(d.ID)
+				c.report(store.Finding{Kind: store.FoundDamaged, What: fmt.Sprintf("fact %q", key), Detail: "its checksum does not fit"})
+				continue
+			}
+			highest = max(highest, d.Version)
+		}
+		c.looked(len(docs))
+		return last, len(docs), nil
+	})
+	if err != nil {
+		return err
+	}
+	at, err := c.numberOf(ctx, factVersions)
+	if err != nil && !isMissing(err) {
+		return err
+	}
+	if err == nil && at >= highest {
+		return nil
+	}
+	f := store.Finding{Kind: store.FoundCounter, What: "versions of facts", Detail: fmt.Sprintf("a fact has version %d, the counter stands at %d", highest, at)}
+	return c.mend(ctx, f, func(ctx context.Context) (bool, error) { return true, c.setCounter(ctx, factVersions, highest) })
+}
+
+// checkCounters looks for the epoch's counter. Units have numbers of it.
+func (c *checker) checkCounters(ctx context.Context) error {
+	var us []unitDoc
+	if err := c.findAll(ctx, units, bson.M{"c": bson.M{"$lt": int64(unnumbered)}}, bson.M{"c": 1}, &us); err != nil {
+		return err
+	}
+	var highest int64
+	for _, u := range us {
+		highest = max(highest, u.Number)
+	}
+	at, err := c.numberOf(ctx, epochs)
+	if err != nil && !isMissing(err) {
+		return err
+	}
+	if err == nil && at >= highest {
+		return nil
+	}
+	// No cache may see a number again that it knows: the clock is far beyond the count.
+	f := store.Finding{Kind: store.FoundCounter, What: "the epoch", Detail: fmt.Sprintf("a unit has number %d, the counter stands at %d", highest, at)}
+	return c.mend(ctx, f, func(ctx context.Context) (bool, error) {
+		return true, c.setCounter(ctx, epochs, max(highest, c.now().UnixMilli()))
+	})
+}
+
+// setCounter makes a counter, or raises it.
+func (c *checker) setCounter(ctx context.Context, which counter, n int64) error {
+	_, err := c.persist(ctx, "set the counter "+which.name, func(ctx context.Context) error {
+		_, err := c.coll(numbers).UpdateOne(ctx, bson.M{"_id": which.name}, bson.M{"$max": bson.M{"n": n}}, options.UpdateOne().SetUpsert(true))
+		return err
+	})
+	if err == nil && which == factVersions {
+		err = c.RaiseFactVersion(ctx, n)
+	}
+	return err
+}

@@ -1,0 +1,255 @@
+package mongo
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io/fs"
+	"slices"
+	"testing"
+	"time"
+
+	"go.mongodb.org/mongo-driver/v2/bson"
+	driver "go.mongodb.org/mongo-driver/v2/mongo"
+
+	"github.com/handoff-health/handoff/fhir/store"
+	"github.com/handoff-health/handoff/fhir/store/storetest"
+)
+
+// asIs opens a store to check it: what is wrong with its indexes stays.
+func asIs(ctx context.Context, uri string, now func() time.Time) (*storetest.Backend, error) {
+	db, err := Open(ctx, uri, Options{Now: now, Grace: -1, SweepEvery: -1, AsIs: true})
+	if errors.Is(err, fs.ErrNotExist) {
+		return openQuiet(ctx, uri, now)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &storetest.Backend{Store: db, Facts: db, Log: db}, nil
+}
+
+// broken is a store in the hands of one who breaks it.
+type broken struct {
+	*DB
+	t   *testing.T
+	ctx context.Context
+}
+
+func breaks(do func(*broken)) func(*testing.T, string) {
+	return func(t *testing.T, uri string) {
+		// By the suite's clock: what is left is then as old as everything else.
+		now := func() time.Time { return time.Date(2026, 3, 1, 8, 0, 0, 0, time.UTC) }
+		db, err := Open(t.Context(), uri, Options{SweepEvery: -1, AsIs: true, Now: now})
+		if err != nil {
+			t.Fatal(err)
+		}
+		do(&broken{db, t, t.Context()})
+		if err := db.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func (b *broken) must(err error) {
+	b.t.Helper()
+	if err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+func (b *broken) set(c collection, filter, fields bson.M) {
+	b.t.Helper()
+	res, err := b.coll(c).UpdateMany(b.ctx, filter, bson.M{"$set": fields})
+	b.must(err)
+	if res.MatchedCount == 0 {
+		b.t.Fatalf("nothing of %s fits %v", c.name, filter)
+	}
+}
+
+func (b *broken) drop(c collection, filter bson.M) {
+	b.t.Helper()
+	res, err := b.coll(c).DeleteMany(b.ctx, filter)
+	b.must(err)
+	if res.DeletedCount == 0 {
+		b.t.Fatalf("nothing of %s fits %v", c.name, filter)
+	}
+}
+
+func (b *broken) put(c collection, doc any) {
+	b.t.Helper()
+	_, err := b.coll(c).InsertOne(b.ctx, doc)
+	b.must(err)
+}
+
+func (b *broken) head(key string) *headDoc {
+	b.t.Helper()
+	h, err := b.headOf(b.ctx, key)
+	b.must(err)
+	if h == nil {
+		b.t.Fatalf("no head %s", key)
+	}
+	return h
+}
+
+// version gives a version document that a head reaches.
+func (b *broken) version(key string, version int64) *versionDoc {
+	b.t.Helper()
+	var doc versionDoc
+	b.must(b.coll(versions).FindOne(b.ctx, bson.M{"k": key, "v": version}).Decode(&doc))
+	return &doc
+}
+
+// dies does work in a process that ends at a point of its steps.
+func (b *broken) dies(point string, do func() error) {
+	b.t.Helper()
+	b.onStep = func(p string) error {
+		if p == point {
+			return errDied
+		}
+		return nil
+	}
+	if err := do(); !errors.Is(err, errDied) {
+		b.t.Fatalf("it ends with %v", err)
+	}
+}
+
+const fullKey, goneKey = "Patient/full", "Patient/gone"
+
+func bodyOf(id string) []byte { return []byte(`{"resourceType":"Patient","id":"` + id + `","n":9}`) }
+
+func unitOf() []store.Write {
+	return []store.Write{
+		{Record: store.Record{Key: store.Key{Type: "Patient", ID: "new"}, Raw: bodyOf("new")}, Expect: store.Absent, Claims: []string{"c/new"}},
+		{Record: store.Record{Key: store.Key{Type: "Patient", ID: "full"}, Raw: bodyOf("full")}, Expect: 8, Claims: []string{"c/1"}},
+	}
+}
+
+var damages = []storetest.Damage{
+	{Name: "a version that a dead writer left", Do: breaks(func(b *broken) {
+		b.dies("version", func() error {
+			_, err := b.Write(b.ctx, store.Write{Record: store.Record{Key: store.Key{Type: "Patient", ID: "full"}, Raw: bodyOf("full")}, Expect: 8, Claims: []string{"c/1"}})
+			return err
+		})
+	}), Want: []string{"orphan Patient/full"}},
+	{Name: "a first version that a dead writer left", Do: breaks(func(b *broken) {
+		b.dies("version", func() error {
+			_, err := b.Write(b.ctx, store.Write{Record: store.Record{Key: store.Key{Type: "Patient", ID: "new"}, Raw: bodyOf("new")}, Expect: store.Absent})
+			return err
+		})
+	}), Want: []string{"orphan Patient/new"}},
+	{Name: "a version beside another", Do: breaks(func(b *broken) {
+		v := b.version(fullKey, 3)
+		v.Nonce = "other"
+		v.ID = versionID(v.Key, 3, v.Nonce)
+		b.put(versions, v)
+	}), Want: []string{"orphan Patient/full"}},
+	{Name: "a unit died before its commit", Do: breaks(func(b *broken) {
+		b.dies("intents", func() error { _, err := b.Apply(b.ctx, unitOf()); return err })
+	}), Want: []string{"open-unit unit *"}},
+	{Name: "a writer died with its intent on the head", Do: breaks(func(b *broken) {
+		b.dies("intent", func() error {
+			_, err := b.Write(b.ctx, store.Write{Record: store.Record{Key: store.Key{Type: "Patient", ID: "full"}, Raw: bodyOf("full")}, Expect: 8, Claims: []string{"c/1", "c/more"}})
+			return err
+		})
+	}), Want: []string{"stale-intent Patient/full"}},
+	{Name: "a unit died after its commit", Changed: true, Do: breaks(func(b *broken) {
+		b.dies("visible", func() error { _, err := b.Apply(b.ctx, unitOf()); return err })
+	}), Want: []string{"open-unit unit *"}},
+	{Name: "an intent of a unit that is gone", Do: breaks(func(b *broken) {
+		h := b.head(fullKey)
+		b.set(heads, bson.M{"_id": fullKey}, bson.M{"x": &intent{Unit: "gone", State: h.State}, "xt": "Patient"})
+	}), Want: []string{"stale-intent Patient/full"}},
+	{Name: "an expunge was interrupted", Changed: true, Do: breaks(func(b *broken) {
+		b.dies("expunging", func() error { return b.Expunge(b.ctx, store.Key{Type: "Patient", ID: "again"}) })
+	}), Want: []string{"stale-intent Patient/again"}},
+	{Name: "a head is lost", Do: breaks(func(b *broken) { b.drop(heads, bson.M{"_id": fullKey}) }),
+		Want: []string{"orphan Patient/full", "stale-claim a claim of Patient/full"}},
+	{Name: "the newest version is lost", Do: breaks(func(b *broken) { b.drop(versions, bson.M{"k": fullKey, "v": 8}) }),
+		Want: []string{"lost-version Patient/full"}, Left: []string{"lost-version Patient/full"}},
+	{Name: "versions in the middle are lost", Do: breaks(func(b *broken) { b.drop(versions, bson.M{"k": fullKey, "v": bson.M{"$in": bson.A{3, 4}}}) }),
+		Want: []string{"lost-version Patient/full"}, Left: []string{"lost-version Patient/full"}},
+	{Name: "content was altered", Do: breaks(func(b *broken) { b.set(versions, bson.M{"k": fullKey, "v": 3}, bson.M{"raw": []byte("{}")}) }),
+		Want: []string{"damaged Patient/full"}, Left: []string{"damaged Patient/full"}},
+	{Name: "labels were altered", Do: breaks(func(b *broken) { b.set(versions, bson.M{"k": fullKey, "v": 8}, bson.M{"l": []byte("[]")}) }),
+		Want: []string{"damaged Patient/full"}, Left: []string{"damaged Patient/full"}},
+	{Name: "a head says otherwise than its version", Do: breaks(func(b *broken) {
+		b.set(heads, bson.M{"_id": fullKey}, bson.M{"d": true, "u": "2020-01-01T00:00:00.000Z"})
+	}), Want: []string{"head-drift Patient/full"}},
+	{Name: "entries are missing and wrong", Do: breaks(func(b *broken) {
+		b.set(heads, bson.M{"_id": fullKey}, bson.M{"ix": bson.A{"Patient|name|jones", "Observation|n|1"}})
+	}), Want: []string{"index-drift Patient/full"}},
+	{Name: "entries of a deleted resource", Do: breaks(func(b *broken) { b.set(heads, bson.M{"_id": goneKey}, bson.M{"ix": bson.A{"Patient|name|x"}}) }),
+		Want: []string{"index-drift Patient/gone"}},
+	{Name: "claims of nobody", Do: breaks(func(b *broken) {
+		b.put(claims, claimDoc{ID: "x", Key: "Patient/nobody", Unit: "u"})
+		b.put(claims, claimDoc{ID: "y", Key: goneKey, Unit: "u"})
+	}), Want: []string{"stale-claim a claim of Patient/gone", "stale-claim a claim of Patient/nobody"}},
+	{Name: "a claim is lost", Do: breaks(func(b *broken) { b.drop(claims, bson.M{"_id": "c/1"}) }),
+		Want: []string{"lost-claim Patient/full"}},
+	{Name: "a claim stands under another", Do: breaks(func(b *broken) { b.set(claims, bson.M{"_id": "c/1"}, bson.M{"k": goneKey}) }),
+		Want: []string{"lost-claim Patient/full", "stale-claim a claim of Patient/gone"}},
+	{Name: "two heads list a claim", Do: breaks(func(b *broken) { b.set(heads, bson.M{"_id": fullKey}, bson.M{"cl": bson.A{"c/1", "c/2"}}) }),
+		Want: []string{"lost-claim Patient/full"}, Left: []string{"lost-claim Patient/full"}},
+	{Name: "parts of nothing", Do: breaks(func(b *broken) {
+		_, err := b.storeChunks(b.ctx, "v/Patient/nobody/0000000000000001/x", bytes.Repeat([]byte("x"), chunkSize+1))
+		b.must(err)
+		_, err = b.storeChunks(b.ctx, "log/nobody", []byte("x"))
+		b.must(err)
+	}), Want: []string{"stale-chunk log/nobody", "stale-chunk v/Patient/nobody/0000000000000001/x"}},
+	{Name: "an index is missing", Do: breaks(func(b *broken) { b.must(b.coll(heads).Indexes().DropOne(b.ctx, "entry")) }),
+		Want: []string{"missing-index head.entry"}},
+	{Name: "an index is another", Do: breaks(func(b *broken) {
+		b.must(b.coll(claims).Indexes().DropOne(b.ctx, "holder"))
+		_, err := b.coll(claims).Indexes().CreateOne(b.ctx, driver.IndexModel(index{of: claims, name: "holder", keys: bson.D{{Key: "tx", Value: 1}}}.model()))
+		b.must(err)
+	}), Want: []string{"missing-index claim.holder"}},
+	{Name: "a fact was altered", Do: breaks(func(b *broken) { b.set(facts, bson.M{"_id": "forever"}, bson.M{"b": []byte("w")}) }),
+		Want: []string{`damaged fact "forever"`}, Left: []string{`damaged fact "forever"`}},
+	{Name: "counters are behind", Changed: true, Do: breaks(func(b *broken) {
+		b.set(numbers, bson.M{"_id": "fact"}, bson.M{"n": int64(1)})
+		b.drop(numbers, bson.M{"_id": "epoch"})
+	}), Want: []string{"counter-behind the epoch", "counter-behind versions of facts"}},
+	{Name: "entries of a stream are lost", Do: breaks(func(b *broken) { b.drop(logs, bson.M{"s": "raw/a", "f": 1}) }),
+		Want: []string{`gap stream "raw/a"`}, Left: []string{`gap stream "raw/a"`}},
+	{Name: "an entry was altered", Do: breaks(func(b *broken) { b.set(logs, bson.M{"s": "raw/a", "f": 4}, bson.M{"b": bson.A{[]byte("x")}}) }),
+		Want: []string{`damaged stream "raw/a"`}, Left: []string{`damaged stream "raw/a"`}},
+}
+
+// What a writer may still be at work on is left alone.
+func TestCheckLeavesWhatIsYoung(t *testing.T) {
+	db := fresh(t)
+	b := &broken{db, t, t.Context()}
+	b.dies("intents", func() error {
+		ws := unitOf()
+		ws[1].Expect = store.Absent
+		_, err := b.Apply(b.ctx, ws)
+		return err
+	})
+	b.onStep = nil
+	b.put(versions, versionDoc{ID: versionID("Patient/p", 1, "n"), Key: "Patient/p", Version: 1, Nonce: "n", At: db.now().UnixNano()})
+	kinds := func(o store.CheckOptions) (young, other []string) {
+		b.must(db.CheckStore(b.ctx, o, func(f store.Finding) {
+			if f.Young {
+				young = append(young, f.Kind)
+			} else {
+				other = append(other, f.Kind)
+			}
+		}))
+		return young, other
+	}
+	young, other := kinds(store.CheckOptions{Repair: true})
+	if !slices.Equal(young, []string{store.FoundOpenUnit, store.FoundOrphan}) || len(other) > 0 {
+		t.Errorf("young: %v, other: %v", young, other)
+	}
+	if _, other = kinds(store.CheckOptions{Young: -1, Repair: true}); !slices.Equal(other, []string{store.FoundOpenUnit, store.FoundOrphan}) {
+		t.Errorf("found %v", other)
+	}
+	if young, other = kinds(store.CheckOptions{Young: -1}); len(young)+len(other) > 0 {
+		t.Errorf("found after the repair: %v %v", young, other)
+	}
+}
+
+func TestCheckFindsAndMends(t *testing.T) {
+	serverURI(t)
+	storetest.RunCheck(t, storetest.Target{Address: func(t *testing.T) string { return freshURI(t) }, Open: asIs}, damages)
+}

@@ -1,0 +1,255 @@
+package mongo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"go.mongodb.org/mongo-driver/v2/bson"
+	"go.mongodb.org/mongo-driver/v2/mongo/options"
+
+	"github.com/handoff-health/handoff/fhir/store"
+)
+
+// checkUnits looks for units that nobody ends.
+func (c *checker) checkUnits(ctx context.Context) error {
+	var open []unitDoc
+	if err := c.findAll(ctx, units, bson.M{"o": true}, nil, &open); err != nil {
+		return err
+	}
+	for i := range open {
+		u := &open[i]
+		f := store.Finding{Kind: store.FoundOpenUnit, What: "unit " + u.ID, Young: c.young(u.At), Detail: fmt.Sprintf("of %d resources, %s", len(u.Members), statusText(u.Status))}
+		if err := c.mend(ctx, f, func(ctx context.Context) (bool, error) { return true, c.endUnit(ctx, u) }); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func statusText(status string) string {
+	switch status {
+	case committed:
+		return "committed and not carried out"
+	case aborted:
+		return "aborted and not taken back"
+	}
+	return "not decided"
+}
+
+// checkClaims looks for claims that nobody's head lists.
+func (c *checker) checkClaims(ctx context.Context) error {
+	return c.each(ctx, claims, nil, func(ctx context.Context, page func(any) error) (last string, n int, err error) {
+		var docs []claimDoc
+		if err := page(&docs); err != nil || len(docs) == 0 {
+			return "", 0, err
+		}
+		stale, err := c.staleClaims(ctx, docs)
+		if err == nil && len(stale) > 0 {
+			// A writer may be between the head and the claim: look again.
+			if !c.sleep(ctx, secondLook) {
+				return "", 0, ctx.Err()
+			}
+			stale, err = c.staleAgain(ctx, stale)
+		}
+		if err != nil {
+			return "", 0, err
+		}
+		for _, d := range stale {
+			f := store.Finding{Kind: store.FoundStaleClaim, What: "a claim of " + d.Key, Detail: "its head does not list it"}
+			err := c.mend(ctx, f, func(ctx context.Context) (bool, error) { return true, c.dropClaims(ctx, []claimDoc{d}) })
+			if err != nil {
+				return "", 0, err
+			}
+		}
+		return docs[len(docs)-1].ID, len(docs), nil
+	})
+}
+
+// staleAgain gives those that are still there as they were, and still stale.
+func (c *checker) staleAgain(ctx context.Context, docs []claimDoc) ([]claimDoc, error) {
+	var ids []string
+	for _, d := range docs {
+		ids = append(ids, d.ID)
+	}
+	var now []claimDoc
+	if err := c.findAll(ctx, claims, bson.M{"_id": bson.M{"$in": ids}}, nil, &now); err != nil {
+		return nil, err
+	}
+	now = slices.DeleteFunc(now, func(d claimDoc) bool { return !slices.Contains(docs, d) })
+	return c.staleClaims(ctx, now)
+}
+
+// staleClaims gives those claims that neither a head nor an intent lists, and no unit
+// is about to take.
+func (c *checker) staleClaims(ctx context.Context, docs []claimDoc) ([]claimDoc, error) {
+	var keys, us []string
+	for _, d := range docs {
+		keys = append(keys, d.Key)
+		us = append(us, d.Unit)
+		if d.PreviousKey != "" {
+			keys = append(keys, d.PreviousKey)
+		}
+	}
+	slices.Sort(keys)
+	status, err := c.statuses(ctx, us)
+	if err != nil {
+		return nil, err
+	}
+	hs, err := c.headsOf(ctx, slices.Compact(keys))
+	if err != nil {
+		return nil, err
+	}
+	listed := func(key, id string) bool {
+		h := hs[key]
+		if h == nil || h.Expunging {
+			return h != nil
+		}
+		has := func(s *state) bool { return slices.Contains(claimIDs(s.Claims), id) }
+		return has(&h.State) || h.Intent != nil && has(&h.Intent.State)
+	}
+	return slices.DeleteFunc(slices.Clone(docs), func(d claimDoc) bool {
+		return status[d.Unit] == pending || listed(d.Key, d.ID) || d.PreviousKey != "" && listed(d.PreviousKey, d.ID)
+	}), nil
+}
+
+// A chunkMark is a chunk without its data.
+type chunkMark struct {
+	ID string `bson:"_id"`
+	At int64  `bson:"at"`
+}
+
+// checkChunks looks for parts of contents that nobody refers to.
+func (c *checker) checkChunks(ctx context.Context) error {
+	return c.each(ctx, chunks, bson.M{"at": 1}, func(ctx context.Context, page func(any) error) (last string, n int, err error) {
+		var marks []chunkMark
+		if err := page(&marks); err != nil || len(marks) == 0 {
+			return "", 0, err
+		}
+		owners := map[string][]chunkMark{}
+		var order []string
+		for _, m := range marks {
+			owner := m.ID
+			if i := strings.LastIndexByte(m.ID, '/'); i >= 0 {
+				owner = m.ID[:i]
+			}
+			if owners[owner] == nil {
+				order = append(order, owner)
+			}
+			owners[owner] = append(owners[owner], m)
+		}
+		for _, owner := range order {
+			if err := c.checkOwner(ctx, owner, owners[owner]); err != nil {
+				return "", 0, err
+			}
+		}
+		return marks[len(marks)-1].ID, len(marks), nil
+	})
+}
+
+// checkOwner looks for the document that refers to some chunks, and to how many.
+func (c *checker) checkOwner(ctx context.Context, owner string, marks []chunkMark) error {
+	of, filter := versions, bson.M{"_id": strings.TrimPrefix(owner, "v/")}
+	if nonce, ok := strings.CutPrefix(owner, "log/"); ok {
+		of, filter = logs, bson.M{"cn": nonce}
+	}
+	var docs []struct {
+		Chunks int `bson:"c"`
+	}
+	if err := c.findAll(ctx, of, filter, bson.M{"c": 1}, &docs); err != nil {
+		return err
+	}
+	count := 0
+	if len(docs) > 0 {
+		count = docs[0].Chunks
+	}
+	var stale []string
+	f := store.Finding{Kind: store.FoundStaleChunk, What: owner}
+	for _, m := range marks {
+		if n := strings.LastIndexByte(m.ID, '/'); n >= 0 && len(docs) > 0 && m.ID < chunkID(owner, count) {
+			continue
+		}
+		stale = append(stale, m.ID)
+		f.Young = f.Young || c.young(m.At)
+	}
+	if len(stale) == 0 {
+		return nil
+	}
+	f.Detail = fmt.Sprintf("%d parts of nothing", len(stale))
+	return c.mend(ctx, f, func(ctx context.Context) (bool, error) {
+		_, err := c.persist(ctx, "remove parts", func(ctx context.Context) error {
+			_, err := c.coll(chunks).DeleteMany(ctx, bson.M{"_id": bson.M{"$in": stale}})
+			return err
+		})
+		return err == nil, err
+	})
+}
+
+// checkStreams looks at every batch of every stream.
+func (c *checker) checkStreams(ctx context.Context) error {
+	names, err := c.streamNames(ctx, "", 0)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		if err := c.checkStream(ctx, name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *checker) checkStream(ctx context.Context, name string) error {
+	what := fmt.Sprintf("stream %q", name)
+	next, limit := int64(1), int64(4)
+	for after := int64(0); ; {
+		var docs []batchDoc
+		err := c.retry(ctx, "read a stream", func(ctx context.Context) error {
+			docs = nil
+			cur, err := c.coll(logs).Find(ctx, bson.M{"s": encode(name), "e": bson.M{"$gt": after}},
+				options.Find().SetSort(bson.D{{Key: "s", Value: 1}, {Key: "e", Value: 1}}).SetLimit(limit))
+			if err != nil {
+				return err
+			}
+			return cur.All(ctx, &docs)
+		})
+		if err != nil || len(docs) == 0 {
+			return err
+		}
+		largest := 1
+		for _, d := range docs {
+			if err := c.checkBatch(ctx, name, what, &d, &next); err != nil {
+				return err
+			}
+			after = d.Last
+			size := 0
+			for _, b := range d.Data {
+				size += len(b)
+			}
+			largest = max(largest, size)
+		}
+		limit = max(1, min(int64(stretchBytes/largest), 2*limit, checkedAtOnce))
+	}
+}
+
+// checkBatch compares a batch with its checksum, and its numbers with what came
+// before.
+func (c *checker) checkBatch(ctx context.Context, name, what string, d *batchDoc, next *int64) error {
+	if d.First > *next {
+		c.report(store.Finding{Kind: store.FoundGap, What: what, Detail: fmt.Sprintf("it lacks the entries %d to %d", *next, d.First-1)})
+	}
+	if _, err := c.openBatch(ctx, *d, name); err != nil {
+		if !errors.Is(err, store.ErrDamaged) {
+			return err
+		}
+		c.report(store.Finding{Kind: store.FoundDamaged, What: what, Detail: fmt.Sprintf("the entries %d to %d are not what was written", d.First, d.Last)})
+	}
+	if d.First < *next || d.ID != batchID(name, d.First) {
+		c.report(store.Finding{Kind: store.FoundDamaged, What: what, Detail: fmt.Sprintf("the entries %d to %d do not stand at their place", d.First, d.Last)})
+	}
+	c.looked(int(max(0, d.Last+1-max(*next, d.First))))
+	*next = max(*next, d.Last+1)
+	return nil
+}
