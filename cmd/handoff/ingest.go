@@ -78,7 +78,7 @@ func runIngest(cmd *cobra.Command, args []string, f *ingestFlags) (err error) {
 	if err != nil {
 		return err
 	}
-	db, err := makeStore(cmd.Context(), c, nil)
+	db, err := makeStore(cmd.Context(), c, "ingest", nil)
 	if err != nil {
 		return err
 	}

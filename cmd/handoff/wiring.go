@@ -75,7 +75,7 @@ func assemble(ctx context.Context, c *config.Config, log *slog.Logger, users ...
 			err = errors.Join(err, g.Close())
 		}
 	}()
-	if g.store, err = makeStore(ctx, c, log); err != nil {
+	if g.store, err = makeStore(ctx, c, "serve", log); err != nil {
 		return nil, err
 	}
 	log.Info("keeps its data in", "store", storeName(c))
