@@ -99,6 +99,9 @@ func (f *storeCopy) run(cmd *cobra.Command) (err error) {
 	}
 	if err == nil && !report.Comparison.Same() {
 		err = fmt.Errorf("%s and %s do not hold the same: %d differences", source.name, target.name, report.Comparison.Differing)
+		if report.Resumed {
+			err = fmt.Errorf("%w; one of them was used since the copy was begun: copy to an empty destination", err)
+		}
 	}
 	return err
 }

@@ -117,7 +117,7 @@ const fullKey, goneKey = "Patient/full", "Patient/gone"
 
 func bodyOf(id string) []byte { return []byte(`{"resourceType":"Patient","id":"` + id + `","n":9}`) }
 
-func unitOf() []store.Write {
+func twoWrites() []store.Write {
 	return []store.Write{
 		{Record: store.Record{Key: store.Key{Type: "Patient", ID: "new"}, Raw: bodyOf("new")}, Expect: store.Absent, Claims: []string{"c/new"}},
 		{Record: store.Record{Key: store.Key{Type: "Patient", ID: "full"}, Raw: bodyOf("full")}, Expect: 8, Claims: []string{"c/1"}},
@@ -144,7 +144,7 @@ var damages = []storetest.Damage{
 		b.put(versions, v)
 	}), Want: []string{"orphan Patient/full"}},
 	{Name: "a unit died before its commit", Do: breaks(func(b *broken) {
-		b.dies("intents", func() error { _, err := b.Apply(b.ctx, unitOf()); return err })
+		b.dies("intents", func() error { _, err := b.Apply(b.ctx, twoWrites()); return err })
 	}), Want: []string{"open-unit unit *"}},
 	{Name: "a writer died with its intent on the head", Do: breaks(func(b *broken) {
 		b.dies("intent", func() error {
@@ -153,7 +153,7 @@ var damages = []storetest.Damage{
 		})
 	}), Want: []string{"stale-intent Patient/full"}},
 	{Name: "a unit died after its commit", Changed: true, Do: breaks(func(b *broken) {
-		b.dies("visible", func() error { _, err := b.Apply(b.ctx, unitOf()); return err })
+		b.dies("visible", func() error { _, err := b.Apply(b.ctx, twoWrites()); return err })
 	}), Want: []string{"open-unit unit *"}},
 	{Name: "an intent of a unit that is gone", Do: breaks(func(b *broken) {
 		h := b.head(fullKey)
@@ -220,7 +220,7 @@ func TestCheckLeavesWhatIsYoung(t *testing.T) {
 	db := fresh(t)
 	b := &broken{db, t, t.Context()}
 	b.dies("intents", func() error {
-		ws := unitOf()
+		ws := twoWrites()
 		ws[1].Expect = store.Absent
 		_, err := b.Apply(b.ctx, ws)
 		return err

@@ -73,7 +73,7 @@ func Compare(ctx context.Context, from, to Side, o Options) (*Comparison, error)
 	}
 	a, b := items(ctx, from), items(ctx, to)
 	m := &merger{
-		out:  &Comparison{Source: map[string]Tally{}, Destination: map[string]Tally{}},
+		out:  &Comparison{Source: map[string]Tally{}, Destination: map[string]Tally{}, Differences: []Difference{}},
 		sums: [2]map[string]*sum{{}, {}},
 		now:  func() time.Time { return latest(from.Now(), to.Now()) },
 		tick: o.Progress, done: Progress{Verifying: true, Total: z.Resources + z.Facts + z.Entries},
