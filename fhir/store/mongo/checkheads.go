@@ -25,18 +25,51 @@ func (c *checker) checkHeads(ctx context.Context) error {
 		for i, h := range hs {
 			keys[i] = h.ID
 		}
-		versions, err := c.versionsOf(ctx, keys)
+		marks, err := c.versionsOf(ctx, keys)
 		if err != nil {
 			return "", 0, err
 		}
+		p := &headPage{marks: marks, held: map[string]claimDoc{}}
+		if err := c.prefetch(ctx, p, hs); err != nil {
+			return "", 0, err
+		}
 		for _, h := range hs {
-			if err := c.checkHead(ctx, h, versions[h.ID]); err != nil {
+			if err := c.checkHead(ctx, h, p); err != nil {
 				return "", 0, err
 			}
 		}
 		c.looked(len(hs))
 		return hs[len(hs)-1].ID, len(hs), nil
 	})
+}
+
+// A headPage is what is read together for the heads of a page. What it says is looked
+// at again before anything is found wrong.
+type headPage struct {
+	marks    map[string]map[string]*versionMark
+	held     map[string]claimDoc // claims that the heads list, by id
+	contents *versionReader      // of the chains of those heads on which nothing stands
+}
+
+func (c *checker) prefetch(ctx context.Context, p *headPage, hs []*headDoc) error {
+	var ids, plan []string
+	for _, h := range hs {
+		ids = append(ids, claimIDs(h.State.Claims)...)
+		if h.Intent == nil && !h.Expunging {
+			chain, _ := walk(h.ID, &h.State, p.marks[h.ID])
+			plan = append(plan, chain...)
+		}
+	}
+	p.contents = &versionReader{db: c.DB, plan: plan, loaded: map[string]*versionDoc{}, atOnce: 32}
+	if len(ids) == 0 {
+		return nil
+	}
+	var docs []claimDoc
+	err := c.findAll(ctx, claims, bson.M{"_id": bson.M{"$in": ids}}, nil, &docs)
+	for _, d := range docs {
+		p.held[d.ID] = d
+	}
+	return err
 }
 
 // A versionMark is a version document without its content.
@@ -71,17 +104,18 @@ func (c *checker) versionsOf(ctx context.Context, keys []string) (map[string]map
 }
 
 // checkHead looks at one resource.
-func (c *checker) checkHead(ctx context.Context, h *headDoc, marks map[string]*versionMark) error {
-	h, err := c.checkStanding(ctx, h, marks)
+func (c *checker) checkHead(ctx context.Context, read *headDoc, p *headPage) error {
+	marks, contents := p.marks[read.ID], p.contents
+	h, err := c.checkStanding(ctx, read, marks)
 	if err != nil || h == nil {
 		return err
 	}
-	if h.Intent == nil { // what it was to be is an orphan now
+	if read.Intent != nil || read.Expunging { // what it was to be may be an orphan now
 		all, err := c.versionsOf(ctx, []string{h.ID})
 		if err != nil {
 			return err
 		}
-		marks = all[h.ID]
+		marks, contents = all[h.ID], nil
 	}
 	k, err := h.resource()
 	if err != nil {
@@ -106,14 +140,17 @@ func (c *checker) checkHead(ctx context.Context, h *headDoc, marks map[string]*v
 	if err := c.checkOrphans(ctx, h, k, chain, lost, marks); err != nil {
 		return err
 	}
-	newest, err := c.checkContent(ctx, h, k, chain)
+	if contents == nil {
+		contents = &versionReader{db: c.DB, plan: chain, loaded: map[string]*versionDoc{}, atOnce: 32}
+	}
+	newest, err := c.checkContent(ctx, h, k, chain, contents)
 	if err != nil {
 		return err
 	}
 	if err := c.checkState(ctx, h, k, newest); err != nil {
 		return err
 	}
-	return c.checkHeld(ctx, h, k)
+	return c.checkHeld(ctx, h, k, p.held)
 }
 
 // checkStanding looks at what stands on a head: an intent whose unit is decided, or
@@ -260,8 +297,7 @@ func (c *checker) dropOrphan(ctx context.Context, m *versionMark) (bool, error) 
 
 // checkContent reads what a head reaches and compares it with its checksums. It
 // returns the newest version, nil if that is damaged or gone.
-func (c *checker) checkContent(ctx context.Context, h *headDoc, k store.Key, chain []string) (newest *store.Record, err error) {
-	r := &versionReader{db: c.DB, plan: chain, loaded: map[string]*versionDoc{}, atOnce: 32}
+func (c *checker) checkContent(ctx context.Context, h *headDoc, k store.Key, chain []string, r *versionReader) (newest *store.Record, err error) {
 	for i, id := range chain {
 		doc, err := r.next(ctx, id)
 		var rec *store.Record
@@ -359,26 +395,26 @@ func (c *checker) checkEntries(h *headDoc, k store.Key, newest *store.Record, se
 }
 
 // checkHeld looks whether a resource holds the claims that its head lists.
-func (c *checker) checkHeld(ctx context.Context, h *headDoc, k store.Key) error {
-	if len(h.State.Claims) == 0 {
-		return nil
-	}
-	var docs []claimDoc
-	if err := c.findAll(ctx, claims, bson.M{"_id": bson.M{"$in": claimIDs(h.State.Claims)}}, nil, &docs); err != nil {
-		return err
-	}
+func (c *checker) checkHeld(ctx context.Context, h *headDoc, k store.Key, held map[string]claimDoc) error {
+	holds := func(d claimDoc) bool { return d.Key == h.ID || d.PreviousKey == h.ID }
 	for _, claim := range h.State.Claims {
-		i := slices.IndexFunc(docs, func(d claimDoc) bool { return d.ID == claimID(claim) })
-		if i >= 0 && (docs[i].Key == h.ID || docs[i].PreviousKey == h.ID) {
+		if holds(held[claimID(claim)]) {
 			continue
 		}
 		if same, err := c.stillAfter(ctx, h); err != nil || !same {
 			return err
 		}
+		var docs []claimDoc
+		if err := c.findAll(ctx, claims, bson.M{"_id": claimID(claim)}, nil, &docs); err != nil {
+			return err
+		}
+		if len(docs) > 0 && holds(docs[0]) {
+			continue
+		}
 		text, _ := decode(claim)
 		f := store.Finding{Kind: store.FoundLostClaim, What: k.String(), Detail: fmt.Sprintf("it does not hold the claim that its head lists, %d bytes long", len(text))}
 		do := func(ctx context.Context) (bool, error) { return c.takeBack(ctx, h, claim) }
-		if i >= 0 {
+		if len(docs) > 0 {
 			f.Detail += "; another holds it"
 		}
 		if err := c.mend(ctx, f, do); err != nil {

@@ -265,7 +265,11 @@ func (r *versionReader) archive(ctx context.Context, k store.Key, s *state, chai
 
 // next gives the document of the plan that is due.
 func (r *versionReader) next(ctx context.Context, id string) (*versionDoc, error) {
-	if r.loaded[id] == nil {
+	for len(r.plan) > 0 && r.plan[0] != id { // those are not asked for after all
+		delete(r.loaded, r.plan[0])
+		r.plan = r.plan[1:]
+	}
+	if r.loaded[id] == nil && len(r.plan) > 0 {
 		if err := r.load(ctx); err != nil {
 			return nil, err
 		}
@@ -284,14 +288,14 @@ func (r *versionReader) next(ctx context.Context, id string) (*versionDoc, error
 		}
 	}
 	delete(r.loaded, id)
-	r.plan = r.plan[1:]
+	r.plan = r.plan[min(1, len(r.plan)):]
 	return doc, nil
 }
 
 // load reads the next documents of the plan until there are enough.
 func (r *versionReader) load(ctx context.Context) error {
 	due := r.plan[:min(r.atOnce, len(r.plan))]
-	if r.loaded[due[0]] != nil || len(r.loaded) > 0 {
+	if len(r.loaded) > 0 {
 		return nil // what lacks of the last lot is read one by one
 	}
 	largest := 1
