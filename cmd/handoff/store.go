@@ -96,7 +96,7 @@ type bar struct {
 
 func newBar(w io.Writer, what string) *bar {
 	f, ok := w.(*os.File)
-	if !ok || !term.IsTerminal(int(f.Fd())) { //nolint:gosec // a small number
+	if !ok || !term.IsTerminal(int(f.Fd())) {
 		return nil
 	}
 	return &bar{progress{w: w, now: time.Now, from: time.Now()}, what}

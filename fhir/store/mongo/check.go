@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"time"
 
@@ -40,8 +41,12 @@ func (db *DB) CheckStore(ctx context.Context, o store.CheckOptions, found func(s
 		return err
 	}
 	c := &checker{DB: db, o: o, report: found, total: z.Resources + z.Facts + z.Entries, old: db.now().Add(-o.YoungAge()).UnixNano()}
+	if o.YoungAge() == 0 {
+		c.old = math.MaxInt64 // nothing is young, whatever clock its writer went by
+	}
+	// An intent that is cleared may leave versions without a head: heads come first.
 	for _, part := range []func(context.Context) error{
-		c.checkIndexes, c.checkUnits, c.checkStrays, c.checkHeads, c.checkClaims, c.checkChunks, c.checkFacts, c.checkCounters, c.checkStreams,
+		c.checkIndexes, c.checkUnits, c.checkHeads, c.checkStrays, c.checkClaims, c.checkChunks, c.checkFacts, c.checkCounters, c.checkStreams,
 	} {
 		switch err := part(ctx); {
 		case errors.Is(err, store.ErrDamaged): // so damaged that this part cannot be looked at

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
-	driver "go.mongodb.org/mongo-driver/v2/mongo"
 
 	"github.com/handoff-health/handoff/fhir/store"
 	"github.com/handoff-health/handoff/fhir/store/storetest"
@@ -200,7 +199,7 @@ var damages = []storetest.Damage{
 		Want: []string{"missing-index head.entry"}},
 	{Name: "an index is another", Do: breaks(func(b *broken) {
 		b.must(b.coll(claims).Indexes().DropOne(b.ctx, "holder"))
-		_, err := b.coll(claims).Indexes().CreateOne(b.ctx, driver.IndexModel(index{of: claims, name: "holder", keys: bson.D{{Key: "tx", Value: 1}}}.model()))
+		_, err := b.coll(claims).Indexes().CreateOne(b.ctx, index{of: claims, name: "holder", keys: bson.D{{Key: "tx", Value: 1}}}.model())
 		b.must(err)
 	}), Want: []string{"missing-index claim.holder"}},
 	{Name: "a fact was altered", Do: breaks(func(b *broken) { b.set(facts, bson.M{"_id": "forever"}, bson.M{"b": []byte("w")}) }),

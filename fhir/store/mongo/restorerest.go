@@ -123,11 +123,11 @@ func (db *DB) RestoreEntries(ctx context.Context, stream string, es []store.Entr
 	next := last + 1
 	for _, e := range es {
 		switch {
-		case e.Seq == 0 || int64(e.Seq) > next: //nolint:gosec // counts from 1
+		case e.Seq == 0 || int64(e.Seq) > next:
 			return invalid("restore entry %d of stream %q: it cannot follow entry %d", e.Seq, stream, next-1)
-		case int64(e.Seq) < next && len(b.data) > 0: //nolint:gosec // counts from 1
+		case int64(e.Seq) < next && len(b.data) > 0:
 			return invalid("restore entry %d of stream %q: it stands after entry %d", e.Seq, stream, next-1)
-		case int64(e.Seq) < next: //nolint:gosec // counts from 1
+		case int64(e.Seq) < next:
 			if err := db.sameEntry(ctx, stream, e); err != nil {
 				return err
 			}

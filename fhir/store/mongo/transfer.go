@@ -30,7 +30,7 @@ func (db *DB) Identity(ctx context.Context) (string, error) {
 		if _, err := rand.Read(random[:]); err != nil {
 			return "", err
 		}
-		doc := numberDoc{ID: identity.name, Last: int64(binary.BigEndian.Uint64(random[:]) >> 1)} //nolint:gosec // 63 bits
+		doc := numberDoc{ID: identity.name, Last: int64(binary.BigEndian.Uint64(random[:]) >> 1)}
 		_, err := db.persist(ctx, "name the store", func(ctx context.Context) error {
 			_, err := db.coll(numbers).InsertOne(ctx, doc)
 			if isDuplicate(err) { // by another, or by a try whose answer was lost
@@ -335,7 +335,7 @@ func (db *DB) Streams(ctx context.Context, after string, limit int) ([]store.Str
 		if err != nil {
 			return nil, err
 		}
-		s := store.Stream{Name: name, Last: uint64(last), Positions: map[string]uint64{}} //nolint:gosec // counts from 1
+		s := store.Stream{Name: name, Last: uint64(last), Positions: map[string]uint64{}}
 		var ps []positionDoc
 		if err := db.findAll(ctx, positions, bson.M{"s": encode(name)}, nil, &ps); err != nil {
 			return nil, err
@@ -345,7 +345,7 @@ func (db *DB) Streams(ctx context.Context, after string, limit int) ([]store.Str
 			if !ok {
 				return nil, fmt.Errorf("%s: %w: a position of stream %q", db.where(), store.ErrDamaged, name)
 			}
-			s.Positions[reader] = uint64(p.Seq) //nolint:gosec // Checkpoint bounds it
+			s.Positions[reader] = uint64(p.Seq)
 		}
 		out = append(out, s)
 	}

@@ -167,7 +167,7 @@ func (db *DB) RestoreEntries(ctx context.Context, stream string, es []store.Entr
 			}
 			last = max(last, e.Seq)
 		}
-		return t.exec(t.ctx, `UPDATE stream SET last = ? WHERE sid = ?`, int64(last), sid) //nolint:gosec // counts from 1
+		return t.exec(t.ctx, `UPDATE stream SET last = ? WHERE sid = ?`, int64(last), sid)
 	})
 }
 
@@ -178,11 +178,11 @@ func (t *txn) restoreEntry(sid int64, last uint64, stream string, e store.Entry)
 	case e.Seq == 0 || e.Seq > last+1:
 		return invalid("it cannot follow entry %d", last)
 	case e.Seq == last+1:
-		return t.exec(t.ctx, `INSERT INTO log (sid, seq, at, data, sum) VALUES (?, ?, ?, ?, ?)`, sid, int64(e.Seq), at, blob(e.Data), sum) //nolint:gosec // counts from 1
+		return t.exec(t.ctx, `INSERT INTO log (sid, seq, at, data, sum) VALUES (?, ?, ?, ?, ?)`, sid, int64(e.Seq), at, blob(e.Data), sum)
 	}
 	n := 0
 	found, err := t.one(t.ctx, `SELECT 1 FROM log WHERE sid = ? AND seq = ? AND sum = ? AND data = ?`,
-		[]any{sid, int64(e.Seq), sum, blob(e.Data)}, &n) //nolint:gosec // counts from 1
+		[]any{sid, int64(e.Seq), sum, blob(e.Data)}, &n)
 	if err == nil && !found {
 		err = fmt.Errorf("%w: it is another here", store.ErrConflict)
 	}
@@ -201,7 +201,7 @@ func (db *DB) RestorePositions(ctx context.Context, s store.Stream) error {
 				return fmt.Errorf("restore the position of %q in stream %q: %w: it is further here, at %d", reader, s.Name, store.ErrConflict, have)
 			}
 			err := t.exec(t.ctx, `INSERT INTO position (stream, reader, seq) VALUES (?, ?, ?) ON CONFLICT (stream, reader) DO UPDATE SET seq = excluded.seq`,
-				blob(s.Name), blob(reader), int64(seq)) //nolint:gosec // Checkpoint bounds it
+				blob(s.Name), blob(reader), int64(seq))
 			if err != nil {
 				return err
 			}

@@ -31,7 +31,7 @@ func (db *DB) Identity(ctx context.Context) (string, error) {
 			if _, err := rand.Read(random[:]); err != nil {
 				return err
 			}
-			fresh := int64(binary.BigEndian.Uint64(random[:]) >> 1) //nolint:gosec // 63 bits
+			fresh := int64(binary.BigEndian.Uint64(random[:]) >> 1)
 			if err := t.exec(t.ctx, `INSERT INTO counter (name, last) VALUES ('identity', ?) ON CONFLICT DO NOTHING`, fresh); err != nil {
 				return err
 			}
@@ -158,7 +158,7 @@ func (db *DB) Streams(ctx context.Context, after string, limit int) ([]store.Str
 			var name []byte
 			var last int64
 			err := scan(&name, &last)
-			out = append(out, store.Stream{Name: string(name), Last: uint64(last), Positions: map[string]uint64{}}) //nolint:gosec // counts from 1
+			out = append(out, store.Stream{Name: string(name), Last: uint64(last), Positions: map[string]uint64{}})
 			return err
 		})
 		if err != nil {

@@ -41,9 +41,47 @@ func RunCheck(t *testing.T, target Target, damages []Damage) {
 		}
 	})
 	t.Run("a repair beside writers finds and loses nothing", func(t *testing.T) { checkBeside(t, newEnv(t, target)) })
+	t.Run("after kill -9 a repair leaves what was acknowledged, and nothing else", func(t *testing.T) { checkKilled(t, newEnv(t, target)) })
 	for _, d := range damages {
 		t.Run(d.Name, func(t *testing.T) { d.run(t, target) })
 	}
+}
+
+// checkKilled kills writers and has what they left mended.
+func checkKilled(t *testing.T, e *env) {
+	if testing.Short() {
+		t.Skip("kill -9 is not tried in short mode")
+	}
+	if err := e.Store.Close(); err != nil {
+		t.Fatal(err)
+	}
+	var acks []string
+	for round := range 2 {
+		acks = append(acks, killOne(t, e.address, round)...)
+		time.Sleep(2 * time.Second)                              // a server may still do what the dead one has sent
+		e.clock.advance(time.Since(e.clock.now()) + time.Second) // the child goes by the machine's
+		e.open(t)
+		checker := e.Store.(store.Checker)
+		for _, repair := range []bool{true, false} {
+			err := checker.CheckStore(e.ctx, store.CheckOptions{Repair: repair, Young: -1}, func(f store.Finding) {
+				t.Logf("repair %v: %+v", repair, f)
+				if !repair || !f.Mended {
+					t.Errorf("repair %v leaves %+v", repair, f)
+				}
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, a := range acks {
+			e.checkAck(t, a)
+		}
+		e.checkNoHalf(t)
+		if err := e.Store.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	e.open(t)
 }
 
 // checkBeside repairs again and again while others write, delete, expunge and append.

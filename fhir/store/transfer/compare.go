@@ -146,7 +146,7 @@ func items(ctx context.Context, s Side) *itemStream {
 func walk(ctx context.Context, s Side, emit func(item) error) error {
 	err := eachArchived(ctx, s, store.Key{}, func(a *store.Archived) error {
 		for _, rec := range a.Versions {
-			if err := emit(item{stage: 1, a: a.Key.Type, b: a.Key.ID, n: uint64(rec.Version), kind: KindVersions, sum: versionHash(rec)}); err != nil { //nolint:gosec // from 1
+			if err := emit(item{stage: 1, a: a.Key.Type, b: a.Key.ID, n: uint64(rec.Version), kind: KindVersions, sum: versionHash(rec)}); err != nil {
 				return err
 			}
 		}
@@ -197,7 +197,7 @@ func (m *merger) merge(a, b <-chan item) {
 	x, moreX := <-a
 	y, moreY := <-b
 	for moreX || moreY {
-		order := 0
+		var order int
 		switch {
 		case !moreY:
 			order = -1
