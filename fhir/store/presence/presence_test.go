@@ -117,7 +117,7 @@ func TestAProcessIsPresentWhileItLives(t *testing.T) {
 		m.mu.Lock()
 		m.failing = false
 		m.mu.Unlock()
-		time.Sleep(renewed)
+		time.Sleep(renewed + time.Second)
 		present(1, "after the store was away")
 		if err := l.End(); err != nil {
 			t.Error(err)
