@@ -104,6 +104,11 @@ func (n *Authenticator) checkAssertion(ctx context.Context, c *claims, client *r
 	if !first && !guard.Off(guard.ClientAssertionReplay) {
 		return refuse("the assertion was used before: make a new one, with a new jti, for each request", faultf("replay", "jti was used"))
 	}
+	// A process that stood still, or waited for the store, may have noted it after a
+	// note of before had gone.
+	if err := c.current(n.o.Now(), 0, n.o.Skew); err != nil {
+		return refuse("the assertion has expired while it was judged", err)
+	}
 	return nil
 }
 

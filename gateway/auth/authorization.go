@@ -49,6 +49,10 @@ type AccessTokens struct {
 	Audience string // the FHIR base URL
 	Key      *PrivateKey
 	Now      func() time.Time // nil is time.Now
+	// Asked is when the request came that a token answers: its iat. A client or a person
+	// who is ended while the request is under way has then nothing of its token either.
+	// The zero time is now.
+	Asked time.Time
 }
 
 // ForPerson makes an access token for what a person authorised. life is at most
@@ -77,8 +81,12 @@ func (t AccessTokens) sign(c accessClaims, life time.Duration) (*AccessToken, er
 		now = t.Now
 	}
 	at := now().Truncate(time.Second)
+	asked := at
+	if !t.Asked.IsZero() && t.Asked.Before(at) {
+		asked = t.Asked
+	}
 	c.Issuer, c.Audience, c.ID = t.Issuer, t.Audience, rand.Text()
-	c.IssuedAt, c.Expires = at.Unix(), at.Add(life).Unix()
+	c.IssuedAt, c.Expires = asked.Unix(), at.Add(life).Unix()
 	token, err := t.Key.sign(c, accessType)
 	if err != nil {
 		return nil, fmt.Errorf("issue token: %w", err)

@@ -193,7 +193,7 @@ type accessClaims struct {
 const accessType = "at+jwt"
 
 func (e *TokenEndpoint) issue(client *registered, scope string, said *Asserted, a *Attempt) (*Grant, error) {
-	t, err := e.AccessTokens().sign(accessClaims{
+	t, err := e.AccessTokens(a.At).sign(accessClaims{
 		Subject: client.ID, ClientID: client.ID, Scope: scope, Extensions: said.claim(), Methods: said.methods(),
 	}, e.o.Life)
 	if err != nil {

@@ -43,6 +43,7 @@ type facts struct {
 	now  func() time.Time
 	m    map[string]store.Fact
 	fail error
+	slow func() // called once, before a fact is put
 }
 
 func newFacts(now func() time.Time) *facts { return &facts{now: now, m: map[string]store.Fact{}} }
@@ -60,6 +61,10 @@ func (f *facts) Get(_ context.Context, key string) (store.Fact, error) {
 }
 
 func (f *facts) PutIfAbsent(_ context.Context, key string, value []byte, expires time.Time) (store.Fact, error) {
+	if slow := f.slow; slow != nil {
+		f.slow = nil
+		slow()
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.fail != nil {
