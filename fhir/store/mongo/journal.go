@@ -43,12 +43,14 @@ func (db *DB) journal(ctx context.Context, c condition) (*journal, error) {
 // known to be committed. It returns which; none means that what was read before shows
 // every unit as a whole.
 func (j *journal) advance(ctx context.Context) ([]string, error) {
-	if time.Since(j.begun) > unitKept/2 {
-		return nil, fmt.Errorf("%s: a search took %v; units that were written meanwhile may be forgotten", j.db.where(), time.Since(j.begun).Round(time.Second))
-	}
 	list, err := j.committed(ctx)
 	if err != nil {
 		return nil, err
+	}
+	// Only now: also a process that stood still before it asked must not take a list for
+	// whole from which units have gone.
+	if took := time.Since(j.begun) + j.db.late; took > unitKept/2 {
+		return nil, fmt.Errorf("%s: a search took %v; units that were written meanwhile may be forgotten", j.db.where(), took.Round(time.Second))
 	}
 	var keys []string
 	for _, u := range list {

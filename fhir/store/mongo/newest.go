@@ -49,7 +49,9 @@ func (f *floors) set(key, at string) {
 	f.at[key] = at
 }
 
-// walkNewest goes through the type from the newest on.
+// walkNewest goes through the type from the newest on. Where that took several windows
+// they are asked for once more as one: each is a query of its own, and a head that was
+// written after the one it went to and before the one it came from is in neither.
 func (s *searcher) walkNewest(ctx context.Context, from *row, need int) ([]row, error) {
 	var (
 		key  = plan.Hash(s.plan) + string(rune(bits.Len(uint(need)))) //nolint:gosec // positive
@@ -60,7 +62,7 @@ func (s *searcher) walkNewest(ctx context.Context, from *row, need int) ([]row, 
 	if from == nil {
 		low = s.db.floors.get(key)
 	}
-	for high := ""; ; high = low {
+	for high, alone := "", true; ; high, alone = low, false {
 		if low == "" || high != "" {
 			var err error
 			if low, err = s.floor(ctx, from, high, want); err != nil {
@@ -72,6 +74,11 @@ func (s *searcher) walkNewest(ctx context.Context, from *row, need int) ([]row, 
 			return nil, err
 		}
 		rows = append(rows, part...)
+		if !alone && (len(rows) == need || low == "") {
+			if rows, err = s.window(ctx, from, low, "", need); err != nil {
+				return nil, err
+			}
+		}
 		if len(rows) == need || low == "" {
 			if from == nil && len(rows) == need {
 				s.db.floors.set(key, rows[need-1].keys[0])

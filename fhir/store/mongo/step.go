@@ -18,7 +18,7 @@ type hooks struct {
 	// changes something; its error is taken as the call's.
 	onCall   func(what string, done bool) error
 	patience time.Duration // instead of unitPatience
-	late     time.Duration // how much later it is than it is, for assure
+	late     time.Duration // how much later it is than it is, for assure and journals
 	trying   time.Duration // instead of retryFor
 }
 
