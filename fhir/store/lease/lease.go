@@ -120,6 +120,13 @@ func (l *Lease) Term() int64 {
 	return l.state.Term
 }
 
+// left is for how long this process may act from now on.
+func (l *Lease) left() time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.until.Sub(l.now())
+}
+
 // look reads the fact and notes since when it stands unchanged.
 func (l *Lease) look(ctx context.Context) error {
 	f, err := l.o.Facts.Get(ctx, l.o.Key)
@@ -279,6 +286,10 @@ func (l *Lease) Run(ctx context.Context, do func(ctx context.Context)) {
 func (l *Lease) hold(ctx context.Context, do func(context.Context)) {
 	doing, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
+	// A renewal may hang for longer than the lease stands: a store that is away does
+	// not give a write up that it has begun.
+	lapse := time.AfterFunc(l.left(), func() { stop(ErrLost) })
+	defer lapse.Stop()
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -303,6 +314,7 @@ func (l *Lease) hold(ctx context.Context, do func(context.Context)) {
 				<-done
 				return
 			}
+			lapse.Reset(l.left())
 		}
 	}
 }

@@ -180,3 +180,44 @@ func TestOneAtATimeWorks(t *testing.T) {
 		t.Errorf("at the end %+v, %v", s, err)
 	}
 }
+
+// hanging are facts of a store that is away: a replacement that was begun is not given
+// up when its context ends.
+type hanging struct {
+	store.Facts
+	away chan struct{} // closed when the store is back
+	is   atomic.Bool
+}
+
+func (h *hanging) CompareAndSet(ctx context.Context, key string, version int64, value []byte, expires time.Time) (store.Fact, error) {
+	if h.is.Load() {
+		<-h.away
+	}
+	return h.Facts.CompareAndSet(ctx, key, version, value, expires)
+}
+
+func TestWorkEndsWhenItsLeaseLapsesThoughARenewalHangs(t *testing.T) {
+	facts := &hanging{Facts: open(t), away: make(chan struct{})}
+	l := part(t, facts, "a")
+	ctx, stop := context.WithCancel(t.Context())
+	ended, ran := make(chan error, 8), make(chan struct{})
+	go func() {
+		defer close(ran)
+		l.Run(ctx, func(ctx context.Context) {
+			facts.is.Store(true)
+			<-ctx.Done()
+			ended <- context.Cause(ctx)
+		})
+	}()
+	select {
+	case err := <-ended:
+		if !errors.Is(err, ErrLost) || l.Check() == nil {
+			t.Errorf("it ended by %v", err)
+		}
+	case <-time.After(5 * time.Second):
+		t.Error("it goes on though another may have taken over long since")
+	}
+	stop()
+	close(facts.away)
+	<-ran
+}
