@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/handoff-health/handoff/fhir/store"
+	"github.com/handoff-health/handoff/fhir/store/epoch"
 	"github.com/handoff-health/handoff/gateway/auth"
 	"github.com/handoff-health/handoff/gateway/config"
 )
@@ -123,8 +124,11 @@ func (s *Store) bump(ctx context.Context) error {
 }
 
 // Load implements auth.Source. A registration that the configuration of today no
-// longer allows is left out: its client is unknown.
+// longer allows is left out: its client is unknown. It reads the store itself: what a
+// request keeps may be older than the version that it has read, and would then stand
+// under that version for every request after it.
 func (s *Store) Load(ctx context.Context) (auth.Changes, error) {
+	ctx = epoch.Unpinned(ctx)
 	records, err := s.Records(ctx)
 	if err != nil {
 		return auth.Changes{}, err

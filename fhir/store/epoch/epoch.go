@@ -90,6 +90,12 @@ func (c *Cache) Pin(ctx context.Context) (context.Context, error) {
 	return context.WithValue(ctx, pinKey{}, &pin{epoch: e}), nil
 }
 
+// Unpinned returns a context under which nothing is answered from memory: for what must
+// be as new as something that was read from the store itself.
+func Unpinned(ctx context.Context) context.Context {
+	return context.WithValue(ctx, pinKey{}, (*pin)(nil))
+}
+
 // Pinned returns the epoch of a pinned context, 0 without one.
 func (c *Cache) Pinned(ctx context.Context) int64 {
 	if p := pinned(ctx); p != nil {
