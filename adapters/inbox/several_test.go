@@ -176,6 +176,8 @@ func TestAMessageWhoseMarkIsOnItsWayIsWaitedFor(t *testing.T) {
 		s, err := inbox.Statuses(context.Background(), db, db, system, r.Seq, 1)
 		return err == nil && len(s) == 1 && (s[0].State == inbox.Stored || s[0].Forgotten) && patients(t, db) == 12
 	})
+	// Counts are kept after what they count.
+	wait(t, "what was taken is counted", func() bool { return kept(t, db).Stored >= 12 })
 	if m := kept(t, db); m.Stored != 12 || m.Rejected != 0 {
 		t.Errorf("%+v", m)
 	}

@@ -165,7 +165,7 @@ func revocationCrosses(to func(int), rounds int) func(*Target) error {
 			}
 			a, err := t.post(revoke, url.Values{"token": {token}, "client_assertion_type": {assertionType}, "client_assertion": {text}})
 			if err != nil || !a.ok() {
-				return fmt.Errorf("revoking: %v, %v", a, err)
+				return fmt.Errorf("revoking: %v, %w", a, err)
 			}
 			to(1 - i%2)
 			if err := reads(t, token, "ada"); err == nil {
@@ -194,7 +194,7 @@ func consentCrosses(to func(int), rounds int) func(*Target) error {
 		to(AtA)
 		a, err := t.get(clinician, ref)
 		if err != nil || !a.ok() {
-			return fmt.Errorf("the Consent: %v, %v", a, err)
+			return fmt.Errorf("the Consent: %v, %w", a, err)
 		}
 		resource, version := a.json(), a.header.Get("ETag")
 		for i := range 2 * ((rounds + 1) / 2) { // in the end it is active
@@ -209,13 +209,13 @@ func consentCrosses(to func(int), rounds int) func(*Target) error {
 			to(writer)
 			a, err := t.ask(clinician, http.MethodPut, ref, raw, with("If-Match", version))
 			if err != nil || !a.ok() {
-				return fmt.Errorf("round %d: making it %s: %v, %v", i, status, a, err)
+				return fmt.Errorf("round %d: making it %s: %v, %w", i, status, a, err)
 			}
 			version = a.header.Get("ETag")
 			to(1 - writer)
 			a, err = t.get(officer, t.fill("CarePlan?patient={ada}"))
 			if err != nil || !a.ok() {
-				return fmt.Errorf("round %d: %v, %v", i, a, err)
+				return fmt.Errorf("round %d: %v, %w", i, a, err)
 			}
 			if got := len(a.entries()) > 0; got != (status == "active") {
 				return fmt.Errorf("round %d: the Consent is %s at one gateway, and at the other the plan is shown: %v", i, status, got)
@@ -231,13 +231,13 @@ func pageCrosses(to func(int)) func(*Target) error {
 			to(from)
 			all, err := t.as("clinician", t.fill("Encounter?patient={ada}"))
 			if err != nil || len(all.entries()) < 2 {
-				return fmt.Errorf("too few for pages: %v, %v", all, err)
+				return fmt.Errorf("too few for pages: %v, %w", all, err)
 			}
 			var got []string
 			for link := t.fill("Encounter?patient={ada}&_count=1"); link != ""; {
 				a, err := t.as("clinician", link)
 				if err != nil || !a.ok() {
-					return fmt.Errorf("page %d: %v, %v", len(got)+1, a, err)
+					return fmt.Errorf("page %d: %v, %w", len(got)+1, a, err)
 				}
 				got = append(got, a.entries()...)
 				if link = a.link("next"); len(got) > 20 {
@@ -271,7 +271,7 @@ func launchCrosses(to func(int)) func(*Target) error {
 		}
 		a, err := t.ask(token, http.MethodPost, t.Origin()+"/oauth/launch", body, with("Content-Type", "application/json"))
 		if err != nil || a.text("launch") == "" {
-			return fmt.Errorf("no launch: %v, %v", a, err)
+			return fmt.Errorf("no launch: %v, %w", a, err)
 		}
 		to(AtB)
 		g, err := t.begin("app", "launch openid user/Patient.rs user/Observation.rs")
@@ -301,7 +301,7 @@ func idsCross(to func(int)) func(*Target) error {
 				to(place)
 				a, err := t.as("clinician", t.fill(query))
 				if err != nil || !a.ok() || len(a.entries()) == 0 {
-					return fmt.Errorf("%s: %v, %v", query, a, err)
+					return fmt.Errorf("%s: %v, %w", query, a, err)
 				}
 				seen[place] = slices.Sorted(slices.Values(a.entries()))
 			}
@@ -333,15 +333,15 @@ func registrationCrosses(to func(int)) func(*Target) error {
 		to(AtA)
 		a, err := t.ask(token, http.MethodPost, t.endpoint("registration_endpoint"), body, with("Content-Type", "application/json"))
 		if err != nil || a.status != http.StatusCreated {
-			return fmt.Errorf("registering: %v, %v", a, err)
+			return fmt.Errorf("registering: %v, %w", a, err)
 		}
 		client := &Party{ID: a.text("client_id"), Key: key}
 		to(AtB)
 		if a, err := t.grant(client, "system/Patient.rs", nil); err != nil || !a.ok() {
-			return fmt.Errorf("at the other gateway: %v, %v", a, err)
+			return fmt.Errorf("at the other gateway: %v, %w", a, err)
 		}
 		if a, err := t.ask(token, http.MethodDelete, t.endpoint("registration_endpoint")+"/"+client.ID, nil); err != nil || !a.ok() {
-			return fmt.Errorf("ending it: %v, %v", a, err)
+			return fmt.Errorf("ending it: %v, %w", a, err)
 		}
 		to(AtA)
 		return gives(t.grant(client, "system/Patient.rs", nil))

@@ -79,7 +79,10 @@ func (a *Address) checkHosts() error {
 		return nil
 	}
 	for _, h := range hosts {
-		host, port, ported := h, "", false
+		var (
+			host, port string
+			ported     bool
+		)
 		if end := strings.LastIndexByte(h, ']'); strings.HasPrefix(h, "[") && end > 0 { // IPv6
 			host, port = h[:end+1], h[end+1:]
 			ported = port != ""

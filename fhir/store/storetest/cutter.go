@@ -40,7 +40,7 @@ func NewCutter(t *testing.T, to string, least, most int) *Cutter {
 	c.open.Go(func() { c.accept(l) })
 	t.Cleanup(func() {
 		close(c.done)
-		l.Close()
+		_ = l.Close()
 		c.open.Wait()
 	})
 	return c
@@ -58,12 +58,12 @@ func (c *Cutter) accept(l net.Listener) {
 
 // serve carries bytes both ways until one direction's are used up, or a side ends.
 func (c *Cutter) serve(client net.Conn) {
-	defer client.Close()
+	defer func() { _ = client.Close() }()
 	server, err := net.DialTimeout("tcp", c.to, 5*time.Second)
 	if err != nil {
 		return // as if the connection had been cut at once
 	}
-	defer server.Close()
+	defer func() { _ = server.Close() }()
 	life := int64(c.least * math.Pow(c.most/c.least, rand.Float64()))
 	up, down := int64(math.MaxInt64), life
 	if rand.IntN(2) == 0 {
@@ -86,6 +86,6 @@ func (c *Cutter) serve(client net.Conn) {
 		if tcp, ok := conn.(*net.TCPConn); ok {
 			_ = tcp.SetLinger(0) // a reset, as from a network that broke
 		}
-		conn.Close()
+		_ = conn.Close()
 	}
 }

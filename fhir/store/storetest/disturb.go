@@ -92,7 +92,7 @@ func (d Disturbance) Run(t *testing.T) {
 		if err != nil {
 			t.Fatalf("open: %v", err)
 		}
-		defer b.Store.Close()
+		defer func() { _ = b.Store.Close() }()
 		for w := range disturbedWriters / 2 {
 			name := fmt.Sprintf("%d%c", process, 'a'+w)
 			writers.Go(func() {
@@ -120,7 +120,7 @@ func (l *load) report(t *testing.T, d Disturbance, breaks int) {
 	if err != nil {
 		t.Fatalf("open afterwards: %v", err)
 	}
-	defer b.Store.Close()
+	defer func() { _ = b.Store.Close() }()
 	const most = 20
 	faults := l.compare(b)
 	for _, f := range faults[:min(most, len(faults))] {
