@@ -11,6 +11,7 @@ import (
 
 	"github.com/handoff-health/handoff/fhir/resource"
 	"github.com/handoff-health/handoff/fhir/store"
+	"github.com/handoff-health/handoff/fhir/store/epoch"
 )
 
 // A Target is a Patient of a connected system by its id there.
@@ -51,18 +52,20 @@ func (l *Links) For(ctx context.Context, ref string) (Class, error) {
 			start = Target{system, remoteID}
 		}
 	}
-	epoch, err := l.epoch(ctx)
+	count, err := l.epoch(ctx)
 	if err != nil {
 		return Class{}, err
 	}
-	if c, ok := l.cache.get(start, epoch, l.now()); ok {
+	if c, ok := l.cache.get(start, count, l.now()); ok {
 		return c, nil
 	}
-	c, err := l.walk(ctx, start)
+	// What this request's memory has of a link may be older than the count, under which
+	// others find the class.
+	c, err := l.walk(epoch.Unpinned(ctx), start)
 	if err != nil {
 		return Class{}, err
 	}
-	l.cache.put(start, epoch, l.now(), c)
+	l.cache.put(start, count, l.now(), c)
 	return c, nil
 }
 
@@ -193,10 +196,8 @@ func (c *classes) get(t Target, epoch int64, now time.Time) (Class, bool) {
 func (c *classes) put(t Target, epoch int64, now time.Time, class Class) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if epoch < c.epoch {
-		return
-	}
-	if epoch > c.epoch || c.known == nil || len(c.known) >= maxClasses {
+	// Of several processes a later count may be the smaller number.
+	if epoch != c.epoch || c.known == nil || len(c.known) >= maxClasses {
 		c.epoch, c.known = epoch, map[Target]remembered{}
 	}
 	c.known[t] = remembered{class.clone(), now}
