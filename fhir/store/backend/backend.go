@@ -6,6 +6,7 @@ package backend
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -88,15 +89,20 @@ func (o Options) mongo() mongo.Options {
 	return mongo.Options{Now: o.Now, SweepEvery: o.SweepEvery, Existing: o.Existing, AsIs: o.AsIs, Logger: o.Logger}
 }
 
-// pathOf is the file that an address names.
+// pathOf is the file that an address names. What looks like an address of a server is
+// none, and is not repeated, as it may hold a password.
 func pathOf(address string) (string, error) {
-	if path, ok := strings.CutPrefix(address, "sqlite:"); ok {
-		return path, nil
-	}
-	if scheme, _, ok := strings.Cut(address, "://"); ok {
+	path, named := strings.CutPrefix(address, "sqlite:")
+	if scheme, _, ok := strings.Cut(path, "://"); ok {
+		if named || strings.ContainsAny(scheme, ":@") {
+			return "", errors.New("open the store: what has :// in it is no path; give a path, or mongodb://")
+		}
 		return "", fmt.Errorf("open the store: %q is no kind of store; give a path, or mongodb://", scheme)
 	}
-	return address, nil
+	if user, _, ok := strings.Cut(path, "@"); ok && !named && strings.Contains(user, ":") {
+		return "", errors.New("open the store: a user and a password belong after mongodb://; a path with : and @ is written sqlite:PATH")
+	}
+	return path, nil
 }
 
 // mongoURI is the connection string that an address means.
