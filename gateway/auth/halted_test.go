@@ -43,3 +43,22 @@ func TestAnEndingEndsTheTokenThatIsUnderWay(t *testing.T) {
 		t.Error("a token of after the ending is not believed")
 	}
 }
+
+func TestARevokedTokenDoesNotOutliveItsNoteWhereAGatewayStoodStill(t *testing.T) {
+	w := newWorld(t)
+	token := w.token(t, "system/Patient.rs")
+	p, err := w.verifier.Verify(t.Context(), token)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := auth.Revoke(t.Context(), w.facts, issuerID, p.TokenID, w.clock.now().Add(5*time.Minute)); err != nil {
+		t.Fatal(err)
+	}
+	if believed(t, w.verifier, t.Context(), token) {
+		t.Fatal("a revoked token is believed")
+	}
+	w.facts.late = func() { w.clock.add(time.Hour) }
+	if believed(t, w.verifier, t.Context(), token) {
+		t.Error("a revoked token is believed when its note is gone")
+	}
+}

@@ -145,6 +145,12 @@ func (v *Verifier) believe(ctx context.Context, bearer string) (*verified, *Prin
 		v.cache.drop(hash)
 		return nil, nil, invalidToken(err)
 	}
+	// A note that ends a token goes some time after the token: where this process stood
+	// still for so long, it says nothing any more.
+	if err := t.claims.current(v.o.Now(), t.issuer.expSkew(v.o.Skew), v.o.Skew); err != nil {
+		v.cache.drop(hash)
+		return nil, nil, invalidToken(err)
+	}
 	state, err := v.o.Registry.current(ctx)
 	if err != nil {
 		return nil, nil, err

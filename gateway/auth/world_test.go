@@ -44,11 +44,16 @@ type facts struct {
 	m    map[string]store.Fact
 	fail error
 	slow func() // called once, before a fact is put
+	late func() // called once, before a fact is read
 }
 
 func newFacts(now func() time.Time) *facts { return &facts{now: now, m: map[string]store.Fact{}} }
 
 func (f *facts) Get(_ context.Context, key string) (store.Fact, error) {
+	if late := f.late; late != nil {
+		f.late = nil
+		late()
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.fail != nil {
