@@ -99,7 +99,7 @@ func pathOf(address string) (string, error) {
 		}
 		return "", fmt.Errorf("open the store: %q is no kind of store; give a path, or mongodb://", scheme)
 	}
-	if user, _, ok := strings.Cut(path, "@"); ok && !named && strings.Contains(user, ":") {
+	if user, rest, ok := strings.Cut(path, ":"); ok && !named && !strings.Contains(user, "/") && strings.Contains(rest, "@") {
 		return "", errors.New("open the store: a user and a password belong after mongodb://; a path with : and @ is written sqlite:PATH")
 	}
 	return path, nil
