@@ -20,7 +20,12 @@ func open(t *testing.T) backend.Backend {
 
 func part(t *testing.T, facts store.Facts, who string) *Lease {
 	t.Helper()
-	l, err := New(Options{Facts: facts, Key: "k", Holder: who, Renew: 10 * time.Millisecond, Patience: 120 * time.Millisecond})
+	return partOf(t, facts, who, 120*time.Millisecond)
+}
+
+func partOf(t *testing.T, facts store.Facts, who string, patience time.Duration) *Lease {
+	t.Helper()
+	l, err := New(Options{Facts: facts, Key: "k", Holder: who, Renew: 10 * time.Millisecond, Patience: patience})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -135,6 +140,7 @@ func (f *lost) CompareAndSet(ctx context.Context, key string, v int64, value []b
 func TestARenewalWhoseAnswerIsLostIsFound(t *testing.T) {
 	facts, ctx := &lost{Facts: open(t)}, t.Context()
 	a := part(t, facts, "a")
+	a.at(new(atomic.Int64)) // a busy machine takes no time
 	if held, err := a.try(ctx); !held || err != nil {
 		t.Fatal(err)
 	}
@@ -155,7 +161,7 @@ func TestOneAtATimeWorks(t *testing.T) {
 	var inside, most, turns atomic.Int32
 	var wg sync.WaitGroup
 	for _, who := range []string{"a", "b", "c", "d"} {
-		l := part(t, db, who)
+		l := partOf(t, db, who, 3*time.Second) // longer than a busy machine stands still
 		wg.Go(func() {
 			l.Run(ctx, func(ctx context.Context) {
 				n := inside.Add(1)
@@ -170,7 +176,10 @@ func TestOneAtATimeWorks(t *testing.T) {
 			})
 		})
 	}
-	time.Sleep(300 * time.Millisecond)
+	for until := time.Now().Add(10 * time.Second); turns.Load() < 2 && time.Now().Before(until); {
+		time.Sleep(20 * time.Millisecond)
+	}
+	time.Sleep(200 * time.Millisecond) // another could come beside it
 	end()
 	wg.Wait()
 	if most.Load() != 1 || turns.Load() < 2 {
