@@ -64,7 +64,7 @@ func batchSum(doc batchDoc, at []int64, data [][]byte) int64 {
 		times = binary.BigEndian.AppendUint64(times, uint64(t))
 	}
 	name := fmt.Sprintf("log/%d/%d/%s", doc.First, doc.Last, doc.Nonce)
-	return checksum(name, append([][]byte{[]byte(doc.Stream), times}, data...)...)
+	return store.Checksum(name, append([][]byte{[]byte(doc.Stream), times}, data...)...)
 }
 
 // pack writes times and data as one run of bytes: for each entry its time, its length
@@ -117,7 +117,7 @@ func (db *DB) openBatch(ctx context.Context, doc batchDoc, stream string) ([]sto
 	}
 	out := make([]store.Entry, len(data))
 	for i, d := range data {
-		out[i] = store.Entry{Seq: uint64(doc.First) + uint64(i), At: fromNanos(at[i]), Data: d}
+		out[i] = store.Entry{Seq: uint64(doc.First) + uint64(i), At: store.FromNanos(at[i]), Data: d}
 	}
 	return out, nil
 }

@@ -26,7 +26,7 @@ func chunkID(owner string, n int) string { return fmt.Sprintf("%s/%06d", owner, 
 func (db *DB) storeChunks(ctx context.Context, owner string, data []byte) (int, error) {
 	n := 0
 	for part := range slices.Chunk(data, chunkSize) {
-		doc := chunkDoc{ID: chunkID(owner, n), Data: part, Sum: checksum(chunkID(owner, n), part), At: db.now().UnixNano()}
+		doc := chunkDoc{ID: chunkID(owner, n), Data: part, Sum: store.Checksum(chunkID(owner, n), part), At: db.now().UnixNano()}
 		err := db.retry(ctx, "store a part of "+owner, func(ctx context.Context) error {
 			_, err := db.coll(chunks).ReplaceOne(ctx, bson.D{{Key: "_id", Value: doc.ID}}, doc, options.Replace().SetUpsert(true))
 			return err
@@ -53,7 +53,7 @@ func (db *DB) loadChunks(ctx context.Context, owner string, n int) ([]byte, erro
 			return nil, fmt.Errorf("%s: %w: part %d of %s is gone", db.where(), store.ErrDamaged, i, owner)
 		case err != nil:
 			return nil, err
-		case doc.Sum != checksum(doc.ID, doc.Data):
+		case doc.Sum != store.Checksum(doc.ID, doc.Data):
 			return nil, db.damaged(fmt.Sprintf("part %d of %s", i, owner))
 		}
 		out = append(out, doc.Data...)

@@ -22,14 +22,14 @@ var errUnknown = errors.New("it is not known whether the fact was written: the a
 const gathered = 500
 
 func factSum(key string, value []byte, version, expires int64) int64 {
-	return checksum(fmt.Sprintf("fact/%d/%d", version, expires), []byte(key), value)
+	return store.Checksum(fmt.Sprintf("fact/%d/%d", version, expires), []byte(key), value)
 }
 
 func newFact(key string, value []byte, version int64, expires time.Time) factDoc {
 	if value == nil {
 		value = []byte{}
 	}
-	e := nanos(expires)
+	e := store.Nanos(expires)
 	return factDoc{ID: encode(key), Value: value, Version: version, Expires: e, Sum: factSum(key, value, version, e)}
 }
 
@@ -39,7 +39,7 @@ func (db *DB) fact(doc factDoc) (store.Fact, error) {
 	if !ok || doc.Sum != factSum(key, doc.Value, doc.Version, doc.Expires) {
 		return store.Fact{}, db.damaged(fmt.Sprintf("fact %q", key))
 	}
-	return store.Fact{Key: key, Value: doc.Value, Version: doc.Version, Expires: fromNanos(doc.Expires)}, nil
+	return store.Fact{Key: key, Value: doc.Value, Version: doc.Version, Expires: store.FromNanos(doc.Expires)}, nil
 }
 
 // live is the condition that a fact has not expired.

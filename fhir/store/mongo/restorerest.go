@@ -132,7 +132,7 @@ func (db *DB) RestoreEntries(ctx context.Context, stream string, es []store.Entr
 				return err
 			}
 		default:
-			b.at, b.data = append(b.at, nanos(e.At)), append(b.data, e.Data)
+			b.at, b.data = append(b.at, store.Nanos(e.At)), append(b.data, e.Data)
 			next++
 		}
 	}

@@ -61,7 +61,7 @@ func newVersion(w *store.Write, s *state, previous string) (*versionDoc, error) 
 // that were swapped show.
 func (v *versionDoc) checksum(raw []byte) int64 {
 	name := fmt.Sprintf("%s/%d/%s/%s/%s/%t", v.Key, v.Version, v.Nonce, v.Previous, v.Updated, v.Deleted)
-	return checksum(name, v.Origin, v.Labels, []byte(v.LabelSet), raw)
+	return store.Checksum(name, v.Origin, v.Labels, []byte(v.LabelSet), raw)
 }
 
 // chunkOwner is under which name the parts of a large version stand.

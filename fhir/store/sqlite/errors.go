@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"hash/crc32"
-	"time"
 
 	moderncsqlite "modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
@@ -40,19 +38,6 @@ func invalid(format string, args ...any) error {
 	return fmt.Errorf("%w: %s", store.ErrInvalid, fmt.Sprintf(format, args...))
 }
 
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
-
-// checksum guards stored bytes and the name they stand under, so that bytes of
-// one row never pass for another's.
-func checksum(name string, parts ...[]byte) int64 {
-	sum := crc32.Update(0, castagnoli, []byte(name))
-	for _, p := range parts {
-		sum = crc32.Update(sum, castagnoli, []byte{0})
-		sum = crc32.Update(sum, castagnoli, p)
-	}
-	return int64(sum)
-}
-
 func (db *DB) damaged(what string) error {
 	return fmt.Errorf("%s: %w: the checksum of %s does not fit", db.path, store.ErrDamaged, what)
 }
@@ -63,19 +48,4 @@ func blob[T ~string | ~[]byte](v T) []byte {
 		return []byte{}
 	}
 	return []byte(v)
-}
-
-// Times of facts and log entries are kept as nanoseconds, 0 for never.
-func nanos(t time.Time) int64 {
-	if t.IsZero() {
-		return 0
-	}
-	return t.UnixNano()
-}
-
-func fromNanos(n int64) time.Time {
-	if n == 0 {
-		return time.Time{}
-	}
-	return time.Unix(0, n).UTC()
 }

@@ -14,7 +14,7 @@ import (
 const factColumns = `key, value, version, expires, sum`
 
 func factSum(key, value []byte, version, expires int64) int64 {
-	return checksum(fmt.Sprintf("fact/%d/%d", version, expires), key, value)
+	return store.Checksum(fmt.Sprintf("fact/%d/%d", version, expires), key, value)
 }
 
 // scanFact reads a row of factColumns.
@@ -30,7 +30,7 @@ func (db *DB) scanFact(scan func(...any) error) (store.Fact, error) {
 	if sum != factSum(key, value, f.Version, expires) {
 		return f, db.damaged(fmt.Sprintf("fact %q", key))
 	}
-	f.Key, f.Value, f.Expires = string(key), value, fromNanos(expires)
+	f.Key, f.Value, f.Expires = string(key), value, store.FromNanos(expires)
 	return f, nil
 }
 
@@ -156,13 +156,13 @@ func (db *DB) CompareAndSet(ctx context.Context, key string, version int64, valu
 
 // putFact writes a fact under a version that was never given before.
 func (t *txn) putFact(key string, value []byte, expires time.Time) (store.Fact, error) {
-	f := store.Fact{Key: key, Value: value, Expires: fromNanos(nanos(expires))}
+	f := store.Fact{Key: key, Value: value, Expires: store.FromNanos(store.Nanos(expires))}
 	if _, err := t.one(t.ctx, `UPDATE counter SET last = last + 1 WHERE name = 'fact' RETURNING last`, nil, &f.Version); err != nil {
 		return store.Fact{}, err
 	}
 	err := t.exec(t.ctx, `INSERT INTO fact (`+factColumns+`) VALUES (?, ?, ?, ?, ?)
 		ON CONFLICT (key) DO UPDATE SET value = excluded.value, version = excluded.version, expires = excluded.expires, sum = excluded.sum`,
-		blob(key), blob(value), f.Version, nanos(expires), factSum([]byte(key), value, f.Version, nanos(expires)))
+		blob(key), blob(value), f.Version, store.Nanos(expires), factSum([]byte(key), value, f.Version, store.Nanos(expires)))
 	if err != nil {
 		return store.Fact{}, err
 	}

@@ -8,7 +8,7 @@ import (
 )
 
 func entrySum(seq uint64, at int64, stream string, data []byte) int64 {
-	return checksum(fmt.Sprintf("log/%d/%d", seq, at), []byte(stream), data)
+	return store.Checksum(fmt.Sprintf("log/%d/%d", seq, at), []byte(stream), data)
 }
 
 // Append adds entries to the end of a stream.
@@ -70,7 +70,7 @@ func (db *DB) ReadFrom(ctx context.Context, stream string, from uint64, limit in
 				if len(out) > 0 && e.Seq != out[len(out)-1].Seq+1 {
 					return fmt.Errorf("%s: %w: stream %q lacks entry %d", db.path, store.ErrDamaged, stream, out[len(out)-1].Seq+1)
 				}
-				e.At = fromNanos(at)
+				e.At = store.FromNanos(at)
 				out = append(out, e)
 				return nil
 			})

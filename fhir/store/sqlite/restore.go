@@ -123,7 +123,7 @@ func (t *txn) restoreFact(f store.Fact) error {
 		}
 		return nil
 	}
-	expires := nanos(f.Expires)
+	expires := store.Nanos(f.Expires)
 	return t.exec(t.ctx, `INSERT OR REPLACE INTO fact (`+factColumns+`) VALUES (?, ?, ?, ?, ?)`,
 		blob(f.Key), blob(f.Value), f.Version, expires, factSum([]byte(f.Key), f.Value, f.Version, expires))
 }
@@ -172,7 +172,7 @@ func (db *DB) RestoreEntries(ctx context.Context, stream string, es []store.Entr
 }
 
 func (t *txn) restoreEntry(sid int64, last uint64, stream string, e store.Entry) error {
-	at := nanos(e.At)
+	at := store.Nanos(e.At)
 	sum := entrySum(e.Seq, at, stream, e.Data)
 	switch {
 	case e.Seq == 0 || e.Seq > last+1:

@@ -158,7 +158,7 @@ func (t *txn) expect(p *pending) error {
 // versionSum guards a row of version. It names the resource, so that rows that
 // were swapped show.
 func versionSum(k store.Key, version int64, updated string, deleted bool, origin, labels []byte, labelSet string, raw []byte) int64 {
-	return checksum(fmt.Sprintf("%s/%d/%s/%t", k, version, updated, deleted), origin, labels, []byte(labelSet), raw)
+	return store.Checksum(fmt.Sprintf("%s/%d/%s/%t", k, version, updated, deleted), origin, labels, []byte(labelSet), raw)
 }
 
 func parseInstant(s string) (time.Time, error) {
