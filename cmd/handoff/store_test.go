@@ -234,7 +234,7 @@ func TestNoGatewayStartsOnAnUnfinishedCopy(t *testing.T) {
 			t.Fatal(err)
 		}
 	})
-	for _, args := range [][]string{{"serve"}, {"ingest", "--adapter", "rms/csv", "x.csv"}, {"link", "list"}} {
+	for _, args := range [][]string{{"serve"}, {"ingest", "--adapter", "rms/csv", "x.csv"}, {"link", "list"}, {"store", "check"}} {
 		_, errs, code := runLine("", append(args, "--config", filepath.Join(dir, "handoff.yaml"))...)
 		if code != exitFailed || !strings.Contains(errs, "an unfinished copy of old.db") {
 			t.Errorf("%s: exit %d: %s", args[0], code, errs)

@@ -11,6 +11,7 @@ import (
 	"github.com/handoff-health/handoff/fhir/resource"
 	"github.com/handoff-health/handoff/fhir/store"
 	"github.com/handoff-health/handoff/fhir/store/backend"
+	"github.com/handoff-health/handoff/fhir/store/transfer"
 	"github.com/handoff-health/handoff/gateway"
 )
 
@@ -39,8 +40,8 @@ content stays as it is.
 It may run beside a gateway. What a writer that is still at work may have left so
 far (--young) is counted and left alone; look again later.
 
-Exit status: 0 nothing is wrong any more, 1 something is, or the check failed, 2 the
-command line is wrong.`,
+Exit status: 0 nothing is wrong any more, 1 something is, the store is an unfinished
+copy, or the check failed, 2 the command line is wrong.`,
 		Example: `  handoff store check --config handoff.yaml
   handoff store check --store 'mongodb://handoff:${env:DB_PASSWORD}@db.example/handoff' --repair
   handoff store check --store handoff.db --json | jq -r 'select(.kind=="lost-version").what'`,
@@ -94,6 +95,10 @@ func (f *storeCheck) run(cmd *cobra.Command) (err error) {
 		return err
 	}
 	if err := f.summary(cmd, &sum); err != nil {
+		return err
+	}
+	// What is there may be sound, but all of it is not there.
+	if err := transfer.Ready(cmd.Context(), db); err != nil {
 		return err
 	}
 	if sum.Left > 0 {
