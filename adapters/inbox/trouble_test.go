@@ -152,7 +152,7 @@ func TestAMessageThatCannotBeStoredIsDeferredAndOthersGoOn(t *testing.T) {
 
 func wait(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	for range 1000 {
+	for range 6000 { // a minute
 		if ok() {
 			return
 		}
