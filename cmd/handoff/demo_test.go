@@ -84,6 +84,9 @@ func TestDemoRefusesWhatItMustNotDo(t *testing.T) {
 // demo. Where bash, curl or sed is missing they were not tried, and the test
 // says so.
 func TestDemoPrintedLinesWork(t *testing.T) {
+	if testing.Short() {
+		t.Skip("the shell's lines are not run in short mode; TestDemoTellsItsStory makes the same requests")
+	}
 	for _, tool := range []string{"bash", "curl", "sed", "go"} {
 		if _, err := exec.LookPath(tool); err != nil {
 			t.Skipf("%s is not installed: the demo's printed lines were NOT run", tool)
