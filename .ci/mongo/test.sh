@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # What CI runs on MongoDB: .ci/mongo/test.sh [suites|kill]...; both without arguments.
-#   suites  the store's suite under the race detector, cut connections, the same
-#           answers as the embedded store, the attacks, the demo
+#   suites  the store's suite, cut connections, its short mode under the race
+#           detector, the same answers as the embedded store, the attacks, the demo
 #   kill    the server is killed in the middle of acknowledged writes
 # $HANDOFF_TEST_MONGO_URI names the deployment: each test makes databases
 # handoff_test_… there and drops them. Without it start.sh makes a server, apart from
@@ -25,9 +25,11 @@ export HANDOFF_TEST_MONGO_URI
 suites() {
   local race=-race
   [ "$(go env CGO_ENABLED)" = 1 ] && command -v gcc >/dev/null || { race=; echo "SKIPPED: there is no C compiler, the race detector does not run in the suites on MongoDB"; }
-  # Half of the store's tests wait, for restarts and cut connections; the rest goes on meanwhile.
+  # Half of the store's tests wait, for restarts and cut connections; the rest goes on
+  # meanwhile. Under the race detector the whole takes three times as long: there it is
+  # the short mode, which has every race and no kill.
   note "the store: contract, races, kill -9 of writers, cut connections; its output comes last"
-  go test $race -count=1 -timeout 25m ./fhir/store/mongo >"$D/log/store.log" 2>&1 &
+  go test -count=1 -timeout 25m ./fhir/store/mongo >"$D/log/store.log" 2>&1 &
   local store=$! failed=
   note "the same answers as the embedded store"
   go test -count=1 -timeout 15m ./conformance/answers || failed="$failed answers"
@@ -37,6 +39,10 @@ suites() {
   note "handoff demo --once --store"
   go run ./cmd/handoff demo --once --addr 127.0.0.1:0 --store "$HANDOFF_TEST_MONGO_URI" >"$D/log/demo.log" 2>&1 ||
     { failed="$failed demo"; tail -n 20 "$D/log/demo.log"; }
+  if [ -n "$race" ]; then
+    note "the store under the race detector, short"
+    go test -race -short -count=1 -timeout 15m ./fhir/store/mongo || failed="$failed race"
+  fi
   wait "$store" || failed="$failed store"
   cat "$D/log/store.log"
   [ -z "$failed" ] || fail "on MongoDB:$failed"
