@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
@@ -37,82 +36,6 @@ func statusText(status string) string {
 		return "aborted and not taken back"
 	}
 	return "not decided"
-}
-
-// checkClaims looks for claims that nobody's head lists.
-func (c *checker) checkClaims(ctx context.Context) error {
-	return c.each(ctx, claims, nil, func(ctx context.Context, page func(any) error) (last string, n int, err error) {
-		var docs []claimDoc
-		if err := page(&docs); err != nil || len(docs) == 0 {
-			return "", 0, err
-		}
-		stale, err := c.staleClaims(ctx, docs)
-		if err == nil && len(stale) > 0 {
-			// A writer may be between the head and the claim: look again.
-			if !c.sleep(ctx, secondLook) {
-				return "", 0, ctx.Err()
-			}
-			stale, err = c.staleAgain(ctx, stale)
-		}
-		if err != nil {
-			return "", 0, err
-		}
-		for _, d := range stale {
-			f := store.Finding{Kind: store.FoundStaleClaim, What: "a claim of " + d.Key, Detail: "its head does not list it"}
-			err := c.mend(ctx, f, func(ctx context.Context) (bool, error) { return true, c.dropClaims(ctx, []claimDoc{d}) })
-			if err != nil {
-				return "", 0, err
-			}
-		}
-		return docs[len(docs)-1].ID, len(docs), nil
-	})
-}
-
-// staleAgain gives those that are still there as they were, and still stale.
-func (c *checker) staleAgain(ctx context.Context, docs []claimDoc) ([]claimDoc, error) {
-	var ids []string
-	for _, d := range docs {
-		ids = append(ids, d.ID)
-	}
-	var now []claimDoc
-	if err := c.findAll(ctx, claims, bson.M{"_id": bson.M{"$in": ids}}, nil, &now); err != nil {
-		return nil, err
-	}
-	now = slices.DeleteFunc(now, func(d claimDoc) bool { return !slices.Contains(docs, d) })
-	return c.staleClaims(ctx, now)
-}
-
-// staleClaims gives those claims that neither a head nor an intent lists, and no unit
-// is about to take.
-func (c *checker) staleClaims(ctx context.Context, docs []claimDoc) ([]claimDoc, error) {
-	var keys, us []string
-	for _, d := range docs {
-		keys = append(keys, d.Key)
-		us = append(us, d.Unit)
-		if d.PreviousKey != "" {
-			keys = append(keys, d.PreviousKey)
-		}
-	}
-	slices.Sort(keys)
-	status, err := c.statuses(ctx, us)
-	if err != nil {
-		return nil, err
-	}
-	hs, err := c.headsOf(ctx, slices.Compact(keys))
-	if err != nil {
-		return nil, err
-	}
-	listed := func(key, id string) bool {
-		h := hs[key]
-		if h == nil || h.Expunging {
-			return h != nil
-		}
-		has := func(s *state) bool { return slices.Contains(claimIDs(s.Claims), id) }
-		return has(&h.State) || h.Intent != nil && has(&h.Intent.State)
-	}
-	return slices.DeleteFunc(slices.Clone(docs), func(d claimDoc) bool {
-		return status[d.Unit] == pending || listed(d.Key, d.ID) || d.PreviousKey != "" && listed(d.PreviousKey, d.ID)
-	}), nil
 }
 
 // A chunkMark is a chunk without its data.

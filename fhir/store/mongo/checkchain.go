@@ -1,0 +1,151 @@
+package mongo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"go.mongodb.org/mongo-driver/v2/bson"
+
+	"github.com/handoff-health/handoff/fhir/store"
+)
+
+// A versionMark is a version document without its content.
+type versionMark struct {
+	ID       string `bson:"_id"`
+	Key      string `bson:"k"`
+	Version  int64  `bson:"v"`
+	Nonce    string `bson:"n"`
+	Previous string `bson:"p"`
+	Chunks   int    `bson:"c"`
+	At       int64  `bson:"at"`
+}
+
+func (m *versionMark) ref() versionRef { return versionRef{ID: m.ID, Chunks: m.Chunks} }
+
+var markFields = bson.M{"k": 1, "v": 1, "n": 1, "p": 1, "c": 1, "at": 1}
+
+// versionsOf reads the marks of all versions of some resources, by key and id.
+func (c *checker) versionsOf(ctx context.Context, keys []string) (map[string]map[string]*versionMark, error) {
+	var marks []*versionMark
+	if err := c.findAll(ctx, versions, bson.M{"k": bson.M{"$in": keys}}, markFields, &marks); err != nil {
+		return nil, err
+	}
+	out := map[string]map[string]*versionMark{}
+	for _, m := range marks {
+		if out[m.Key] == nil {
+			out[m.Key] = map[string]*versionMark{}
+		}
+		out[m.Key][m.ID] = m
+	}
+	return out, nil
+}
+
+// walk follows a state down its versions. lost is the version that lacks, 0 if none;
+// chain are the ids from the newest on down to there.
+func walk(key string, top *state, marks map[string]*versionMark) (chain []string, lost int64) {
+	for version, nonce := top.Version, top.Nonce; version > 0; version-- {
+		id := versionID(key, version, nonce)
+		m := marks[id]
+		if m == nil {
+			return chain, version
+		}
+		chain, nonce = append(chain, id), m.Previous
+	}
+	return chain, 0
+}
+
+func lostText(lost, newest int64, marks map[string]*versionMark) string {
+	below := int64(0)
+	for _, m := range marks {
+		if m.Version < lost {
+			below = max(below, m.Version)
+		}
+	}
+	switch {
+	case lost == newest:
+		return fmt.Sprintf("it has no version %d, which its head names; the newest below it is %d", lost, below)
+	case below == lost-1:
+		return fmt.Sprintf("it has no version %d", lost)
+	}
+	return fmt.Sprintf("it has no versions %d to %d", below+1, lost)
+}
+
+// checkOrphans looks for versions of a resource that its head does not reach. Below a
+// version that is lost nobody can tell, and all are kept.
+func (c *checker) checkOrphans(ctx context.Context, h *headDoc, k store.Key, chain []string, lost int64, marks map[string]*versionMark) error {
+	reached := map[string]bool{}
+	for _, id := range chain {
+		reached[id] = true
+	}
+	if h.Intent != nil {
+		reached[versionID(h.ID, h.Intent.State.Version, h.Intent.State.Nonce)] = true
+	}
+	for _, id := range sortedIDs(marks) {
+		m := marks[id]
+		if reached[id] || m.Version < lost {
+			continue
+		}
+		f := store.Finding{Kind: store.FoundOrphan, What: k.String(), Detail: fmt.Sprintf("no head reaches a version %d of it", m.Version), Young: c.young(m.At)}
+		if same, err := c.unchanged(ctx, h); err != nil || !same {
+			return err // the next check will see
+		}
+		if err := c.mend(ctx, f, func(ctx context.Context) (bool, error) { return c.dropOrphan(ctx, m) }); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func sortedIDs(marks map[string]*versionMark) []string {
+	var ids []string
+	for id := range marks {
+		ids = append(ids, id)
+	}
+	slices.Sort(ids)
+	return ids
+}
+
+// dropOrphan removes a version, unless the sweep's own judgement is another.
+func (c *checker) dropOrphan(ctx context.Context, m *versionMark) (bool, error) {
+	h, err := c.headOf(ctx, m.Key)
+	if err != nil {
+		return false, err
+	}
+	orphans, err := c.orphansOf(ctx, m.Key, h, []suspect{{Ref: m.ref(), Key: m.Key, Version: m.Version, Nonce: m.Nonce, At: m.At}})
+	if err != nil || len(orphans) == 0 {
+		return false, err
+	}
+	return true, c.dropVersions(ctx, orphans)
+}
+
+// checkContent reads what a head reaches and compares it with its checksums. It
+// returns the newest version, nil if that is damaged or gone.
+func (c *checker) checkContent(ctx context.Context, h *headDoc, k store.Key, chain []string, r *versionReader) (newest *store.Record, err error) {
+	for i, id := range chain {
+		doc, err := r.next(ctx, id)
+		var rec *store.Record
+		if err == nil {
+			rec, err = c.record(ctx, k, doc)
+		}
+		if errors.Is(err, store.ErrDamaged) {
+			same, again := c.unchanged(ctx, h)
+			if again != nil || !same {
+				return nil, again // expunged meanwhile
+			}
+			c.report(store.Finding{Kind: store.FoundDamaged, What: k.String(), Detail: fmt.Sprintf("its version %d is not what was written", h.State.Version-int64(i))})
+			if doc == nil {
+				return newest, nil
+			}
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		if i == 0 && rec.Version == h.State.Version {
+			newest = rec
+		}
+	}
+	return newest, nil
+}
