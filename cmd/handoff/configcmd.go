@@ -22,7 +22,7 @@ func newConfigCommand() *cobra.Command {
 		Short: "Check and print configuration files",
 		Long: `A configuration is one YAML file. 'handoff demo --data DIR' leaves a complete one
 in DIR/handoff.yaml, to start from; every key is documented at its field in
-gateway/config/config.go of the source.`,
+gateway/config of the source, from config.go on.`,
 		Example: `  handoff config check handoff.yaml
   handoff config print handoff.yaml`,
 		Args: noSubcommand,

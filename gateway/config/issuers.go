@@ -9,6 +9,46 @@ import (
 	"github.com/handoff-health/handoff/gateway/smart"
 )
 
+// TrustedIssuer is an outside authorization server whose access tokens count, for
+// the clients that are registered for it (clients[].issuer). docs/outside-issuers.md
+// has examples.
+type TrustedIssuer struct {
+	ID         string   `yaml:"id"`         // iss of its tokens
+	Audience   string   `yaml:"audience"`   // in aud of its tokens; default server.base
+	JWKS       string   `yaml:"jwks"`       // its public keys: inline, ${file:…}
+	JWKSURL    string   `yaml:"jwksUrl"`    // or where to fetch them
+	Algorithms []string `yaml:"algorithms"` // RS256, RS384, ES256, ES384; at least one
+	// Claims names the claims in which this issuer says what; the defaults are the
+	// names of RFC 9068.
+	Claims TokenClaims `yaml:"claims"`
+	// Scopes turns a scope or role as this issuer writes it into scopes as SMART
+	// does, with spaces between, for issuers that cannot issue a "/", "*" or "?".
+	// What is not here is read as it stands, and %2f as a slash.
+	Scopes map[string]string `yaml:"scopes"`
+	// Roles turns a value of the claim with roles into a role code; of a person
+	// those count that are the client's too, and one without any is not let in.
+	Roles map[string]string `yaml:"roles"`
+}
+
+// TokenClaims are names of claims. A path into objects is written with dots
+// (realm_access.roles), or as a JSON Pointer where a name has dots itself
+// (/resource_access/gw.example/roles); a URL is one name.
+type TokenClaims struct {
+	Client string   `yaml:"client"` // default client_id, then azp
+	Scope  []string `yaml:"scope"`  // a text or a list each, added up; default scope
+	ID     string   `yaml:"id"`     // of the token; default jti
+	// Person is a claim that every token for a person has, and no client's own;
+	// User is the person's id. Default none: then all tokens are the clients' own,
+	// and only system/ scopes count.
+	Person  string `yaml:"person"`
+	User    string `yaml:"user"`
+	System  string `yaml:"system"`  // naming system of that id: a person of organizations[].practitioners with this identifier is that Practitioner
+	Name    string `yaml:"name"`    // default none
+	Roles   string `yaml:"roles"`   // default none: all roles of the client count
+	Patient string `yaml:"patient"` // id of the Patient in context; default none
+	Methods string `yaml:"methods"` // how the person signed in, as amr; believed of clients with mfa: asserted; default none
+}
+
 // algorithms are those that may be pinned for an issuer.
 var algorithms = []string{"RS256", "RS384", "ES256", "ES384"}
 

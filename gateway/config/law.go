@@ -8,6 +8,39 @@ import (
 	"github.com/handoff-health/handoff/gateway/smart"
 )
 
+// Pack is a rule pack that is in force: written as its name alone, or with what
+// is turned on in it.
+type Pack struct {
+	ID     string   `yaml:"id"`     // of one that is built in, or the path of a file: ./our-rules.yaml
+	Enable []string `yaml:"enable"` // rules that are off because they are unverified, by id
+}
+
+// UnmarshalYAML reads a name, or a mapping.
+func (p *Pack) UnmarshalYAML(unmarshal func(any) error) error {
+	if unmarshal(&p.ID) == nil {
+		return nil
+	}
+	type plain Pack
+	return unmarshal((*plain)(p))
+}
+
+// Agreement is a sharing agreement between two organisations.
+type Agreement struct {
+	ID       string   `yaml:"id"`
+	From     string   `yaml:"from"`     // whose data
+	To       string   `yaml:"to"`       // who may get them
+	Purposes []string `yaml:"purposes"` // empty: any
+	Roles    []string `yaml:"roles"`    // who asks for To holds one of these; empty: any
+	Types    []string `yaml:"types"`    // resource types; empty: any
+	// Elements limits types to elements; then nothing goes of the other types.
+	Elements map[string][]string `yaml:"elements"`
+	Starts   string              `yaml:"starts"` // date, inclusive
+	Ends     string              `yaml:"ends"`   // date, inclusive; required: agreements expire
+	// Accepts lists which declarations of legal bases, by To for data of From,
+	// are accepted in advance.
+	Accepts []Accept `yaml:"accepts"`
+}
+
 // A LawError says why there is no law.
 type LawError struct {
 	Pack  int      // its place in packs, -1 if it is none of them

@@ -26,6 +26,49 @@ const (
 	maxBanner   = 8000 // bytes
 )
 
+// SignIn is how people sign in.
+type SignIn struct {
+	// Banner is the notice that everybody sees and confirms before signing in.
+	Banner string `yaml:"banner"`
+	// Idle ends a session that is not used, Absolute every session; default and
+	// most 30m and 12h.
+	Idle      time.Duration      `yaml:"idle"`
+	Absolute  time.Duration      `yaml:"absolute"`
+	Providers []IdentityProvider `yaml:"providers"`
+}
+
+// IdentityProvider is an OpenID Provider at which an organisation's people sign in.
+type IdentityProvider struct {
+	ID           string `yaml:"id"`
+	Name         string `yaml:"name"`         // as people know it
+	Issuer       string `yaml:"issuer"`       // its issuer URL; all else comes from its discovery document
+	ClientID     string `yaml:"clientId"`     // of this gateway there
+	ClientSecret Secret `yaml:"clientSecret"` // or a key file
+	KeyFile      string `yaml:"keyFile"`      // private JWK, for private_key_jwt
+	Organization string `yaml:"organization"` // id of the organisation whose people sign in here
+	// ACRValues are asked for, and one of them in the id token proves more than one
+	// factor; so does amr. MFA is "required" (default) or "optional".
+	ACRValues []string `yaml:"acrValues"`
+	MFA       string   `yaml:"mfa"`
+	// Algorithms are those of its id tokens; default RS256.
+	Algorithms []string `yaml:"algorithms"`
+	// Exempt lets sessions of this provider stay open while unused: terminals in a
+	// police vehicle or a secure dispatch room (CJIS AC-11).
+	Exempt bool       `yaml:"exempt"`
+	Claims UserClaims `yaml:"claims"`
+	// Roles turns a value of the roles claim into a role code; a person without any
+	// is not let in.
+	Roles map[string]string `yaml:"roles"`
+}
+
+// UserClaims are names of claims of an id token.
+type UserClaims struct {
+	User   string `yaml:"user"`   // the person's id at the organisation; default sub
+	System string `yaml:"system"` // naming system of that id: a person of organizations[].practitioners with this identifier is that Practitioner
+	Name   string `yaml:"name"`   // default name
+	Roles  string `yaml:"roles"`  // default roles
+}
+
 func (c *Config) signInDefaults() {
 	s := &c.SignIn
 	if strings.TrimSpace(s.Banner) == "" {
