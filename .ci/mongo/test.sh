@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # What CI runs on MongoDB: .ci/mongo/test.sh [suites|kill]...; both without arguments.
 #   suites  the store's suite, cut connections, its races under the race
-#           detector, the same answers as the embedded store, the attacks, the demo
+#           detector, the same answers as the embedded store, the attacks, the demo,
+#           two gateways on one store
 #   kill    the server is killed in the middle of acknowledged writes
 # $HANDOFF_TEST_MONGO_URI names the deployment: each test makes databases
 # handoff_test_… there and drops them. Without it start.sh makes a server, apart from
@@ -36,6 +37,8 @@ suites() {
   note "attacks, and the demo's printed lines, on a gateway that keeps its data there"
   HANDOFF_TEST_STORE=mongo go test -count=1 -timeout 15m ./conformance/attack || failed="$failed attacks"
   HANDOFF_TEST_STORE=mongo go test -count=1 -timeout 15m -run 'TestDemo' ./cmd/handoff || failed="$failed lines"
+  note "two gateways as processes: one is killed and started again, attacks go to both in turn, limits"
+  go test -count=1 -timeout 15m -run '^(TestTwoGatewaysOfOneStore|TestAttacksOnTwoGatewaysInTurn|TestLimitsHoldOverTwoGateways)$/^mongo' ./cmd/handoff || failed="$failed gateways"
   note "handoff demo --once --store"
   go run ./cmd/handoff demo --once --addr 127.0.0.1:0 --store "$HANDOFF_TEST_MONGO_URI" >"$D/log/demo.log" 2>&1 ||
     { failed="$failed demo"; tail -n 20 "$D/log/demo.log"; }
