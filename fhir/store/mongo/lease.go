@@ -1,10 +1,12 @@
 package mongo
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"os"
 	"sync"
 	"time"
 
@@ -15,9 +17,19 @@ const (
 	leaseBeat     = 2 * time.Second  // how often a holder shows that it lives
 	leasePatience = 20 * time.Second // how long one that shows nothing is waited for
 	leasePoll     = 200 * time.Millisecond
+	leaseTold     = 5 * time.Second // how often a wait is told
 )
 
 type leaseTimes struct{ beat, patience, poll time.Duration }
+
+// whoAmI names this process for people who wait for it.
+func whoAmI() string {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "a host without a name"
+	}
+	return fmt.Sprintf("process %d on %s", os.Getpid(), host)
+}
 
 // errLeaseLost is what a migrating process meets when another took it for dead.
 var errLeaseLost = errors.New("another process has taken the migration over")
@@ -47,7 +59,7 @@ func (db *DB) underLease(ctx context.Context, work func(context.Context, *lease)
 // take waits until the lease is free, or its holder dead, and takes it.
 func (l *lease) take(ctx context.Context) error {
 	var seen layoutDoc
-	since, told := time.Now(), false
+	var since, told time.Time
 	for {
 		doc, err := l.look(ctx)
 		if err != nil {
@@ -57,20 +69,28 @@ func (l *lease) take(ctx context.Context) error {
 			seen, since = doc, time.Now()
 		}
 		if doc.Holder == "" || time.Since(since) > l.db.wanted.lease.patience {
-			if taken, err := l.takeFrom(ctx, doc); taken || err != nil {
+			taken, err := l.takeFrom(ctx, doc)
+			if taken && !told.IsZero() {
+				l.db.log.Info("store: the wait is over, this process goes on", "died", doc.Holder != "", "who", doc.who())
+			}
+			if taken || err != nil {
 				return err
 			}
 			continue
 		}
-		if !told {
-			l.db.log.Info("store: another process prepares the database; waiting for it")
-			told = true
+		if time.Since(told) > leaseTold {
+			told = time.Now()
+			l.db.log.Warn("store: another process makes indexes or brings the database to a new layout; waiting until it is done, or has shown no sign of life for as long as atMost",
+				"who", doc.who(), "silent", time.Since(since).Round(time.Millisecond), "atMost", l.db.wanted.lease.patience)
 		}
 		if !l.db.sleep(ctx, l.db.wanted.lease.poll) {
 			return fmt.Errorf("waiting for the process that prepares the database: %w", l.db.stopped(ctx))
 		}
 	}
 }
+
+// who names the holder.
+func (d *layoutDoc) who() string { return cmp.Or(d.Who, "a process that does not say who it is") }
 
 func (l *lease) look(ctx context.Context) (doc layoutDoc, err error) {
 	err = l.db.read(ctx, "read the layout", func(ctx context.Context) error {
@@ -85,7 +105,7 @@ func (l *lease) takeFrom(ctx context.Context, seen layoutDoc) (taken bool, err e
 	err = l.db.retry(ctx, "take the migration's lease", func(ctx context.Context) error {
 		res, err := l.db.coll(meta).UpdateOne(ctx,
 			bson.D{{Key: "_id", Value: layoutID}, {Key: "holder", Value: seen.Holder}, {Key: "beat", Value: seen.Beat}},
-			bson.D{{Key: "$set", Value: bson.D{{Key: "holder", Value: l.holder}, {Key: "beat", Value: seen.Beat + 1}}}})
+			bson.D{{Key: "$set", Value: bson.D{{Key: "holder", Value: l.holder}, {Key: "beat", Value: seen.Beat + 1}, {Key: "who", Value: whoAmI()}}}})
 		if err == nil && res.MatchedCount == 1 {
 			taken = true
 			return nil

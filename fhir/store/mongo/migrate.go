@@ -24,9 +24,10 @@ type layoutDoc struct {
 	// Target is the layout that a migration under way leads to: a program that does
 	// not know that must not use the database.
 	Target int    `bson:"target"`
-	Cursor string `bson:"cursor"` // how far the migration from Layout has come
-	Holder string `bson:"holder"` // of the lease; "" nobody
-	Beat   int64  `bson:"beat"`   // rises while the holder lives
+	Cursor string `bson:"cursor"`        // how far the migration from Layout has come
+	Holder string `bson:"holder"`        // of the lease; "" nobody
+	Beat   int64  `bson:"beat"`          // rises while the holder lives
+	Who    string `bson:"who,omitempty"` // the holder, or the last one, for people
 }
 
 const layoutID = "layout"
@@ -186,8 +187,10 @@ func (db *DB) bringUp(ctx context.Context, l *lease) error {
 			return err
 		}
 		save := func(cursor string) error { return l.set(ctx, bson.D{{Key: "cursor", Value: cursor}}) }
-		if err := db.wanted.migrations[n](ctx, db, doc.Cursor, save); err != nil {
-			return fmt.Errorf("bring layout %d to %d: %w", n, n+1, err)
+		what := fmt.Sprintf("bring layout %d to %d", n, n+1)
+		err = db.telling(what, func() error { return db.wanted.migrations[n](ctx, db, doc.Cursor, save) })
+		if err != nil {
+			return fmt.Errorf("%s: %w", what, err)
 		}
 		if err := l.set(ctx, bson.D{{Key: "layout", Value: n + 1}, {Key: "cursor", Value: ""}}); err != nil {
 			return err

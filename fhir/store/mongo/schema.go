@@ -149,11 +149,14 @@ const indexing = time.Hour
 // makeIndexes makes indexes one by one: the server waits until each is built.
 func (db *DB) makeIndexes(ctx context.Context, missing []index) error {
 	for _, ix := range missing {
-		err := db.retry(ctx, fmt.Sprintf("make the index %q of %s", ix.name, ix.of.name), func(ctx context.Context) error {
-			ctx, cancel := context.WithTimeout(ctx, indexing)
-			defer cancel()
-			_, err := db.coll(ix.of).Indexes().CreateOne(ctx, ix.model())
-			return err
+		what := fmt.Sprintf("make the index %q of %s", ix.name, ix.of.name)
+		err := db.telling(what, func() error {
+			return db.retry(ctx, what, func(ctx context.Context) error {
+				ctx, cancel := context.WithTimeout(ctx, indexing)
+				defer cancel()
+				_, err := db.coll(ix.of).Indexes().CreateOne(ctx, ix.model())
+				return err
+			})
 		})
 		if err != nil {
 			return err

@@ -20,6 +20,8 @@ type hooks struct {
 	patience time.Duration // instead of unitPatience
 	late     time.Duration // how much later it is than it is, for assure and journals
 	trying   time.Duration // instead of retryFor
+	// tellAfter is instead of the constant of that name.
+	tellAfter time.Duration
 }
 
 // errDied ends a write without any tidying up.
