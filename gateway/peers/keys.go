@@ -17,7 +17,7 @@ import (
 )
 
 // ErrKeys says that this gateway holds other keys than the store's.
-var ErrKeys = errors.New("this gateway has other keys than those that serve from this store")
+var ErrKeys = errors.New("these are not the keys of the gateways that serve from this store")
 
 const factKeys = "gateways/keys"
 
@@ -102,6 +102,25 @@ func CheckKeys(ctx context.Context, facts store.Facts, id string, mine Keys) err
 	return errors.New("keys of the gateways: others change them all the time")
 }
 
+// CheckSite refuses a site key that is not the store's, with ErrKeys. Where the store
+// knows none yet it says nothing, and with keep makes this one the store's: for who
+// writes what is made with it.
+func CheckSite(ctx context.Context, facts store.Facts, key []byte, keep bool) error {
+	mine := Keys{SiteKey: Fingerprint(key, SiteKey, key)}
+	if keep {
+		return CheckKeys(ctx, facts, "", mine)
+	}
+	known, err := KnownKeys(ctx, facts)
+	if err == nil && len(differing(known, mine)) > 0 {
+		err = errSite
+	}
+	return err
+}
+
+var errSite = fmt.Errorf("%w: site.key is not the one with which this store was begun, so every opaque id, link and page cursor would differ; "+
+	"take the site.key of a gateway of this store ('handoff gateways list' names them), or the store that this key belongs to; "+
+	"if the key was changed for good: 'handoff gateways accept-keys'", ErrKeys)
+
 // differing names the keys of mine that the store knows otherwise.
 func differing(known, mine Keys) []string {
 	var out []string
@@ -115,8 +134,7 @@ func differing(known, mine Keys) []string {
 
 func mayChange(ctx context.Context, facts store.Facts, id string, changed []string) error {
 	if slices.Contains(changed, SiteKey) {
-		return fmt.Errorf("%w: site.key is not the one with which this store was begun, so every opaque id, link and page cursor would differ; "+
-			"give each gateway of the store the same site.key, or 'handoff gateways accept-keys' if it was changed for good", ErrKeys)
+		return errSite
 	}
 	list, err := List(ctx, facts)
 	if err != nil {

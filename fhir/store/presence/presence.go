@@ -3,7 +3,7 @@
 //
 // It turns a process into such a fact, and the facts of a store into a list. It
 // keeps nobody out: what to do about somebody who is there is the caller's
-// decision. serve, ingest and their like announce themselves; moving a store asks.
+// decision. Every command that writes announces itself; moving a store asks.
 package presence
 
 import (
@@ -111,8 +111,16 @@ func (l *Lease) End() error {
 	return l.facts.Delete(ctx, l.key)
 }
 
+// Others lists who uses the store now beside this process.
+func (l *Lease) Others(ctx context.Context) ([]Holder, error) { return present(ctx, l.facts, l.key) }
+
 // Present lists who uses a store now.
 func Present(ctx context.Context, facts store.Facts) ([]Holder, error) {
+	return present(ctx, facts, "")
+}
+
+// present leaves out the fact under a key.
+func present(ctx context.Context, facts store.Facts, without string) ([]Holder, error) {
 	const most = 1000
 	fs, err := facts.Scan(ctx, Prefix, "", most)
 	if err != nil {
@@ -120,6 +128,9 @@ func Present(ctx context.Context, facts store.Facts) ([]Holder, error) {
 	}
 	var out []Holder
 	for _, f := range fs {
+		if f.Key == without {
+			continue
+		}
 		var h Holder
 		if err := json.Unmarshal(f.Value, &h); err != nil {
 			h = Holder{What: "?", Host: "a host that cannot be read"}
