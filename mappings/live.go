@@ -13,13 +13,13 @@ import (
 
 // A Live is what a running feed maps by: a value made of a mapping, its profile
 // and all that they name, which is made anew when one of these files changes. A
-// set that has a fault never takes effect: the old one stays, and Look says what
-// is wrong.
+// set that has a fault never takes effect: the old one stays, or none if there was
+// none yet, and Look says what is wrong.
 //
-//	l, err := mappings.NewLive(files, func(files fs.FS) (*feed, error) { return loadFeed(files, …) })
+//	l := mappings.NewLive(files, func(files fs.FS) (*feed, error) { return loadFeed(files, …) })
+//	changed, err := l.Look()     // at first, then now and then: on a timer, a signal, an order of the operator
 //	…
 //	l.Get()                      // for each record: the set with which it begins is the one with which it ends
-//	changed, err := l.Look()     // now and then: on a timer, a signal, an order of the operator
 //
 // It has no clock: the caller says when to look. Look reads the files again and
 // compares their content, so that a file that is only touched changes nothing,
@@ -29,40 +29,48 @@ type Live[T any] struct {
 	files   fs.FS
 	load    func(fs.FS) (T, error)
 	current atomic.Pointer[T]
-	mu      sync.Mutex                   // of Look
+	mu      sync.Mutex // of Look
+	looked  bool
 	seen    map[string][sha256.Size]byte // files that the last load asked for; zero: cannot be read
 }
 
-// NewLive loads the first set. load must open every file through the file system
-// that it is given: what it asks for is what Look looks at.
-func NewLive[T any](files fs.FS, load func(fs.FS) (T, error)) (*Live[T], error) {
-	l := &Live[T]{files: files, load: load}
-	if err := l.reload(); err != nil {
-		return nil, err
-	}
-	return l, nil
+// NewLive makes one without a set: Look loads the first. load must open every file
+// through the file system that it is given: what it asks for is what Look looks at.
+func NewLive[T any](files fs.FS, load func(fs.FS) (T, error)) *Live[T] {
+	return &Live[T]{files: files, load: load}
 }
 
-// Get returns the set in force.
-func (l *Live[T]) Get() T { return *l.current.Load() }
+// Get returns the set in force, the zero T if none is yet.
+func (l *Live[T]) Get() (set T) {
+	if p := l.current.Load(); p != nil {
+		set = *p
+	}
+	return set
+}
 
-// Look loads the set again if one of its files has changed, appeared or gone.
-// changed says that a new set is in force from now on; err, that there are new
-// files which are at fault, and the old set stays.
+// Look loads the set if it was not loaded yet, and again if one of its files has
+// changed, appeared or gone. changed says that a new set is in force from now on;
+// err, that there are new files which are at fault, and what was in force stays.
 func (l *Live[T]) Look() (changed bool, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	now := make(map[string][sha256.Size]byte, len(l.seen))
-	for name := range l.seen {
-		now[name] = sumOf(l.files, name)
-	}
-	if maps.Equal(now, l.seen) {
+	if l.looked && !l.differs() {
 		return false, nil
 	}
+	l.looked = true
 	if err := l.reload(); err != nil {
 		return false, err
 	}
 	return true, nil
+}
+
+// differs says whether a file is not what it was when it was asked for.
+func (l *Live[T]) differs() bool {
+	now := make(map[string][sha256.Size]byte, len(l.seen))
+	for name := range l.seen {
+		now[name] = sumOf(l.files, name)
+	}
+	return !maps.Equal(now, l.seen)
 }
 
 func (l *Live[T]) reload() error {

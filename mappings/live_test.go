@@ -38,7 +38,7 @@ func TestALiveSetIsReplacedWholeOrNotAtAll(t *testing.T) {
 	c.put("types.yaml", baseTypes)
 	c.put("sex.csv", sexCSV)
 	c.put("site.yaml", site)
-	l, err := NewLive(c, func(files fs.FS) (*Map, error) {
+	l := NewLive(c, func(files fs.FS) (*Map, error) {
 		p, err := LoadProfile(files, "site.yaml")
 		if err != nil {
 			return nil, err
@@ -46,10 +46,6 @@ func TestALiveSetIsReplacedWholeOrNotAtAll(t *testing.T) {
 		name, _ := p.MappingFile()
 		return Load(files, name, p)
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	first := l.Get()
 	look := func(step string, changed bool, fault string) {
 		t.Helper()
 		got, err := l.Look()
@@ -57,6 +53,11 @@ func TestALiveSetIsReplacedWholeOrNotAtAll(t *testing.T) {
 			t.Errorf("%s: changed %v, error %v; want %v, %q", step, got, err, changed, fault)
 		}
 	}
+	if l.Get() != nil {
+		t.Error("there is a set before any was loaded")
+	}
+	look("the first", true, "")
+	first := l.Get()
 	look("nothing changed", false, "")
 	c.put("sex.csv", strings.ReplaceAll(sexCSV, "female", "lady"))
 	look("a vocabulary at fault", false, `maps "F" to "lady"`)
@@ -83,8 +84,31 @@ func TestALiveSetIsReplacedWholeOrNotAtAll(t *testing.T) {
 
 func TestALiveSetDoesNotBeginWithAFault(t *testing.T) {
 	fault := errors.New("fault")
-	if _, err := NewLive(fstest.MapFS{}, func(fs.FS) (int, error) { return 0, fault }); !errors.Is(err, fault) {
-		t.Errorf("got %v", err)
+	files := &changing{files: fstest.MapFS{}}
+	files.put("a", "broken")
+	l := NewLive(files, func(files fs.FS) (string, error) {
+		raw, err := fs.ReadFile(files, "a")
+		if err == nil && string(raw) == "broken" {
+			err = fault
+		}
+		return string(raw), err
+	})
+	for i, c := range []struct {
+		text, want string
+		changed    bool
+		err        error
+	}{
+		{"broken", "", false, fault},
+		{"broken", "", false, nil}, // told once
+		{"", "", false, fs.ErrNotExist},
+		{"whole", "whole", true, nil},
+		{"whole", "whole", false, nil},
+		{"broken", "whole", false, fault},
+	} {
+		files.put("a", c.text)
+		if changed, err := l.Look(); changed != c.changed || !errors.Is(err, c.err) || (err == nil) != (c.err == nil) || l.Get() != c.want {
+			t.Errorf("%d, %q: changed %v, error %v, set %q", i, c.text, changed, err, l.Get())
+		}
 	}
 }
 
@@ -93,8 +117,8 @@ func TestRecordsUnderWayKeepTheirSet(t *testing.T) {
 	for name, text := range map[string]string{"m.yaml": baseMapping, "types.yaml": baseTypes, "sex.csv": sexCSV} {
 		c.put(name, text)
 	}
-	l, err := NewLive(c, func(files fs.FS) (*Map, error) { return Load(files, "m.yaml", nil) })
-	if err != nil {
+	l := NewLive(c, func(files fs.FS) (*Map, error) { return Load(files, "m.yaml", nil) })
+	if _, err := l.Look(); err != nil {
 		t.Fatal(err)
 	}
 	var work sync.WaitGroup

@@ -69,7 +69,7 @@ type Running struct {
 	At           time.Time        `json:"at"`
 	Since        time.Time        `json:"since"`
 	Way          string           `json:"way"`
-	Receiver     string           `json:"receiver"` // running, broken, stopped, mounted
+	Receiver     string           `json:"receiver"` // running, broken, stopped, mounted, waiting (for a mapping)
 	Error        string           `json:"error,omitempty"`
 	Restarts     int              `json:"restarts,omitempty"`
 	Events       map[string]int64 `json:"events,omitempty"` // what the receiver saw
@@ -83,12 +83,13 @@ type Running struct {
 	Mapping      Mapping          `json:"mapping"`
 }
 
-// Mapping says with what a feed maps.
+// Mapping says with what a feed maps. Without a Name there is none in force: nothing
+// of the feed is processed until what Error says is mended.
 type Mapping struct {
 	Name     string    `json:"name"`
 	Version  string    `json:"version"`
-	Loaded   time.Time `json:"loaded"`
-	Error    string    `json:"error,omitempty"` // of a newer one, which is not used
+	Loaded   time.Time `json:"loaded,omitzero"`
+	Error    string    `json:"error,omitempty"` // of files that are not used
 	FailedAt time.Time `json:"failedAt,omitzero"`
 }
 
@@ -230,6 +231,9 @@ func (m *Messages) wait(x *Running) {
 	m.Deferred = min(x.Deferred, m.Received-settled)
 	m.Waiting = m.Received - settled - m.Deferred
 }
+
+// Missing says that there is no mapping in force.
+func (m *Mapping) Missing() bool { return m.Name == "" && m.Error != "" }
 
 // Rates are the messages of the last minute, and the average of the last 5 and 60.
 func (b *Box) Rates() map[string]int {

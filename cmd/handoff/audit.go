@@ -84,7 +84,7 @@ asked whose trails there are: exit status 3 if one of them was not read.`,
 			if err != nil {
 				return err
 			}
-			missing, err := unreadOf(cmd.Context(), t.config, reports)
+			missing, err := unreadOf(cmd, t.config, reports)
 			if err != nil {
 				return err
 			}
@@ -285,7 +285,7 @@ has closed are listed too, from the store that the configuration names.`,
 			}
 			var reviews []openReview
 			if settings != "" {
-				if reviews, err = reviewsOf(cmd.Context(), settings, time.Now()); err != nil {
+				if reviews, err = reviewsOf(cmd, settings, time.Now()); err != nil {
 					return err
 				}
 			}

@@ -165,7 +165,7 @@ func (a *accounting) run(cmd *cobra.Command) (err error) {
 	if err := a.suspensions(c); err != nil {
 		return err
 	}
-	db, err := openStore(cmd.Context(), c)
+	db, err := storeFor(cmd, c)
 	if err != nil {
 		return err
 	}

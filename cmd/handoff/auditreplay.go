@@ -103,7 +103,7 @@ func (p *replaying) run(cmd *cobra.Command) (err error) {
 	if err != nil {
 		return err
 	}
-	db, err := openStore(cmd.Context(), c)
+	db, err := storeFor(cmd, c)
 	if err != nil {
 		return err
 	}

@@ -9,6 +9,8 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/spf13/cobra"
+
 	"github.com/handoff-health/handoff/fhir/resource"
 	"github.com/handoff-health/handoff/fhir/search"
 	"github.com/handoff-health/handoff/fhir/store"
@@ -29,17 +31,17 @@ type openReview struct {
 
 // reviewsOf reads the reviews that are open in the store of a configuration, the
 // one that is due first at the top.
-func reviewsOf(ctx context.Context, path string, now time.Time) (out []openReview, err error) {
+func reviewsOf(cmd *cobra.Command, path string, now time.Time) (out []openReview, err error) {
 	c, err := loadConfig(path)
 	if err != nil {
 		return nil, err
 	}
-	db, err := openStore(ctx, c)
+	db, err := storeFor(cmd, c)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
-	return openReviews(ctx, db, now)
+	return openReviews(cmd.Context(), db, now)
 }
 
 func openReviews(ctx context.Context, db store.Store, now time.Time) ([]openReview, error) {

@@ -200,7 +200,7 @@ func verifyAll(places []auditPlace) (reports []audit.Report, err error) {
 
 // unreadOf is unreadTrails for a command that is given a configuration, if its store
 // is there.
-func unreadOf(ctx context.Context, file string, read []audit.Report) (out []unread, err error) {
+func unreadOf(cmd *cobra.Command, file string, read []audit.Report) (out []unread, err error) {
 	if file == "" {
 		return nil, nil
 	}
@@ -208,7 +208,7 @@ func unreadOf(ctx context.Context, file string, read []audit.Report) (out []unre
 	if err != nil {
 		return nil, err
 	}
-	db, err := openStore(ctx, c)
+	db, err := storeFor(cmd, c)
 	if noStore(err) {
 		return nil, nil
 	}
@@ -216,7 +216,7 @@ func unreadOf(ctx context.Context, file string, read []audit.Report) (out []unre
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
-	return unreadTrails(ctx, db, read)
+	return unreadTrails(cmd.Context(), db, read)
 }
 
 // packFolders are where rule packs of past decisions may be kept: beside each trail.

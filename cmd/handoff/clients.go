@@ -55,7 +55,8 @@ type clientsView struct {
 
 // withClients reads the clients of a configuration and, if there is a store, those
 // that were registered since.
-func withClients(ctx context.Context, file string, do func(*clientsView) error) (err error) {
+func withClients(cmd *cobra.Command, file string, do func(*clientsView) error) (err error) {
+	ctx := cmd.Context()
 	if file == "" {
 		return usageError("--config FILE is required")
 	}
@@ -69,7 +70,7 @@ func withClients(ctx context.Context, file string, do func(*clientsView) error) 
 		return err
 	}
 	var source auth.Source
-	if v.db, err = openStore(ctx, c); err != nil && !noStore(err) {
+	if v.db, err = storeFor(cmd, c); err != nil && !noStore(err) {
 		return err
 	}
 	if v.db != nil {
@@ -144,7 +145,7 @@ func newClientsList(file *string) *cobra.Command {
 		Example: "  handoff clients list --config handoff.yaml",
 		Args:    noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return withClients(cmd.Context(), *file, func(v *clientsView) error {
+			return withClients(cmd, *file, func(v *clientsView) error {
 				if asJSON {
 					return printLines(cmd, v.all, v.describe)
 				}
@@ -169,7 +170,7 @@ func newClientsShow(file *string) *cobra.Command {
 		Example: "  handoff clients show --config handoff.yaml riverton-rms",
 		Args:    oneClient,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return withClients(cmd.Context(), *file, func(v *clientsView) error {
+			return withClients(cmd, *file, func(v *clientsView) error {
 				c, err := v.client(args[0])
 				if err != nil {
 					return err

@@ -30,7 +30,7 @@ through the registration API.`
 		Example: "  handoff clients " + verb + " --config handoff.yaml --by mlopez riverton-rms",
 		Args:    oneClient,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return withClients(cmd.Context(), *file, func(v *clientsView) error {
+			return withClients(cmd, *file, func(v *clientsView) error {
 				c, err := v.client(args[0])
 				if err != nil {
 					return err
@@ -75,7 +75,7 @@ the new hash and the former ones; take those out when the app has the new secret
 			if overlap < 0 || overlap > registration.MaxOverlap {
 				return usageError("--overlap is from 0 to %v", registration.MaxOverlap)
 			}
-			return withClients(cmd.Context(), *file, func(v *clientsView) error {
+			return withClients(cmd, *file, func(v *clientsView) error {
 				c, err := v.client(args[0])
 				if err != nil {
 					return err
@@ -132,7 +132,7 @@ limits.failures says, for limits.window. Unlock ends that before its time.`,
 		Example: "  handoff clients unlock --config handoff.yaml --by mlopez clinic-app",
 		Args:    oneClient,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return withClients(cmd.Context(), *file, func(v *clientsView) error {
+			return withClients(cmd, *file, func(v *clientsView) error {
 				c, err := v.client(args[0])
 				if err != nil {
 					return err

@@ -29,7 +29,7 @@ Exit status: 0, or with --strict 1 if there are findings; 2 wrong usage.`,
 		Example: `  handoff clients lint --config handoff.yaml
   handoff clients lint --config handoff.yaml --strict --json | jq .why`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return withClients(cmd.Context(), *file, func(v *clientsView) error {
+			return withClients(cmd, *file, func(v *clientsView) error {
 				all := v.all
 				if len(args) > 0 {
 					all = nil

@@ -34,12 +34,13 @@ gateway/config of the source, from config.go on.`,
 			Short: "Say whether a configuration can be used, and where it cannot",
 			Long: `Read a configuration as 'serve' does, with the keys, certificates, mapping
 profiles and rule packs that it names. All faults are printed, with line and column; nothing
-that was filled in from outside is. What is wider than it need be in the registration
+that was filled in from outside is. A feed that cannot be mapped is a fault here;
+'serve' starts without it. What is wider than it need be in the registration
 of a client is a warning; 'handoff clients lint' says what instead.`,
 			Example: "  handoff config check handoff.yaml",
 			Args:    oneFile,
 			RunE: func(cmd *cobra.Command, args []string) error {
-				c, err := loadConfig(args[0])
+				c, err := config.LoadWith(args[0], configChecks())
 				if err != nil {
 					return err
 				}
@@ -75,9 +76,13 @@ of a client is a warning; 'handoff clients lint' says what instead.`,
 	return cmd
 }
 
-// loadConfig reads a configuration to run with, and looks at all that it names.
+// loadConfig reads a configuration to run with, and looks at all that it names but
+// the mappings of feeds: one that is broken must not keep the gateway from serving,
+// or an operator from ending a client. Who needs a feed's mapping loads it.
 func loadConfig(path string) (*config.Config, error) {
-	return config.LoadWith(path, configChecks())
+	checks := configChecks()
+	checks.FeedsLater = true
+	return config.LoadWith(path, checks)
 }
 
 // configChecks are what other packages know of a configuration.

@@ -20,6 +20,7 @@ import (
 	"github.com/handoff-health/handoff/adapters/charset"
 	"github.com/handoff-health/handoff/adapters/convert"
 	"github.com/handoff-health/handoff/adapters/flow"
+	"github.com/handoff-health/handoff/gateway/config"
 	"github.com/handoff-health/handoff/mappings"
 )
 
@@ -64,6 +65,23 @@ func loadFeedFrom(files fs.FS, adapter, profile string) (*feed, error) {
 	}
 	return newFeed(format, m), nil
 }
+
+// configuredFeed loads the feed of a system. What is wrong is told without a line of
+// the files: they may be others than were meant.
+func configuredFeed(c *config.Config, s config.System) (*feed, error) {
+	fd, err := loadFeed(s.Adapter, profileOf(c, s))
+	if err != nil {
+		return nil, cannotMap(s.Key, err)
+	}
+	return fd, nil
+}
+
+func cannotMap(system string, err error) error {
+	return fmt.Errorf("system %s: the feed cannot be mapped: %w", system, config.Unquoted(err))
+}
+
+// profileOf is the file of a system's profile, "" for the mapping's own.
+func profileOf(c *config.Config, s config.System) string { return c.Path(s.Profile) }
 
 // newFeed is a format whose decoder knows what the mapping reads.
 func newFeed(format adapters.Format, m *mappings.Map) *feed {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"net/http"
 	"sync"
@@ -40,8 +39,9 @@ type intake struct {
 	// ingest brings a whole input, a file, into the store, in the feed's format
 	// and with its mapping as it is now. It waits while the feed is paused.
 	ingest func(ctx context.Context, in adapters.Input) (*flow.Report, error)
-	// format and options are those of the feed as they are now.
-	format func() (adapters.Format, adapters.Options)
+	// charset is what messages are in where they do not say it; errNoProfile: the
+	// receiver is to be made later.
+	charset func() (string, error)
 	// mount adds an HTTP handler to the gateway's, by its path.
 	mount func(path string, h http.Handler)
 	trail audit.Recorder
@@ -60,9 +60,11 @@ type liveFeed struct {
 	target   ingestTarget
 	box      *inbox.Box
 	feed     *inbox.Feed
-	receiver receiver
+	receiver receiver                 // nil: not made yet, or mounted
+	open     func() (receiver, error) // makes it
 	log      *slog.Logger
-	live     *mappings.Live[*feed]
+	live     *mappings.Live[*feed] // Get gives nil until a mapping can be used
+	mapped   chan struct{}         // closed when one is in force
 	paused   atomic.Bool
 	report   *feedReport
 	// lease says whether this gateway is the one that processes the feed: fenced is
@@ -89,6 +91,7 @@ func (g *running) openFeeds(ctx context.Context, who *access) error {
 		}
 		g.feeds = append(g.feeds, f)
 	}
+	g.warnOfFeeds()
 	return nil
 }
 
@@ -104,12 +107,6 @@ func (g *running) openFeed(ctx context.Context, s config.System, handlers map[st
 	}
 	f.fenced.Store, f.fenced.Facts, f.fenced.Log = lease.Fence{Store: g.store, Facts: g.store, Log: g.store, Check: f.lease.Check}.Fenced()
 	f.lookPaused(ctx)
-	f.live, err = mappings.NewLive(localFiles{mappings.Files()}, func(files fs.FS) (*feed, error) {
-		return loadFeedFrom(files, target.Adapter, target.Profile)
-	})
-	if err != nil {
-		return nil, err
-	}
 	f.box, err = inbox.Open(ctx, inbox.Options{Log: g.store, Facts: g.store, System: s.Key, SiteKey: f.target.SiteKey,
 		MaxWaiting: s.Receive.MaxWaiting, MaxWaitingBytes: s.Receive.MaxWaitingBytes, Remember: s.Receive.Remember, Clock: g.store.Now, Several: g.others})
 	if err != nil {
@@ -117,21 +114,20 @@ func (g *running) openFeed(ctx context.Context, s config.System, handlers map[st
 	}
 	f.feed = &inbox.Feed{Box: f.box, Ping: g.store.Ping, Log: f.log, Paused: f.paused.Load, Tally: f.report.count, Held: f.lease.Check, Term: f.lease.Term,
 		Pipeline: func() *ingest.Pipeline { return f.fenced.pipeline(f.live.Get()) }}
-	f.use(f.live.Get())
+	f.watchMapping()
 	make, known := ways[s.Receive.Way()]
 	if !known {
 		return nil, fmt.Errorf("receive: %q is not a way in", s.Receive.Way())
 	}
-	f.receiver, err = make(&intake{config: g.config, system: s, log: f.log, inbox: f.box, await: f.box.Await, ingest: f.ingest,
-		format: func() (adapters.Format, adapters.Options) { fd := f.live.Get(); return fd.format, fd.options },
-		mount:  func(path string, h http.Handler) { handlers[path] = h }, trail: g.trail, facts: f.fenced.Facts, now: g.store.Now, count: f.report.event})
+	f.open = func() (receiver, error) {
+		return make(&intake{config: g.config, system: s, log: f.log, inbox: f.box, await: f.box.Await, ingest: f.ingest, charset: f.charset,
+			mount: func(path string, h http.Handler) { handlers[path] = h }, trail: g.trail, facts: f.fenced.Facts, now: g.store.Now, count: f.report.event})
+	}
+	if f.receiver, err = f.open(); errors.Is(err, errNoProfile) {
+		f.log.Error("the receiver does not listen, because only the profile says how messages are to be read; senders have to keep them")
+		return f, nil
+	}
 	return f, err
-}
-
-// use makes a mapping the one that counts.
-func (f *liveFeed) use(fd *feed) {
-	f.report.mapped(fd, nil)
-	f.feed.Use(&inbox.Setup{Format: fd.format, Options: fd.options, Mapper: fd.mapping})
 }
 
 // ingest brings one input into the store.
@@ -158,15 +154,13 @@ func (g *running) runFeeds(ctx context.Context) (stop func()) {
 	processing, endProcessing := context.WithCancel(context.WithoutCancel(ctx))
 	var receivers, processors sync.WaitGroup
 	for _, f := range g.feeds {
-		switch {
-		case f.receiver == nil: // it is mounted
-		case f.shares():
-			receivers.Go(func() { f.lease.Run(receiving, f.receive) })
-		default:
-			receivers.Go(func() { f.receive(receiving) })
-		}
+		f.runReceiver(receiving, &receivers)
 		if !f.shares() {
-			processors.Go(func() { f.lease.Run(processing, f.process) })
+			processors.Go(func() {
+				if f.awaitMapping(processing) {
+					f.lease.Run(processing, f.process)
+				}
+			})
 		}
 		processors.Go(func() { f.look(processing) })
 		processors.Go(func() {
@@ -187,6 +181,25 @@ func (g *running) runFeeds(ctx context.Context) (stop func()) {
 	}
 }
 
+// runReceiver runs a feed's receiver from when it can be run on.
+func (f *liveFeed) runReceiver(ctx context.Context, receivers *sync.WaitGroup) {
+	if f.system.Receive.Way() == "webhook" { // it is mounted
+		return
+	}
+	run := f.receive
+	if f.shares() {
+		run = func(ctx context.Context) { f.lease.Run(ctx, f.receive) }
+	}
+	if waits := f.receiver == nil || f.shares(); waits && f.live.Get() == nil {
+		f.report.receiver("waiting", nil)
+	}
+	receivers.Go(func() {
+		if f.receiver != nil && !f.shares() || f.awaitMapping(ctx) {
+			run(ctx)
+		}
+	})
+}
+
 // shares says whether the receiver itself reads from what gateways share: a folder
 // is read by one of them, and nothing of it goes through the inbox.
 func (f *liveFeed) shares() bool { return f.system.Receive.Way() == "folder" }
@@ -201,8 +214,7 @@ func (f *liveFeed) receive(ctx context.Context) {
 	wait := firstRestart
 	for {
 		began := time.Now()
-		f.report.receiver("running", nil)
-		err := guardedRun(ctx, f.receiver)
+		err := f.runOnce(ctx)
 		if ctx.Err() != nil {
 			f.report.receiver("stopped", nil)
 			return
@@ -217,6 +229,17 @@ func (f *liveFeed) receive(ctx context.Context) {
 		}
 		wait = min(2*wait, lastRestart)
 	}
+}
+
+// runOnce makes the receiver if that is to be done yet, and runs it until it breaks.
+func (f *liveFeed) runOnce(ctx context.Context) (err error) {
+	if f.receiver == nil {
+		if f.receiver, err = f.open(); err != nil {
+			return err
+		}
+	}
+	f.report.receiver("running", nil)
+	return guardedRun(ctx, f.receiver)
 }
 
 // guardedRun turns a panic into an error that does not quote its value.

@@ -41,7 +41,7 @@ The commands may be used while 'handoff serve' runs on the same store.`,
 
 // reports reads the reports of the feeds that are meant.
 func (f *feedFlags) reports(cmd *cobra.Command) (out []*inbox.Report, now time.Time, err error) {
-	c, db, err := f.open(cmd.Context())
+	c, db, err := f.open(cmd)
 	if err != nil {
 		return nil, now, err
 	}
@@ -70,6 +70,8 @@ func stateOf(r *inbox.Report, now time.Time) string {
 		return "not running"
 	case r.Running.Receiver == "broken":
 		return "broken"
+	case r.Running.Mapping.Missing():
+		return "no mapping"
 	case r.Paused != nil:
 		return "paused"
 	case r.Running.Retry != nil:
@@ -109,11 +111,42 @@ func newFeedsList(f *feedFlags) *cobra.Command {
 				fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\t%d\t%d\t%d\t%d\t%d\t%s\t%s\n", r.System, r.Adapter, way, stateOf(r, now), r.Messages.Waiting, r.Messages.Deferred,
 					r.Messages.Stored, r.Messages.Rejected, r.Records.Report.Records, r.Records.Rejects, last, cmp.Or(r.Holder, "-"))
 			}
-			return w.Flush()
+			if err := w.Flush(); err != nil {
+				return err
+			}
+			return printFaults(cmd.OutOrStdout(), reports)
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "the whole reports, one JSON object a line")
 	return cmd
+}
+
+// printFaults tells why a gateway does not use what should be a feed's mapping.
+func printFaults(w io.Writer, reports []*inbox.Report) error {
+	for _, r := range reports {
+		for _, x := range gatewaysOf(r) {
+			m := &x.Mapping
+			if m.Error == "" {
+				continue
+			}
+			what := "a changed mapping is not used"
+			if m.Missing() {
+				what = "DOES NOT RUN, its mapping cannot be used"
+			}
+			if _, err := fmt.Fprintf(w, "%s at gateway %s: %s: %s\n", r.System, x.Gateway, what, m.Error); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// gatewaysOf are all gateways that tell of a feed.
+func gatewaysOf(r *inbox.Report) []inbox.Running {
+	if len(r.Gateways) == 0 && r.Running != nil {
+		return []inbox.Running{*r.Running}
+	}
+	return r.Gateways
 }
 
 func printReports(w io.Writer, reports []*inbox.Report) error {
@@ -177,23 +210,8 @@ func printReport(w io.Writer, r *inbox.Report, now time.Time) error {
 		}
 		fmt.Fprintf(w, "  gateway %s: %s, receiver %s, as of %s\n", x.Gateway, role, x.Receiver, x.At.Format(time.DateTime))
 	}
-	if x := r.Running; x != nil {
-		fmt.Fprintf(w, "  as of %s, by %s: receiver %s, mapping %s %s\n", x.At.Format(time.DateTime), x.Way, x.Receiver, x.Mapping.Name, x.Mapping.Version)
-		if x.Waiting > 0 {
-			fmt.Fprintf(w, "    waiting: %d messages, %d bytes, the oldest since %s\n", x.Waiting, x.WaitingBytes, x.Oldest.Format(time.DateTime))
-		}
-		if x.Error != "" {
-			fmt.Fprintf(w, "    the receiver was restarted %d times: %s\n", x.Restarts, x.Error)
-		}
-		if x.Retry != nil {
-			fmt.Fprintf(w, "    cannot store since %s; tried %d times (%s)\n", x.Retry.Since.Format(time.DateTime), x.Retry.Tries, x.Retry.Code)
-		}
-		if x.Mapping.Error != "" {
-			fmt.Fprintf(w, "    a changed mapping is not used: %s\n", x.Mapping.Error)
-		}
-		for _, e := range slices.Sorted(maps.Keys(x.Events)) {
-			fmt.Fprintf(w, "    seen: %s %d\n", e, x.Events[e])
-		}
+	if r.Running != nil {
+		printRunning(w, r.Running)
 	}
 	r.Records.Report.Source = "  records"
 	if _, err := r.Records.Report.WriteTo(w); err != nil {
@@ -203,6 +221,29 @@ func printReport(w io.Writer, r *inbox.Report, now time.Time) error {
 		fmt.Fprintf(w, "  unmapped: %s %d times, first %s\n", u.What, u.Count, u.Place)
 	}
 	return nil
+}
+
+// printRunning writes what a gateway says of a feed.
+func printRunning(w io.Writer, x *inbox.Running) {
+	fmt.Fprintf(w, "  as of %s, by %s: receiver %s, mapping %s %s\n", x.At.Format(time.DateTime), x.Way, x.Receiver, cmp.Or(x.Mapping.Name, "none"), x.Mapping.Version)
+	if x.Waiting > 0 {
+		fmt.Fprintf(w, "    waiting: %d messages, %d bytes, the oldest since %s\n", x.Waiting, x.WaitingBytes, x.Oldest.Format(time.DateTime))
+	}
+	if x.Error != "" {
+		fmt.Fprintf(w, "    the receiver was restarted %d times: %s\n", x.Restarts, x.Error)
+	}
+	if x.Retry != nil {
+		fmt.Fprintf(w, "    cannot store since %s; tried %d times (%s)\n", x.Retry.Since.Format(time.DateTime), x.Retry.Tries, x.Retry.Code)
+	}
+	switch {
+	case x.Mapping.Missing():
+		fmt.Fprintf(w, "    no mapping can be used, so nothing is processed here: %s\n", x.Mapping.Error)
+	case x.Mapping.Error != "":
+		fmt.Fprintf(w, "    a changed mapping is not used: %s\n", x.Mapping.Error)
+	}
+	for _, e := range slices.Sorted(maps.Keys(x.Events)) {
+		fmt.Fprintf(w, "    seen: %s %d\n", e, x.Events[e])
+	}
 }
 
 func newFeedsMessages(f *feedFlags) *cobra.Command {
@@ -227,7 +268,7 @@ message that was settled longer ago than receive.remember is not known any more.
 			if len(spans) == 0 {
 				spans = []span{{1, 1<<63 - 1}}
 			}
-			return f.with(cmd.Context(), func(_ *config.Config, db backend.Backend, s config.System) error {
+			return f.with(cmd, func(_ *config.Config, db backend.Backend, s config.System) error {
 				return printMessages(cmd, db, s.Key, spans, func(m *inbox.Status) bool {
 					return (state == "" || string(m.State) == state) && (code == "" || m.Code == code)
 				}, asJSON)
@@ -288,7 +329,7 @@ senders are asked to try again. Files in a watched folder stay there.`,
 		Example: `  handoff feeds pause --config handoff.yaml --system clinic-adt --reason "new mapping"`,
 		Args:    noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return f.with(cmd.Context(), func(_ *config.Config, db backend.Backend, s config.System) error {
+			return f.with(cmd, func(_ *config.Config, db backend.Backend, s config.System) error {
 				if err := inbox.PauseFeed(cmd.Context(), db, s.Key, inbox.Pause{At: db.Now().UTC(), By: f.who(), Reason: reason}); err != nil {
 					return err
 				}
@@ -308,7 +349,7 @@ func newFeedsResume(f *feedFlags) *cobra.Command {
 		Example: "  handoff feeds resume --config handoff.yaml --system clinic-adt",
 		Args:    noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return f.with(cmd.Context(), func(_ *config.Config, db backend.Backend, s config.System) error {
+			return f.with(cmd, func(_ *config.Config, db backend.Backend, s config.System) error {
 				if err := inbox.ResumeFeed(cmd.Context(), db, s.Key); err != nil {
 					return err
 				}

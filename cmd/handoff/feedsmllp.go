@@ -27,8 +27,12 @@ func newMLLP(in *intake) (receiver, error) {
 	if c.Ack == "processed" {
 		o.Ack = mllp.WhenProcessed
 	}
-	if _, opts := in.format(); opts.Profile != nil && opts.Profile.Charset != "" {
-		enc, err := charset.Lookup(opts.Profile.Charset)
+	name, err := in.charset()
+	if err != nil {
+		return nil, err
+	}
+	if name != "" {
+		enc, err := charset.Lookup(name)
 		if err != nil {
 			return nil, err
 		}

@@ -144,17 +144,3 @@ func (f *liveFeed) lookPaused(ctx context.Context) {
 		f.log.Info("a feed was paused or resumed", "paused", p != nil)
 	}
 }
-
-// lookMapping takes a changed mapping into use. One with a fault is told, and the
-// old one stays.
-func (f *liveFeed) lookMapping() {
-	changed, err := f.live.Look()
-	switch {
-	case err != nil:
-		f.report.mapped(nil, err)
-		f.log.Error("a mapping has changed and cannot be used; the one before stays in force", "error", err)
-	case changed:
-		f.use(f.live.Get())
-		f.log.Info("a mapping has changed", "mapping", f.live.Get().mapping.Name, "version", f.live.Get().mapping.Version)
-	}
-}

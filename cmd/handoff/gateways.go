@@ -45,7 +45,7 @@ running until the others have not heard of it for a minute.`,
 		Example: "  handoff gateways list --config handoff.yaml",
 		Args:    noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return withFacts(cmd.Context(), *file, func(_ *config.Config, db backend.Backend) error {
+			return withFacts(cmd, *file, func(_ *config.Config, db backend.Backend) error {
 				list, err := peers.List(cmd.Context(), db)
 				if err != nil {
 					return err
@@ -91,7 +91,7 @@ for as long as the law asks for what is in it.`,
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return withFacts(cmd.Context(), *file, func(_ *config.Config, db backend.Backend) error {
+			return withFacts(cmd, *file, func(_ *config.Config, db backend.Backend) error {
 				return peers.Forget(cmd.Context(), db, args[0])
 			})
 		},
@@ -104,11 +104,12 @@ func newGatewaysAcceptKeys(file *string) *cobra.Command {
 		Short: "Let the next gateway to start say which keys count",
 		Long: `Forgets the fingerprints of the keys with which the store was served. For an
 operator who has changed site.key for good: every opaque id, link and page cursor
-that went out before counts no more. Stop all gateways first.`,
+that went out before counts no more. Stop all gateways first: while anything uses
+the store it is refused.`,
 		Example: "  handoff gateways accept-keys --config handoff.yaml",
 		Args:    noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return withFacts(cmd.Context(), *file, func(_ *config.Config, db backend.Backend) error {
+			return withFacts(cmd, *file, func(_ *config.Config, db backend.Backend) error {
 				return peers.AcceptKeys(cmd.Context(), db)
 			})
 		},

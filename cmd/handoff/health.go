@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// What a load balancer asks. The answers say nothing about anything but whether
-// requests can be sent here; why they cannot is in the log.
+// What a load balancer asks. The answers say whether requests can be sent here, and
+// how many feeds do not run; why, and which, is in the log.
 
 func healthy(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
@@ -18,6 +18,16 @@ func healthy(w http.ResponseWriter, _ *http.Request) {
 
 // readyWithin is how long a store may take to answer: a load balancer asks again.
 const readyWithin = 3 * time.Second
+
+// unmapped counts the feeds that have no mapping. They keep nobody from being served.
+func (g *running) unmapped() (n int) {
+	for _, f := range g.feeds {
+		if f.live.Get() == nil {
+			n++
+		}
+	}
+	return n
+}
 
 // ready says whether the store and the trail can serve; without one of them no
 // request is answered.
@@ -36,5 +46,8 @@ func ready(g *running, log *slog.Logger) http.Handler {
 		}
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 		fmt.Fprintln(w, "ready")
+		if n := g.unmapped(); n > 0 {
+			fmt.Fprintf(w, "feeds that do not run: %d of %d\n", n, len(g.feeds))
+		}
 	})
 }

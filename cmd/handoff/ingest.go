@@ -78,7 +78,11 @@ func runIngest(cmd *cobra.Command, args []string, f *ingestFlags) (err error) {
 	if err != nil {
 		return err
 	}
-	db, err := makeStore(cmd.Context(), c, "ingest", nil)
+	fd, err := configuredFeed(c, system)
+	if err != nil {
+		return err
+	}
+	db, err := storeFor(cmd, c)
 	if err != nil {
 		return err
 	}
@@ -91,7 +95,7 @@ func runIngest(cmd *cobra.Command, args []string, f *ingestFlags) (err error) {
 	if bar != nil {
 		target.Tick = bar.tick
 	}
-	reports, err := ingestInto(cmd.Context(), target, paths)
+	reports, err := ingestInto(cmd.Context(), target, fd, paths)
 	bar.done()
 	if err != nil {
 		for _, r := range reports {
@@ -159,10 +163,7 @@ func newIngestTarget(c *config.Config, db backend.Backend, s config.System) (ing
 	}
 	links := identity.NewLinks(db, ids, db.Now)
 	t := ingestTarget{Store: db, Facts: db, Log: db, Origin: origin, Units: directory.Units(s.Key), SiteKey: key, Clock: db.Now,
-		Adapter: s.Adapter, Linker: feedLinker{identity.NewLinker(links, storedPeople{db}), links, db}}
-	if s.Profile != "" {
-		t.Profile = c.Path(s.Profile)
-	}
+		Adapter: s.Adapter, Profile: profileOf(c, s), Linker: feedLinker{identity.NewLinker(links, storedPeople{db}), links, db}}
 	return t, nil
 }
 
@@ -178,11 +179,7 @@ func (t *ingestTarget) pipeline(fd *feed) *ingest.Pipeline {
 
 // ingestInto brings inputs into a store. It returns a report for each input that
 // was read, also with an error.
-func ingestInto(ctx context.Context, t ingestTarget, paths []convert.Path) ([]*flow.Report, error) {
-	fd, err := loadFeed(t.Adapter, t.Profile)
-	if err != nil {
-		return nil, err
-	}
+func ingestInto(ctx context.Context, t ingestTarget, fd *feed, paths []convert.Path) ([]*flow.Report, error) {
 	p := t.pipeline(fd)
 	var reports []*flow.Report
 	for _, path := range paths {

@@ -253,7 +253,7 @@ func sweepLabels(cmd *cobra.Command, file string, dry bool) (err error) {
 	if err != nil {
 		return err
 	}
-	db, err := openStore(cmd.Context(), c)
+	db, err := storeFor(cmd, c)
 	if err != nil {
 		return err
 	}

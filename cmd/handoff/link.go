@@ -49,7 +49,7 @@ in place of the system to another Patient here.`,
 }
 
 // withLinks opens the store that a configuration names and runs do on its links.
-func withLinks(ctx context.Context, file string, do func(backend.Backend, *identity.Links) error) (err error) {
+func withLinks(cmd *cobra.Command, file string, do func(backend.Backend, *identity.Links) error) (err error) {
 	if file == "" {
 		return usageError("--config is required")
 	}
@@ -57,7 +57,7 @@ func withLinks(ctx context.Context, file string, do func(backend.Backend, *ident
 	if err != nil {
 		return err
 	}
-	db, err := openStore(ctx, c)
+	db, err := storeFor(cmd, c)
 	if err != nil {
 		return err
 	}
@@ -82,7 +82,7 @@ func newLinkList(file *string) *cobra.Command {
 			default:
 				return usageError("--state must be candidate, confirmed or undone")
 			}
-			return withLinks(cmd.Context(), *file, func(_ backend.Backend, l *identity.Links) error {
+			return withLinks(cmd, *file, func(_ backend.Backend, l *identity.Links) error {
 				if patient != "" && !strings.HasPrefix(patient, "Patient/") {
 					patient = "Patient/" + patient
 				}
@@ -114,7 +114,7 @@ func newLinkHistory(file *string) *cobra.Command {
 		Example: "  handoff link history --config handoff.yaml Patient/p1 riverton-health 4711",
 		Args:    linkArguments,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return withLinks(cmd.Context(), *file, func(_ backend.Backend, l *identity.Links) error {
+			return withLinks(cmd, *file, func(_ backend.Backend, l *identity.Links) error {
 				patient, system, id := linkEnds(args)
 				versions, err := l.History(cmd.Context(), patient, system, id)
 				if err != nil {
@@ -139,7 +139,7 @@ func newLinkDecision(file *string, verb, short string, decide func(*identity.Lin
 			if reviewer == "" {
 				return usageError("--reviewer is required: somebody answers for a link")
 			}
-			return withLinks(cmd.Context(), *file, func(db backend.Backend, l *identity.Links) error {
+			return withLinks(cmd, *file, func(db backend.Backend, l *identity.Links) error {
 				patient, system, id := linkEnds(args)
 				ends := []string{patient}
 				if system == "" {
@@ -176,7 +176,7 @@ cannot be used are printed on stderr with their number; the exit code is then 3.
 				return err
 			}
 			defer f.Close()
-			return withLinks(cmd.Context(), *file, func(db backend.Backend, l *identity.Links) error {
+			return withLinks(cmd, *file, func(db backend.Backend, l *identity.Links) error {
 				res, err := l.ReadRoster(cmd.Context(), f, storedPeople{db}.references)
 				for _, bad := range res.Rejected {
 					fmt.Fprintf(cmd.ErrOrStderr(), "%s: %s\n", args[0], bad.Error())

@@ -149,14 +149,14 @@ func ingestFile(ctx context.Context, g *running, system, path string) (*flow.Rep
 	if !ok || !known {
 		return nil, fmt.Errorf("system %s is not in the configuration", system)
 	}
-	profile := s.Profile
-	if profile != "" {
-		profile = g.config.Path(profile)
+	fd, err := configuredFeed(g.config, s)
+	if err != nil {
+		return nil, err
 	}
 	reports, err := ingestInto(ctx, ingestTarget{
 		Store: g.store, Facts: g.store, Log: g.store, Origin: origin, Units: g.directory.Units(system), SiteKey: []byte(g.config.Site.Key.Reveal()), Clock: g.store.Now,
-		Adapter: s.Adapter, Profile: profile, Linker: g.linker(),
-	}, []convert.Path{{Name: path, Open: func() (adapters.Input, io.Closer, error) { return adapters.OpenFile(path) }}})
+		Adapter: s.Adapter, Profile: profileOf(g.config, s), Linker: g.linker(),
+	}, fd, []convert.Path{{Name: path, Open: func() (adapters.Input, io.Closer, error) { return adapters.OpenFile(path) }}})
 	if err != nil {
 		return nil, err
 	}

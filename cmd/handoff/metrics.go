@@ -38,7 +38,8 @@ var (
 	metricPaused   = feedMetric("paused", "1 if the processing is paused.")
 	metricRetrying = feedMetric("retrying", "1 if the processing waits because the store failed.")
 	metricLast     = feedMetric("last_message_timestamp_seconds", "When the last message came.")
-	metricMapping  = feedMetric("mapping_failed", "1 if a changed mapping has a fault and is not used.")
+	metricMapping  = feedMetric("mapping_failed", "1 if a mapping has a fault and is not used.")
+	metricMissing  = feedMetric("mapping_missing", "1 if no mapping is in force, so that nothing of the feed is processed here.")
 	metricEvents   = feedMetric("receiver_events_total", "What the receiver saw since the process began.", "event")
 )
 
@@ -76,6 +77,7 @@ func (f *liveFeed) collect(to chan<- prometheus.Metric) {
 	flag(metricPaused, f.paused.Load())
 	flag(metricRetrying, r.Retry != nil)
 	flag(metricMapping, r.Mapping.Error != "")
+	flag(metricMissing, r.Mapping.Missing())
 	for event, n := range r.Events {
 		emit(metricEvents, prometheus.CounterValue, float64(n), event)
 	}

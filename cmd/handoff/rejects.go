@@ -74,17 +74,15 @@ func (f *feedFlags) who() string {
 }
 
 // open opens the store of the configuration, which must be there.
-func (f *feedFlags) open(ctx context.Context) (*config.Config, backend.Backend, error) {
+func (f *feedFlags) open(cmd *cobra.Command) (*config.Config, backend.Backend, error) {
 	if f.config == "" {
 		return nil, nil, usageError("--config is required")
 	}
-	checks := configChecks()
-	checks.Profile = nil // a mapping that is broken is why somebody looks
-	c, err := config.LoadWith(f.config, checks)
+	c, err := loadConfig(f.config)
 	if err != nil {
 		return nil, nil, err
 	}
-	db, err := openStore(ctx, c)
+	db, err := storeFor(cmd, c)
 	return c, db, err
 }
 
@@ -108,8 +106,8 @@ func (f *feedFlags) feeds(c *config.Config) ([]config.System, error) {
 }
 
 // with opens the store and runs do on the one feed that is meant.
-func (f *feedFlags) with(ctx context.Context, do func(*config.Config, backend.Backend, config.System) error) (err error) {
-	c, db, err := f.open(ctx)
+func (f *feedFlags) with(cmd *cobra.Command, do func(*config.Config, backend.Backend, config.System) error) (err error) {
+	c, db, err := f.open(cmd)
 	if err != nil {
 		return err
 	}
@@ -253,7 +251,7 @@ func newRejectsList(f *feedFlags) *cobra.Command {
 }
 
 func (f *feedFlags) listRejects(cmd *cobra.Command, filter *rejectFilter, asJSON bool) (err error) {
-	c, db, err := f.open(cmd.Context())
+	c, db, err := f.open(cmd)
 	if err != nil {
 		return err
 	}
@@ -310,7 +308,7 @@ stay, values are ***, the value at the place of the fault is shown as its shape.
 		Example: "  handoff rejects show --config handoff.yaml --system clinic-adt 17",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return f.withReject(cmd.Context(), args[0], func(q *ingest.Queue, k ingest.Queued) error {
+			return f.withReject(cmd, args[0], func(q *ingest.Queue, k ingest.Queued) error {
 				return showReject(cmd, q, &k, reveal, f.who())
 			})
 		},
@@ -320,14 +318,14 @@ stay, values are ***, the value at the place of the fault is shown as its shape.
 }
 
 // withReject finds the reject that an argument names.
-func (f *feedFlags) withReject(ctx context.Context, arg string, do func(*ingest.Queue, ingest.Queued) error) error {
+func (f *feedFlags) withReject(cmd *cobra.Command, arg string, do func(*ingest.Queue, ingest.Queued) error) error {
 	seq, err := strconv.ParseUint(arg, 10, 63)
 	if err != nil {
 		return usageError("%q is no number of a reject", arg)
 	}
-	return f.with(ctx, func(_ *config.Config, db backend.Backend, s config.System) error {
+	return f.with(cmd, func(_ *config.Config, db backend.Backend, s config.System) error {
 		q := queueOf(db, s.Key)
-		k, err := q.Get(ctx, seq)
+		k, err := q.Get(cmd.Context(), seq)
 		if err != nil {
 			return err
 		}

@@ -33,7 +33,7 @@ then on; the original stays as it was. Delete the file afterwards.`,
 			if (out == "") == (from == "") {
 				return usageError("edit needs one of --out and --from")
 			}
-			return f.withReject(cmd.Context(), args[0], func(q *ingest.Queue, k ingest.Queued) error {
+			return f.withReject(cmd, args[0], func(q *ingest.Queue, k ingest.Queued) error {
 				if from != "" {
 					return takeEdit(cmd, q, &k, from, f.who())
 				}
@@ -118,7 +118,7 @@ Exit status: 0 all were taken, 3 some were rejected again.`,
 			if len(args) > 0 && !cmd.Flags().Changed("state") {
 				filter.state = "all" // who names a number means it
 			}
-			return f.with(cmd.Context(), func(c *config.Config, db backend.Backend, s config.System) error {
+			return f.with(cmd, func(c *config.Config, db backend.Backend, s config.System) error {
 				return replayRejects(cmd, c, db, s, &filter, asJSON, f.who())
 			})
 		},
@@ -134,7 +134,7 @@ func replayRejects(cmd *cobra.Command, c *config.Config, db backend.Backend, s c
 	if err != nil {
 		return err
 	}
-	fd, err := loadFeed(target.Adapter, target.Profile)
+	fd, err := configuredFeed(c, s)
 	if err != nil {
 		return err
 	}

@@ -27,7 +27,11 @@ func newServeCommand() *cobra.Command {
 		Short: "Run the gateway",
 		Long: `Run the gateway that FILE describes: FHIR under the path of server.base, the
 token endpoint at /oauth/token, /healthz and /readyz. It stops on an interrupt,
-after the requests under way have been answered.`,
+after the requests under way have been answered.
+
+A feed whose mapping cannot be used does not keep it from starting: the log,
+/readyz and 'handoff feeds list' say so, and the feed runs when its files are
+mended. 'handoff config check' fails for such a feed.`,
 		Example: "  handoff serve --config handoff.yaml",
 		Args:    noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {

@@ -40,7 +40,8 @@ for what is there, so that no password need be on the command line.`,
 // A storePlace is where a store is, as a flag says it.
 type storePlace struct {
 	address, database string
-	name              string // for messages: without user and password
+	name              string         // for messages: without user and password
+	config            *config.Config // that it is of; nil: it was given by itself
 }
 
 // storeAt reads an address. Its faults are those of the command line.
@@ -50,7 +51,7 @@ func storeAt(flag, address string) (storePlace, error) {
 		if err != nil {
 			return storePlace{}, err
 		}
-		p := storePlace{name: storeName(c)}
+		p := storePlace{name: storeName(c), config: c}
 		p.address, p.database = c.StoreAddress()
 		return p, nil
 	}
@@ -61,7 +62,7 @@ func storeAt(flag, address string) (storePlace, error) {
 	if err := backend.Check(filled, ""); err != nil {
 		return storePlace{}, usageError("%s: %w", flag, err)
 	}
-	return storePlace{filled, "", backend.Name(filled, "")}, nil
+	return storePlace{address: filled, name: backend.Name(filled, "")}, nil
 }
 
 // choosePlace is storeAt for a pair of flags of which one must be given.
@@ -77,10 +78,11 @@ func choosePlace(flag, address, configFlag, file string) (storePlace, error) {
 	return storeAt(flag, address)
 }
 
-// open opens the store. It does not sweep: what looks changes nothing.
-func (p storePlace) open(ctx context.Context, o backend.Options) (backend.Backend, error) {
-	o.Database, o.SweepEvery = p.database, -1
-	db, err := backend.Open(ctx, p.address, o)
+// open opens the store. It does not sweep: what looks changes nothing. What takes long
+// is told on the command's stderr.
+func (p storePlace) open(cmd *cobra.Command, o backend.Options) (backend.Backend, error) {
+	o.Database, o.SweepEvery, o.Logger = p.database, -1, newLogger(cmd.ErrOrStderr(), "info")
+	db, err := backend.Open(cmd.Context(), p.address, o)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", p.name, err)
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/handoff-health/handoff/fhir/resource"
 	"github.com/handoff-health/handoff/fhir/store"
 	"github.com/handoff-health/handoff/fhir/store/backend"
+	"github.com/handoff-health/handoff/fhir/store/presence"
 	"github.com/handoff-health/handoff/fhir/store/transfer"
 	"github.com/handoff-health/handoff/gateway"
 )
@@ -73,11 +74,12 @@ func (f *storeCheck) run(cmd *cobra.Command) (err error) {
 	if f.young < 0 {
 		return usageError("--young must not be negative")
 	}
-	db, err := at.open(cmd.Context(), backend.Options{AsIs: true})
+	db, err := at.open(cmd, backend.Options{AsIs: true})
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
+	defer f.announce(cmd, db)()
 	bar := newBar(cmd.ErrOrStderr(), "check")
 	sum := checkSummary{Store: at.name}
 	o := store.CheckOptions{Repair: f.repair, Young: f.young, Entries: gateway.Entries, Name: contentOf,
@@ -105,6 +107,23 @@ func (f *storeCheck) run(cmd *cobra.Command) (err error) {
 		return &exitError{code: exitFailed}
 	}
 	return nil
+}
+
+// announce tells whoever copies that the store is written to. What is damaged may not
+// take the word: that is no reason not to mend it.
+func (f *storeCheck) announce(cmd *cobra.Command, db backend.Backend) (end func()) {
+	u := useOf(cmd)
+	if !u.writes {
+		told(db, u)
+		return func() {}
+	}
+	l, err := presence.Announce(cmd.Context(), db, db.Now, u.command)
+	if err != nil {
+		fmt.Fprintln(cmd.ErrOrStderr(), "the store was not told that it is being repaired, so a copy would not notice:", err)
+		return func() {}
+	}
+	told(db, u)
+	return func() { _ = l.End() } // it ends by itself
 }
 
 // report prints a finding and counts it.

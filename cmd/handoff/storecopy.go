@@ -13,6 +13,7 @@ import (
 	"github.com/handoff-health/handoff/fhir/store"
 	"github.com/handoff-health/handoff/fhir/store/backend"
 	"github.com/handoff-health/handoff/fhir/store/transfer"
+	"github.com/handoff-health/handoff/gateway/peers"
 )
 
 type storeCopy struct {
@@ -72,12 +73,15 @@ func (f *storeCopy) run(cmd *cobra.Command) (err error) {
 		return err
 	}
 	ctx := cmd.Context()
-	a, err := source.open(ctx, backend.Options{Existing: true})
+	a, err := source.open(cmd, backend.Options{Existing: true})
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, a.Close()) }()
-	b, err := target.open(ctx, backend.Options{Existing: f.verifyOnly})
+	if err := f.sameSite(ctx, a, source, target); err != nil {
+		return err
+	}
+	b, err := target.open(cmd, backend.Options{Existing: f.verifyOnly})
 	if err != nil {
 		return err
 	}
@@ -104,6 +108,27 @@ func (f *storeCopy) run(cmd *cobra.Command) (err error) {
 		}
 	}
 	return err
+}
+
+// sameSite refuses configurations whose site key is not the source's: no gateway would
+// start with them on the copy.
+func (f *storeCopy) sameSite(ctx context.Context, from backend.Backend, places ...storePlace) error {
+	if f.verifyOnly {
+		return nil
+	}
+	for _, p := range places {
+		if p.config == nil {
+			continue
+		}
+		err := peers.CheckSite(ctx, from, []byte(p.config.Site.Key.Reveal()), false)
+		if errors.Is(err, peers.ErrKeys) {
+			err = fmt.Errorf("site.key at %s would let no gateway start on the copy: %w", p.config.SiteKeyAt(), err)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (f *storeCopy) work(ctx context.Context, from, to transfer.Side, o transfer.Options) (transfer.Report, error) {

@@ -48,7 +48,7 @@ func newUsersList(file *string) *cobra.Command {
 			if format != "table" && format != "json" {
 				return usageError("--format must be table or json")
 			}
-			return withFacts(cmd.Context(), *file, func(_ *config.Config, db backend.Backend) error {
+			return withFacts(cmd, *file, func(_ *config.Config, db backend.Backend) error {
 				all, err := signin.LockedUsers(cmd.Context(), db)
 				if err != nil {
 					return err
@@ -99,7 +99,7 @@ func newUsersUnlock(file *string) *cobra.Command {
 			if by == "" {
 				return usageError("--by is required: somebody answers for it")
 			}
-			return withFacts(cmd.Context(), *file, func(c *config.Config, db backend.Backend) error {
+			return withFacts(cmd, *file, func(c *config.Config, db backend.Backend) error {
 				if err := signin.Unlock(cmd.Context(), db, args[0], args[1], by, db.Now()); err != nil {
 					return err
 				}
@@ -123,7 +123,7 @@ func recordNow(ctx context.Context, c *config.Config, db backend.Backend) error 
 }
 
 // withFacts opens the store of a configuration.
-func withFacts(ctx context.Context, file string, do func(*config.Config, backend.Backend) error) (err error) {
+func withFacts(cmd *cobra.Command, file string, do func(*config.Config, backend.Backend) error) (err error) {
 	if file == "" {
 		return usageError("--config FILE is required")
 	}
@@ -131,7 +131,7 @@ func withFacts(ctx context.Context, file string, do func(*config.Config, backend
 	if err != nil {
 		return err
 	}
-	db, err := openStore(ctx, c)
+	db, err := storeFor(cmd, c)
 	if err != nil {
 		return err
 	}

@@ -92,10 +92,10 @@ func TestUsersAreLockedAndLetInAgain(t *testing.T) {
 	file := filepath.Join(dir, "handoff.yaml")
 	users := func(args ...string) (string, error) {
 		var text bytes.Buffer
-		cmd := newUsersCommand()
+		cmd := newRootCommand()
 		cmd.SetOut(&text)
 		cmd.SetErr(&text)
-		cmd.SetArgs(append(args, "--config", file))
+		cmd.SetArgs(append(append([]string{"users"}, args...), "--config", file))
 		err := cmd.ExecuteContext(ctx)
 		return text.String(), err
 	}

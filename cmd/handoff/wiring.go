@@ -75,15 +75,12 @@ func assemble(ctx context.Context, c *config.Config, log *slog.Logger, users ...
 			err = errors.Join(err, g.Close())
 		}
 	}()
-	if g.store, err = makeStore(ctx, c, "serve", log); err != nil {
+	if g.store, err = openStore(ctx, c, useNamed("serve"), log); err != nil {
 		return nil, err
 	}
 	log.Info("keeps its data in", "store", storeName(c))
 	g.cache = epoch.New(g.store, 0, g.store.Now)
 	if g.trail, err = openTrail(c, log, g.store.Now); err != nil {
-		return nil, err
-	}
-	if err := g.checkSite(ctx); err != nil {
 		return nil, err
 	}
 	if g.ids, err = identity.NewIDMap(g.cache, []byte(c.Site.Key.Reveal()), slugs(c)); err != nil {

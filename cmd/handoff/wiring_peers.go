@@ -18,13 +18,6 @@ import (
 
 // What a gateway does to serve from one store with others.
 
-// checkSite refuses a site key that is not the store's, before anything is made
-// with it.
-func (g *running) checkSite(ctx context.Context) error {
-	key := []byte(g.config.Site.Key.Reveal())
-	return peers.CheckKeys(ctx, g.store, g.trail.ID(), peers.Keys{peers.SiteKey: peers.Fingerprint(key, peers.SiteKey, key)})
-}
-
 // sharedKey reads a key that all gateways of the store hold, or makes it where none
 // serves yet.
 func (g *running) sharedKey(name, path, algorithm string) (*auth.PrivateKey, error) {

@@ -8,33 +8,92 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/spf13/cobra"
+
 	"github.com/handoff-health/handoff/fhir/store/backend"
 	"github.com/handoff-health/handoff/fhir/store/presence"
 	"github.com/handoff-health/handoff/fhir/store/transfer"
 	"github.com/handoff-health/handoff/gateway/config"
+	"github.com/handoff-health/handoff/gateway/peers"
 )
 
 // storeClock, if set, is the clock of the store in place of its own. A test sets it
 // off this machine's, so that it shows what does not go by the store's.
 var storeClock func() time.Time
 
-// makeStore opens the store that a configuration names, or makes it, and tells whoever
-// asks that the command what uses it (presence). The log, which may be nil, is told of
-// what is odd about it. An unfinished copy is refused.
-func makeStore(ctx context.Context, c *config.Config, what string, log *slog.Logger) (backend.Backend, error) {
+// storeOpened, if set, is told of each store that is opened for a configuration. A test
+// looks at what was announced in it.
+var storeOpened func(backend.Backend, storeUse)
+
+// storeFor opens the store of a configuration for a command, as storeUses says of it.
+// What takes long is told on the command's stderr.
+func storeFor(cmd *cobra.Command, c *config.Config) (backend.Backend, error) {
+	return openStore(cmd.Context(), c, useOf(cmd), newLogger(cmd.ErrOrStderr(), "info"))
+}
+
+// openStore is the one place where the store of a configuration is opened. It refuses
+// an unfinished copy, and a site key that is not the store's where that counts; tells
+// whoever asks that a command that writes uses the store (presence); and gives the
+// others a store that cannot be written to. The log, which may be nil, is told of what
+// is odd about the store.
+func openStore(ctx context.Context, c *config.Config, u storeUse, log *slog.Logger) (_ backend.Backend, err error) {
+	if !u.opens {
+		return nil, fmt.Errorf("'handoff %s' has no decision on how it uses a store; this is a fault of handoff", u.command)
+	}
 	address, database := c.StoreAddress()
-	db, err := whole(ctx, address, backend.Options{Database: database, Logger: log, Now: storeClock})
+	db, err := backend.Open(ctx, address, backend.Options{Database: database, Existing: !u.makes, Logger: log, Now: storeClock})
 	if err != nil {
 		return nil, err
 	}
-	lease, err := presence.Announce(ctx, db, db.Now, what)
-	if err != nil {
-		return nil, errors.Join(err, db.Close())
+	used := &usedStore{Backend: db}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, used.Close())
+		}
+	}()
+	if err := transfer.Ready(ctx, db); err != nil {
+		return nil, fmt.Errorf("%s: %w", storeName(c), err)
 	}
-	return &usedStore{db, lease}, nil
+	if err := checkSite(ctx, c, db, u, false); err != nil {
+		return nil, err
+	}
+	if !u.writes {
+		return told(readStore{used}, u), nil
+	}
+	if used.lease, err = presence.Announce(ctx, db, db.Now, u.command); err != nil {
+		return nil, err
+	}
+	if err := used.aloneIf(ctx, u.alone); err != nil {
+		return nil, fmt.Errorf("%s: %w", storeName(c), err)
+	}
+	// Only now, so that who is refused leaves nothing behind.
+	if err := checkSite(ctx, c, db, u, u.key == keyWritten); err != nil {
+		return nil, err
+	}
+	return told(used, u), nil
 }
 
-// A usedStore is a store that this process has announced to use.
+func told(db backend.Backend, u storeUse) backend.Backend {
+	if storeOpened != nil {
+		storeOpened(db, u)
+	}
+	return db
+}
+
+// checkSite refuses a configuration whose site key is not the store's. With keep it
+// becomes the key of a store that has none yet.
+func checkSite(ctx context.Context, c *config.Config, facts backend.Backend, u storeUse, keep bool) error {
+	if u.anyKey || u.key == keyUnused && !u.writes {
+		return nil
+	}
+	err := peers.CheckSite(ctx, facts, []byte(c.Site.Key.Reveal()), keep)
+	if errors.Is(err, peers.ErrKeys) {
+		return fmt.Errorf("site.key at %s, for the store %s: %w", c.SiteKeyAt(), storeName(c), err)
+	}
+	return err
+}
+
+// A usedStore is a store that this process has announced to use, if it has a lease.
 type usedStore struct {
 	backend.Backend
 	lease *presence.Lease
@@ -46,23 +105,16 @@ func (s *usedStore) Close() error {
 	return s.Backend.Close()
 }
 
-// openStore opens the store that a configuration names, if it is there: looking
-// back must not make an empty one. An unfinished copy is refused.
-func openStore(ctx context.Context, c *config.Config) (backend.Backend, error) {
-	address, database := c.StoreAddress()
-	return whole(ctx, address, backend.Options{Database: database, Existing: true, Now: storeClock})
-}
-
-// whole opens a store that is no unfinished copy.
-func whole(ctx context.Context, address string, o backend.Options) (backend.Backend, error) {
-	db, err := backend.Open(ctx, address, o)
-	if err != nil {
-		return nil, err
+// aloneIf refuses a store that others use.
+func (s *usedStore) aloneIf(ctx context.Context, alone bool) error {
+	if !alone {
+		return nil
 	}
-	if err := transfer.Ready(ctx, db); err != nil {
-		return nil, errors.Join(fmt.Errorf("%s: %w", backend.Name(address, o.Database), err), db.Close())
+	others, err := s.lease.Others(ctx)
+	if err == nil && len(others) > 0 {
+		err = fmt.Errorf("the store is used by %s: stop it first; a process that was killed counts for a minute more", presence.Names(others))
 	}
-	return db, nil
+	return err
 }
 
 // nameDatabase fills in which database a MongoDB store is in.

@@ -29,6 +29,7 @@ type Config struct {
 	Telemetry  Telemetry  `yaml:"telemetry"`
 
 	dir     string // of the file; relative paths start there
+	keyAt   string // file, line and column of site.key, for messages
 	derived bool   // server.base was made of server.listen
 }
 

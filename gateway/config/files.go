@@ -28,6 +28,9 @@ type Checks struct {
 	// Profile says why a feed cannot be read with its adapter and the mapping
 	// profile in a file ("": the adapter's own).
 	Profile func(adapter, path string) error
+	// FeedsLater leaves alone whether feeds can be read and mapped: for who runs
+	// without those that cannot, and finds so by itself.
+	FeedsLater bool
 	// StoreAddress says why the URI of a MongoDB deployment cannot be one, or why it
 	// does not go with a database ("": the URI's own). It quotes nothing of the URI.
 	StoreAddress func(uri, database string) error
@@ -63,7 +66,7 @@ func (k *checker) checkFiles() {
 		if s.Auth.KeyFile != "" && s.Kind == "fhir" {
 			k.privateKey(at+".auth.keyFile", s.Auth.KeyFile)
 		}
-		if s.Kind == "feed" {
+		if s.Kind == "feed" && !k.with.FeedsLater {
 			k.profile(at, s)
 		}
 	}
@@ -90,7 +93,7 @@ func (k *checker) profile(at string, s System) {
 		return
 	}
 	if err := k.with.Profile(s.Adapter, k.Path(s.Profile)); err != nil {
-		k.because(at+".profile", s.Profile, "the feed cannot be mapped", unquoted(err))
+		k.because(at+".profile", s.Profile, "the feed cannot be mapped", Unquoted(err))
 	}
 }
 
@@ -102,13 +105,13 @@ func (k *checker) privateKey(at, path string) {
 		return
 	}
 	if err := k.with.PrivateKey(k.Path(path)); err != nil {
-		k.because(at, path, "the private key cannot be used", unquoted(err))
+		k.because(at, path, "the private key cannot be used", Unquoted(err))
 	}
 }
 
-// unquoted keeps of an error what quotes nothing of the file that was read: the
-// file may be another than the one that was meant.
-func unquoted(err error) error {
+// Unquoted keeps of an error what quotes nothing of the file that was read: the
+// file may be another than the one that was meant, such as a key.
+func Unquoted(err error) error {
 	var pe *fs.PathError
 	if errors.As(err, &pe) {
 		return pe

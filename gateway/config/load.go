@@ -42,6 +42,8 @@ func ParseWith(path string, raw []byte, with Checks) (*Config, error) {
 	if len(faults) == 0 {
 		c.defaults()
 		c.storeDefaults(names(body, "$.store.mongo"))
+		line, column := locate(body, "$.site.key")
+		c.keyAt = fmt.Sprintf("%s:%d:%d", path, line, column)
 		faults = check(c, with, from, body)
 	}
 	if len(faults) > 0 {
@@ -174,6 +176,9 @@ func (c *Config) Path(p string) string {
 	}
 	return filepath.Join(c.dir, p)
 }
+
+// SiteKeyAt says for people where site.key stands: file:line:column.
+func (c *Config) SiteKeyAt() string { return c.keyAt }
 
 // set fills in a default.
 func set(at *string, v string) {
