@@ -22,19 +22,12 @@ var ErrOperator = errors.New("the operator has disabled the client")
 // come back with the client. What the operator disabled only the operator enables:
 // ErrOperator.
 func (s *Store) SetDisabled(ctx context.Context, id string, st State) error {
-	states, err := s.States(ctx)
-	if err != nil {
-		return err
-	}
-	if old := states[id]; old.Disabled && old.Operator && !st.Operator {
-		return ErrOperator
-	}
 	st.At = s.now().UTC()
 	raw, err := json.Marshal(st)
 	if err != nil {
 		return err
 	}
-	if err := s.put(ctx, factState+id, raw); err != nil {
+	if err := s.put(ctx, factState+id, raw, st.overrules); err != nil {
 		return fmt.Errorf("client %s: %w", id, err)
 	}
 	if err := s.bump(ctx); err != nil {
@@ -46,13 +39,28 @@ func (s *Store) SetDisabled(ctx context.Context, id string, st State) error {
 	return auth.EndClient(ctx, s.facts, id, s.now())
 }
 
-// put writes a fact whatever stands there.
-func (s *Store) put(ctx context.Context, key string, value []byte) error {
+// overrules refuses a manager's word about what the operator has disabled.
+func (st *State) overrules(f store.Fact) error {
+	var old State
+	if err := json.Unmarshal(f.Value, &old); err != nil {
+		return fmt.Errorf("its state: %w", err)
+	}
+	if old.Disabled && old.Operator && !st.Operator {
+		return ErrOperator
+	}
+	return nil
+}
+
+// put writes a fact in the place of what stands there, if over, which judges that,
+// lets it: what somebody writes meanwhile is judged too. over nil lets everything.
+func (s *Store) put(ctx context.Context, key string, value []byte, over func(store.Fact) error) error {
 	for range casTries {
 		f, err := s.facts.Get(ctx, key)
 		switch {
 		case errors.Is(err, store.ErrNotFound):
 			_, err = s.facts.PutIfAbsent(ctx, key, value, time.Time{})
+		case err == nil && over != nil && over(f) != nil:
+			return over(f)
 		case err == nil:
 			_, err = s.facts.CompareAndSet(ctx, key, f.Version, value, time.Time{})
 		}

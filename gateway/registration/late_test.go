@@ -1,9 +1,11 @@
 package registration_test
 
 import (
+	"errors"
 	"testing"
 
 	"github.com/handoff-health/handoff/fhir/store/backend/backendtest"
+	"github.com/handoff-health/handoff/fhir/store/storetest"
 	"github.com/handoff-health/handoff/gateway/registration"
 )
 
@@ -31,5 +33,48 @@ func TestADisabledClientIsNotLetInByWhatAnotherRequestKept(t *testing.T) {
 	_, _ = here.registry.Client(began, "desk") // that request itself may see it or not
 	if here.enabled("desk") {
 		t.Error("a disabled client is let in by a request that began after it was disabled")
+	}
+}
+
+// A manager who enables a client stands still before each step, while the operator
+// disables it: it stays disabled.
+func TestAManagerDoesNotTakeBackWhatTheOperatorDisablesMeanwhile(t *testing.T) {
+	for _, before := range []*registration.State{nil, {Disabled: true, By: "ortiz"}} {
+		for at := 1; ; at++ {
+			path := backendtest.Address(t)
+			here, there := newNode(t, path, nil), newNode(t, path, nil)
+			if before != nil {
+				if err := here.store.SetDisabled(t.Context(), "desk", *before); err != nil {
+					t.Fatal(err)
+				}
+			}
+			reached := false
+			halting := &storetest.Halting{Facts: here.cache}
+			halting.From(func(step int, _ string) {
+				if step == at {
+					reached = true
+					if err := there.store.SetDisabled(t.Context(), "desk", registration.State{Disabled: true, Operator: true, By: "mlopez"}); err != nil {
+						t.Error(err)
+					}
+				}
+			})
+			ctx, err := here.cache.Pin(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			err = registration.NewStore(halting, here.config, nil, nil).SetDisabled(ctx, "desk", registration.State{By: "ortiz"})
+			if !reached {
+				if at < 3 {
+					t.Errorf("it has %d steps", at-1)
+				}
+				break
+			}
+			if err != nil && !errors.Is(err, registration.ErrOperator) {
+				t.Errorf("step %d: %v", at, err)
+			}
+			if here.enabled("desk") || there.enabled("desk") {
+				t.Errorf("halted before step %d: a manager has enabled what the operator disabled", at)
+			}
+		}
 	}
 }

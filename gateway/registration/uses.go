@@ -36,7 +36,7 @@ func (s *Store) Used(client string) {
 	if !fresh {
 		return
 	}
-	if err := s.put(context.Background(), factUsed+client, strconv.AppendInt(nil, hour*3600, 10)); err != nil {
+	if err := s.put(context.Background(), factUsed+client, strconv.AppendInt(nil, hour*3600, 10), nil); err != nil {
 		s.log.Warn("the last use of a client could not be noted", "client", client, "error", err)
 	}
 }
