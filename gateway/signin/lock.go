@@ -11,6 +11,7 @@ import (
 
 	"github.com/handoff-health/handoff/fhir/store"
 	"github.com/handoff-health/handoff/gateway/audit"
+	"github.com/handoff-health/handoff/gateway/guard"
 )
 
 // Bounds of failures (CJIS AC-7).
@@ -108,12 +109,17 @@ func (s *Server) attempt(r *http.Request, p *Provider, name string) (locked bool
 	return locked, err
 }
 
-// attemptRight forgets the failures before a sign-in that succeeded.
-func (s *Server) attemptRight(ctx context.Context, p *Provider, name string) error {
-	return s.change(ctx, s.userKey(p, name), func(f *failures) bool {
+// attemptRight forgets the failures before a sign-in that succeeded. locked: the user
+// was locked while it was judged, and it does not count.
+func (s *Server) attemptRight(ctx context.Context, p *Provider, name string) (locked bool, err error) {
+	err = s.change(ctx, s.userKey(p, name), func(f *failures) bool {
+		if locked = !f.Locked.IsZero() && !guard.Off(guard.SignInLock); locked {
+			return false
+		}
 		f.At = nil
 		return true
 	})
+	return locked, err
 }
 
 // attemptWrong locks a user with too many failures, and records it once.

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/handoff-health/handoff/fhir/store/storetest"
 	"github.com/handoff-health/handoff/gateway/audit"
 	"github.com/handoff-health/handoff/gateway/guard"
 )
@@ -201,5 +202,43 @@ func TestNewUsersWantsLongRandomPasswords(t *testing.T) {
 	}
 	if _, err := NewUsers(good, good); err == nil {
 		t.Error("one user twice")
+	}
+}
+
+// A gateway stands still before each step that concerns the user, while the user is
+// locked at another: nobody is let in any more.
+func TestALockHoldsForASignInThatIsUnderWay(t *testing.T) {
+	for at := 1; ; at++ {
+		w := newWorld(t)
+		steps := &storetest.Halting{Facts: w.facts}
+		w.s.o.Facts = steps
+		b, guesser := w.browser(), w.browser()
+		form, guesses := b.choice().form(t, "demo"), guesser.choice().form(t, "demo")
+		n, reached := 0, false
+		steps.From(func(_ int, key string) {
+			if !strings.HasPrefix(key, userKey) || reached {
+				return
+			}
+			if n++; n < at {
+				return
+			}
+			reached = true
+			for range MaxFailures {
+				guesser.try(guesses, "ortiz", "wrong", demoCode)
+			}
+		})
+		got := b.try(form, "ortiz", demoPassword, demoCode)
+		if !reached {
+			if at < 4 || got.status != 303 {
+				t.Errorf("a sign-in has %d steps: %d", at-1, got.status)
+			}
+			return
+		}
+		if list, err := LockedUsers(t.Context(), w.facts); err != nil || len(list) != 1 {
+			t.Errorf("halted before step %d: locked are %v, %v", at, list, err)
+		}
+		if got.status == 303 {
+			t.Errorf("halted before step %d: a locked user is let in", at)
+		}
 	}
 }

@@ -92,12 +92,14 @@ func (s *Server) password(w http.ResponseWriter, r *http.Request, h string, a *a
 	}
 	user, ok := p.Users.check(name, r.PostFormValue("password"), r.PostFormValue("code"))
 	if ok && (!locked || guard.Off(guard.SignInLock)) {
-		if err := s.attemptRight(r.Context(), p, name); err != nil {
+		if locked, err = s.attemptRight(r.Context(), p, name); err != nil {
 			s.fail(w, r, err)
 			return
 		}
-		s.admit(w, r, a, p, s.demoPerson(p, user))
-		return
+		if !locked {
+			s.admit(w, r, a, p, s.demoPerson(p, user))
+			return
+		}
 	}
 	why := reasonPassword
 	if locked {
