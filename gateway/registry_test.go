@@ -10,6 +10,7 @@ import (
 
 	"github.com/handoff-health/handoff/fhir/resource"
 	"github.com/handoff-health/handoff/fhir/store"
+	"github.com/handoff-health/handoff/gateway"
 )
 
 const (
@@ -254,4 +255,47 @@ func (c *county) stored(typ string) []string {
 
 func everything(typ string) store.Plan {
 	return store.Plan{Type: typ, Where: store.Expr{Op: store.All}, Limit: 200}
+}
+
+// Whoever revokes stands still between being judged and writing, while the recorder adds
+// what withholds something: that is for the recorder alone to end.
+func TestARevocationIsJudgedByTheVersionThatItEnds(t *testing.T) {
+	halted := &haltedStore{}
+	c := newCountyOf(t, nil, settings, func(o *gateway.Options) { halted.Store = o.Store; o.Store = halted })
+	c.populate()
+	c.login("officer", "pd", true, "law-enforcement-officer", crisisPurpose, "system/*.rs system/Consent.cu")
+	open := strings.Replace(strings.NewReplacer("Organization/pd", "Organization/so").Replace(release), `"actor":[`, `"actor":[{"role":{"coding":[{"system":"http://terminology.hl7.org/CodeSystem/v3-ParticipationType","code":"CST"}]},"reference":{"reference":"Organization/clinic"}},`, 1)
+	withheld := strings.Replace(open, `"class":[`, `"provision":[{"type":"deny"}],"class":[`, 1)
+	for name, b := range map[string]struct {
+		change string // what it is changed to
+		want   int
+	}{"it withholds now": {withheld, http.StatusForbidden}, "it is written again as it was": {open, http.StatusOK}} {
+		id := created(t, c.do("officer", http.MethodPost, "Consent", open, asFHIR))
+		halted.before = func() {
+			changed := strings.Replace(b.change, `"resourceType":"Consent"`, `"resourceType":"Consent","id":"`+id+`"`, 1)
+			if a := c.do("officer", http.MethodPut, "Consent/"+id, changed, with("If-Match", `W/"1"`)); a.status != http.StatusOK {
+				t.Errorf("%s: the change: %s", name, a)
+			}
+		}
+		if a := c.do("clinician", http.MethodPost, "Consent/"+id+"/$revoke", "", nil); a.status != b.want {
+			t.Errorf("%s: %s, want %d", name, a, b.want)
+		}
+		if a := c.get("officer", "Consent/"+id); strings.Contains(a.body, `"inactive"`) != (b.want == http.StatusOK) {
+			t.Errorf("%s: it stands as %s", name, a)
+		}
+	}
+}
+
+// A haltedStore stands still before it writes a unit, once.
+type haltedStore struct {
+	store.Store
+	before func()
+}
+
+func (h *haltedStore) Apply(ctx context.Context, ws []store.Write) ([]*store.Record, error) {
+	if before := h.before; before != nil {
+		h.before = nil
+		before()
+	}
+	return h.Store.Apply(ctx, ws)
 }

@@ -79,19 +79,14 @@ func actRevoke(ctx context.Context, s *Server, x *exchange) error {
 	c := x.candidates[0]
 	seen := len(x.kept) == 1
 	x.kept = nil
-	err := s.mayRevoke(x, c)
-	if err == nil && !x.covers(smart.Update, c.resource) {
-		err = beyondScope("the scopes of the token do not cover this Consent")
-	}
-	if err != nil {
-		if seen {
-			return err
-		}
-		return outcome.NotFound(err)
-	}
-	rec := c.record
 	for try := 1; ; try++ {
-		done, err := s.revoke(ctx, x, rec)
+		if err := s.revocable(x, c); err != nil {
+			if seen {
+				return err
+			}
+			return outcome.NotFound(err)
+		}
+		done, err := s.revoke(ctx, x, c.record)
 		if err == nil {
 			x.written = done
 			return s.showWritten(ctx, x, done)
@@ -99,13 +94,34 @@ func actRevoke(ctx context.Context, s *Server, x *exchange) error {
 		if !errors.Is(err, store.ErrConflict) || try == maxTries {
 			return err
 		}
-		if ctx, err = s.pin(ctx); err != nil { // somebody was faster: look again
+		if ctx, err = s.pin(ctx); err != nil { // somebody was faster: look, and judge, again
 			return err
 		}
-		if rec, err = s.o.Store.Read(ctx, rec.Key); err != nil {
+		rec, err := s.o.Store.Read(ctx, c.record.Key)
+		if err == nil && rec.Deleted {
+			err = store.ErrNotFound
+		}
+		if errors.Is(err, store.ErrNotFound) {
+			return outcome.NotFound(err)
+		}
+		if err != nil {
+			return err
+		}
+		if c, err = s.own(rec); err != nil {
 			return err
 		}
 	}
+}
+
+// revocable says whether the caller may end this version.
+func (s *Server) revocable(x *exchange, c *candidate) error {
+	if err := s.mayRevoke(x, c); err != nil {
+		return err
+	}
+	if !x.covers(smart.Update, c.resource) {
+		return beyondScope("the scopes of the token do not cover this Consent")
+	}
+	return nil
 }
 
 // revoke ends one version; it returns the version that is in force then.
