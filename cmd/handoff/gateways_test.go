@@ -81,6 +81,30 @@ func TestGatewaysWhoseMachinesAreTwoMinutesOff(t *testing.T) {
 	}
 }
 
+// One gateway's clock is three seconds ahead: what it gave a client is over all the same
+// when the other ends the client, by the other's clock before it was given.
+func TestEndsHoldWhereOneGatewaysClockIsAhead(t *testing.T) {
+	if testing.Short() {
+		t.Skip("the gateways are other processes")
+	}
+	f := newFleet(t, filepath.Join(t.TempDir(), "handoff.db"), "", 0)
+	f.a.end(syscall.SIGTERM)
+	f.a.env = []string{envClock + "=3s"}
+	f.again(t, f.a)
+	tried := 0
+	for _, c := range attack.Crossings(f.roads.send, 6) {
+		if c.Name == attack.EndsCross {
+			tried++
+			if err := c.Do(f.target); err != nil {
+				t.Errorf("%s: %v", c.Name, err)
+			}
+		}
+	}
+	if tried != 1 {
+		t.Errorf("%d crossings were tried", tried)
+	}
+}
+
 // linkHolds undoes and confirms a link by the command line and looks at both.
 func (f *fleet) linkHolds(t *testing.T) {
 	t.Helper()

@@ -37,6 +37,10 @@ type oneTimeFacts struct {
 	used sync.Map
 }
 
+func (f *oneTimeFacts) Get(context.Context, string) (store.Fact, error) {
+	return store.Fact{}, store.ErrNotFound
+}
+
 func (f *oneTimeFacts) PutIfAbsent(_ context.Context, key string, _ []byte, _ time.Time) (store.Fact, error) {
 	if _, taken := f.used.LoadOrStore(key, true); taken {
 		return store.Fact{}, store.ErrExists

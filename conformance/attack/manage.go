@@ -14,27 +14,6 @@ import (
 
 // registrations are clients that are registered while the gateway runs.
 func registrations() Family {
-	// call sends a request to the registration API with a new token of the party's.
-	call := func(t *Target, party, method, path string, body object, changes ...change) (*answer, error) {
-		if t.endpoint("registration_endpoint") == "" {
-			return nil, Missing("registration endpoint")
-		}
-		p, err := t.party(party)
-		if err != nil {
-			return nil, err
-		}
-		token, err := t.newToken(p, p.Scope)
-		if err != nil {
-			return nil, err
-		}
-		var raw []byte
-		if body != nil {
-			if raw, err = json.Marshal(body); err != nil {
-				return nil, err
-			}
-		}
-		return t.ask(token, method, t.endpoint("registration_endpoint")+path, raw, append([]change{with("Content-Type", "application/json")}, changes...)...)
-	}
 	app := func(more object) object {
 		k, err := NewKey(rand.Text(), "ES384")
 		if err != nil {
@@ -57,10 +36,10 @@ func registrations() Family {
 		return nil
 	}
 	register := func(party string, more object) func(*Target) error {
-		return func(t *Target) error { return refused(call(t, party, http.MethodPost, "", app(more))) }
+		return func(t *Target) error { return refused(t.manage(party, http.MethodPost, "", app(more))) }
 	}
 	return Family{Area: Clients, Name: "registrations", Control: func(t *Target) error {
-		a, err := call(t, "registrar", http.MethodPost, "", app(nil))
+		a, err := t.manage("registrar", http.MethodPost, "", app(nil))
 		if err == nil && a.status != http.StatusCreated {
 			err = fmt.Errorf("a good registration: %s", a)
 		}
@@ -81,7 +60,7 @@ func registrations() Family {
 		}},
 		{"register-for-others", "nobody registers a client of another organisation", "issue 4.4", []guard.Name{guard.ClientManageOwn}, register("registrar", object{"organization": "Organization/so", "roles": []string{"law-enforcement-officer"}, "purposes": []string{"CRISIS"}})},
 		{"read-others", "nobody reads the registration of another organisation's client", "issue 4.4: it holds keys, addresses and roles", []guard.Name{guard.ClientManageOwn}, func(t *Target) error {
-			return refused(call(t, "registrar", http.MethodGet, "/deputy", nil))
+			return refused(t.manage("registrar", http.MethodGet, "/deputy", nil))
 		}},
 		{"register-more-roles", "nobody registers a client with a role that the organisation has not", "issue 4.4: the operator says which", []guard.Name{guard.ClientCeiling}, register("registrar", object{"roles": []string{"law-enforcement-officer"}})},
 		{"register-more-purposes", "nobody registers a client with a purpose that the organisation has not", "issue 4.4: the operator says which", []guard.Name{guard.ClientCeiling}, register("registrar", object{"purposes": []string{"BTG"}})},
@@ -92,10 +71,10 @@ func registrations() Family {
 			for _, k := range a["jwks"].(object)["keys"].([]object) {
 				k["d"] = b64(make([]byte, 48))
 			}
-			return refused(call(t, "registrar", http.MethodPost, "", a))
+			return refused(t.manage("registrar", http.MethodPost, "", a))
 		}},
 		{"register-own-id", "nobody chooses the id of a client, and so none that exists", "RFC 7591 3.2.1: the server gives it", nil, func(t *Target) error {
-			a, err := call(t, "registrar", http.MethodPost, "", app(object{"client_id": "clinician", "client_secret": "guess"}))
+			a, err := t.manage("registrar", http.MethodPost, "", app(object{"client_id": "clinician", "client_secret": "guess"}))
 			if err == nil && a.text("client_id") == "clinician" {
 				err = breach("%s", a)
 			}
@@ -103,7 +82,7 @@ func registrations() Family {
 		}},
 		{"register-inner-keys", "keys are not fetched from within", "CWE-918: jwks_uri as a way into the network", nil, register("registrar", object{"jwks": nil, "jwks_uri": "http://169.254.169.254/latest/meta-data"})},
 		{"overwrite", "a registration is not overwritten unseen", "lost updates (CWE-362)", []guard.Name{guard.ClientManageVersion}, func(t *Target) error {
-			a, err := call(t, "registrar", http.MethodPost, "", app(nil))
+			a, err := t.manage("registrar", http.MethodPost, "", app(nil))
 			if err != nil {
 				return err
 			}
@@ -111,9 +90,31 @@ func registrations() Family {
 			if id == "" {
 				return fmt.Errorf("registering: %s", a)
 			}
-			return refused(call(t, "registrar", http.MethodPut, "/"+id, app(object{"client_id": id}), with("If-Match", `"stale"`)))
+			return refused(t.manage("registrar", http.MethodPut, "/"+id, app(object{"client_id": id}), with("If-Match", `"stale"`)))
 		}},
 	}}
+}
+
+// manage sends a request to the registration API with a new token of the party's.
+func (t *Target) manage(party, method, path string, body object, changes ...change) (*answer, error) {
+	if t.endpoint("registration_endpoint") == "" {
+		return nil, Missing("registration endpoint")
+	}
+	p, err := t.party(party)
+	if err != nil {
+		return nil, err
+	}
+	token, err := t.newToken(p, p.Scope)
+	if err != nil {
+		return nil, err
+	}
+	var raw []byte
+	if body != nil {
+		if raw, err = json.Marshal(body); err != nil {
+			return nil, err
+		}
+	}
+	return t.ask(token, method, t.endpoint("registration_endpoint")+path, raw, append([]change{with("Content-Type", "application/json")}, changes...)...)
 }
 
 // guesses come too often, from one address.

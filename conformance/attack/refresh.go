@@ -1,6 +1,8 @@
 package attack
 
 import (
+	"fmt"
+	"net/http"
 	"net/url"
 	"strings"
 	"time"
@@ -52,6 +54,13 @@ func refreshes() Family {
 				return err
 			}
 			defer back()
+			return gives(t.post(t.Token, k.refreshing()))
+		}},
+		{"refresh-of-an-ended-app", "what an app was let do by a gateway whose clock is ahead ends with the app, and stays ended when it is enabled again", "several gateways on one store: no end hangs on a clock", []guard.Name{guard.TokenGeneration}, func(t *Target) error {
+			k, err := endedAhead(t)
+			if err != nil {
+				return err
+			}
 			return gives(t.post(t.Token, k.refreshing()))
 		}},
 		{"other-apps-refresh", "a refresh token of one app gets another nothing", "smart.md 1.2 A6: bound to the client", []guard.Name{guard.AuthorizeRefreshOf}, try("app", func(t *Target, _ *tokens, f url.Values) error {
@@ -124,4 +133,32 @@ func replayedRefresh(t *Target) (*tokens, error) {
 	}
 	_, err = t.post(t.Token, k.refreshing())
 	return next, err
+}
+
+// endedAhead opens an app where the clock is two minutes ahead, and has the app
+// disabled, and enabled again, where it is right.
+func endedAhead(t *Target) (*tokens, error) {
+	app, err := t.party("second app")
+	if err != nil {
+		return nil, err
+	}
+	back, err := t.later(2 * time.Minute)
+	if err != nil {
+		return nil, err
+	}
+	k, err := t.granted("second app", personScope)
+	back()
+	if err != nil {
+		return nil, err
+	}
+	for _, do := range []string{"disable", "enable"} {
+		a, err := t.manage("registrar", http.MethodPost, "/"+app.ID+"/"+do, object{})
+		if err == nil && !a.ok() {
+			err = fmt.Errorf("%s: %s", do, a)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	return k, nil
 }

@@ -29,6 +29,7 @@ type tokenDesk struct {
 	key      *auth.PrivateKey
 	issuer   auth.Issuer
 	tokens   auth.AccessTokens
+	given    string // generation of the tokens
 	verifier *auth.Verifier
 	made     int
 }
@@ -70,6 +71,9 @@ func newTokenDesk(ctx context.Context, dir string) (d *tokenDesk, err error) {
 			return d, err
 		}
 	}
+	if d.given, err = auth.ReadGeneration(ctx, d.db, "app", "subject"); err != nil {
+		return d, err
+	}
 	return d, d.forget(ctx)
 }
 
@@ -93,7 +97,7 @@ func (d *tokenDesk) fresh() ([]string, error) {
 		t, err := d.tokens.ForPerson(&auth.Authorization{
 			ID: fmt.Sprint("family", d.made), Client: "app", Subject: fmt.Sprint("subject", d.made), Session: fmt.Sprint("session", d.made), SignedIn: time.Now(), MFA: true,
 			Said:     auth.Asserted{UserID: "urn:oid:2.16.840.1.113883.4.6#1234567893", UserName: "Ana Ortiz, MD", Organization: "Organization/clinic", Purposes: []string{"TREAT"}, Methods: []string{"pwd", "otp"}},
-			FHIRUser: "Practitioner/ortiz", Scope: tokenScopes, Patient: "Patient/ada",
+			FHIRUser: "Practitioner/ortiz", Scope: tokenScopes, Patient: "Patient/ada", Generation: d.given,
 		}, time.Hour)
 		if err != nil {
 			return nil, err

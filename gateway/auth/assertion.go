@@ -41,7 +41,7 @@ func (n *Authenticator) byAssertion(ctx context.Context, form map[string]string,
 	if given := form["client_id"]; given != "" && given != id && !guard.Off(guard.ClientIDAgrees) {
 		return nil, unknownClient(faultf("client-id", "client_id is not the assertion's iss"))
 	}
-	client, err := n.o.Registry.client(ctx, id)
+	client, generation, err := n.find(ctx, id)
 	if err != nil {
 		return nil, err
 	}
@@ -57,7 +57,7 @@ func (n *Authenticator) byAssertion(ctx context.Context, form map[string]string,
 	if err := n.checkAssertion(ctx, &s.claims, client); err != nil {
 		return nil, err
 	}
-	return &Authenticated{client: client, claims: &s.claims, Method: MethodPrivateKeyJWT}, nil
+	return &Authenticated{client: client, claims: &s.claims, generation: generation, Method: MethodPrivateKeyJWT}, nil
 }
 
 func whyNot(c *registered) error {

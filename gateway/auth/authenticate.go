@@ -71,12 +71,24 @@ func NewAuthenticator(o AuthenticatorOptions) (*Authenticator, error) {
 type Authenticated struct {
 	client *registered
 	claims *claims // of its assertion; nil without one
-	Method string
+	// generation of what it is given: that of before its registration was looked at.
+	generation string
+	Method     string
 }
 
 // Client returns the registration as it stood when the client authenticated.
 // Its slices are shared and must not be changed.
 func (a *Authenticated) Client() *Client { return &a.client.Client }
+
+// find looks a client up that claims a name; nil if there is none. Its generation is
+// read first: a client that is ended once it was found gets nothing of the new one.
+func (n *Authenticator) find(ctx context.Context, id string) (client *registered, generation string, err error) {
+	if generation, err = ReadGeneration(ctx, n.o.Facts, id, ""); err != nil {
+		return nil, "", faultf("store", "read the generation: %w", err)
+	}
+	client, err = n.o.Registry.client(ctx, id)
+	return client, generation, err
+}
 
 // Proven says whether the client had to prove its name.
 func (a *Authenticated) Proven() bool { return a.Method != MethodNone }
@@ -169,7 +181,7 @@ func (n *Authenticator) bySecret(ctx context.Context, id, secret, method string,
 }
 
 func (n *Authenticator) compare(ctx context.Context, id, secret, method string) (*Authenticated, error) {
-	client, err := n.o.Registry.client(ctx, id)
+	client, generation, err := n.find(ctx, id)
 	if err != nil {
 		return nil, err
 	}
@@ -191,7 +203,7 @@ func (n *Authenticator) compare(ctx context.Context, id, secret, method string) 
 	case same != 1 && !guard.Off(guard.ClientSecret):
 		return nil, unknownClient(faultf("client-secret", "the secret is wrong"))
 	}
-	return &Authenticated{client: client, Method: method}, nil
+	return &Authenticated{client: client, generation: generation, Method: method}, nil
 }
 
 // byName takes a public app at its word, and nobody else.
@@ -202,7 +214,7 @@ func (n *Authenticator) byName(ctx context.Context, id string, a *Attempt) (*Aut
 	if checkClientID(id) == nil {
 		a.Client = id
 	}
-	client, err := n.o.Registry.client(ctx, id)
+	client, generation, err := n.find(ctx, id)
 	if err != nil {
 		return nil, err
 	}
@@ -212,7 +224,7 @@ func (n *Authenticator) byName(ctx context.Context, id string, a *Attempt) (*Aut
 	case !client.public() && !guard.Off(guard.ClientAuthentication):
 		return nil, unknownClient(faultf("client-method", "the client has to authenticate"))
 	}
-	return &Authenticated{client: client, Method: MethodNone}, nil
+	return &Authenticated{client: client, generation: generation, Method: MethodNone}, nil
 }
 
 // public says whether the client has nothing to prove its name with.

@@ -33,6 +33,8 @@ type Authorization struct {
 	Patient  string // "Patient/…" in context, "" if none
 	// Encounter in context, "Encounter/…", "" if none.
 	Encounter string
+	// Generation in which it was given ([ReadGeneration]); "" of an older release.
+	Generation string `json:",omitempty"`
 }
 
 // An AccessToken is an issued one with what an answer and a record need of it.
@@ -49,14 +51,10 @@ type AccessTokens struct {
 	Audience string // the FHIR base URL
 	Key      *PrivateKey
 	Now      func() time.Time // nil is time.Now
-	// Asked is when the request came that a token answers: its iat. A client or a person
-	// who is ended while the request is under way has then nothing of its token either.
-	// The zero time is now.
-	Asked time.Time
 }
 
-// ForPerson makes an access token for what a person authorised. life is at most
-// [MaxPersonTokenLife].
+// ForPerson makes an access token for what a person authorised, of the generation of
+// the authorization. life is at most [MaxPersonTokenLife].
 func (t AccessTokens) ForPerson(a *Authorization, life time.Duration) (*AccessToken, error) {
 	switch {
 	case a.ID == "" || a.Client == "" || a.Subject == "" || a.Said.UserID == "" || a.Scope == "":
@@ -66,6 +64,7 @@ func (t AccessTokens) ForPerson(a *Authorization, life time.Duration) (*AccessTo
 	}
 	c := accessClaims{
 		Subject: a.Subject, ClientID: a.Client, Scope: a.Scope, Extensions: a.Said.claim(), Methods: a.Said.methods(),
+		Generation: a.Generation,
 		personClaims: personClaims{
 			Authorization: a.ID, Session: a.Session, ACR: a.ACR, MFA: a.MFA, SignedIn: a.SignedIn.Unix(),
 			FHIRUser: a.FHIRUser, Patient: a.Patient, Encounter: a.Encounter,
@@ -74,19 +73,19 @@ func (t AccessTokens) ForPerson(a *Authorization, life time.Duration) (*AccessTo
 	return t.sign(c, life)
 }
 
-// sign fills in what every access token has.
+// sign fills in what every access token has. One that does not say its generation is
+// not made: it would outlive an end that is noted meanwhile.
 func (t AccessTokens) sign(c accessClaims, life time.Duration) (*AccessToken, error) {
+	if _, err := parseGeneration(c.Generation, c.Authorization != ""); err != nil {
+		return nil, fmt.Errorf("issue token: %w", err)
+	}
 	now := time.Now
 	if t.Now != nil {
 		now = t.Now
 	}
 	at := now().Truncate(time.Second)
-	asked := at
-	if !t.Asked.IsZero() && t.Asked.Before(at) {
-		asked = t.Asked
-	}
 	c.Issuer, c.Audience, c.ID = t.Issuer, t.Audience, rand.Text()
-	c.IssuedAt, c.Expires = asked.Unix(), at.Add(life).Unix()
+	c.IssuedAt, c.Expires = at.Unix(), at.Add(life).Unix()
 	token, err := t.Key.sign(c, accessType)
 	if err != nil {
 		return nil, fmt.Errorf("issue token: %w", err)

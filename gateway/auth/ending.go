@@ -2,21 +2,23 @@ package auth
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/handoff-health/handoff/fhir/store"
+	"github.com/handoff-health/handoff/gateway/guard"
 )
 
 // Endings are facts that the verifier reads at each request: what is written here
 // is in force for every request that starts after the function has returned, on
 // every node that shares the store.
 //
-// A client and a person have tokens that nobody counts, so theirs end by their
-// time: all that were issued until an instant. That instant and the iat of a token
-// are both of the store's clock, whichever nodes wrote them.
+// A client and a person have tokens that nobody counts, so an end of theirs is a new
+// generation: it ends all that was given in another, and what was under way while it
+// was noted. What has no generation ends by its time: all that was issued until an
+// instant of the store's clock.
 const (
 	factEndedAuthorization = "auth/ended/authorization/"
 	factEndedSession       = "auth/ended/session/"
@@ -36,157 +38,192 @@ const MaxFamilyLife = 90 * 24 * time.Hour
 // ([Authorization.ID]). until is when the last of its tokens would have ended by
 // itself; the note goes then.
 func EndAuthorization(ctx context.Context, facts store.Facts, id string, until time.Time) error {
-	return noteUntil(ctx, facts, factEndedAuthorization, id, until)
+	return noteUntil(ctx, facts, factEndedAuthorization, until.Add(maxSkew), id)
 }
 
 // EndSession ends every token of a sign-in ([Authorization.Session]). until is as
 // in [EndAuthorization].
 func EndSession(ctx context.Context, facts store.Facts, session string, until time.Time) error {
-	return noteUntil(ctx, facts, factEndedSession, session, until)
+	return noteUntil(ctx, facts, factEndedSession, until.Add(maxSkew), session)
 }
 
 // EndClient ends every token of a client, its own and those for persons, that was
+// given until now, whatever its iat; of an outside issuer or an older release, that was
 // issued up to and in the second of at.
 func EndClient(ctx context.Context, facts store.Facts, client string, at time.Time) error {
-	return noteInstant(ctx, facts, factEndedClient, client, at)
+	return noteGeneration(ctx, facts, factEndedClient, client, at)
 }
 
 // EndSubject ends every token for a person who signed in here
-// ([Authorization.Subject]), at whatever app, that was issued up to and in the
-// second of at.
+// ([Authorization.Subject]), at whatever app, that was given until now; of an older
+// release, that was issued up to and in the second of at.
 func EndSubject(ctx context.Context, facts store.Facts, subject string, at time.Time) error {
-	return noteInstant(ctx, facts, factEndedSubject, subject, at)
+	return noteGeneration(ctx, facts, factEndedSubject, subject, at)
 }
 
-// Ended says whether the authorization, or the sign-in in which it was given, was
-// ended. An empty id is none. An error is no answer.
-func Ended(ctx context.Context, facts store.Facts, authorization, session string) (bool, error) {
-	if authorization != "" {
-		if is, err := noted(ctx, facts, factKey(factEndedAuthorization, authorization)); is || err != nil {
-			return is, err
+// FamilyEnded says whether an authorization was ended in any of the four ways. One
+// that was kept without a generation is judged by when it began.
+func FamilyEnded(ctx context.Context, facts store.Facts, a *Authorization, began time.Time) (bool, error) {
+	var g generation
+	if a.Generation != "" {
+		var err error
+		if g, err = parseGeneration(a.Generation, true); err != nil {
+			return false, err
 		}
 	}
-	if session == "" {
-		return false, nil
-	}
-	return noted(ctx, facts, factKey(factEndedSession, session))
+	list := append([]ending{endingOfClient(a.Client, g.client)}, endingsOfPerson(a.ID, a.Subject, a.Session, g.person)...)
+	by, err := endedBy(ctx, facts, list, keysOf(list), began)
+	return by != nil, err
 }
 
-// FamilyEnded says whether an authorization that began then was ended in any of the
-// four ways.
-func FamilyEnded(ctx context.Context, facts store.Facts, a *Authorization, began time.Time) (bool, error) {
-	if is, err := Ended(ctx, facts, a.ID, a.Session); is || err != nil {
-		return is, err
-	}
-	if is, err := SubjectEnded(ctx, facts, a.Subject, began); is || err != nil {
-		return is, err
-	}
-	return ClientEnded(ctx, facts, a.Client, began)
+// An ending is one way in which a token can be ended before its time.
+type ending struct {
+	key    string
+	reason string
+	guard  guard.Name // "": none
+	// whole: it ends a client or a person: what was given under another mark or, if
+	// mark is empty, up to an instant.
+	whole bool
+	mark  string
 }
 
-// SubjectEnded says whether what the person was given at this time was ended by
-// [EndSubject].
-func SubjectEnded(ctx context.Context, facts store.Facts, subject string, issued time.Time) (bool, error) {
-	return endedAfter(ctx, facts, factKey(factEndedSubject, subject), issued)
+func endingOfClient(client, mark string) ending {
+	return ending{key: factKey(factEndedClient, client), reason: "client-ended", whole: true, mark: mark}
 }
 
-// ClientEnded is [SubjectEnded] for [EndClient].
-func ClientEnded(ctx context.Context, facts store.Facts, client string, issued time.Time) (bool, error) {
-	return endedAfter(ctx, facts, factKey(factEndedClient, client), issued)
+// endingsOfPerson lists those of what a person let an app do.
+func endingsOfPerson(authorization, subject, session, mark string) []ending {
+	list := []ending{
+		{key: factKey(factEndedAuthorization, authorization), reason: "authorization-ended"},
+		{key: factKey(factEndedSubject, subject), reason: "subject-ended", whole: true, mark: mark},
+	}
+	if session != "" {
+		list = append(list, ending{key: factKey(factEndedSession, session), reason: "session-ended"})
+	}
+	return list
+}
+
+func keysOf(list []ending) []string {
+	keys := make([]string, len(list))
+	for i := range list {
+		keys[i] = list[i].key
+	}
+	return keys
+}
+
+// endedBy returns by which of the endings something is over that was issued then, nil
+// if by none. keys are those of the list, in its order. An error is no answer.
+func endedBy(ctx context.Context, facts store.Facts, list []ending, keys []string, issued time.Time) (*ending, error) {
+	notes, err := store.Gather(ctx, facts, keys)
+	if err != nil {
+		return nil, fmt.Errorf("ended tokens: %w", err)
+	}
+	for _, note := range notes {
+		i := slices.Index(keys, note.Key)
+		if i < 0 {
+			return nil, errors.New("ended tokens: the store gave another note than was asked for")
+		}
+		e := &list[i]
+		if is, err := e.ends(note, issued); err != nil || is && !guard.Off(e.guard) {
+			return e, err
+		}
+	}
+	return nil, nil
+}
+
+// ends says whether the note of this ending ends what was issued then. What says
+// neither its generation nor when it was issued is ended.
+func (e *ending) ends(note store.Fact, issued time.Time) (bool, error) {
+	if !e.whole {
+		return true, nil
+	}
+	until, err := instantOf(note.Value)
+	if err != nil {
+		return false, err
+	}
+	if e.mark != "" && !guard.Off(guard.TokenGeneration) {
+		return e.mark != markOf(note.Value), nil
+	}
+	return issued.Unix() <= until, nil
 }
 
 var errNoID = errors.New("end tokens: of nobody; the id is missing")
 
-// noteUntil keeps an ending that has no time of its own.
-func noteUntil(ctx context.Context, facts store.Facts, prefix, id string, until time.Time) error {
+// noteUntil keeps an ending that has no time of its own: nothing shortens it.
+func noteUntil(ctx context.Context, facts store.Facts, prefix string, until time.Time, id ...string) error {
+	if slices.Contains(id, "") {
+		return errNoID
+	}
+	return note(ctx, facts, factKey(prefix, id...), func(there *store.Fact) ([]byte, time.Time) {
+		if there != nil && !there.Expires.Before(until) {
+			return nil, time.Time{}
+		}
+		return []byte("1"), until
+	})
+}
+
+// noteGeneration makes a new generation. The instant of its note only grows.
+func noteGeneration(ctx context.Context, facts store.Facts, prefix, id string, at time.Time) error {
 	if id == "" {
 		return errNoID
 	}
-	return note(ctx, facts, factKey(prefix, id), until.Add(maxSkew), []byte("1"))
+	at = at.Truncate(time.Second)
+	value, until := newNote(at), at.Add(MaxFamilyLife+2*maxSkew)
+	var first *store.Fact
+	return note(ctx, facts, factKey(prefix, id), func(there *store.Fact) ([]byte, time.Time) {
+		if there == nil {
+			return value, until
+		}
+		instant, err := instantOf(there.Value)
+		covers := err == nil && instant >= at.Unix() && !there.Expires.Before(until)
+		switch {
+		case first == nil:
+			first = there
+		case covers && string(first.Value) != string(there.Value):
+			// Somebody else's end, noted after this one was begun, ends all that this one does.
+			return nil, time.Time{}
+		}
+		if err == nil && instant > at.Unix() {
+			value = append(there.Value[:instantBytes:instantBytes], value[instantBytes:]...)
+		}
+		return value, latest(until, there.Expires)
+	})
 }
 
-// noteInstant keeps the latest instant up to which tokens are ended.
-func noteInstant(ctx context.Context, facts store.Facts, prefix, id string, at time.Time) error {
-	if id == "" {
-		return errNoID
-	}
-	value := binary.BigEndian.AppendUint64(nil, uint64(max(at.Unix(), 0)))
-	return note(ctx, facts, factKey(prefix, id), at.Add(MaxFamilyLife+2*maxSkew), value)
-}
+const noteTries = 16
 
-const noteTries = 8
-
-// note writes an ending. One that is there stays if it says and lasts as much,
-// and is replaced by what says more.
-func note(ctx context.Context, facts store.Facts, key string, expires time.Time, value []byte) error {
+// note writes an ending. next says what is to stand there, and until when, in the
+// place of what does; a nil value leaves it.
+func note(ctx context.Context, facts store.Facts, key string, next func(there *store.Fact) ([]byte, time.Time)) error {
+	var there *store.Fact
 	for range noteTries {
-		_, err := facts.PutIfAbsent(ctx, key, value, expires)
-		if err == nil {
+		value, until := next(there)
+		if value == nil {
 			return nil
 		}
-		if !errors.Is(err, store.ErrExists) {
-			return fmt.Errorf("end tokens: %w", err)
+		var err error
+		if there == nil {
+			_, err = facts.PutIfAbsent(ctx, key, value, until)
+		} else {
+			_, err = facts.CompareAndSet(ctx, key, there.Version, value, until)
 		}
-		there, err := facts.Get(ctx, key)
-		if errors.Is(err, store.ErrNotFound) {
-			continue // expired in between
-		}
-		if err != nil {
-			return fmt.Errorf("end tokens: %w", err)
-		}
-		if string(there.Value) >= string(value) && !there.Expires.Before(expires) {
+		switch {
+		case err == nil:
 			return nil
-		}
-		_, err = facts.CompareAndSet(ctx, key, there.Version, more(value, there.Value), latest(expires, there.Expires))
-		if err == nil {
-			return nil
-		}
-		if !errors.Is(err, store.ErrConflict) {
+		case !errors.Is(err, store.ErrExists) && !errors.Is(err, store.ErrConflict) && !errors.Is(err, store.ErrNotFound):
 			return fmt.Errorf("end tokens: %w", err)
+		}
+		found, err := facts.Get(ctx, key)
+		switch {
+		case errors.Is(err, store.ErrNotFound):
+			there = nil // expired in between
+		case err != nil:
+			return fmt.Errorf("end tokens: %w", err)
+		default:
+			there = &found
 		}
 	}
 	return errors.New("end tokens: others write the same ending all the time")
-}
-
-// noted says whether a note is there. An error is no answer.
-func noted(ctx context.Context, facts store.Facts, key string) (bool, error) {
-	_, err := facts.Get(ctx, key)
-	switch {
-	case err == nil:
-		return true, nil
-	case errors.Is(err, store.ErrNotFound):
-		return false, nil
-	}
-	return false, fmt.Errorf("ended tokens: %w", err)
-}
-
-// endedAfter says whether what was issued then is ended by an instant. What does
-// not say when it was issued is ended.
-func endedAfter(ctx context.Context, facts store.Facts, key string, issued time.Time) (bool, error) {
-	f, err := facts.Get(ctx, key)
-	switch {
-	case errors.Is(err, store.ErrNotFound):
-		return false, nil
-	case err != nil:
-		return false, fmt.Errorf("ended tokens: %w", err)
-	}
-	return endsWhat(f, issued)
-}
-
-// endsWhat says whether a note with an instant ends what was issued then.
-func endsWhat(note store.Fact, issued time.Time) (bool, error) {
-	if len(note.Value) != 8 {
-		return false, errors.New("ended tokens: a note is damaged")
-	}
-	return issued.Unix() <= int64(binary.BigEndian.Uint64(note.Value)), nil //nolint:gosec // written by noteInstant
-}
-
-// more is the later of two instants: they sort as their bytes do.
-func more(a, b []byte) []byte {
-	if string(a) < string(b) {
-		return b
-	}
-	return a
 }
 
 func latest(a, b time.Time) time.Time {

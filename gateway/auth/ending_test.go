@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/handoff-health/handoff/fhir/store"
 	"github.com/handoff-health/handoff/fhir/store/backend"
 	"github.com/handoff-health/handoff/fhir/store/backend/backendtest"
 	"github.com/handoff-health/handoff/fhir/store/epoch"
@@ -18,6 +19,12 @@ import (
 
 // personal makes an access token for a person of client rms-app.
 func (w *world) personal(t testing.TB, change func(*auth.Authorization)) string {
+	t.Helper()
+	return w.personalOf(t, w.facts, change)
+}
+
+// personalOf is personal where the endings are kept elsewhere.
+func (w *world) personalOf(t testing.TB, endings store.Facts, change func(*auth.Authorization)) string {
 	t.Helper()
 	key, err := auth.ParsePrivateKey(marshal(keys()["issuer"].jwk(true)))
 	if err != nil {
@@ -33,6 +40,9 @@ func (w *world) personal(t testing.TB, change func(*auth.Authorization)) string 
 	}
 	if change != nil {
 		change(&a)
+	}
+	if a.Generation, err = auth.ReadGeneration(t.Context(), endings, a.Client, a.Subject); err != nil {
+		t.Fatal(err)
 	}
 	got, err := auth.AccessTokens{Issuer: issuerID, Audience: fhirBase, Key: key, Now: w.clock.now}.ForPerson(&a, time.Hour)
 	if err != nil {
@@ -85,7 +95,8 @@ func TestWhatIsEndedIsRefusedAtOnce(t *testing.T) {
 		{"another family", func(w *world) error { return auth.EndAuthorization(ctx, w.facts, "famil", until(w)) }, true, true, true},
 		{"a sign-in", func(w *world) error { return auth.EndSession(ctx, w.facts, "sitting", until(w)) }, true, false, true},
 		{"a person", func(w *world) error { return auth.EndSubject(ctx, w.facts, "person", w.clock.now()) }, true, false, true},
-		{"a person, of old", func(w *world) error { return auth.EndSubject(ctx, w.facts, "person", w.clock.now().Add(-time.Second)) }, true, true, true},
+		{"a person, by a clock that is behind", func(w *world) error { return auth.EndSubject(ctx, w.facts, "person", w.clock.now().Add(-time.Hour)) }, true, false, true},
+		{"another person", func(w *world) error { return auth.EndSubject(ctx, w.facts, "perso", w.clock.now()) }, true, true, true},
 		{"a session of a person's name", func(w *world) error { return auth.EndSession(ctx, w.facts, "person", until(w)) }, true, true, true},
 		{"the app", func(w *world) error { return auth.EndClient(ctx, w.facts, "app", w.clock.now()) }, true, false, false},
 		{"the service", func(w *world) error { return auth.EndClient(ctx, w.facts, "rms", w.clock.now()) }, false, true, true},
@@ -115,8 +126,7 @@ func TestWhatIsEndedIsRefusedAtOnce(t *testing.T) {
 					}
 				}
 			}
-			// What is issued a second later counts again, of what ends by time.
-			w.clock.add(time.Second)
+			// What is given afterwards counts again, also in the same second.
 			if !believed(t, w.verifier, ctx, w.token(t, "system/Patient.rs")) {
 				t.Error("a new token of the service is refused")
 			}
@@ -142,33 +152,14 @@ func TestEndingsOnlyGrow(t *testing.T) {
 	if believed(t, w.verifier, ctx, token) {
 		t.Error("the longest ending has not counted")
 	}
-	later := w.personal(t, func(a *auth.Authorization) { a.ID = "f2" })
+	later := forgery{by: keys()["issuer"], header: map[string]any{"typ": "at+jwt"}, claims: accessClaims(w, nil)}.String() // without a generation
 	for _, at := range []time.Time{start, w.clock.now(), start} {
-		if err := auth.EndSubject(ctx, w.facts, "person", at); err != nil {
+		if err := auth.EndClient(ctx, w.facts, "rms", at); err != nil {
 			t.Fatal(err)
 		}
 	}
 	if believed(t, w.verifier, ctx, later) {
 		t.Error("the latest instant has not counted")
-	}
-	for note, ask := range map[string]func() (bool, error){
-		"family":  func() (bool, error) { return auth.Ended(ctx, w.facts, "family", "sitting") },
-		"person":  func() (bool, error) { return auth.SubjectEnded(ctx, w.facts, "person", w.clock.now()) },
-		"no time": func() (bool, error) { return auth.SubjectEnded(ctx, w.facts, "person", time.Time{}) },
-	} {
-		if is, err := ask(); err != nil || !is {
-			t.Errorf("%s: ended %v, %v", note, is, err)
-		}
-	}
-	for note, ask := range map[string]func() (bool, error){
-		"another family": func() (bool, error) { return auth.Ended(ctx, w.facts, "f2", "") },
-		"session":        func() (bool, error) { return auth.Ended(ctx, w.facts, "", "sitting") },
-		"client":         func() (bool, error) { return auth.ClientEnded(ctx, w.facts, "app", start) },
-		"later":          func() (bool, error) { return auth.SubjectEnded(ctx, w.facts, "person", w.clock.now().Add(time.Second)) },
-	} {
-		if is, err := ask(); err != nil || is {
-			t.Errorf("%s: ended %v, %v", note, is, err)
-		}
 	}
 	for note, err := range map[string]error{
 		"authorization": auth.EndAuthorization(ctx, w.facts, "", start.Add(time.Hour)), "session": auth.EndSession(ctx, w.facts, "", start.Add(time.Hour)),
@@ -182,8 +173,56 @@ func TestEndingsOnlyGrow(t *testing.T) {
 	if err := auth.EndClient(ctx, w.facts, "app", start); err == nil {
 		t.Error("ended without a store")
 	}
-	if _, err := auth.Ended(ctx, w.facts, "", "sitting"); err == nil {
+	if _, err := auth.FamilyEnded(ctx, w.facts, &auth.Authorization{ID: "family"}, start); err == nil {
 		t.Error("answered without a store")
+	}
+}
+
+// An authorization ends in four ways. One that has no generation is judged by when it
+// began.
+func TestAFamilyEndsInFourWays(t *testing.T) {
+	ctx := context.Background()
+	for note, tt := range map[string]struct {
+		end           func(*world) error
+		given, former bool // is over what has a generation, and what has none and began then
+		later         bool // what has none and began a second later
+	}{
+		"nothing":         {func(*world) error { return nil }, false, false, false},
+		"itself":          {func(w *world) error { return auth.EndAuthorization(ctx, w.facts, "family", w.clock.now()) }, true, true, true},
+		"another":         {func(w *world) error { return auth.EndAuthorization(ctx, w.facts, "sitting", w.clock.now()) }, false, false, false},
+		"sign-in":         {func(w *world) error { return auth.EndSession(ctx, w.facts, "sitting", w.clock.now()) }, true, true, true},
+		"person":          {func(w *world) error { return auth.EndSubject(ctx, w.facts, "person", w.clock.now()) }, true, true, false},
+		"client":          {func(w *world) error { return auth.EndClient(ctx, w.facts, "app", w.clock.now()) }, true, true, false},
+		"client, behind":  {func(w *world) error { return auth.EndClient(ctx, w.facts, "app", w.clock.now().Add(-time.Hour)) }, true, false, false},
+		"another client":  {func(w *world) error { return auth.EndClient(ctx, w.facts, "person", w.clock.now()) }, false, false, false},
+		"another subject": {func(w *world) error { return auth.EndSubject(ctx, w.facts, "app", w.clock.now()) }, false, false, false},
+	} {
+		t.Run(note, func(t *testing.T) {
+			w := withApp(t)
+			now := w.clock.now()
+			given := auth.Authorization{ID: "family", Client: "app", Subject: "person", Session: "sitting"}
+			former := given
+			var err error
+			if given.Generation, err = auth.ReadGeneration(ctx, w.facts, "app", "person"); err != nil {
+				t.Fatal(err)
+			}
+			if err := tt.end(w); err != nil {
+				t.Fatal(err)
+			}
+			for _, c := range []struct {
+				of    *auth.Authorization
+				began time.Time
+				want  bool
+			}{{&given, now.Add(time.Hour), tt.given}, {&former, now, tt.former}, {&former, now.Add(time.Second), tt.later}} {
+				if is, err := auth.FamilyEnded(ctx, w.facts, c.of, c.began); err != nil || is != c.want {
+					t.Errorf("generation %q, began %v later: ended %v, %v", c.of.Generation, c.began.Sub(now), is, err)
+				}
+			}
+			given.Generation = "x"
+			if _, err := auth.FamilyEnded(ctx, w.facts, &given, now); err == nil {
+				t.Error("answered for a damaged generation")
+			}
+		})
 	}
 }
 
@@ -206,7 +245,11 @@ func TestATokenOutlivesNoEnding(t *testing.T) {
 // nodes are two gateways' views of one database, each with its own memory.
 func node(t testing.TB, w *world, path string) (*epoch.Cache, *auth.Verifier) {
 	t.Helper()
-	db := backendtest.At(t, path, backend.Options{Now: w.clock.now})
+	return nodeOn(t, w, backendtest.At(t, path, backend.Options{Now: w.clock.now}))
+}
+
+func nodeOn(t testing.TB, w *world, db backend.Backend) (*epoch.Cache, *auth.Verifier) {
+	t.Helper()
 	cache := epoch.New(db, 0, w.clock.now)
 	key, err := auth.ParsePrivateKey(marshal(keys()["issuer"].jwk(true)))
 	if err != nil {
@@ -240,7 +283,7 @@ func TestAnEndingIsSeenAtOnceOnAnotherNode(t *testing.T) {
 	there, theirs := node(t, w, path)
 	for i := range 20 {
 		family, sitting, person := fmt.Sprint("f", i), fmt.Sprint("s", i), fmt.Sprint("p", i)
-		token := w.personal(t, func(a *auth.Authorization) { a.ID, a.Session, a.Subject = family, sitting, person })
+		token := w.personalOf(t, here, func(a *auth.Authorization) { a.ID, a.Session, a.Subject = family, sitting, person })
 		for range 2 { // the second time from memory
 			if !believed(t, mine, request(t, here), token) || !believed(t, theirs, request(t, there), token) {
 				t.Fatal("not believed before")
@@ -266,7 +309,6 @@ func TestAnEndingIsSeenAtOnceOnAnotherNode(t *testing.T) {
 		if believed(t, mine, request(t, here), token) {
 			t.Fatalf("round %d: believed on the node that ended it", i)
 		}
-		w.clock.add(time.Second)
 	}
 }
 

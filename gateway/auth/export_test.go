@@ -9,3 +9,6 @@ func (v *Verifier) Cached() int {
 
 // Forget empties the cache.
 func (v *Verifier) Forget() { v.cache = newTokenCache(v.o.CacheSize) }
+
+// FactOfClientEnd is the key of the note of a client's end.
+func FactOfClientEnd(client string) string { return factKey(factEndedClient, client) }

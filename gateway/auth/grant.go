@@ -54,7 +54,7 @@ func (e *TokenEndpoint) ClientCredentials(form map[string]string, by *Authentica
 	if err != nil {
 		return nil, err
 	}
-	return e.issue(client, granted, asserted, a)
+	return e.issue(by, granted, asserted, a)
 }
 
 // asserted reads for whom and what the client asks, and whether it may.
@@ -183,6 +183,8 @@ type accessClaims struct {
 	Expires  int64  `json:"exp"`
 	IssuedAt int64  `json:"iat"`
 	ID       string `json:"jti"`
+	// Generation is the claim of claimGeneration.
+	Generation string `json:"generation"`
 	// For whom and what, as the client asserted it (UDAP hl7-b2b, RFC 8176).
 	Extensions *extensions `json:"extensions,omitempty"`
 	Methods    []string    `json:"amr,omitempty"`
@@ -192,9 +194,10 @@ type accessClaims struct {
 // accessType is the typ of access tokens (RFC 9068 2.1).
 const accessType = "at+jwt"
 
-func (e *TokenEndpoint) issue(client *registered, scope string, said *Asserted, a *Attempt) (*Grant, error) {
-	t, err := e.AccessTokens(a.At).sign(accessClaims{
-		Subject: client.ID, ClientID: client.ID, Scope: scope, Extensions: said.claim(), Methods: said.methods(),
+func (e *TokenEndpoint) issue(by *Authenticated, scope string, said *Asserted, a *Attempt) (*Grant, error) {
+	id := by.client.ID
+	t, err := e.AccessTokens().sign(accessClaims{
+		Subject: id, ClientID: id, Scope: scope, Generation: by.generation, Extensions: said.claim(), Methods: said.methods(),
 	}, e.o.Life)
 	if err != nil {
 		return nil, err

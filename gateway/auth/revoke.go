@@ -4,9 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
-	"fmt"
-	"slices"
 	"strconv"
 	"time"
 
@@ -35,57 +32,27 @@ func factKey(prefix string, parts ...string) string {
 // Revoke ends one access token before its time: every request that starts after
 // it returns is refused. expires is the token's, after which the note goes.
 func Revoke(ctx context.Context, facts store.Facts, issuer, tokenID string, expires time.Time) error {
-	return note(ctx, facts, factKey(factRevoked, issuer, tokenID), expires.Add(maxSkew), []byte("1"))
-}
-
-// An ending is one way in which a token can be ended before its time.
-type ending struct {
-	key     string
-	guard   guard.Name
-	reason  string
-	instant bool // the note says up to which time of issue
+	return noteUntil(ctx, facts, factRevoked, expires.Add(maxSkew), issuer, tokenID)
 }
 
 // listEndings lists those of a token. Their keys are made once a token, not once a
 // request.
 func (t *verified) listEndings() []ending {
-	list := []ending{
-		{key: factKey(factRevoked, t.issuer.ID, t.claims.id), guard: guard.TokenRevoked, reason: "revoked"},
-		{key: factKey(factEndedClient, t.client), guard: guard.TokenEnded, reason: "client-ended", instant: true},
+	list := []ending{endingOfClient(t.client, t.generation.client)}
+	if t.person.Authorization != "" {
+		list = append(list, endingsOfPerson(t.person.Authorization, t.claims.subject, t.person.Session, t.generation.person)...)
 	}
-	if t.person.Authorization == "" {
-		return list
+	for i := range list {
+		list[i].guard = guard.TokenEnded
 	}
-	list = append(list,
-		ending{key: factKey(factEndedAuthorization, t.person.Authorization), guard: guard.TokenEnded, reason: "authorization-ended"},
-		ending{key: factKey(factEndedSubject, t.claims.subject), guard: guard.TokenEnded, reason: "subject-ended", instant: true})
-	if t.person.Session != "" {
-		list = append(list, ending{key: factKey(factEndedSession, t.person.Session), guard: guard.TokenEnded, reason: "session-ended"})
-	}
-	return list
+	return append(list, ending{key: factKey(factRevoked, t.issuer.ID, t.claims.id), reason: "revoked", guard: guard.TokenRevoked})
 }
 
 // alive refuses a token that was ended. An error that is no fault is no answer.
 func (t *verified) alive(ctx context.Context, facts store.Facts) error {
-	notes, err := store.Gather(ctx, facts, t.endingKeys)
-	if err != nil {
-		return fmt.Errorf("ended tokens: %w", err)
+	by, err := endedBy(ctx, facts, t.endings, t.endingKeys, t.claims.issuedAt)
+	if err == nil && by != nil {
+		err = faultf(by.reason, "the token was ended before its time")
 	}
-	for _, note := range notes {
-		i := slices.Index(t.endingKeys, note.Key)
-		if i < 0 {
-			return errors.New("ended tokens: the store gave another note than was asked for")
-		}
-		e := &t.endings[i]
-		is := true
-		if e.instant {
-			if is, err = endsWhat(note, t.claims.issuedAt); err != nil {
-				return err
-			}
-		}
-		if is && !guard.Off(e.guard) {
-			return faultf(e.reason, "the token was ended before its time")
-		}
-	}
-	return nil
+	return err
 }

@@ -98,9 +98,9 @@ func NewTokenEndpoint(o TokenOptions) (*TokenEndpoint, error) {
 	return &TokenEndpoint{o: o, names: names}, nil
 }
 
-// AccessTokens signs what the endpoint's issuer issues on a request that came at asked.
-func (e *TokenEndpoint) AccessTokens(asked time.Time) AccessTokens {
-	return AccessTokens{Issuer: e.o.Issuer, Audience: e.o.Audience, Key: e.o.Key, Now: e.o.Now, Asked: asked}
+// AccessTokens signs what the endpoint's issuer issues.
+func (e *TokenEndpoint) AccessTokens() AccessTokens {
+	return AccessTokens{Issuer: e.o.Issuer, Audience: e.o.Audience, Key: e.o.Key, Now: e.o.Now}
 }
 
 // Authenticator is what the endpoint knows its clients by.

@@ -194,6 +194,7 @@ type verified struct {
 	context    []string // scopes of the launch and the sign-in; they open nothing
 	asserted   *Asserted
 	person     personClaims // of a token for a person who signed in here
+	generation generation   // of one of the gateway's own; zero where it does not say
 	endings    []ending
 	endingKeys []string  // of endings, in their order
 	outsider   *outsider // of a token for a person that an outside issuer made
@@ -261,9 +262,7 @@ func (v *Verifier) verify(ctx context.Context, bearer string) (*verified, error)
 		return nil, err
 	}
 	t.endings = t.listEndings()
-	for i := range t.endings {
-		t.endingKeys = append(t.endingKeys, t.endings[i].key)
-	}
+	t.endingKeys = keysOf(t.endings)
 	t.claims.node = resource.Node{} // lets go of the token's bytes
 	return t, nil
 }
@@ -283,6 +282,9 @@ func (t *verified) readGrant() error {
 	}
 	t.context, t.scopes, t.operations = parseScopes(n.Get("scope").Text())
 	var err error
+	if t.generation, err = readGeneration(n, t.person.Authorization != ""); err != nil {
+		return err
+	}
 	if t.asserted, err = readAsserted(n); err != nil {
 		return faultf("asserted", "%w", err)
 	}

@@ -26,6 +26,7 @@ import (
 
 	"github.com/handoff-health/handoff/fhir/label"
 	"github.com/handoff-health/handoff/fhir/store"
+	"github.com/handoff-health/handoff/fhir/store/storetest"
 	"github.com/handoff-health/handoff/gateway/auth"
 	"github.com/handoff-health/handoff/gateway/smart"
 )
@@ -292,6 +293,7 @@ func hs256(secret []byte, header, claims map[string]any) string {
 type world struct {
 	clock    *clock
 	facts    *facts
+	steps    *storetest.Halting // the facts as the token endpoint sees them
 	audit    *auditor
 	registry *auth.Registry
 	endpoint *auth.TokenEndpoint
@@ -325,6 +327,7 @@ func worldWith(t testing.TB, source auth.Source) *world {
 	t.Helper()
 	w := &world{clock: &clock{t: time.Date(2026, 7, 15, 12, 0, 0, 0, time.UTC)}, audit: &auditor{}}
 	w.facts = newFacts(w.clock.now)
+	w.steps = &storetest.Halting{Facts: w.facts}
 	w.clients = clientsOf(t)
 	var err error
 	if w.registry, err = auth.FollowingRegistry(w.clients, source, nil, w.clock.now); err != nil {
@@ -335,7 +338,7 @@ func worldWith(t testing.TB, source auth.Source) *world {
 		t.Fatal(err)
 	}
 	w.endpoint, err = auth.NewTokenEndpoint(auth.TokenOptions{
-		URL: tokenURL, Issuer: issuerID, Audience: fhirBase, Registry: w.registry, Facts: w.facts,
+		URL: tokenURL, Issuer: issuerID, Audience: fhirBase, Registry: w.registry, Facts: w.steps,
 		Key: key, Auditor: w.audit, Now: w.clock.now,
 	})
 	if err != nil {

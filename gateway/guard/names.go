@@ -9,6 +9,7 @@ const (
 	TokenType         Name = "token/type"
 	TokenRevoked      Name = "token/revoked"
 	TokenEnded        Name = "token/ended"
+	TokenGeneration   Name = "token/generation"
 	TokenAmbiguous    Name = "token/ambiguous-issuer"
 	TokenNotBefore    Name = "token/not-before"
 	TokenCritical     Name = "token/critical-header"
@@ -152,6 +153,7 @@ var guards = map[Name]string{
 	TokenType:         "an id token or an assertion in the place of an access token",
 	TokenRevoked:      "a token that was revoked",
 	TokenEnded:        "a token of an authorization, a sign-in, a client or a person that was ended",
+	TokenGeneration:   "what was given before its client or its person was ended, by a clock that is ahead",
 	TokenAmbiguous:    "a token that two issuers could have made",
 	TokenNotBefore:    "a token before its time",
 	TokenCritical:     "a token that demands what is not understood here",

@@ -103,21 +103,30 @@ func (s *Server) stolen(ctx context.Context, f *family, why error) error {
 }
 
 // inForce says what is left of an authorization: nothing if it or its session
-// was ended, else what the client's registration of today leaves of its scope.
+// was ended, else what the client's registration of today leaves of its scope. One of
+// an older release gets for what is issued now the generation of before it is judged.
 func (s *Server) inForce(ctx context.Context, c *call, f *family) (string, error) {
-	over, err := auth.FamilyEnded(ctx, s.o.Facts, &f.Authorization, f.Began)
+	a := &f.Authorization
+	generation, err := a.Generation, error(nil)
+	if generation == "" {
+		if generation, err = auth.ReadGeneration(ctx, s.o.Facts, a.Client, a.Subject); err != nil {
+			return "", err
+		}
+	}
+	over, err := auth.FamilyEnded(ctx, s.o.Facts, a, f.Began)
 	if err != nil {
 		return "", err
 	}
+	a.Generation = generation
 	if over && !guard.Off(guard.AuthorizeFamily) {
 		return "", invalidGrant("ended", "the authorization was ended")
 	}
 	if !s.o.Now().Before(f.Ends) && !guard.Off(guard.AuthorizeRefreshLife) {
 		return "", invalidGrant("expired", "the authorization is over")
 	}
-	scope, err := c.client.Client().Permits(&f.Authorization, s.o.Base)
+	scope, err := c.client.Client().Permits(a, s.o.Base)
 	if err != nil && guard.Off(guard.AuthorizePolicy) {
-		return f.Authorization.Scope, nil
+		return a.Scope, nil
 	}
 	if err != nil {
 		return "", &auth.Refusal{Status: http.StatusBadRequest, Code: "invalid_grant", Description: "the client's registration no longer covers the authorization", Reason: "policy", Err: err}

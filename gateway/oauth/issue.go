@@ -29,7 +29,7 @@ func (s *Server) issue(ctx context.Context, c *call, f *family, scope, kept stri
 	if life < time.Second {
 		return nil, invalidGrant("expired", "the authorization is over")
 	}
-	access, err := s.o.Tokens.AccessTokens(c.attempt.At).ForPerson(&a, life)
+	access, err := s.o.Tokens.AccessTokens().ForPerson(&a, life)
 	if err != nil {
 		return nil, err
 	}

@@ -9,7 +9,7 @@ import (
 // publicKeys serves the keys of id tokens and of access tokens (RFC 7517): bare,
 // to pages of any origin.
 func (s *Server) publicKeys(w http.ResponseWriter, r *http.Request) {
-	body, err := auth.PublicKeys(s.o.IDKey, s.o.Tokens.AccessTokens(s.o.Now()).Key)
+	body, err := auth.PublicKeys(s.o.IDKey, s.o.Tokens.AccessTokens().Key)
 	if err != nil {
 		http.Error(w, "the keys cannot be written", http.StatusInternalServerError)
 		return

@@ -15,6 +15,7 @@ import (
 	"github.com/zitadel/oidc/v3/pkg/op"
 
 	"github.com/handoff-health/handoff/fhir/store"
+	"github.com/handoff-health/handoff/fhir/store/epoch"
 	"github.com/handoff-health/handoff/gateway/audit"
 	"github.com/handoff-health/handoff/gateway/auth"
 	"github.com/handoff-health/handoff/gateway/guard"
@@ -89,11 +90,21 @@ func (s *Server) Approve(ctx context.Context, id string, d Decision) (string, er
 	return s.callback(p, &op.CodeResponseType{Code: code, State: p.State})
 }
 
-// authorization makes the record of a decision.
+// authorization makes the record of a decision. Its generation is read first, and the
+// app and the sign-in are judged after it by the store itself: of what the request has
+// in memory an end may be missing that the generation knows.
 func (s *Server) authorization(ctx context.Context, p *pending, d Decision) (*family, error) {
+	ctx = epoch.Unpinned(ctx)
+	generation, err := auth.ReadGeneration(ctx, s.o.Facts, p.Request.Client, d.Subject)
+	if err != nil {
+		return nil, fmt.Errorf("approve: %w", err)
+	}
 	app, err := s.o.Registry.Client(ctx, p.Request.Client)
 	if err != nil {
 		return nil, fmt.Errorf("approve: %w", err)
+	}
+	if err := s.stillSignedIn(ctx, d.Session); err != nil {
+		return nil, err
 	}
 	scope, err := auth.NarrowScope(p.Request.Scope, d.Scope)
 	if guard.Off(guard.AuthorizeDecision) {
@@ -108,6 +119,7 @@ func (s *Server) authorization(ctx context.Context, p *pending, d Decision) (*fa
 	*a = auth.Authorization{
 		ID: newSecret(), Client: app.ID, Subject: d.Subject, Session: d.Session, Said: d.Said, ACR: d.ACR, MFA: d.MFA,
 		SignedIn: d.SignedIn, FHIRUser: d.FHIRUser, Scope: scope, Patient: d.Patient, Encounter: d.Encounter,
+		Generation: generation,
 	}
 	if a.Scope, err = app.Permits(a, s.o.Base); err != nil {
 		return nil, fmt.Errorf("approve: %w", err)
@@ -117,6 +129,18 @@ func (s *Server) authorization(ctx context.Context, p *pending, d Decision) (*fa
 	}
 	f.Ends = s.ends(f, app)
 	return f, nil
+}
+
+// stillSignedIn refuses a decision whose sign-in is over by now.
+func (s *Server) stillSignedIn(ctx context.Context, session string) error {
+	if s.o.Sessions == nil || session == "" { // complete says what is missing
+		return nil
+	}
+	alive, err := s.o.Sessions.Alive(ctx, session)
+	if err == nil && !alive {
+		err = ErrNoRequest
+	}
+	return err
 }
 
 // complete refuses a decision that says too little for a token.

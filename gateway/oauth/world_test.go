@@ -20,6 +20,7 @@ import (
 	"github.com/handoff-health/handoff/fhir/store"
 	"github.com/handoff-health/handoff/fhir/store/backend"
 	"github.com/handoff-health/handoff/fhir/store/backend/backendtest"
+	"github.com/handoff-health/handoff/fhir/store/storetest"
 	"github.com/handoff-health/handoff/gateway/audit"
 	"github.com/handoff-health/handoff/gateway/auth"
 	"github.com/handoff-health/handoff/gateway/oauth"
@@ -98,6 +99,8 @@ type world struct {
 	registry *auth.Registry
 	clients  []auth.Client
 	facts    store.Facts
+	steps    *storetest.Halting // the facts as the server sees them
+	haltAt   int                // before which of its steps the server stands still
 	verifier *auth.Verifier
 	idKey    *auth.PrivateKey
 	key      *auth.PrivateKey // of client "service" and of "signed"
@@ -166,18 +169,18 @@ func newWorld(t testing.TB) *world {
 	t.Helper()
 	w := &world{at: time.Now().Truncate(time.Second), trail: &trail{}, sessions: &sessions{ended: map[string]bool{}}}
 	db := backendtest.Open(t, backend.Options{Now: w.now})
-	w.facts = db
+	w.facts, w.steps = db, &storetest.Halting{Facts: db}
 	w.idKey, w.key = must(rsaKey())(t), must(auth.GenerateKey(auth.ES384))(t)
 	accessKey := must(auth.GenerateKey(auth.ES256))(t)
 	w.clients = register(t, w.key)
 	w.registry = must(auth.NewRegistry(w.clients, nil, w.now))(t)
 	tokens := must(auth.NewTokenEndpoint(auth.TokenOptions{
-		URL: tokenURL, Issuer: issuer, Audience: base, Registry: w.registry, Facts: db, Key: accessKey, Auditor: w.trail, Now: w.now,
+		URL: tokenURL, Issuer: issuer, Audience: base, Registry: w.registry, Facts: w.steps, Key: accessKey, Auditor: w.trail, Now: w.now,
 	}))(t)
 	own := must(auth.OwnIssuer(issuer, base, accessKey))(t)
 	w.verifier = must(auth.NewVerifier(auth.VerifierOptions{Issuers: []auth.Issuer{own}, Registry: w.registry, Facts: db, Now: w.now}))(t)
 	w.server = must(oauth.New(oauth.Options{
-		Issuer: issuer, Base: base, Registry: w.registry, Facts: db, Tokens: tokens, IDKey: w.idKey, Verifier: w.verifier,
+		Issuer: issuer, Base: base, Registry: w.registry, Facts: w.steps, Tokens: tokens, IDKey: w.idKey, Verifier: w.verifier,
 		Auditor: w.trail, Recorder: w.trail, Sessions: w.sessions, NewID: rand.Text, Now: w.now,
 	}))(t)
 	w.mux = http.NewServeMux()

@@ -365,14 +365,23 @@ func TestReplacedProofEndsTokens(t *testing.T) {
 			made := n.do("clinic", "POST", path, c.body)
 			at = at.Add(time.Minute)
 			id := made.str("client_id")
+			given, err := auth.ReadGeneration(t.Context(), n.cache, id, "")
+			if err != nil {
+				t.Fatal(err)
+			}
 			if got := n.do("clinic", c.method, path+"/"+id+c.on, c.change, "If-Match", made.Header.Get("ETag")); got.Code != 200 {
 				t.Fatalf("%d %s", got.Code, got.Text)
 			}
-			if ended, err := auth.ClientEnded(t.Context(), n.cache, id, at.Add(-time.Second)); err != nil || ended != c.ends {
-				t.Errorf("tokens of before ended: %v, want %v; %v", ended, c.ends, err)
+			if now, err := auth.ReadGeneration(t.Context(), n.cache, id, ""); err != nil || (now != given) != c.ends {
+				t.Errorf("the generation of before is over: %v, want %v; %v", now != given, c.ends, err)
 			}
-			if ended, err := auth.ClientEnded(t.Context(), n.cache, id, at.Add(time.Second)); err != nil || ended {
-				t.Errorf("tokens of after ended: %v %v", ended, err)
+			// What has no generation: of an outside issuer, of an older release.
+			former := &auth.Authorization{Client: id}
+			if ended, err := auth.FamilyEnded(t.Context(), n.cache, former, at.Add(-time.Second)); err != nil || ended != c.ends {
+				t.Errorf("what was given before ended: %v, want %v; %v", ended, c.ends, err)
+			}
+			if ended, err := auth.FamilyEnded(t.Context(), n.cache, former, at.Add(time.Second)); err != nil || ended {
+				t.Errorf("what was given after ended: %v %v", ended, err)
 			}
 		})
 	}
