@@ -1,12 +1,17 @@
 package oauth_test
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"net/url"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/handoff-health/handoff/fhir/store"
+	"github.com/handoff-health/handoff/fhir/store/backend"
+	"github.com/handoff-health/handoff/fhir/store/epoch"
 	"github.com/handoff-health/handoff/gateway/auth"
 )
 
@@ -151,5 +156,54 @@ func TestAnAnswerOfSomebodyWhoSignedOutGivesNoCode(t *testing.T) {
 	w.sessions.ended["session-1"] = true
 	if to, err := w.server.Approve(t.Context(), id, w.decision(r.Scope)); err == nil {
 		t.Errorf("approved: %s", to)
+	}
+}
+
+// states is where clients are disabled, with a memory.
+type states struct{ cache *epoch.Cache }
+
+const stateOfApp = "test/app-is-disabled"
+
+func (s states) Version(ctx context.Context) (int64, error) {
+	f, err := s.cache.Get(ctx, stateOfApp)
+	if errors.Is(err, store.ErrNotFound) {
+		return 0, nil
+	}
+	return f.Version, err
+}
+
+func (s states) Load(ctx context.Context) (auth.Changes, error) {
+	f, err := s.cache.Get(epoch.Unpinned(ctx), stateOfApp)
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		return auth.Changes{}, err
+	}
+	return auth.Changes{Disabled: map[string]bool{"app": string(f.Value) == "yes"}}, nil
+}
+
+// A page began before the app was disabled, and remembers that it was not: it must not
+// be let in under the generation of afterwards, and have tokens when it is enabled.
+func TestAnApprovalIsNotJudgedByWhatThePageRemembers(t *testing.T) {
+	var s states
+	w := newWorldWith(t, func(db backend.Backend) auth.Source {
+		s.cache = epoch.New(db, 0, nil)
+		return s
+	})
+	ctx := t.Context()
+	f := must(w.facts.PutIfAbsent(ctx, stateOfApp, []byte("no"), time.Time{}))(t)
+	id := w.waiting(t, request("app", nil))
+	r := must(w.server.Request(ctx, id))(t)
+	began := must(s.cache.Pin(ctx))(t)
+	must(w.registry.Client(began, "app"))(t)
+	f = must(w.facts.CompareAndSet(ctx, stateOfApp, f.Version, []byte("yes"), time.Time{}))(t)
+	if err := auth.EndClient(ctx, w.facts, "app", w.now()); err != nil {
+		t.Fatal(err)
+	}
+	to, err := w.server.Approve(began, id, w.decision(r.Scope))
+	must(w.facts.CompareAndSet(ctx, stateOfApp, f.Version, []byte("no"), time.Time{}))(t)
+	if err != nil {
+		return // it was judged anew
+	}
+	if a := w.post(t, exchange("app", must(url.Parse(to))(t).Query().Get("code"), nil)); a.Status == 200 {
+		t.Error("what was asked for before the app was disabled counts when it is enabled again")
 	}
 }

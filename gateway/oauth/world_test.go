@@ -165,7 +165,10 @@ func register(t testing.TB, key *auth.PrivateKey) []auth.Client {
 	return []auth.Client{app("app"), withSecret, withKey, app("other"), service}
 }
 
-func newWorld(t testing.TB) *world {
+func newWorld(t testing.TB) *world { return newWorldWith(t, nil) }
+
+// newWorldWith is newWorld with what changes clients while the server runs; nil: nothing.
+func newWorldWith(t testing.TB, changing func(backend.Backend) auth.Source) *world {
 	t.Helper()
 	w := &world{at: time.Now().Truncate(time.Second), trail: &trail{}, sessions: &sessions{ended: map[string]bool{}}}
 	db := backendtest.Open(t, backend.Options{Now: w.now})
@@ -173,7 +176,11 @@ func newWorld(t testing.TB) *world {
 	w.idKey, w.key = must(rsaKey())(t), must(auth.GenerateKey(auth.ES384))(t)
 	accessKey := must(auth.GenerateKey(auth.ES256))(t)
 	w.clients = register(t, w.key)
-	w.registry = must(auth.NewRegistry(w.clients, nil, w.now))(t)
+	var source auth.Source
+	if changing != nil {
+		source = changing(db)
+	}
+	w.registry = must(auth.FollowingRegistry(w.clients, source, nil, w.now))(t)
 	tokens := must(auth.NewTokenEndpoint(auth.TokenOptions{
 		URL: tokenURL, Issuer: issuer, Audience: base, Registry: w.registry, Facts: w.steps, Key: accessKey, Auditor: w.trail, Now: w.now,
 	}))(t)
