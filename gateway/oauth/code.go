@@ -107,8 +107,9 @@ func (s *Server) stolen(ctx context.Context, f *family, why error) error {
 // an older release gets for what is issued now the generation of before it is judged.
 func (s *Server) inForce(ctx context.Context, c *call, f *family) (string, error) {
 	a := &f.Authorization
-	generation, err := a.Generation, error(nil)
+	generation := a.Generation
 	if generation == "" {
+		var err error
 		if generation, err = auth.ReadGeneration(ctx, s.o.Facts, a.Client, a.Subject); err != nil {
 			return "", err
 		}
