@@ -45,6 +45,7 @@ type Box struct {
 
 	role        sync.Mutex // held while the place is read as another's, or taken over
 	dispatching bool       // a Feed of this process has the place
+	passed      int        // looks of Follow that were passed over, of its goroutine alone
 
 	mu      sync.Mutex
 	waiting map[uint64]*slot

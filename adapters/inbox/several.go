@@ -14,8 +14,14 @@ import (
 // time processes them, which its lease says (Feed.Held). Who processes looks for
 // what the others have appended, and the others look how far it has come.
 
-// followEvery is how often a process looks what the others did.
-const followEvery = 250 * time.Millisecond
+const (
+	// followEvery is how often a process looks what the others did.
+	followEvery = 250 * time.Millisecond
+	// aloneLooks is how many looks a process that processes and is alone passes over
+	// between two: one that nobody counts may have appended, such as one that was
+	// forgotten while it ran.
+	aloneLooks = 40
+)
 
 // Follow looks what other processes do with the inbox, until the context ends. Its
 // errors are told and pass: the next look may succeed.
@@ -31,11 +37,15 @@ func (b *Box) follow(ctx context.Context) error {
 	b.role.Lock()
 	mine := b.dispatching
 	b.role.Unlock()
-	if mine && !b.o.Several() {
+	if mine && !b.due(b.o.Several()) {
 		return nil
 	}
-	if err := b.catchUp(ctx); err != nil || mine {
+	if err := b.catchUp(ctx); err != nil {
+		b.passed = aloneLooks // again at the next look
 		return err
+	}
+	if mine {
+		return nil
 	}
 	b.role.Lock()
 	defer b.role.Unlock()
@@ -47,6 +57,22 @@ func (b *Box) follow(ctx context.Context) error {
 	}
 	b.forgetUntil(b.counts.at())
 	return nil
+}
+
+// due says whether who processes looks now. The first look without others comes after
+// the last with them: what one appended before it left is found by it, since it has
+// left after that.
+func (b *Box) due(several bool) bool {
+	switch {
+	case several:
+		b.passed = aloneLooks
+		return true
+	case b.passed >= aloneLooks:
+		b.passed = 0
+		return true
+	}
+	b.passed++
+	return false
 }
 
 // forgetUntil lets go what another process has settled.

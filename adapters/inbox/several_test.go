@@ -101,6 +101,31 @@ func TestSeveralTakeAndOneProcesses(t *testing.T) {
 	}
 }
 
+// What a process took just before it left is processed, although who processes counts
+// itself alone by the time it looks.
+func TestWhatOneTookThatHasLeftIsProcessed(t *testing.T) {
+	db := openDB(t, backendtest.Address(t))
+	var several atomic.Bool
+	several.Store(true)
+	a := openBox(t, db, db, func(o *inbox.Options) { o.Several, o.Patience = several.Load, 200*time.Millisecond })
+	following, stop := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		a.Follow(following, func(err error) { t.Error(err) })
+	}()
+	defer func() { stop(); <-done }()
+	f := newFeed(t, a, db, db, db)
+	f.Term = term(1)
+	defer start(t, f)()
+	b := openBox(t, db, db, nil)
+	receive(t, b, admit(0))
+	wait(t, "it is found while there are two", func() bool { return kept(t, db).Stored == 1 })
+	receive(t, b, admit(1))
+	several.Store(false)
+	wait(t, "the last one is found", func() bool { return kept(t, db).Stored == 2 })
+}
+
 // The same message at two processes at the same time is one message, and both may
 // tell the sender that it was taken.
 func TestTheSameMessageAtTwoProcessesIsOne(t *testing.T) {
