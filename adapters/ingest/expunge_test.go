@@ -64,6 +64,31 @@ func TestExpungeTakesWhomOnlyTheRecordNamed(t *testing.T) {
 	}
 }
 
+// What another process has expunged is not taken for stored: who comes with the next
+// record is stored anew.
+func TestWhomAnotherProcessExpungedTheNextRecordBringsBack(t *testing.T) {
+	feed, db := newPipeline(t)
+	run(t, feed, export(fields{"IncidentNo": "25-1"}))
+	want := map[string]int{}
+	for _, typ := range []string{"Patient", "Practitioner", "Organization", "Encounter"} {
+		want[typ] = len(find(t, db, typ))
+	}
+	command := &ingest.Pipeline{Format: feed.Format, Mapper: feed.Mapper, Store: db, Facts: db, Log: db, SiteKey: siteKey, Options: feed.Options,
+		Origin: feed.Origin, Validator: feed.Validator, Labeler: feed.Labeler, Indexer: feed.Indexer}
+	run(t, command, export(fields{"IncidentNo": "25-1", "RecStatus": "X"}))
+	if n := len(find(t, db, "Patient")); n != 0 {
+		t.Fatalf("%d Patients are left", n)
+	}
+	if got := sum(run(t, feed, export(fields{"IncidentNo": "25-2"}))); got != "c1 u0 d0 r0 n1" {
+		t.Error(got)
+	}
+	for typ, n := range want {
+		if got := len(find(t, db, typ)); got != n || n == 0 {
+			t.Errorf("%d %ss, want %d", got, typ, n)
+		}
+	}
+}
+
 // labelled adds a security label to what a mapping makes.
 type labelled struct {
 	flow.Mapper

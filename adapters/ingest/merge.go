@@ -93,6 +93,7 @@ func (p *Pipeline) foreign(ctx context.Context, ref string) (bool, error) {
 // gone says that an end of a merge was expunged: a merge does not bring it back.
 func (p *Pipeline) gone(ctx context.Context, m mappings.Merge) (bool, error) {
 	for _, end := range []string{m.Survivor, m.Loser} {
+		p.guards.forget(end) // another process may have expunged it
 		g, known, err := p.guard(ctx, end)
 		if err != nil || known && g.Gone {
 			return true, err

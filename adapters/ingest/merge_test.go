@@ -220,8 +220,17 @@ func TestExpungeOfAMergedPersonTellsNothingOfIt(t *testing.T) {
 			t.Errorf("%s, merged again: %q", name, got)
 		}
 	}
-	// A person whom another record tells of too stays, with its links.
+	// Another process expunges the loser: what this one remembers of it does not count.
 	db := memory(t)
+	feed := newPersons(t, db)
+	run(t, feed, personsHead+rowAna+rowAnna)
+	run(t, newPersons(t, db), personsHead+"2,2026-05-01,R2,,,expunge\n")
+	run(t, feed, personsHead+rowMerge)
+	if got := people(t, db); got != "R1 ANA official " {
+		t.Errorf("loser, by another process: %q", got)
+	}
+	// A person whom another record tells of too stays, with its links.
+	db = memory(t)
 	p := newPersons(t, db)
 	run(t, p, personsHead+rowAna+rowAnna+"3,2026-01-02,R2,ANNE,,\n"+rowMerge+"3,2026-05-01,R2,,,expunge\n")
 	if got := people(t, db); got != joinedPeople {

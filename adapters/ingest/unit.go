@@ -36,10 +36,11 @@ type unit struct {
 	// Of a record that says only what changes: what is known of each resource
 	// with it, and what the record itself has said of it so far.
 	merged, told map[string]mappings.Slots
-	behind       atomic.Bool // somebody else told of a resource meanwhile
+	behind       atomic.Bool // somebody else told of a resource meanwhile, or expunged it
 	again        bool        // a first attempt may have written something
 
-	owned      []owned // the record's resources after the write
+	owned      []owned         // the record's resources after the write
+	stands     map[string]bool // shared resources that are not written, because they are stored as they are
 	written    []*store.Record
 	found      []*store.Record  // that an interrupted run has written
 	versions   map[string]int64 // in the store, of what was written
@@ -101,7 +102,7 @@ func (u *unit) store(ctx context.Context) error {
 // plan decides what to write. look says to read the stored heads, because what
 // is remembered about them was wrong.
 func (u *unit) plan(ctx context.Context, look bool) ([]planned, error) {
-	u.owned, u.issues, u.found = nil, nil, nil
+	u.owned, u.issues, u.found, u.stands = nil, nil, nil, map[string]bool{}
 	var plan []planned
 	for i := range u.res.Resources {
 		x := &u.res.Resources[i]
@@ -118,6 +119,8 @@ func (u *unit) plan(ctx context.Context, look bool) ([]planned, error) {
 		if known && !newer {
 			if !u.hasGuard(x) {
 				u.owned = append(u.owned, owned{ref(x), x.Digest, stored})
+			} else {
+				u.stands[ref(x)] = stored > 0
 			}
 			continue
 		}

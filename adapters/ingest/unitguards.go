@@ -83,7 +83,7 @@ func (g *guard) use(record string) {
 // guarded notes a shared resource's version; for a Patient also who names it.
 func (u *unit) guarded(ctx context.Context, x *mappings.Resource, stored int64, wrote bool) error {
 	return u.p.setGuard(ctx, ref(x), func(g *guard) {
-		if u.add(g, x) {
+		if u.add(g, x) || u.stands[ref(x)] && g.Stored == 0 {
 			u.behind.Store(true)
 		}
 		if wrote && g.Stored < stored {
