@@ -43,8 +43,11 @@ func NewBuckets(perMinute, most int, now func() time.Time) *Buckets {
 
 // Take takes one token. If there is none it takes nothing and says how long to wait.
 func (b *Buckets) Take(key string) (wait time.Duration, ok bool) {
-	if b.pool != nil && b.pool.on() {
-		return b.takeShared(key)
+	if b.pool != nil {
+		if b.pool.on() {
+			return b.takeShared(key)
+		}
+		b.pool.close(key)
 	}
 	return b.take(key, b.every)
 }

@@ -82,25 +82,26 @@ func (l *Limits) Failed(ctx context.Context, client, source string) (locked bool
 // uncounted.
 func (l *Limits) failedShared(ctx context.Context, client, source string, now time.Time) (bool, error) {
 	key := factFailures + hashed(client) + "/" + hashed(network(source))
+	// What was counted before there was another gateway counts on, although one may have
+	// begun a count meanwhile.
+	own, until := l.failures.take(lockKey(client, source), now, l.o.Window)
 	for range shareTries {
 		f, err := l.o.Facts.Get(ctx, key)
 		switch {
 		case errors.Is(err, store.ErrNotFound):
-			// What was counted before there was another gateway counts on.
-			n, until := l.failures.take(lockKey(client, source), now, l.o.Window)
-			if n+1 >= l.o.Failures {
+			if own+1 >= l.o.Failures {
 				return true, nil
 			}
-			_, err = l.o.Facts.PutIfAbsent(ctx, key, []byte(strconv.Itoa(n+1)), until)
+			_, err = l.o.Facts.PutIfAbsent(ctx, key, []byte(strconv.Itoa(own+1)), until)
 		case err == nil:
 			n, bad := strconv.Atoi(string(f.Value))
 			if bad != nil {
 				return false, fmt.Errorf("%w: %s", store.ErrDamaged, key)
 			}
-			if n+1 >= l.o.Failures {
+			if n += own + 1; n >= l.o.Failures {
 				return true, l.o.Facts.Delete(ctx, key)
 			}
-			_, err = l.o.Facts.CompareAndSet(ctx, key, f.Version, []byte(strconv.Itoa(n+1)), f.Expires)
+			_, err = l.o.Facts.CompareAndSet(ctx, key, f.Version, []byte(strconv.Itoa(n)), f.Expires)
 		}
 		switch {
 		case err == nil:

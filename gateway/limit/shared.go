@@ -87,6 +87,14 @@ func (p *pool) account(key string, debt func() int64) *account {
 	return a
 }
 
+// close ends an account of this process when it is alone again: what it admits then is
+// in the bucket alone, and all of that is owed when another gateway comes.
+func (p *pool) close(key string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.accounts, key)
+}
+
 // takeShared takes one token of a bucket that other gateways share.
 func (b *Buckets) takeShared(key string) (time.Duration, bool) {
 	p := b.pool

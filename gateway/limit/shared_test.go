@@ -178,6 +178,56 @@ func TestAloneNothingIsWritten(t *testing.T) {
 	}
 }
 
+// What one admitted while it was alone counts, also if there was another gateway before.
+func TestWhatWasAdmittedAloneBetweenTwoCounts(t *testing.T) {
+	c := newClock()
+	var other atomic.Bool
+	other.Store(true)
+	ls, _ := gateways(t, c, 2, 100, other.Load)
+	for i := range 20 {
+		if _, ok := ls[i%2].Request(ehr); !ok {
+			t.Fatal(i)
+		}
+	}
+	other.Store(false)
+	c.add(3 * time.Minute)
+	for i := range 60 {
+		if _, ok := ls[0].Request(ehr); !ok {
+			t.Fatal(i)
+		}
+	}
+	other.Store(true)
+	n := 60
+	for i := range 200 {
+		if _, ok := ls[(i+1)%2].Request(ehr); ok {
+			n++
+		}
+	}
+	if n < 100 || n > 101 {
+		t.Errorf("%d of 100", n)
+	}
+}
+
+// What one counted while it was alone counts on, also when the other has begun a count
+// of its own by then.
+func TestFailuresOfTheTimeAloneCountOn(t *testing.T) {
+	var other atomic.Bool
+	ls, _ := gateways(t, newClock(), 2, 100, other.Load)
+	const here = "203.0.113.9:1"
+	fail := func(gateway int, want bool) {
+		t.Helper()
+		if locked, err := ls[gateway].Failed(t.Context(), "ehr", here); locked != want || err != nil {
+			t.Errorf("at %d: locked %v, %v", gateway, locked, err)
+		}
+	}
+	for range 3 {
+		fail(0, false)
+	}
+	other.Store(true)
+	fail(1, false)
+	fail(0, true)
+}
+
 func TestASuccessForgetsFailuresOfAllGateways(t *testing.T) {
 	ls, _ := gateways(t, newClock(), 2, 100, always)
 	const here = "203.0.113.9:1"
