@@ -54,6 +54,11 @@ func Crossings(to func(place int), rounds int) []Crossing {
 		{"opaque ids are the same at both", idsCross(to)},
 		{"a client that one has registered is known to the other at once", registrationCrosses(to)},
 		{EndsCross, endCrosses(to, rounds)},
+		{"a code that comes at both at once is stolen", grantsAtOnce(to, rounds, codeGrant)},
+		{"a refresh token that comes at both at once is stolen", grantsAtOnce(to, rounds, refreshGrant)},
+		{"an assertion that comes at both at once is good once", assertionAtOnce(to, rounds)},
+		{"what both are to create or to change at once is done once", createAtOnce(to, rounds)},
+		{"a Consent that ends while both are read ends for whoever begins afterwards", consentInFlight(to, rounds)},
 	}
 }
 
