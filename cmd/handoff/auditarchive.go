@@ -96,7 +96,7 @@ func newArchive(c *config.Config, db backend.Backend, files []string) (*archive,
 	if err != nil {
 		return nil, err
 	}
-	a.broker, err = newBroker(c, d, ids, slog.New(slog.NewTextHandler(io.Discard, nil)))
+	a.broker, err = newBroker(c, d, ids, db.Now, slog.New(slog.NewTextHandler(io.Discard, nil)))
 	return a, err
 }
 

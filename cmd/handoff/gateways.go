@@ -40,8 +40,9 @@ func newGatewaysList(file *string) *cobra.Command {
 		Use:   "list",
 		Short: "One line for each gateway that serves or has served from the store",
 		Long: `Lists the gateways by their audit trails. A gateway that is alone says nothing
-after its start, so HEARD is then when it started; one that was killed is listed as
-running until the others have not heard of it for a minute.`,
+after its start, so HEARD is then when it started. One that has not stopped, and of
+which nothing was heard for a minute while others went on, is silent: it was killed,
+stands still or cannot reach the store.`,
 		Example: "  handoff gateways list --config handoff.yaml",
 		Args:    noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -52,8 +53,8 @@ running until the others have not heard of it for a minute.`,
 				}
 				if asJSON {
 					enc := json.NewEncoder(cmd.OutOrStdout())
-					for _, m := range list {
-						if err := enc.Encode(m); err != nil {
+					for i := range list {
+						if err := enc.Encode(listed{list[i], list[i].Silent(list)}); err != nil {
 							return err
 						}
 					}
@@ -61,10 +62,13 @@ running until the others have not heard of it for a minute.`,
 				}
 				w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
 				fmt.Fprintln(w, "TRAIL\tGATEWAY\tSTATE\tSTARTED\tHEARD\tFOLDER OF ITS TRAIL")
-				for _, m := range list {
-					state := "started"
-					if m.Stopped {
+				for i := range list {
+					m, state := &list[i], "started"
+					switch {
+					case m.Stopped:
 						state = "stopped"
+					case m.Silent(list):
+						state = "silent"
 					}
 					fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", m.ID, printable(m.Name), state, m.Started.Format(time.RFC3339), m.Heard.Format(time.RFC3339), printable(m.Trail))
 				}
@@ -74,6 +78,12 @@ running until the others have not heard of it for a minute.`,
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "one JSON object a line")
 	return cmd
+}
+
+// listed is a gateway with what the others know of it.
+type listed struct {
+	peers.Member
+	Silent bool `json:"silent,omitempty"`
 }
 
 func newGatewaysForget(file *string) *cobra.Command {

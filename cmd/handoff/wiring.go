@@ -39,6 +39,7 @@ type running struct {
 	log        *slog.Logger
 	store      backend.Backend
 	peers      *peers.Peers // nil until the gateway is whole
+	keys       peers.Keys   // fingerprints of what all gateways of the store must hold
 	cache      *epoch.Cache // what requests read through
 	trail      *audit.Trail
 	ids        *identity.IDMap
@@ -94,7 +95,7 @@ func assemble(ctx context.Context, c *config.Config, log *slog.Logger, users ...
 	if err != nil {
 		return nil, err
 	}
-	b, err := newBroker(c, g.directory, g.ids, log)
+	b, err := newBroker(c, g.directory, g.ids, g.store.Now, log)
 	if err != nil {
 		return nil, err
 	}
@@ -240,14 +241,15 @@ func openTrail(c *config.Config, log *slog.Logger, now func() time.Time) (*audit
 	})
 }
 
-// newBroker connects the upstream systems.
-func newBroker(c *config.Config, d *attribute.Directory, ids *identity.IDMap, log *slog.Logger) (*broker.Broker, error) {
+// newBroker connects the upstream systems. now is the store's clock, by which the
+// gateway proves to them who it is.
+func newBroker(c *config.Config, d *attribute.Directory, ids *identity.IDMap, now func() time.Time, log *slog.Logger) (*broker.Broker, error) {
 	o := broker.Options{IDs: ids, Timeout: c.Broker.Timeout, Overall: c.Broker.Overall, Concurrency: c.Broker.Concurrency}
 	o.Observe = func(system string, took time.Duration, err error) {
 		log.Debug("asked a connected system", "system", system, "took", took, "error", err)
 	}
 	for _, s := range d.Upstreams() {
-		u, err := newUpstream(c, d, s)
+		u, err := newUpstream(c, d, s, now)
 		if err != nil {
 			return nil, fmt.Errorf("system %s: %w", s.Key, err)
 		}
@@ -256,7 +258,7 @@ func newBroker(c *config.Config, d *attribute.Directory, ids *identity.IDMap, lo
 	return broker.New(o)
 }
 
-func newUpstream(c *config.Config, d *attribute.Directory, s config.System) (upstream.Upstream, error) {
+func newUpstream(c *config.Config, d *attribute.Directory, s config.System, now func() time.Time) (upstream.Upstream, error) {
 	transport := client.NewTransport()
 	o := client.Options{System: s.Key, Base: s.Base, Transport: transport, MaxPageBytes: s.MaxPage}
 	if s.Auth.ClientID != "" {
@@ -264,7 +266,7 @@ func newUpstream(c *config.Config, d *attribute.Directory, s config.System) (ups
 		if err != nil {
 			return nil, err
 		}
-		signer, err := auth.NewSigner(s.Auth.ClientID, key, 0, nil)
+		signer, err := auth.NewSigner(s.Auth.ClientID, key, 0, now)
 		if err != nil {
 			return nil, err
 		}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"os"
 	"time"
 
@@ -17,6 +18,17 @@ import (
 )
 
 // What a gateway does to serve from one store with others.
+
+// checkKey compares one key with the store's, and remembers it for when this gateway
+// has entered.
+func (g *running) checkKey(ctx context.Context, name string, key []byte) error {
+	mine := peers.Keys{name: peers.Fingerprint([]byte(g.config.Site.Key.Reveal()), name, key)}
+	if g.keys == nil {
+		g.keys = peers.Keys{}
+	}
+	maps.Copy(g.keys, mine)
+	return peers.CheckKeys(ctx, g.store, g.trail.ID(), mine)
+}
 
 // sharedKey reads a key that all gateways of the store hold, or makes it where none
 // serves yet.
@@ -36,8 +48,7 @@ func (g *running) sharedKey(name, path, algorithm string) (*auth.PrivateKey, err
 	if err != nil {
 		return nil, err
 	}
-	mine := peers.Keys{name: peers.Fingerprint([]byte(g.config.Site.Key.Reveal()), name, public)}
-	return key, peers.CheckKeys(ctx, g.store, g.trail.ID(), mine)
+	return key, g.checkKey(ctx, name, public)
 }
 
 // enter makes this gateway known to the others of the store.
@@ -45,7 +56,10 @@ func (g *running) enter(ctx context.Context) (err error) {
 	g.peers, err = peers.Join(ctx, peers.Options{
 		Facts: g.store, ID: g.trail.ID(), Name: g.name(), Trail: g.config.Path(g.config.Audit.Dir), Now: g.store.Now, Logger: g.log,
 	})
-	return err
+	if err != nil {
+		return err
+	}
+	return peers.ConfirmKeys(ctx, g.store, g.keys)
 }
 
 // name is how people find this gateway again.

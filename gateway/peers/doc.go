@@ -1,8 +1,8 @@
 // Package peers says which gateways serve from one store, and that they hold the
 // same keys.
 //
-//	Join ─▶ keys compared with the store's ─▶ member fact ─▶ beats while others are there
-//	                └─ another site key: refused          └─▶ Others: limits are shared
+//	CheckKeys ─▶ Join: member fact ─▶ ConfirmKeys ─▶ beats while others are there
+//	    └─ another site key: refused      └─▶ Others: limits are shared
 //
 // A member is named by its audit trail, which one process at a time can have open;
 // so a gateway that was killed and starts again is the same member, and whoever

@@ -66,7 +66,8 @@ func knownKeys(ctx context.Context, facts store.Facts) (Keys, store.Fact, error)
 // what is new. Another site key is always refused: ids that went out, links, page
 // cursors and ends of tokens would count no more. Another key of the issuer is
 // refused while another gateway may serve, because each would refuse the tokens of
-// the other; else it is a new key, which the operator has put in place.
+// the other; else it is a new key, which the operator has put in place. Who has
+// entered confirms (ConfirmKeys).
 func CheckKeys(ctx context.Context, facts store.Facts, id string, mine Keys) error {
 	for range tries {
 		known, fact, err := knownKeys(ctx, facts)
@@ -86,20 +87,11 @@ func CheckKeys(ctx context.Context, facts store.Facts, id string, mine Keys) err
 		if maps.Equal(next, known) {
 			return nil
 		}
-		raw, err := json.Marshal(next)
-		if err != nil {
-			return err
-		}
-		if fact.Key == "" {
-			_, err = facts.PutIfAbsent(ctx, factKeys, raw, time.Time{})
-		} else {
-			_, err = facts.CompareAndSet(ctx, factKeys, fact.Version, raw, time.Time{})
-		}
-		if err == nil || !faster(err) {
+		if err := putKeys(ctx, facts, fact, next); err == nil || !faster(err) {
 			return err
 		}
 	}
-	return errors.New("keys of the gateways: others change them all the time")
+	return errOften
 }
 
 // CheckSite refuses a site key that is not the store's, with ErrKeys. Where the store
@@ -117,9 +109,50 @@ func CheckSite(ctx context.Context, facts store.Facts, key []byte, keep bool) er
 	return err
 }
 
+// ConfirmKeys compares once more, after this gateway has entered (Join). Of two that
+// start at the same time, each with an issuer key of its own, neither sees the other in
+// CheckKeys. So the fact is written anew here: whoever has looked for members before
+// this one entered finds another version, and looks again; whoever was faster has its
+// key there, and this one is refused.
+func ConfirmKeys(ctx context.Context, facts store.Facts, mine Keys) error {
+	for range tries {
+		known, fact, err := knownKeys(ctx, facts)
+		if err != nil {
+			return err
+		}
+		if changed := differing(known, mine); len(changed) > 0 {
+			return fmt.Errorf("%w: a gateway that started at the same time has another %s, so each would refuse the other's tokens; "+
+				"copy its files here and start again", ErrKeys, strings.Join(changed, ", "))
+		}
+		next := Keys{}
+		maps.Copy(next, known)
+		maps.Copy(next, mine)
+		if err := putKeys(ctx, facts, fact, next); err == nil || !faster(err) {
+			return err
+		}
+	}
+	return errOften
+}
+
+// putKeys writes fingerprints in place of the fact that was read.
+func putKeys(ctx context.Context, facts store.Facts, was store.Fact, k Keys) error {
+	raw, err := json.Marshal(k)
+	if err != nil {
+		return err
+	}
+	if was.Key == "" {
+		_, err = facts.PutIfAbsent(ctx, factKeys, raw, time.Time{})
+	} else {
+		_, err = facts.CompareAndSet(ctx, factKeys, was.Version, raw, time.Time{})
+	}
+	return err
+}
+
 var errSite = fmt.Errorf("%w: site.key is not the one with which this store was begun, so every opaque id, link and page cursor would differ; "+
 	"take the site.key of a gateway of this store ('handoff gateways list' names them), or the store that this key belongs to; "+
 	"if the key was changed for good: 'handoff gateways accept-keys'", ErrKeys)
+
+var errOften = errors.New("keys of the gateways: others change them all the time")
 
 // differing names the keys of mine that the store knows otherwise.
 func differing(known, mine Keys) []string {

@@ -46,6 +46,11 @@ type Options struct {
 	Look, Beat, Dead time.Duration
 }
 
+const (
+	defaultBeat = 15 * time.Second
+	defaultDead = 4 * defaultBeat
+)
+
 // Peers is one gateway's view of the others. It is safe for concurrent use.
 type Peers struct {
 	o        Options
@@ -57,12 +62,15 @@ type Peers struct {
 	beaten   time.Time
 	looked   time.Time
 	impostor bool // told of already
+	absent   bool // this gateway's own fact was not there
 }
 
-// A sighting is since when a member's fact stands as it is.
+// A sighting is since when a member's fact stands as it is, and whether this process
+// has seen the member serve.
 type sighting struct {
 	version int64
 	since   time.Time
+	served  bool
 }
 
 // Join enters a gateway. Where others may serve it waits until they have noticed,
@@ -81,7 +89,7 @@ func Join(ctx context.Context, o Options) (*Peers, error) {
 		o.Look = 500 * time.Millisecond
 	}
 	if o.Beat <= 0 {
-		o.Beat = 15 * time.Second
+		o.Beat = defaultBeat
 	}
 	if o.Dead <= 0 {
 		o.Dead = 4 * o.Beat
@@ -141,7 +149,12 @@ func (p *Peers) step(ctx context.Context) error {
 	if err := p.look(ctx); err != nil {
 		return err
 	}
-	if !p.Others() || !due && !slept {
+	p.mu.Lock()
+	forgotten := p.absent
+	p.mu.Unlock()
+	if forgotten {
+		p.o.Logger.Warn("this gateway was taken off the list while it serves, and enters again")
+	} else if !p.Others() || !due && !slept {
 		return nil
 	}
 	return p.say(ctx, false)
@@ -194,18 +207,21 @@ func (p *Peers) look(ctx context.Context) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now, others := p.now(), false
-	p.looked = now
+	p.looked, p.absent = now, true
 	for _, m := range list {
 		if m.ID == p.o.ID {
+			p.absent = false
 			p.compare(&m)
 			continue
 		}
 		s, known := p.seen[m.ID]
 		if !known || s.version != m.version {
-			s = sighting{m.version, now}
+			s = sighting{m.version, now, s.served || !m.Stopped}
 			p.seen[m.ID] = s
 		}
-		if !m.Stopped && now.Sub(s.since) < p.o.Dead {
+		// One that was seen to stop counts for as long as one that was killed: it may
+		// be back at once, and what it admitted counts until then.
+		if s.served && now.Sub(s.since) < p.o.Dead {
 			others = true
 		}
 	}
@@ -254,6 +270,22 @@ func List(ctx context.Context, facts store.Facts) ([]Member, error) {
 			return out, nil
 		}
 	}
+}
+
+// Silent says of a member that has not stopped that another was heard of for more than
+// a minute after it: it was killed, stands still or cannot reach the store. Of a gateway
+// alone nobody can say that.
+func (m *Member) Silent(among []Member) bool {
+	if m.Stopped {
+		return false
+	}
+	for i := range among {
+		o := &among[i]
+		if o.ID != m.ID && o.Instance != "" && o.Heard.Sub(m.Heard) > defaultDead { // "": a command's (Note)
+			return true
+		}
+	}
+	return false
 }
 
 // Note makes a trail known that a command writes, where no gateway has it.

@@ -1,6 +1,7 @@
 package peers
 
 import (
+	"context"
 	"errors"
 	"log/slog"
 	"strings"
@@ -104,7 +105,11 @@ func TestGatewaysNoticeEachOther(t *testing.T) {
 		t.Fatal(err)
 	}
 	step(t, a)
-	if a.Others() {
+	if !a.Others() {
+		t.Error("one that has left a moment ago does not count: it may be back at once")
+	}
+	now.Add(int64(110 * time.Millisecond))
+	if step(t, a); a.Others() {
 		t.Error("one that has left counts")
 	}
 	// It starts again, as the same member.
@@ -118,6 +123,67 @@ func TestGatewaysNoticeEachOther(t *testing.T) {
 	}
 	if err := Forget(t.Context(), db, "b"); !errors.Is(err, ErrNoMember) {
 		t.Error(err)
+	}
+}
+
+// A gateway that serves stays on the list, so that its trail is asked for and others
+// share their limits with it.
+func TestAGatewayThatWasForgottenWhileItServesEntersAgain(t *testing.T) {
+	db := open(t)
+	a, b := join(t, db, "a", nil), join(t, db, "b", nil)
+	step(t, a, b)
+	if err := Forget(t.Context(), db, "b"); err != nil {
+		t.Fatal(err)
+	}
+	step(t, a, b, a)
+	if list, err := List(t.Context(), db); err != nil || len(list) != 2 || !a.Others() {
+		t.Error(list, err, a.Others())
+	}
+	if err := b.Leave(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := Forget(t.Context(), db, "b"); err != nil {
+		t.Fatal(err)
+	}
+	step(t, a)
+	if list, err := List(t.Context(), db); err != nil || len(list) != 1 {
+		t.Error("one that has stopped came back:", list, err)
+	}
+}
+
+func TestOneOfWhichNothingIsHeardWhileOthersGoOnIsSilent(t *testing.T) {
+	at := func(seconds int) time.Time { return time.Date(2026, 5, 1, 12, 0, seconds, 0, time.UTC) }
+	member := func(id string, heard int, stopped bool) Member {
+		return Member{ID: id, Instance: id, Heard: at(heard), Stopped: stopped}
+	}
+	command := Member{ID: "command", Heard: at(100_000), Stopped: true}
+	for name, c := range map[string]struct {
+		list []Member
+		want []bool
+	}{
+		"alone":                        {[]Member{member("a", 0, false), command}, []bool{false, false}},
+		"both go on":                   {[]Member{member("a", 0, false), member("b", 15, false)}, []bool{false, false}},
+		"one was killed":               {[]Member{member("a", 0, false), member("b", 61, false)}, []bool{true, false}},
+		"one has stopped":              {[]Member{member("a", 0, true), member("b", 61, false)}, []bool{false, false}},
+		"the other stopped long after": {[]Member{member("a", 0, false), member("b", 61, true)}, []bool{true, false}},
+	} {
+		for i := range c.list {
+			if got := c.list[i].Silent(c.list); got != c.want[i] {
+				t.Errorf("%s: %s silent: %v", name, c.list[i].ID, got)
+			}
+		}
+	}
+}
+
+// Whoever stopped before a gateway started is no reason to wait or to share limits.
+func TestOneThatStoppedBeforeDoesNotCount(t *testing.T) {
+	db := open(t)
+	if err := join(t, db, "b", nil).Leave(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	a := join(t, db, "a", nil)
+	if step(t, a); a.Others() {
+		t.Error("it counts")
 	}
 }
 
@@ -177,4 +243,56 @@ func TestKeysMustBeTheSame(t *testing.T) {
 	if known, err := KnownKeys(ctx, db); err != nil || strings.Contains(known[SiteKey], string(other)) || len(known) != 2 {
 		t.Error(known, err)
 	}
+}
+
+// hooked is a store with something that happens once, just before a write of the keys.
+type hooked struct {
+	store.Facts
+	before func()
+}
+
+func (h *hooked) CompareAndSet(ctx context.Context, key string, version int64, value []byte, expires time.Time) (store.Fact, error) {
+	if f := h.before; f != nil && key == factKeys {
+		h.before = nil
+		f()
+	}
+	return h.Facts.CompareAndSet(ctx, key, version, value, expires)
+}
+
+// Two gateways that start at once with keys of their own do not both serve, in
+// whatever order their steps come.
+func TestOfTwoThatStartAtOnceWithKeysOfTheirOwnOneIsRefused(t *testing.T) {
+	mine := func(key string) Keys {
+		return Keys{IssuerKey: Fingerprint([]byte("a site key of at least 32 bytes!!"), IssuerKey, []byte(key))}
+	}
+	check := func(t *testing.T, db store.Facts, id string) error { return CheckKeys(t.Context(), db, id, mine(id)) }
+	enter := func(t *testing.T, db store.Facts, id string) error {
+		join(t, db, id, nil)
+		return ConfirmKeys(t.Context(), db, mine(id))
+	}
+	t.Run("the other checks before it enters", func(t *testing.T) {
+		db := open(t)
+		for _, id := range []string{"a", "b"} {
+			if err := check(t, db, id); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := enter(t, db, "a"); !errors.Is(err, ErrKeys) || !strings.Contains(err.Error(), "started at the same time has another issuer.keyFile") {
+			t.Error("the first:", err)
+		}
+		if err := enter(t, db, "b"); err != nil {
+			t.Error("the one whose key counts:", err)
+		}
+	})
+	t.Run("it enters while the other checks", func(t *testing.T) {
+		db := open(t)
+		if err := check(t, db, "a"); err != nil {
+			t.Fatal(err)
+		}
+		var entered error
+		other := &hooked{db, func() { entered = enter(t, db, "a") }}
+		if err := check(t, other, "b"); entered != nil || !errors.Is(err, ErrKeys) {
+			t.Errorf("the first: %v; the other, which had not seen it: %v", entered, err)
+		}
+	})
 }
