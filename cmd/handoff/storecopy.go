@@ -18,13 +18,13 @@ import (
 
 type storeCopy struct {
 	from, to, fromConfig, toConfig string
-	verifyOnly, asJSON             bool
+	live, verifyOnly, asJSON       bool
 }
 
 func newStoreCopyCommand() *cobra.Command {
 	var f storeCopy
 	cmd := &cobra.Command{
-		Use:   "copy --from ADDRESS --to ADDRESS [--verify-only] [--json]",
+		Use:   "copy --from ADDRESS --to ADDRESS [--live | --verify-only] [--json]",
 		Short: "Copy everything that a store holds to an empty one, and compare both",
 		Long: `Copy a store, of either kind, to an empty one: resources with every version,
 deleted ones too, index entries and claims; facts with versions and expiries;
@@ -34,9 +34,15 @@ and one hash of each kind is printed. Nothing is deleted from the source.
 Stop the gateway first, and whatever else writes: a store that a process has
 announced to use is refused (one that was killed counts for a minute), and if the
 source changes meanwhile the copy fails in the end. A destination that holds
-something else is refused. A copy that was interrupted, or killed, goes on where it
-stopped when the same command is run again; until it has been verified no gateway
-starts on the destination. Run again after that, it compares only.
+something else is refused. Run again, the same command brings over what lacks, what
+has changed in the source since, and takes away what the source holds no more: so a
+copy that was interrupted, or killed, goes on where it stopped. Until a copy has been
+verified no gateway starts on the destination; run again after that, it compares only.
+
+--live copies while gateways go on working on the source. What comes of it is NO
+FINISHED COPY: it is not compared, and may hold what the source has revoked or
+expunged meanwhile. Run it ahead, as often as you like; then stop the gateways and run
+the same command without it, which brings over what has changed, and compares.
 
 Not in the store, and to be copied as files: the audit folder with its anchor and
 signing key, the keys that the configuration names, rule packs, value sets, mapping
@@ -48,7 +54,8 @@ Keep the site key: ids and fingerprints depend on it.
 Exit status: 0 both hold the same, 1 they do not or the copy failed, 2 the command
 line is wrong.`,
 		Example: `  handoff store copy --from handoff.db --to 'mongodb://handoff:${env:DB_PASSWORD}@db1,db2,db3/handoff?replicaSet=rs0'
-  handoff store copy --from-config old.yaml --to-config new.yaml
+  handoff store copy --from-config old.yaml --to-config new.yaml --live   # gateways run
+  handoff store copy --from-config old.yaml --to-config new.yaml          # gateways stand still
   handoff store copy --from config:new.yaml --to backup.db
   handoff store copy --from handoff.db --to-config new.yaml --verify-only --json`,
 		Args: noArguments,
@@ -58,12 +65,16 @@ line is wrong.`,
 	cmd.Flags().StringVar(&f.to, "to", "", "address of the destination")
 	cmd.Flags().StringVar(&f.fromConfig, "from-config", "", "configuration that names the source; the same as --from config:FILE")
 	cmd.Flags().StringVar(&f.toConfig, "to-config", "", "configuration that names the destination")
+	cmd.Flags().BoolVar(&f.live, "live", false, "copy ahead while the source is in use; what comes of it is no finished copy")
 	cmd.Flags().BoolVar(&f.verifyOnly, "verify-only", false, "copy nothing, compare")
 	cmd.Flags().BoolVar(&f.asJSON, "json", false, "print one JSON object")
 	return cmd
 }
 
 func (f *storeCopy) run(cmd *cobra.Command) (err error) {
+	if f.live && f.verifyOnly {
+		return usageError("--live and --verify-only exclude each other")
+	}
 	source, err := choosePlace("--from", f.from, "--from-config", f.fromConfig)
 	if err != nil {
 		return err
@@ -87,7 +98,7 @@ func (f *storeCopy) run(cmd *cobra.Command) (err error) {
 	}
 	defer func() { err = errors.Join(err, b.Close()) }()
 	bar := newBar(cmd.ErrOrStderr(), "copy")
-	report, err := f.work(ctx, transfer.Side{Store: a, Name: source.name}, transfer.Side{Store: b, Name: target.name}, transfer.Options{Progress: func(p transfer.Progress) {
+	report, err := f.work(ctx, transfer.Side{Store: a, Name: source.name}, transfer.Side{Store: b, Name: target.name}, transfer.Options{Live: f.live, Progress: func(p transfer.Progress) {
 		what := "copy"
 		if p.Verifying {
 			what = "verify"
@@ -101,10 +112,10 @@ func (f *storeCopy) run(cmd *cobra.Command) (err error) {
 	if werr := f.write(cmd.OutOrStdout(), source.name, target.name, report, err); werr != nil {
 		return werr
 	}
-	if err == nil && !report.Comparison.Same() {
+	if err == nil && !f.live && !report.Comparison.Same() {
 		err = fmt.Errorf("%s and %s do not hold the same: %d differences", source.name, target.name, report.Comparison.Differing)
 		if report.Resumed {
-			err = fmt.Errorf("%w; one of them was used since the copy was begun: copy to an empty destination", err)
+			err = fmt.Errorf("%w; one of them was used since the copy was finished, or is damaged: copy to an empty destination", err)
 		}
 	}
 	return err
@@ -150,7 +161,8 @@ type copyReport struct {
 	Copied        transfer.Counts      `json:"copied"` // by this run
 	CopySeconds   float64              `json:"copySeconds"`
 	VerifySeconds float64              `json:"verifySeconds"`
-	Same          bool                 `json:"same"`
+	Live          bool                 `json:"live"`
+	Same          bool                 `json:"same"` // compared, and found the same
 	Comparison    *transfer.Comparison `json:"comparison,omitempty"`
 	Error         string               `json:"error,omitempty"`
 }
@@ -158,7 +170,7 @@ type copyReport struct {
 func (f *storeCopy) write(w io.Writer, from, to string, r transfer.Report, failed error) error {
 	if f.asJSON {
 		x := copyReport{From: from, To: to, Resumed: r.Resumed, Copied: r.Copied, CopySeconds: r.CopyTime.Seconds(), VerifySeconds: r.VerifyTime.Seconds(),
-			Same: failed == nil && r.Comparison != nil && r.Comparison.Same(), Comparison: r.Comparison}
+			Live: f.live, Same: failed == nil && r.Comparison != nil && r.Comparison.Same(), Comparison: r.Comparison}
 		if failed != nil {
 			x.Error = failed.Error()
 		}
@@ -170,6 +182,10 @@ func (f *storeCopy) write(w io.Writer, from, to string, r transfer.Report, faile
 	}
 	c := r.Comparison
 	if c == nil {
+		if f.live && failed == nil {
+			fmt.Fprint(w, "NO FINISHED COPY: the source may have been written to meanwhile, and nothing was compared. Stop what uses\n"+
+				"it and run the same command without --live; until then no gateway starts on the destination.\n")
+		}
 		return nil
 	}
 	verdict := "both hold the same"
@@ -198,10 +214,13 @@ func (f *storeCopy) write(w io.Writer, from, to string, r transfer.Report, faile
 
 func writeCopied(w io.Writer, r transfer.Report) {
 	c, took := r.Copied, max(r.CopyTime.Seconds(), 0.001)
-	again := ""
+	again, gone := "", ""
 	if r.Resumed {
 		again = " (went on with a copy that was begun before)"
 	}
-	fmt.Fprintf(w, "copied %d resources in %d versions, %d facts, %d entries of %d streams%s\n", c.Resources, c.Versions, c.Facts, c.Entries, c.Streams, again)
+	if c.Removed+c.FactsRemoved > 0 {
+		gone = fmt.Sprintf("removed %d resources and %d facts that the source holds no more\n", c.Removed, c.FactsRemoved)
+	}
+	fmt.Fprintf(w, "copied %d resources in %d versions, %d facts, %d entries of %d streams%s\n%s", c.Resources, c.Versions, c.Facts, c.Entries, c.Streams, again, gone)
 	fmt.Fprintf(w, "       %.1f MB in %.1f s: %.0f resources/s, %.1f MB/s\n", float64(c.Bytes)/1e6, r.CopyTime.Seconds(), float64(c.Resources)/took, float64(c.Bytes)/took/1e6)
 }

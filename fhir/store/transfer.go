@@ -2,6 +2,9 @@ package store
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"slices"
 	"time"
 )
 
@@ -23,6 +26,49 @@ type Archived struct {
 	Claims   []string // sorted, each once
 }
 
+// A Mark is what tells that a resource is another than it was, read for less than its
+// content. Marks of two stores are equal where they hold the same newest version with
+// the same entries and claims; what came before it they do not tell.
+type Mark struct {
+	Key
+	Version     int64 // of the newest version
+	LastUpdated time.Time
+	Deleted     bool
+	Beside      [sha256.Size]byte // BesideSum of its entries and claims
+	// Expunging says that there is no such resource, but that what is left of it has
+	// still to go: who was at that has died, perhaps.
+	Expunging bool
+}
+
+// BesideSum is over what a resource has beside its versions: index entries and claims,
+// both as sets.
+func BesideSum(index, claims []string) (out [sha256.Size]byte) {
+	h := sha256.New()
+	var n [8]byte
+	number := func(i int) {
+		binary.BigEndian.PutUint64(n[:], uint64(i))
+		h.Write(n[:])
+	}
+	for _, list := range [][]string{index, claims} {
+		if !slices.IsSorted(list) {
+			list = slices.Sorted(slices.Values(list))
+		}
+		number(len(list))
+		for _, s := range list {
+			number(len(s))
+			h.Write([]byte(s))
+		}
+	}
+	h.Sum(out[:0])
+	return out
+}
+
+// A Since asks for the versions of a resource from one on; all of them if it is 0.
+type Since struct {
+	Key
+	Version int64
+}
+
 // A Stream names a stream and the reach of it.
 type Stream struct {
 	Name      string
@@ -35,9 +81,13 @@ type Stream struct {
 type Sizes struct{ Resources, Facts, Entries int64 }
 
 // A Transferer can give everything it holds and take what another holds, as it
-// is: versions, instants, numbers and expiries stay. It is for a store that
-// nobody else uses meanwhile. What is put twice is there once; what is put over
-// something else gives ErrConflict. What is damaged is not given: ErrDamaged.
+// is: versions, instants, numbers and expiries stay. What it gives it may give while
+// others write to it: each resource is then of some moment, and no two of the same.
+// It takes only while nobody else uses it. What is damaged is not given: ErrDamaged.
+//
+// A copy that is brought up to date takes what its source has become: facts and claims
+// give way. Versions and entries never change, so that others under the same number
+// are another history: ErrConflict.
 type Transferer interface {
 	// Identity names this store, whatever its address is. It is made when it is
 	// first asked for, and stays.
@@ -45,18 +95,24 @@ type Transferer interface {
 	Sizes(ctx context.Context) (Sizes, error)
 
 	// Keys lists resources, deleted ones among them, that sort after after (by
-	// type, then id, as bytes); the zero Key is before all.
+	// type, then id, as bytes); the zero Key is before all. Marks gives their marks, and
+	// those of resources that are half expunged.
 	Keys(ctx context.Context, after Key, limit int) ([]Key, error)
-	// Archive gives resources to each, in the order of keys, every stretch of one
-	// before the next. One that is not there gives ErrNotFound.
-	Archive(ctx context.Context, keys []Key, each func(*Archived) error) error
+	Marks(ctx context.Context, after Key, limit int) ([]Mark, error)
+	// Archive gives resources to each, in the order in which they are asked for, every
+	// stretch of one before the next. One that is not there, or not at that version,
+	// gives ErrNotFound.
+	Archive(ctx context.Context, wants []Since, each func(*Archived) error) error
 	// Restore puts stretches; the versions of one follow those that are there, or
-	// repeat them.
+	// repeat them. A claim goes over to the resource that makes it: who held it here
+	// is another than its source says, and has to be put as well.
 	Restore(ctx context.Context, rs []*Archived) error
 
-	// RestoreFacts puts facts (as Scan gives them) with their versions; an expired one
-	// is left out.
+	// RestoreFacts puts facts (as Scan gives them) with their versions in place of what
+	// is there under their keys; an expired one leaves nothing. DropFacts removes
+	// facts; one that is absent is no error.
 	RestoreFacts(ctx context.Context, fs []Fact) error
+	DropFacts(ctx context.Context, keys []string) error
 	// FactVersion is not below any version that a fact was ever given, of facts that
 	// are gone as well. After RaiseFactVersion new facts get versions above v.
 	FactVersion(ctx context.Context) (int64, error)

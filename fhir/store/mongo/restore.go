@@ -151,7 +151,7 @@ func (r *restoring) versions(ctx context.Context) error {
 	return r.db.putVersions(ctx, r.docs)
 }
 
-// claims takes the claims of all heads. One that another holds is a conflict.
+// claims takes the claims of all heads, whoever holds them.
 func (r *restoring) claims(ctx context.Context) error {
 	var docs []claimDoc
 	names := map[string]string{} // id to claim
@@ -181,20 +181,24 @@ func (r *restoring) claims(ctx context.Context) error {
 	return nil
 }
 
-// claim takes a claim that has a document already, if its holder does not list it.
+// claim takes a claim that has a document already. The head of who held it lists it no
+// more before it goes over: until then it counts for him, and afterwards his mark says
+// that he is another.
 func (r *restoring) claim(ctx context.Context, doc claimDoc, claim string) error {
 	var found []claimDoc
 	if err := r.db.findAll(ctx, claims, bson.M{"_id": doc.ID}, nil, &found); err != nil {
 		return err
 	}
 	if len(found) == 1 && found[0].Key != doc.Key {
-		holder, err := r.db.current(ctx, found[0].Key)
+		if mine := r.heads[found[0].Key]; mine != nil && slices.Contains(mine.next.Claims, claim) {
+			return fmt.Errorf("restore %s: %w: %s makes a claim of it too", doc.Key, store.ErrConflict, found[0].Key)
+		}
+		_, err := r.db.persist(ctx, "give a claim up", func(ctx context.Context) error {
+			_, err := r.db.coll(heads).UpdateOne(ctx, bson.M{"_id": found[0].Key, "cl": claim}, bson.M{"$pull": bson.M{"cl": claim}})
+			return err
+		})
 		if err != nil {
 			return err
-		}
-		mine := r.heads[found[0].Key]
-		if holder != nil && slices.Contains(holder.State.Claims, claim) || mine != nil && slices.Contains(mine.next.Claims, claim) {
-			return fmt.Errorf("restore %s: %w: a claim of it is held by %s", doc.Key, store.ErrConflict, found[0].Key)
 		}
 	}
 	_, err := r.db.persist(ctx, "take a claim", func(ctx context.Context) error {

@@ -6,9 +6,11 @@ import (
 	"crypto/sha256"
 	"encoding/base32"
 	"fmt"
+	"slices"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 	driver "go.mongodb.org/mongo-driver/v2/mongo"
+	"go.mongodb.org/mongo-driver/v2/mongo/options"
 
 	"github.com/handoff-health/handoff/fhir/store"
 )
@@ -16,66 +18,70 @@ import (
 // RestoreFacts implements store.Transferer.
 func (db *DB) RestoreFacts(ctx context.Context, fs []store.Fact) error {
 	var docs []factDoc
+	var expired []string
 	var highest int64
 	for _, f := range fs {
 		if f.Key == "" || f.Version < 1 {
 			return invalid("fact %q of version %d", f.Key, f.Version)
 		}
 		highest = max(highest, f.Version)
-		if doc := newFact(f.Key, f.Value, f.Version, f.Expires); !db.expired(doc) {
+		if doc := newFact(f.Key, f.Value, f.Version, f.Expires); db.expired(doc) {
+			expired = append(expired, f.Key)
+		} else {
 			docs = append(docs, doc)
 		}
 	}
-	if len(docs) > 0 {
-		var taken []int
-		_, err := db.persist(ctx, "restore facts", func(ctx context.Context) (err error) {
-			taken, err = db.insertMany(ctx, facts, docs)
+	if err := db.putFacts(ctx, docs); err != nil {
+		return err
+	}
+	if err := db.RaiseFactVersion(ctx, highest); err != nil {
+		return err
+	}
+	return db.DropFacts(ctx, expired)
+}
+
+// putFacts puts documents, in place of those that are there.
+func (db *DB) putFacts(ctx context.Context, docs []factDoc) error {
+	if len(docs) == 0 {
+		return nil
+	}
+	var taken []int
+	_, err := db.persist(ctx, "restore facts", func(ctx context.Context) (err error) {
+		taken, err = db.insertMany(ctx, facts, docs)
+		return err
+	})
+	if err != nil || len(taken) == 0 {
+		return err
+	}
+	slices.Sort(taken) // by key, as facts are given
+	models := make([]driver.WriteModel, len(taken))
+	for i, n := range taken {
+		models[i] = driver.NewReplaceOneModel().SetFilter(bson.M{"_id": docs[n].ID}).SetReplacement(docs[n]).SetUpsert(true)
+	}
+	_, err = db.persist(ctx, "replace facts", func(ctx context.Context) error {
+		_, err := db.coll(facts).BulkWrite(ctx, models, options.BulkWrite().SetOrdered(false))
+		return err
+	})
+	return err
+}
+
+// DropFacts implements store.Transferer.
+func (db *DB) DropFacts(ctx context.Context, keys []string) error {
+	for part := range slices.Chunk(keys, gathered) {
+		ids := make([]string, len(part))
+		for i, key := range part {
+			ids[i] = encode(key)
+		}
+		_, err := db.persist(ctx, "remove facts", func(ctx context.Context) error {
+			_, err := db.coll(facts).DeleteMany(ctx, bson.M{"_id": bson.M{"$in": ids}})
 			return err
 		})
 		if err != nil {
 			return err
 		}
-		for _, i := range taken {
-			if err := db.restoreFact(ctx, docs[i]); err != nil {
-				return err
-			}
-		}
-	}
-	if err := db.RaiseFactVersion(ctx, highest); err != nil {
-		return err
 	}
 	_, err := db.bumpEpoch(ctx)
 	return err
-}
-
-// restoreFact puts a fact whose key has a document already: the same, or one that has
-// expired.
-func (db *DB) restoreFact(ctx context.Context, doc factDoc) error {
-	var there factDoc
-	err := db.retry(ctx, "read a fact", func(ctx context.Context) (err error) {
-		there, err = db.factDoc(ctx, mustDecode(doc.ID))
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	if there.Version == doc.Version && there.Expires == doc.Expires && bytes.Equal(there.Value, doc.Value) {
-		return nil
-	}
-	if !db.expired(there) {
-		return fmt.Errorf("restore fact %q: %w: it is another here", mustDecode(doc.ID), store.ErrConflict)
-	}
-	_, err = db.persist(ctx, "restore a fact", func(ctx context.Context) error {
-		_, err := db.coll(facts).ReplaceOne(ctx, bson.M{"_id": doc.ID, "v": there.Version}, doc)
-		return err
-	})
-	return err
-}
-
-// mustDecode is decode of what encode has made.
-func mustDecode(s string) string {
-	out, _ := decode(s)
-	return out
 }
 
 // FactVersion implements store.Transferer: the end of the last block that a process

@@ -85,15 +85,82 @@ func (db *DB) Sizes(ctx context.Context) (z store.Sizes, err error) {
 
 // Keys implements store.Transferer.
 func (db *DB) Keys(ctx context.Context, after store.Key, limit int) ([]store.Key, error) {
+	hs, err := db.headsAfter(ctx, after, limit, false, bson.M{"ix": 0, "x.ix": 0})
+	if err != nil {
+		return nil, err
+	}
+	out := make([]store.Key, len(hs))
+	for i, h := range hs {
+		if out[i], err = h.resource(); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// Marks implements store.Transferer: heads have all of it.
+func (db *DB) Marks(ctx context.Context, after store.Key, limit int) ([]store.Mark, error) {
+	hs, err := db.headsAfter(ctx, after, limit, true, nil)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]store.Mark, len(hs))
+	for i, h := range hs {
+		if out[i], err = h.mark(); err != nil {
+			return nil, fmt.Errorf("%s: %w", db.where(), err)
+		}
+	}
+	return out, nil
+}
+
+func (h *headDoc) mark() (m store.Mark, err error) {
+	if m.Key, err = h.resource(); err != nil || h.Expunging {
+		m.Expunging = err == nil
+		return m, err
+	}
+	// One that cannot be read is no version's: it is another than any.
+	m.LastUpdated, _ = parseInstant(h.State.Updated)
+	m.Version, m.Deleted = h.State.Version, h.State.Deleted
+	index, err := h.State.entries(m.Type)
+	if err != nil {
+		return m, err
+	}
+	claims, err := h.State.claims(m.Key)
+	m.Beside = store.BesideSum(index, claims)
+	return m, err
+}
+
+// claims gives a state's claims as writers make them, sorted.
+func (s *state) claims(k store.Key) ([]string, error) {
+	var out []string
+	for _, c := range s.Claims {
+		claim, ok := decode(c)
+		if !ok {
+			return nil, fmt.Errorf("%w: a claim of %s", store.ErrDamaged, k)
+		}
+		out = append(out, claim)
+	}
+	slices.Sort(out)
+	return out, nil
+}
+
+// headsAfter lists heads of resources that sort after one, as a reader sees them,
+// without the fields that are left out; of those that are being expunged only where
+// they are asked for.
+func (db *DB) headsAfter(ctx context.Context, after store.Key, limit int, expunging bool, without bson.M) ([]*headDoc, error) {
 	if limit < 1 {
 		return nil, invalid("limit %d", limit)
 	}
-	var out []store.Key
+	o := options.Find().SetSort(bson.M{"_id": 1}).SetLimit(int64(limit))
+	if without != nil {
+		o.SetProjection(without)
+	}
+	var out []*headDoc
 	for last := keyOf(after); ; {
 		var hs []*headDoc
 		err := db.retry(ctx, "list heads", func(ctx context.Context) error {
 			hs = nil
-			cur, err := db.coll(heads).Find(ctx, bson.M{"_id": bson.M{"$gt": last}}, options.Find().SetSort(bson.M{"_id": 1}).SetLimit(int64(limit)).SetProjection(bson.M{"ix": 0, "x.ix": 0}))
+			cur, err := db.coll(heads).Find(ctx, bson.M{"_id": bson.M{"$gt": last}}, o)
 			if err != nil {
 				return err
 			}
@@ -108,18 +175,11 @@ func (db *DB) Keys(ctx context.Context, after store.Key, limit int) ([]store.Key
 			return nil, err
 		}
 		for _, h := range hs {
-			if h.State.Version == 0 {
-				continue
-			}
-			k, err := h.resource()
-			if err != nil {
-				return nil, err
-			}
-			if out = append(out, k); len(out) == limit {
-				return out, nil
+			if h.State.Version > 0 || h.Expunging && expunging {
+				out = append(out, h)
 			}
 		}
-		if !more {
+		if len(out) > 0 || !more {
 			return out, nil
 		}
 	}
@@ -143,10 +203,10 @@ func keyFrom(key string) (store.Key, error) {
 
 // Archive implements store.Transferer. It reads the heads, then which versions each
 // reaches, then those, some at a time.
-func (db *DB) Archive(ctx context.Context, keys []store.Key, each func(*store.Archived) error) error {
-	ids := make([]string, len(keys))
-	for i, k := range keys {
-		ids[i] = keyOf(k)
+func (db *DB) Archive(ctx context.Context, wants []store.Since, each func(*store.Archived) error) error {
+	ids := make([]string, len(wants))
+	for i, w := range wants {
+		ids[i] = keyOf(w.Key)
 	}
 	hs, err := db.headsOf(ctx, ids)
 	if err != nil {
@@ -164,20 +224,21 @@ func (db *DB) Archive(ctx context.Context, keys []store.Key, each func(*store.Ar
 		return err
 	}
 	var plan []string // the ids of all versions, in the order in which they are given
-	chains := make([][]string, len(keys))
-	for i, k := range keys {
-		h := hs[ids[i]]
-		if h == nil || h.State.Version == 0 {
-			return fmt.Errorf("%s: %w", k, store.ErrNotFound)
+	chains := make([][]string, len(wants))
+	for i, w := range wants {
+		h, first := hs[ids[i]], max(w.Version, 1)
+		if h == nil || h.State.Version < first {
+			return fmt.Errorf("%s: %w", w.Key, store.ErrNotFound)
 		}
-		if chains[i], err = db.reached(k, &h.State, links[ids[i]]); err != nil {
+		if chains[i], err = db.reached(w.Key, &h.State, links[ids[i]]); err != nil {
 			return err
 		}
+		chains[i] = chains[i][first-1:]
 		plan = append(plan, chains[i]...)
 	}
 	docs := &versionReader{db: db, plan: plan, loaded: map[string]*versionDoc{}, atOnce: 32}
-	for i, k := range keys {
-		if err := docs.archive(ctx, k, &hs[ids[i]].State, chains[i], each); err != nil {
+	for i, w := range wants {
+		if err := docs.archive(ctx, w.Key, &hs[ids[i]].State, chains[i], each); err != nil {
 			return err
 		}
 	}
@@ -217,107 +278,6 @@ func (db *DB) reached(k store.Key, top *state, links map[string]link) ([]string,
 		out[version-1], nonce = id, l.Previous
 	}
 	return out, nil
-}
-
-// A versionReader reads version documents ahead, in the order of a plan, as many at a
-// time as are a few megabytes.
-type versionReader struct {
-	db     *DB
-	plan   []string // what is still to be given
-	loaded map[string]*versionDoc
-	atOnce int
-}
-
-func (r *versionReader) archive(ctx context.Context, k store.Key, s *state, chain []string, each func(*store.Archived) error) error {
-	a, size := &store.Archived{Key: k}, 0
-	for _, id := range chain {
-		doc, err := r.next(ctx, id)
-		if err != nil {
-			return err
-		}
-		rec, err := r.db.record(ctx, k, doc)
-		if err != nil {
-			return err
-		}
-		if size > stretchBytes {
-			if err := each(a); err != nil {
-				return err
-			}
-			a, size = &store.Archived{Key: k}, 0
-		}
-		a.Versions, size = append(a.Versions, rec), size+len(rec.Raw)
-	}
-	a.Complete = true
-	var err error
-	if a.Versions[len(a.Versions)-1].Index, err = s.entries(k.Type); err != nil {
-		return err
-	}
-	for _, c := range s.Claims {
-		claim, ok := decode(c)
-		if !ok {
-			return fmt.Errorf("%w: a claim of %s", store.ErrDamaged, k)
-		}
-		a.Claims = append(a.Claims, claim)
-	}
-	slices.Sort(a.Claims)
-	return each(a)
-}
-
-// next gives the document of the plan that is due.
-func (r *versionReader) next(ctx context.Context, id string) (*versionDoc, error) {
-	for len(r.plan) > 0 && r.plan[0] != id { // those are not asked for after all
-		delete(r.loaded, r.plan[0])
-		r.plan = r.plan[1:]
-	}
-	if r.loaded[id] == nil && len(r.plan) > 0 {
-		if err := r.load(ctx); err != nil {
-			return nil, err
-		}
-	}
-	doc := r.loaded[id]
-	if doc == nil { // there was too much to read ahead
-		doc = &versionDoc{}
-		err := r.db.retry(ctx, "read a version", func(ctx context.Context) error {
-			return r.db.coll(versions).FindOne(ctx, bson.M{"_id": id}).Decode(doc)
-		})
-		if isMissing(err) {
-			return nil, fmt.Errorf("%s: %w: the version %s is gone", r.db.where(), store.ErrDamaged, id)
-		}
-		if err != nil {
-			return nil, err
-		}
-	}
-	delete(r.loaded, id)
-	r.plan = r.plan[min(1, len(r.plan)):]
-	return doc, nil
-}
-
-// load reads the next documents of the plan until there are enough.
-func (r *versionReader) load(ctx context.Context) error {
-	due := r.plan[:min(r.atOnce, len(r.plan))]
-	if len(r.loaded) > 0 {
-		return nil // what lacks of the last lot is read one by one
-	}
-	largest := 1
-	err := r.db.retry(ctx, "read versions", func(ctx context.Context) error {
-		clear(r.loaded)
-		cur, err := r.db.coll(versions).Find(ctx, bson.M{"_id": bson.M{"$in": due}})
-		if err != nil {
-			return err
-		}
-		defer func() { _ = cur.Close(context.WithoutCancel(ctx)) }()
-		for size := 0; size < 2*stretchBytes && cur.Next(ctx); {
-			doc := &versionDoc{}
-			if err := cur.Decode(doc); err != nil {
-				return err
-			}
-			r.loaded[doc.ID] = doc
-			size, largest = size+len(doc.Raw), max(largest, len(doc.Raw))
-		}
-		return cur.Err()
-	})
-	r.atOnce = min(max(stretchBytes/largest, 1), 500, 2*r.atOnce)
-	return err
 }
 
 // Streams implements store.Transferer.

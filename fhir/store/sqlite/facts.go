@@ -157,10 +157,14 @@ func (db *DB) CompareAndSet(ctx context.Context, key string, version int64, valu
 // putFact writes a fact under a version that was never given before.
 func (t *txn) putFact(key string, value []byte, expires time.Time) (store.Fact, error) {
 	f := store.Fact{Key: key, Value: value, Expires: store.FromNanos(store.Nanos(expires))}
-	if _, err := t.one(t.ctx, `UPDATE counter SET last = last + 1 WHERE name = 'fact' RETURNING last`, nil, &f.Version); err != nil {
+	found, err := t.one(t.ctx, `UPDATE counter SET last = last + 1 WHERE name = 'fact' RETURNING last`, nil, &f.Version)
+	if err == nil && !found {
+		err = t.db.lacksCounter()
+	}
+	if err != nil {
 		return store.Fact{}, err
 	}
-	err := t.exec(t.ctx, `INSERT INTO fact (`+factColumns+`) VALUES (?, ?, ?, ?, ?)
+	err = t.exec(t.ctx, `INSERT INTO fact (`+factColumns+`) VALUES (?, ?, ?, ?, ?)
 		ON CONFLICT (key) DO UPDATE SET value = excluded.value, version = excluded.version, expires = excluded.expires, sum = excluded.sum`,
 		blob(key), blob(value), f.Version, store.Nanos(expires), factSum([]byte(key), value, f.Version, store.Nanos(expires)))
 	if err != nil {

@@ -51,7 +51,21 @@ func (t *txn) restore(a *store.Archived) error {
 	if err := t.releaseClaims(&p); err != nil {
 		return err
 	}
-	return t.takeClaims(&p)
+	return t.moveClaims(&p)
+}
+
+// moveClaims takes the claims that a restored resource makes, whoever holds them.
+func (t *txn) moveClaims(p *pending) error {
+	if p.write.Deleted {
+		return nil
+	}
+	for _, c := range p.write.Claims {
+		err := t.exec(t.ctx, `INSERT INTO claim (claim, rid) VALUES (?, ?) ON CONFLICT (claim) DO UPDATE SET rid = excluded.rid`, blob(c), p.rid)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // restoreVersion puts the version that follows the head, or compares one that is
@@ -106,36 +120,46 @@ func (db *DB) RestoreFacts(ctx context.Context, fs []store.Fact) error {
 }
 
 func (t *txn) restoreFact(f store.Fact) error {
-	now := t.db.now()
 	if f.Key == "" || f.Version < 1 {
 		return invalid("fact %q of version %d", f.Key, f.Version)
 	}
-	if !f.Expires.IsZero() && !f.Expires.After(now) {
-		return nil
-	}
-	old, found, err := t.db.fact(t.ctx, t.session, f.Key)
-	if err != nil {
-		return err
-	}
-	if found {
-		if old.Version != f.Version || string(old.Value) != string(f.Value) || !old.Expires.Equal(f.Expires) {
-			return fmt.Errorf("restore fact %q: %w: it is another here", f.Key, store.ErrConflict)
-		}
-		return nil
+	if !f.Expires.IsZero() && !f.Expires.After(t.db.now()) {
+		return t.exec(t.ctx, `DELETE FROM fact WHERE key = ?`, blob(f.Key))
 	}
 	expires := store.Nanos(f.Expires)
 	return t.exec(t.ctx, `INSERT OR REPLACE INTO fact (`+factColumns+`) VALUES (?, ?, ?, ?, ?)`,
 		blob(f.Key), blob(f.Value), f.Version, expires, factSum([]byte(f.Key), f.Value, f.Version, expires))
 }
 
+// DropFacts implements store.Transferer.
+func (db *DB) DropFacts(ctx context.Context, keys []string) error {
+	return db.submit(ctx, func(t *txn) error {
+		for _, key := range keys {
+			if err := t.exec(t.ctx, `DELETE FROM fact WHERE key = ?`, blob(key)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
 // FactVersion implements store.Transferer.
 func (db *DB) FactVersion(ctx context.Context) (int64, error) {
 	var v int64
 	err := db.read(ctx, func(s *session) error {
-		_, err := s.one(ctx, `SELECT last FROM counter WHERE name = 'fact'`, nil, &v)
+		found, err := s.one(ctx, `SELECT last FROM counter WHERE name = 'fact'`, nil, &v)
+		if err == nil && !found {
+			err = db.lacksCounter()
+		}
 		return err
 	})
 	return v, err
+}
+
+// lacksCounter is of a file without the counter of facts' versions: it is made with the
+// file, and one that began again would give versions twice.
+func (db *DB) lacksCounter() error {
+	return fmt.Errorf("%s: %w: the counter of facts' versions is gone", db.path, store.ErrDamaged)
 }
 
 // RaiseFactVersion implements store.Transferer.

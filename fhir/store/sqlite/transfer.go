@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"crypto/rand"
+	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
 
@@ -74,11 +75,54 @@ func (db *DB) Keys(ctx context.Context, after store.Key, limit int) ([]store.Key
 	return out, err
 }
 
+// Marks implements store.Transferer.
+func (db *DB) Marks(ctx context.Context, after store.Key, limit int) ([]store.Mark, error) {
+	if limit < 1 {
+		return nil, invalid("limit %d", limit)
+	}
+	var out []store.Mark
+	err := db.snapshot(ctx, func(s *session) error {
+		var rids []int64
+		err := s.each(ctx, `SELECT rid, type, id, version, updated, deleted FROM head WHERE (type, id) > (?, ?) ORDER BY type, id LIMIT ?`,
+			[]any{after.Type, after.ID, limit}, func(scan func(...any) error) error {
+				var (
+					m       store.Mark
+					rid     int64
+					updated string
+				)
+				err := scan(&rid, &m.Type, &m.ID, &m.Version, &updated, &m.Deleted)
+				if err == nil {
+					// One that cannot be read is no version's: it is another than any.
+					m.LastUpdated, _ = parseInstant(updated)
+				}
+				out, rids = append(out, m), append(rids, rid)
+				return err
+			})
+		for i, rid := range rids {
+			if err != nil {
+				break
+			}
+			out[i].Beside, err = besideOf(ctx, s, rid)
+		}
+		return err
+	})
+	return out, err
+}
+
+func besideOf(ctx context.Context, s *session, rid int64) (sum [sha256.Size]byte, err error) {
+	index, err := entriesOf(ctx, s, rid)
+	if err != nil {
+		return sum, err
+	}
+	claims, err := claimsOf(ctx, s, rid)
+	return store.BesideSum(index, claims), err
+}
+
 // Archive implements store.Transferer. All of a call sees one state.
-func (db *DB) Archive(ctx context.Context, keys []store.Key, each func(*store.Archived) error) error {
+func (db *DB) Archive(ctx context.Context, wants []store.Since, each func(*store.Archived) error) error {
 	return db.snapshot(ctx, func(s *session) error {
-		for _, k := range keys {
-			if err := db.archive(ctx, s, k, each); err != nil {
+		for _, w := range wants {
+			if err := db.archive(ctx, s, w.Key, max(w.Version, 1), each); err != nil {
 				return err
 			}
 		}
@@ -86,18 +130,22 @@ func (db *DB) Archive(ctx context.Context, keys []store.Key, each func(*store.Ar
 	})
 }
 
-func (db *DB) archive(ctx context.Context, s *session, k store.Key, each func(*store.Archived) error) error {
+// archive gives the versions of a resource from one on.
+func (db *DB) archive(ctx context.Context, s *session, k store.Key, first int64, each func(*store.Archived) error) error {
 	var rid, newest int64
 	found, err := s.one(ctx, `SELECT rid, version FROM head WHERE type = ? AND id = ?`, []any{k.Type, k.ID}, &rid, &newest)
 	if err != nil {
 		return err
 	}
-	if !found {
+	switch {
+	case found && newest < 1:
+		return db.lacks(k, 1)
+	case !found || newest < first:
 		return fmt.Errorf("%s: %w", k, store.ErrNotFound)
 	}
-	a, size, have := &store.Archived{Key: k}, 0, int64(0)
-	err = s.each(ctx, `SELECT `+versionColumns+` FROM version v WHERE v.rid = ? AND v.version <= ? ORDER BY v.version`,
-		[]any{rid, newest}, func(scan func(...any) error) error {
+	a, size, have := &store.Archived{Key: k}, 0, first-1
+	err = s.each(ctx, `SELECT `+versionColumns+` FROM version v WHERE v.rid = ? AND v.version >= ? AND v.version <= ? ORDER BY v.version`,
+		[]any{rid, first, newest}, func(scan func(...any) error) error {
 			var row versionRow
 			if err := scan(row.fields()...); err != nil {
 				return err
@@ -118,7 +166,7 @@ func (db *DB) archive(ctx context.Context, s *session, k store.Key, each func(*s
 	if err != nil {
 		return err
 	}
-	if have != newest || have == 0 {
+	if have != newest {
 		return db.lacks(k, have+1)
 	}
 	a.Complete = true

@@ -30,6 +30,12 @@ func RunTransfer(t *testing.T, from, to Target) {
 		{"a source that changes meanwhile is noticed", changing},
 		{"what expires meanwhile is no difference", expiring},
 		{"nothing is put over something else", overSomething},
+		{"a copy of a source in use is brought up to date", broughtUpToDate},
+		{"an update that is cut off anywhere goes on", updateGoesOn},
+		{"a copy beside writers, then one without", besideWriters},
+		{"a resource whose history is another is made anew", otherHistory},
+		{"a source that was set back is noticed", setBack},
+		{"a finished copy is not brought up to date", finishedStays},
 	} {
 		t.Run(tt.name, func(t *testing.T) { tt.run(t, newEnv(t, from), newEnv(t, to)) })
 	}

@@ -6,7 +6,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"hash"
 	"math"
@@ -71,15 +70,13 @@ func Compare(ctx context.Context, from, to Side, o Options) (*Comparison, error)
 	if err != nil {
 		return nil, named(from, err)
 	}
-	a, b := items(ctx, from), items(ctx, to)
 	m := &merger{
 		out:  &Comparison{Source: map[string]Tally{}, Destination: map[string]Tally{}, Differences: []Difference{}},
 		sums: [2]map[string]*sum{{}, {}},
 		now:  func() time.Time { return latest(from.Now(), to.Now()) },
 		tick: o.Progress, done: Progress{Verifying: true, Total: z.Resources + z.Facts + z.Entries},
 	}
-	m.merge(a.ch, b.ch)
-	if err := errors.Join(a.err, b.err); err != nil {
+	if err := merge(ctx, itemsOf(from), itemsOf(to), place, m.pair); err != nil {
 		return nil, err
 	}
 	return m.finish(ctx, from, to)
@@ -118,33 +115,13 @@ func (x *item) String() string {
 	return fmt.Sprintf("%q", x.a)
 }
 
-// An itemStream is one side's items in order. err may be read when ch is closed.
-type itemStream struct {
-	ch  chan item
-	err error
-}
-
-// items reads a side in the background.
-func items(ctx context.Context, s Side) *itemStream {
-	x := &itemStream{ch: make(chan item, 256)}
-	go func() {
-		defer close(x.ch)
-		emit := func(i item) error {
-			select {
-			case x.ch <- i:
-				return nil
-			case <-ctx.Done():
-				return ctx.Err()
-			}
-		}
-		x.err = named(s, walk(ctx, s, emit))
-	}()
-	return x
+func itemsOf(s Side) reader[item] {
+	return func(ctx context.Context, emit func(item) error) error { return named(s, walk(ctx, s, emit)) }
 }
 
 // walk gives every item of a store in order of its place.
 func walk(ctx context.Context, s Side, emit func(item) error) error {
-	err := eachArchived(ctx, s, store.Key{}, func(a *store.Archived) error {
+	err := eachArchived(ctx, s, func(a *store.Archived) error {
 		for _, rec := range a.Versions {
 			if err := emit(item{stage: 1, a: a.Key.Type, b: a.Key.ID, n: uint64(rec.Version), kind: KindVersions, sum: versionHash(rec)}); err != nil {
 				return err
@@ -158,13 +135,13 @@ func walk(ctx context.Context, s Side, emit func(item) error) error {
 	if err != nil {
 		return err
 	}
-	err = eachFact(ctx, s, "", func(f store.Fact) error {
+	err = eachFact(ctx, s, func(f store.Fact) error {
 		return emit(item{stage: 2, a: f.Key, kind: KindFacts, sum: factHash(f), expires: f.Expires})
 	})
 	if err != nil {
 		return err
 	}
-	return eachStream(ctx, s, "", func(x store.Stream) error {
+	return eachStream(ctx, s, func(x store.Stream) error {
 		err := eachEntry(ctx, s, x, 1, func(e store.Entry) error {
 			return emit(item{stage: 3, a: x.Name, n: e.Seq, kind: KindEntries, sum: entryHash(x.Name, e)})
 		})
@@ -184,7 +161,7 @@ type sum struct {
 	hash  hash.Hash
 }
 
-// merger walks two ordered streams side by side.
+// merger judges what two sides have at each place.
 type merger struct {
 	out  *Comparison
 	sums [2]map[string]*sum
@@ -193,37 +170,21 @@ type merger struct {
 	done Progress
 }
 
-func (m *merger) merge(a, b <-chan item) {
-	x, moreX := <-a
-	y, moreY := <-b
-	for moreX || moreY {
-		var order int
-		switch {
-		case !moreY:
-			order = -1
-		case !moreX:
-			order = 1
-		default:
-			order = place(&x, &y)
+func (m *merger) pair(x, y *item) error {
+	switch {
+	case y == nil:
+		m.lone(0, x, OnlySource)
+	case x == nil:
+		m.lone(1, y, OnlyDestination)
+	default:
+		m.add(0, x)
+		m.add(1, y)
+		if !bytes.Equal(x.sum[:], y.sum[:]) {
+			m.differ(x, Other)
 		}
-		switch {
-		case order < 0:
-			m.lone(0, &x, OnlySource)
-			x, moreX = <-a
-		case order > 0:
-			m.lone(1, &y, OnlyDestination)
-			y, moreY = <-b
-		default:
-			m.add(0, &x)
-			m.add(1, &y)
-			if !bytes.Equal(x.sum[:], y.sum[:]) {
-				m.differ(&x, Other)
-			}
-			m.progress(&x)
-			x, moreX = <-a
-			y, moreY = <-b
-		}
+		m.progress(x)
 	}
+	return nil
 }
 
 // lone is an item that only one side has.

@@ -18,6 +18,7 @@ type Store interface {
 	store.Log
 	store.Epocher
 	store.Timekeeper
+	Expunge(ctx context.Context, k store.Key) error // as in store.Store
 }
 
 // A Side is a store with its name for messages, which shows no password.
@@ -31,16 +32,20 @@ var (
 	ErrInUse    = errors.New("in use")
 	ErrOccupied = errors.New("not empty")
 	ErrChanged  = errors.New("written to meanwhile")
+	ErrFinished = errors.New("a finished copy already")
 )
 
-// Counts of what was copied.
+// Counts of what a run has put into the destination, and taken out of it because the
+// source has it no more.
 type Counts struct {
-	Resources int64 `json:"resources"`
-	Versions  int64 `json:"versions"`
-	Facts     int64 `json:"facts"`
-	Entries   int64 `json:"entries"`
-	Streams   int64 `json:"streams"`
-	Bytes     int64 `json:"bytes"` // of content, facts and entries
+	Resources    int64 `json:"resources"`
+	Versions     int64 `json:"versions"`
+	Facts        int64 `json:"facts"`
+	Entries      int64 `json:"entries"`
+	Streams      int64 `json:"streams"`
+	Bytes        int64 `json:"bytes"`   // of content, facts and entries
+	Removed      int64 `json:"removed"` // resources
+	FactsRemoved int64 `json:"factsRemoved"`
 }
 
 // Progress is how far a run has come.
@@ -53,6 +58,9 @@ type Progress struct {
 // Options of a run.
 type Options struct {
 	Progress func(Progress) // nil: nobody looks
+	// Live copies from a source that may be in use. What comes of it is not compared
+	// and no finished copy: a run without Live brings over what changed since.
+	Live bool
 }
 
 // A Report says what a run has done.
@@ -75,30 +83,40 @@ type copier struct {
 }
 
 // Run copies and compares. A destination that holds something else is refused; one
-// that holds an unfinished copy of this source is completed. On error, and where the
-// comparison shows a difference, the destination stays an unfinished copy.
+// that holds an unfinished copy of this source is brought to what the source is now.
+// On error, and where the comparison shows a difference, the destination stays an
+// unfinished copy. One that is finished is compared only: it may be in use by now.
 func Run(ctx context.Context, from, to Side, o Options) (Report, error) {
 	c := &copier{from: from, to: to, tick: o.Progress}
 	if c.tick == nil {
 		c.tick = func(Progress) {}
 	}
 	var r Report
-	begun, err := c.begin(ctx)
+	begun, err := c.begin(ctx, o.Live)
 	if err != nil {
 		return r, err
 	}
 	epoch, err := from.Epoch(ctx)
 	if err != nil {
-		return r, fmt.Errorf("%s: %w", from.Name, err)
+		return r, named(from, err)
 	}
 	r.Resumed = !begun
 	start := time.Now()
-	err = c.copyAll(ctx)
+	if c.state.Step != stepVerified {
+		err = c.pass(ctx, o.Live)
+	}
 	r.Copied, r.CopyTime = c.counts, time.Since(start)
-	if err != nil {
+	if err != nil || o.Live {
 		return r, err
 	}
-	start = time.Now()
+	return c.verify(ctx, r, epoch, o)
+}
+
+// verify compares both sides, and marks the copy as finished if nobody wrote to the
+// source meanwhile.
+func (c *copier) verify(ctx context.Context, r Report, epoch int64, o Options) (Report, error) {
+	from, to := c.from, c.to
+	start := time.Now()
 	cmp, err := Compare(ctx, from, to, o)
 	r.Comparison, r.VerifyTime = cmp, time.Since(start)
 	if err != nil {
@@ -106,7 +124,7 @@ func Run(ctx context.Context, from, to Side, o Options) (Report, error) {
 	}
 	after, err := from.Epoch(ctx)
 	if err != nil {
-		return r, fmt.Errorf("%s: %w", from.Name, err)
+		return r, named(from, err)
 	}
 	if after != epoch {
 		return r, fmt.Errorf("%s was %w: stop what uses it, and copy again", from.Name, ErrChanged)
@@ -127,37 +145,39 @@ func Verify(ctx context.Context, from, to Side, o Options) (r Report, err error)
 }
 
 // begin looks at both sides. begun is true if the copy is a new one.
-func (c *copier) begin(ctx context.Context) (begun bool, err error) {
+func (c *copier) begin(ctx context.Context, live bool) (begun bool, err error) {
 	source, err := c.from.Identity(ctx)
 	if err != nil {
-		return false, fmt.Errorf("%s: %w", c.from.Name, err)
+		return false, named(c.from, err)
 	}
 	target, err := c.to.Identity(ctx)
 	if err != nil {
-		return false, fmt.Errorf("%s: %w", c.to.Name, err)
+		return false, named(c.to, err)
 	}
 	if source == target {
 		return false, fmt.Errorf("%w: %s and %s are one store, or one is a copy of the other's files", store.ErrInvalid, c.from.Name, c.to.Name)
 	}
 	if err := Ready(ctx, c.from); err != nil {
-		return false, fmt.Errorf("%s: %w", c.from.Name, err)
+		return false, named(c.from, err)
 	}
-	for _, side := range []Side{c.from, c.to} {
-		if err := unused(ctx, side); err != nil {
+	if !live {
+		if err := unused(ctx, c.from); err != nil {
 			return false, err
 		}
 	}
+	if err := unused(ctx, c.to); err != nil {
+		return false, err
+	}
 	st, version, err := readState(ctx, c.to)
 	if err != nil {
-		return false, fmt.Errorf("%s: %w", c.to.Name, err)
+		return false, named(c.to, err)
 	}
 	if st != nil {
 		if st.Source != source {
 			return false, fmt.Errorf("%s is %w: it holds a copy of another store (%s, begun %s); give an empty destination",
 				c.to.Name, ErrOccupied, st.Address, st.Began.Format(time.RFC3339))
 		}
-		c.state, c.version = *st, version
-		return false, nil
+		return false, c.goOn(ctx, st, version, live)
 	}
 	if err := empty(ctx, c.to); err != nil {
 		return false, err
@@ -166,10 +186,23 @@ func (c *copier) begin(ctx context.Context) (begun bool, err error) {
 	return true, c.save(ctx)
 }
 
+// goOn takes up a copy that was begun before. Another run that is still at it loses it.
+func (c *copier) goOn(ctx context.Context, st *state, version int64, live bool) error {
+	c.state, c.version = *st, version
+	switch {
+	case st.Step != stepVerified:
+		c.state.Address, c.state.Step = c.from.Name, stepResources
+		return c.save(ctx)
+	case live:
+		return fmt.Errorf("%s is %w of %s, and may have been used since: give an empty destination", c.to.Name, ErrFinished, c.from.Name)
+	}
+	return nil
+}
+
 func unused(ctx context.Context, side Side) error {
 	hs, err := presence.Present(ctx, side)
 	if err != nil {
-		return fmt.Errorf("%s: %w", side.Name, err)
+		return named(side, err)
 	}
 	if len(hs) > 0 {
 		return fmt.Errorf("%s is %w by %s: stop it first; a process that was killed counts for a minute more", side.Name, ErrInUse, presence.Names(hs))
@@ -185,7 +218,7 @@ func empty(ctx context.Context, to Side) error {
 		what = "resources"
 	}
 	if err == nil && what == "" {
-		err = eachFact(ctx, to, "", func(store.Fact) error { what = "facts"; return errEnough })
+		err = eachFact(ctx, to, func(store.Fact) error { what = "facts"; return errEnough })
 		if errors.Is(err, errEnough) {
 			err = nil
 		}
@@ -197,7 +230,7 @@ func empty(ctx context.Context, to Side) error {
 		}
 	}
 	if err != nil {
-		return fmt.Errorf("%s: %w", to.Name, err)
+		return named(to, err)
 	}
 	if what != "" {
 		return fmt.Errorf("%s is %w: it holds %s that are no copy of %s; give an empty destination", to.Name, ErrOccupied, what, "this source")
@@ -223,37 +256,33 @@ func (c *copier) save(ctx context.Context) error {
 	case errors.Is(err, store.ErrExists), errors.Is(err, store.ErrConflict):
 		return fmt.Errorf("%s is %w: another copy writes to it", c.to.Name, ErrInUse)
 	case err != nil:
-		return fmt.Errorf("%s: %w", c.to.Name, err)
+		return named(c.to, err)
 	}
 	c.version = f.Version
 	return nil
 }
 
-// copyAll does the steps that are not done yet.
-func (c *copier) copyAll(ctx context.Context) error {
+// pass has the destination become what the source is, step by step. Each compares both
+// sides by what is read quickly and brings over what differs: so it does not matter what
+// an earlier run has done, where that ended, and what has changed since.
+func (c *copier) pass(ctx context.Context, live bool) error {
 	z, err := c.from.Sizes(ctx)
 	if err != nil {
-		return fmt.Errorf("%s: %w", c.from.Name, err)
+		return named(c.from, err)
 	}
 	c.done = Progress{Total: z.Resources + z.Facts + z.Entries}
-	if c.state.Step != stepResources && c.state.Step != stepVerified && c.state.Step != stepCopied {
-		c.done.Done = z.Resources // of an earlier run
+	last := stepCopied
+	if live {
+		last = stepLive
 	}
 	for _, step := range []struct {
-		name, next string
-		do         func(context.Context) error
-	}{
-		{stepResources, stepFacts, c.resources},
-		{stepFacts, stepStreams, c.facts},
-		{stepStreams, stepCopied, c.streams},
-	} {
-		if c.state.Step != step.name {
-			continue
-		}
+		do   func(context.Context) error
+		next string
+	}{{c.resources, stepFacts}, {c.facts, stepStreams}, {c.streams, last}} {
 		if err := step.do(ctx); err != nil {
 			return err
 		}
-		c.state = state{Source: c.state.Source, Address: c.state.Address, Began: c.state.Began, Step: step.next}
+		c.state.Step = step.next
 		if err := c.save(ctx); err != nil {
 			return err
 		}

@@ -12,32 +12,29 @@ import (
 	"github.com/handoff-health/handoff/fhir/store/presence"
 )
 
-// stateKey is the fact in which a destination keeps how far its copy has come. It
-// stays when the copy is finished, so that a run that is started again finds that
-// nothing is left to do.
+// stateKey is the fact in which a destination keeps of what it is a copy, and that it
+// is not finished. It is written again with each piece, so that of two runs one is
+// stopped. It stays when the copy is finished, so that a run that is started again finds
+// that nothing is left to do.
 const stateKey = "store-copy"
 
-// The steps of a copy, in order.
+// The steps of a run, in order. Only the last one says something of what is there: a
+// run that goes on begins at the first.
 const (
 	stepResources = "resources"
 	stepFacts     = "facts"
 	stepStreams   = "streams"
+	stepLive      = "copied while the source was in use"
 	stepCopied    = "copied"   // all is there; not compared yet
 	stepVerified  = "verified" // compared: the copy is finished
 )
 
-// A state is the fact's value. What it names is done.
+// A state is the fact's value.
 type state struct {
 	Source  string    `json:"source"` // identity
 	Address string    `json:"address"`
 	Began   time.Time `json:"began"`
-	Step    string    `json:"step"`
-	Type    string    `json:"type,omitempty"` // of the last resource that is whole
-	ID      string    `json:"id,omitempty"`
-	Key     []byte    `json:"key,omitempty"`    // of the last fact
-	Ended   []byte    `json:"ended,omitempty"`  // the last stream that is whole
-	Stream  []byte    `json:"stream,omitempty"` // the one that is being copied
-	Seq     uint64    `json:"seq,omitempty"`    // number of its last entry that is there
+	Step    string    `json:"step"` // that is under way
 }
 
 func readState(ctx context.Context, facts store.Facts) (st *state, version int64, err error) {
