@@ -84,6 +84,9 @@ func (s *Server) recordDisclosing(ctx context.Context, x *exchange, d *disclosin
 
 func recordKey(d *disclosing) string { return d.by.id + " " + d.custodian }
 
+// recordClaim has at most one record of a key be made.
+func recordClaim(key string) string { return "emergency record " + key }
+
 func (s *Server) tryRecord(ctx context.Context, x *exchange, d *disclosing) (done bool, err error) {
 	org, _ := s.o.Directory.Organization(d.custodian)
 	r := &emergency.Record{
@@ -92,7 +95,7 @@ func (s *Server) tryRecord(ctx context.Context, x *exchange, d *disclosing) (don
 	}
 	f := filing{
 		id: s.newID(), holder: d.custodian, keeper: emergencyRecords, expect: store.Absent,
-		index: []string{indexRecord + "|" + recordKey(d)}, claims: []string{"emergency record " + recordKey(d)},
+		index: []string{indexRecord + "|" + recordKey(d)}, claims: []string{recordClaim(recordKey(d))},
 	}
 	recs, err := s.found(ctx, "Communication", indexRecord, recordKey(d))
 	if err != nil {

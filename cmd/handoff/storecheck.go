@@ -82,7 +82,7 @@ func (f *storeCheck) run(cmd *cobra.Command) (err error) {
 	defer f.announce(cmd, db)()
 	bar := newBar(cmd.ErrOrStderr(), "check")
 	sum := checkSummary{Store: at.name}
-	o := store.CheckOptions{Repair: f.repair, Young: f.young, Entries: gateway.Entries, Name: contentOf,
+	o := store.CheckOptions{Repair: f.repair, Young: f.young, Entries: gateway.Entries, Claims: gateway.Claims, Name: contentOf,
 		Progress: func(done, total int64) { bar.show("check", done, total, 0) }}
 	if f.young == 0 {
 		o.Young = -1

@@ -46,6 +46,9 @@ type CheckOptions struct {
 	// Entries computes what a live record's index should be; nil: entries are not
 	// compared with content. The record has the index that is kept.
 	Entries func(*Record) ([]string, error)
+	// Claims gives claims that a live record must hold, as far as it tells of itself,
+	// with the index that is kept; nil: nobody can tell. It needs Entries.
+	Claims func(*Record) []string
 	// Name tells which resource some content is of, to find where what is lost belongs;
 	// nil: nobody can tell.
 	Name func(raw []byte) (Key, error)
@@ -72,21 +75,24 @@ type Checker interface {
 }
 
 // IndexDrift compares entries as sets and says how they differ by their parameters,
-// never by their values; "" if they do not. Entries of reserved parameters do not
-// count.
-func IndexDrift(have, want []string) string {
+// never by their values; "" if they do not. Entries of reserved parameters are wanted by
+// nobody: no writer keeps them. foreign is how many more there are that are of no
+// parameter of the resource's type.
+func IndexDrift(have, want []string, foreign int) string {
 	count := map[string]int{}
 	for _, e := range have {
 		count[e] |= 1
 	}
 	for _, e := range want {
-		count[e] |= 2
+		if param, _, _ := SplitEntry(e); !Reserved(param) {
+			count[e] |= 2
+		}
 	}
 	var more, less int
 	params := map[string]bool{}
 	for e, sides := range count {
 		param, _, _ := strings.Cut(e, "|")
-		if sides == 3 || param == ParamID || param == ParamLastUpdated {
+		if sides == 3 {
 			continue
 		}
 		params[param] = true
@@ -96,8 +102,12 @@ func IndexDrift(have, want []string) string {
 			less++
 		}
 	}
-	if len(params) == 0 {
-		return ""
+	var parts []string
+	if foreign > 0 {
+		parts = append(parts, fmt.Sprintf("%d entries that are of no parameter of its type", foreign))
 	}
-	return fmt.Sprintf("%d entries too many, %d too few, of %s", more, less, strings.Join(slices.Sorted(maps.Keys(params)), ", "))
+	if len(params) > 0 {
+		parts = append(parts, fmt.Sprintf("%d entries too many, %d too few, of %s", more, less, strings.Join(slices.Sorted(maps.Keys(params)), ", ")))
+	}
+	return strings.Join(parts, "; ")
 }

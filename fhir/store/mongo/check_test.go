@@ -177,6 +177,18 @@ var damages = []storetest.Damage{
 	{Name: "entries are missing and wrong", Do: breaks(func(b *broken) {
 		b.set(heads, bson.M{"_id": fullKey}, bson.M{"ix": bson.A{"Patient|name|jones", "Observation|n|1"}})
 	}), Want: []string{"index-drift Patient/full"}},
+	{Name: "single entries are missing, wrong, too many, of another type, of a reserved parameter", Do: breaks(func(b *broken) {
+		for id, change := range map[string]bson.M{
+			"o01": {"$pull": bson.M{"ix": "Observation|n|01"}},
+			"o02": {"$set": bson.M{"ix": bson.A{"Observation|n|03"}}},
+			"o03": {"$push": bson.M{"ix": "Observation|n|04"}},
+			"o04": {"$push": bson.M{"ix": "Patient|n|04"}},
+			"o05": {"$push": bson.M{"ix": "Observation|_id|o06"}},
+		} {
+			_, err := b.coll(heads).UpdateOne(b.ctx, bson.M{"_id": "Observation/" + id}, change)
+			b.must(err)
+		}
+	}), Want: []string{"index-drift Observation/o01", "index-drift Observation/o02", "index-drift Observation/o03", "index-drift Observation/o04", "index-drift Observation/o05"}},
 	{Name: "entries of a deleted resource", Do: breaks(func(b *broken) { b.set(heads, bson.M{"_id": goneKey}, bson.M{"ix": bson.A{"Patient|name|x"}}) }),
 		Want: []string{"index-drift Patient/gone"}},
 	{Name: "claims of nobody", Do: breaks(func(b *broken) {
@@ -187,6 +199,8 @@ var damages = []storetest.Damage{
 		Want: []string{"lost-claim Patient/full"}},
 	{Name: "a claim stands under another", Do: breaks(func(b *broken) { b.set(claims, bson.M{"_id": "c/1"}, bson.M{"k": goneKey}) }),
 		Want: []string{"lost-claim Patient/full", "stale-claim a claim of Patient/gone"}},
+	{Name: "a head does not list a claim that it makes", Do: breaks(func(b *broken) { b.set(heads, bson.M{"_id": fullKey}, bson.M{"cl": bson.A{}}) }),
+		Want: []string{"lost-claim Patient/full", "stale-claim a claim of Patient/full"}},
 	{Name: "two heads list a claim", Do: breaks(func(b *broken) { b.set(heads, bson.M{"_id": fullKey}, bson.M{"cl": bson.A{"c/1", "c/2"}}) }),
 		Want: []string{"lost-claim Patient/full"}, Left: []string{"lost-claim Patient/full"}},
 	{Name: "parts of nothing", Do: breaks(func(b *broken) {

@@ -116,6 +116,40 @@ func (c *checker) checkHeld(ctx context.Context, h *headDoc, k store.Key, held m
 	return nil
 }
 
+// checkTold looks whether a head lists the claims of which its record tells.
+func (c *checker) checkTold(ctx context.Context, h *headDoc, k store.Key, newest *store.Record) error {
+	if newest == nil || newest.Deleted || c.o.Entries == nil || c.o.Claims == nil {
+		return nil
+	}
+	for _, told := range c.o.Claims(newest) {
+		claim := encode(told)
+		if slices.Contains(h.State.Claims, claim) {
+			continue
+		}
+		if same, err := c.unchanged(ctx, h); err != nil || !same {
+			return err
+		}
+		f := store.Finding{Kind: store.FoundLostClaim, What: k.String(), Detail: fmt.Sprintf("its head does not list a claim that it makes, %d bytes long", len(told))}
+		err := c.mend(ctx, f, func(ctx context.Context) (bool, error) {
+			if ok, err := c.takeBack(ctx, h, claim); err != nil || !ok {
+				return false, err
+			}
+			h.State.Claims = slices.Compact(slices.Sorted(slices.Values(append(h.State.Claims, claim))))
+			listed := false
+			_, err := c.persist(ctx, "mend a head", func(ctx context.Context) error {
+				res, err := c.coll(heads).UpdateOne(ctx, h.State.at(h.ID), bson.M{"$set": bson.M{"cl": h.State.Claims}})
+				listed = err == nil && res.MatchedCount == 1
+				return err
+			})
+			return listed, err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // takeBack gives a head a claim that it lists. Where another lists it too nobody can
 // tell whose it is.
 func (c *checker) takeBack(ctx context.Context, h *headDoc, claim string) (bool, error) {

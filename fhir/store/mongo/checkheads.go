@@ -108,7 +108,10 @@ func (c *checker) checkHead(ctx context.Context, read *headDoc, p *headPage) err
 	if err := c.checkState(ctx, h, k, newest); err != nil {
 		return err
 	}
-	return c.checkHeld(ctx, h, k, p.held)
+	if err := c.checkHeld(ctx, h, k, p.held); err != nil {
+		return err
+	}
+	return c.checkTold(ctx, h, k, newest)
 }
 
 // checkUnborn looks at a head that has no version: its first writer has died, unless an

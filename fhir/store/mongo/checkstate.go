@@ -2,7 +2,6 @@ package mongo
 
 import (
 	"context"
-	"fmt"
 	"strings"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
@@ -65,11 +64,7 @@ func (c *checker) checkEntries(h *headDoc, k store.Key, newest *store.Record, se
 			return nil
 		}
 	}
-	f.Detail = store.IndexDrift(have, want)
-	if foreign > 0 {
-		f.Detail = strings.TrimSuffix(fmt.Sprintf("%d entries that are of no parameter of its type; %s", foreign, f.Detail), "; ")
-	}
-	if f.Detail == "" {
+	if f.Detail = store.IndexDrift(have, want, foreign); f.Detail == "" {
 		return nil
 	}
 	w := &store.Write{Record: store.Record{Key: k, Index: want, Deleted: newest.Deleted}}

@@ -81,6 +81,9 @@ func (c *checker) head(s *session, h headRow) ([]verdict, error) {
 	if n := len(chain.beyond); n > 0 {
 		return append(out, c.beyond(h, chain)), nil // its entries are those of the head to be
 	}
+	if h.version < 1 {
+		return append(out, c.hollow(h)), nil
+	}
 	if chain.newest == nil {
 		return out, nil
 	}
@@ -88,7 +91,46 @@ func (c *checker) head(s *session, h headRow) ([]verdict, error) {
 	if v != nil {
 		out = append(out, *v)
 	}
-	return out, err
+	if err != nil {
+		return nil, err
+	}
+	held, err := c.claims(s, h, chain.newest)
+	return append(out, held...), err
+}
+
+// claims looks whether a resource holds the claims of which its record tells. What else
+// it claims stands nowhere but in the claim itself.
+func (c *checker) claims(s *session, h headRow, rec *store.Record) (out []verdict, err error) {
+	if rec.Deleted || c.o.Entries == nil || c.o.Claims == nil {
+		return nil, nil
+	}
+	for _, claim := range c.o.Claims(rec) {
+		var holder int64
+		found, err := s.one(c.ctx, `SELECT rid FROM claim WHERE claim = ?`, []any{blob(claim)}, &holder)
+		if err != nil {
+			return nil, err
+		}
+		if holder == h.rid {
+			continue
+		}
+		f := store.Finding{Kind: store.FoundLostClaim, What: h.key.String(), Detail: fmt.Sprintf("it does not hold a claim that it makes, %d bytes long", len(claim))}
+		if found {
+			f.Detail += "; another holds it"
+		}
+		out = append(out, verdict{f, func(t *txn) (bool, error) { return t.takeBack(h, claim) }})
+	}
+	return out, nil
+}
+
+// takeBack gives a resource a claim that no live one holds. Whether one that does makes
+// it, too, nobody can tell.
+func (t *txn) takeBack(h headRow, claim string) (bool, error) {
+	if found, err := t.one(t.ctx, `SELECT 1 FROM head WHERE rid = ? AND version = ?`, []any{h.rid, h.version}, new(int)); err != nil || !found {
+		return found, err // written meanwhile: with the claims of that write
+	}
+	n, err := t.change(t.ctx, `INSERT INTO claim (claim, rid) VALUES (?, ?) ON CONFLICT (claim) DO UPDATE SET rid = excluded.rid
+		WHERE claim.rid NOT IN (SELECT rid FROM head WHERE deleted = 0) OR claim.rid = excluded.rid`, blob(claim), h.rid)
+	return n == 1, err
 }
 
 // A chain is what the versions of a head are like.
@@ -156,6 +198,15 @@ func (c *checker) drift(h headRow, x chain) *verdict {
 	}
 }
 
+// hollow is of a head without any version. A writer makes both in one step.
+func (c *checker) hollow(h headRow) verdict {
+	f := store.Finding{Kind: store.FoundOrphan, What: h.key.String(), Detail: "a head without a version"}
+	return verdict{f, func(t *txn) (bool, error) {
+		n, err := t.change(t.ctx, `DELETE FROM head WHERE rid = ? AND version = ? AND rid NOT IN (SELECT rid FROM version)`, h.rid, h.version)
+		return n == 1, err
+	}}
+}
+
 // beyond judges versions after the head's. The writer makes version and head in one
 // step, so that a whole version that follows was acknowledged, and the head is what
 // is wrong; what is not whole nobody ever could read, and it would be in the way of
@@ -199,7 +250,7 @@ func (t *txn) moveHead(rid int64, k store.Key, was, to int64, entries func(*stor
 	if err != nil || n != 1 {
 		return false, err
 	}
-	if rec.Index, err = keptEntries(t.ctx, t.session, rid); err != nil {
+	if rec.Index, _, err = keptEntries(t.ctx, t.session, rid, k.Type); err != nil {
 		return false, err
 	}
 	return true, t.putEntries(rid, rec, entries)
@@ -227,7 +278,7 @@ func (c *checker) entries(s *session, h headRow, rec *store.Record) (*verdict, e
 	if rec.Deleted || c.o.Entries == nil { // those of a deleted one: see ownerless
 		return nil, nil
 	}
-	have, err := keptEntries(c.ctx, s, h.rid)
+	have, foreign, err := keptEntries(c.ctx, s, h.rid, h.key.Type)
 	if err != nil {
 		return nil, err
 	}
@@ -238,7 +289,7 @@ func (c *checker) entries(s *session, h headRow, rec *store.Record) (*verdict, e
 		f.Detail = "its content cannot be read"
 		return &verdict{f, nil}, nil
 	}
-	if f.Detail = store.IndexDrift(have, want); f.Detail == "" {
+	if f.Detail = store.IndexDrift(have, want, foreign); f.Detail == "" {
 		return nil, nil
 	}
 	return &verdict{f, func(t *txn) (bool, error) {
@@ -250,14 +301,20 @@ func (c *checker) entries(s *session, h headRow, rec *store.Record) (*verdict, e
 	}}, nil
 }
 
-// keptEntries is entriesOf without the index that it relies on.
-func keptEntries(ctx context.Context, s *session, rid int64) ([]string, error) {
-	var out []string
-	err := s.each(ctx, `SELECT p.name, e.value FROM entry e JOIN param p ON p.pid = e.pid WHERE e.rid = ?`, []any{rid}, func(scan func(...any) error) error {
+// keptEntries is entriesOf without the index that it relies on. foreign is how many of
+// a resource's entries stand under parameters of another type: no search finds it by
+// them as it should.
+func keptEntries(ctx context.Context, s *session, rid int64, typ string) (out []string, foreign int, err error) {
+	err = s.each(ctx, `SELECT p.type, p.name, e.value FROM entry e JOIN param p ON p.pid = e.pid WHERE e.rid = ?`, []any{rid}, func(scan func(...any) error) error {
+		var of string
 		var name, value []byte
-		err := scan(&name, &value)
+		err := scan(&of, &name, &value)
+		if of != typ {
+			foreign++
+			return err
+		}
 		out = append(out, string(name)+"|"+string(value))
 		return err
 	})
-	return out, err
+	return out, foreign, err
 }

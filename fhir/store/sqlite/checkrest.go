@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 
 	"github.com/handoff-health/handoff/fhir/store"
@@ -163,6 +164,13 @@ func (c *checker) nameless() error {
 		func(t *txn) (bool, error) { return true, t.exec(t.ctx, `DELETE`+lost) })
 }
 
+func counterText(highest, last int64) string {
+	if last < 0 {
+		return "the counter is gone"
+	}
+	return fmt.Sprintf("a fact has version %d, the counter stands at %d", highest, last)
+}
+
 // facts looks at each fact's checksum, and at the counter that gives versions.
 func (c *checker) facts() error {
 	after, more, highest := []byte{}, true, int64(0)
@@ -195,10 +203,13 @@ func (c *checker) facts() error {
 		more = n == checkedAtOnce
 	}
 	last, err := c.FactVersion(c.ctx)
+	if errors.Is(err, store.ErrDamaged) { // it is gone
+		last, err = -1, nil
+	}
 	if err != nil || highest <= last {
 		return err
 	}
-	return c.mend(store.Finding{Kind: store.FoundCounter, What: "versions of facts", Detail: fmt.Sprintf("a fact has version %d, the counter stands at %d", highest, last)},
+	return c.mend(store.Finding{Kind: store.FoundCounter, What: "versions of facts", Detail: counterText(highest, last)},
 		func(t *txn) (bool, error) {
 			if err := t.exec(t.ctx, `INSERT INTO counter (name, last) VALUES ('fact', 0) ON CONFLICT DO NOTHING`); err != nil {
 				return false, err
