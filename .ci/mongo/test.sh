@@ -12,14 +12,17 @@ here=$(dirname "$(readlink -f "$0")")
 export DOCDB_DIR=${DOCDB_DIR:-/tmp/handoff-mongo-test} DOCDB_PORT=${DOCDB_PORT:-27018} DOCDB_PGPORT=${DOCDB_PGPORT:-15434}
 . "$here/settings.sh"
 cd "$here/../.."
-started=$SECONDS own=
+started=$SECONDS own= logs=
 note() { printf -- '-- %s (%ds)\n' "$1" "$((SECONDS - started))"; }
 if [ -z "${HANDOFF_TEST_MONGO_URI:-}" ]; then
   [ -n "$(front)" ] || trap '"$here/stop.sh"' EXIT
   HANDOFF_TEST_MONGO_URI=$("$here/start.sh")
   own=1
+  logs=$D/log
+else
+  logs=$(mktemp -d) # $D may be somebody else's
+  trap 'rm -rf "$logs"' EXIT
 fi
-mkdir -p "$D/log"
 export HANDOFF_TEST_MONGO_URI
 [ $# -gt 0 ] || set -- suites kill
 
@@ -30,7 +33,7 @@ suites() {
   # meanwhile. Under the race detector the whole takes three times as long: there it is
   # the tests in which several work at once, in short mode.
   note "the store: contract, races, kill -9 of writers, cut connections; its output comes last"
-  go test -count=1 -timeout 25m ./fhir/store/mongo >"$D/log/store.log" 2>&1 &
+  go test -count=1 -timeout 25m ./fhir/store/mongo >"$logs/store.log" 2>&1 &
   local store=$! failed=
   note "the same answers as the embedded store"
   go test -count=1 -timeout 15m ./conformance/answers || failed="$failed answers"
@@ -40,14 +43,14 @@ suites() {
   note "two gateways as processes: one is killed and started again, attacks go to both in turn, limits"
   go test -count=1 -timeout 15m -run '^(TestTwoGatewaysOfOneStore|TestAttacksOnTwoGatewaysInTurn|TestLimitsHoldOverTwoGateways)$/^mongo' ./cmd/handoff || failed="$failed gateways"
   note "handoff demo --once --store"
-  go run ./cmd/handoff demo --once --addr 127.0.0.1:0 --store "$HANDOFF_TEST_MONGO_URI" >"$D/log/demo.log" 2>&1 ||
-    { failed="$failed demo"; tail -n 20 "$D/log/demo.log"; }
+  go run ./cmd/handoff demo --once --addr 127.0.0.1:0 --store "$HANDOFF_TEST_MONGO_URI" >"$logs/demo.log" 2>&1 ||
+    { failed="$failed demo"; tail -n 20 "$logs/demo.log"; }
   if [ -n "$race" ]; then
     note "the store's races under the race detector"
     go test -race -short -count=1 -timeout 15m -run 'TestSuite|TestEpoch|TestJoined|TestAborted|TestCloseLeaves|TestStreamsOf|TestManyProcesses|TestUnitsIn|TestClaimsOfSeveral|TestNothingGoesBack|TestLostAnswers$|TestExpungeWhile|TestSearchesWhile|TestResolveSlowly' ./fhir/store/mongo || failed="$failed race"
   fi
   wait "$store" || failed="$failed store"
-  cat "$D/log/store.log"
+  cat "$logs/store.log"
   [ -z "$failed" ] || fail "on MongoDB:$failed"
 }
 
