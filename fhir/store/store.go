@@ -21,6 +21,8 @@ var (
 	ErrAway     = errors.New("the store cannot be reached now") // it may be there again in a moment
 	ErrCursor   = errors.New("page cursor does not belong to this search")
 	ErrInvalid  = errors.New("invalid request to the store") // a fault of the caller: trying again does not help
+	// ErrTooLarge is an ErrInvalid: what is to be kept beside a content has no room.
+	ErrTooLarge = fmt.Errorf("%w: it is larger than the store can keep", ErrInvalid)
 )
 
 // A Key names a resource on this server.
@@ -196,7 +198,7 @@ type Plan struct {
 	Where Expr
 	Sort  []SortKey // at most MaxSort; none: newest LastUpdated first
 	After string    // Page.Next of the page before; "" from the start
-	Limit int       // records per page, at least 1
+	Limit int       // records per page, from 1 to 10,000
 }
 
 // A Page is a stretch of a search's result.

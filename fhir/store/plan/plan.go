@@ -11,6 +11,7 @@ import (
 const (
 	MaxDepth = 100   // levels of an Expr
 	MaxTerms = 20000 // Exprs in all
+	MaxLimit = 10000 // records a page
 )
 
 // Check refuses what cannot be searched for, with [store.ErrInvalid]. The condition
@@ -23,8 +24,8 @@ func Check(p store.Plan) error {
 		return invalid("a plan with %d sort keys; at most %d are possible", len(p.Sort), store.MaxSort)
 	case slices.ContainsFunc(p.Sort, func(k store.SortKey) bool { return k.Param == "" }):
 		return invalid("a sort key without a parameter")
-	case p.Limit < 1:
-		return invalid("limit %d", p.Limit)
+	case p.Limit < 1 || p.Limit > MaxLimit:
+		return invalid("limit %d; it is from 1 to %d", p.Limit, MaxLimit)
 	}
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"math"
 
 	"github.com/handoff-health/handoff/fhir/store"
 )
@@ -108,11 +109,14 @@ func entriesOf(ctx context.Context, s *session, rid int64) ([]string, error) {
 
 // ReadVersion returns one version.
 func (db *DB) ReadVersion(ctx context.Context, k store.Key, version int64) (*store.Record, error) {
+	if version < 1 || version == math.MaxInt64 { // none has such a number
+		return nil, fmt.Errorf("%s version %d: %w", k, version, store.ErrNotFound)
+	}
 	recs, err := db.History(ctx, k, version+1, 1)
 	if err != nil {
 		return nil, err
 	}
-	if version < 1 || len(recs) == 0 || recs[0].Version != version {
+	if len(recs) == 0 || recs[0].Version != version {
 		return nil, fmt.Errorf("%s version %d: %w", k, version, store.ErrNotFound)
 	}
 	return recs[0], nil

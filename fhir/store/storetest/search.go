@@ -3,6 +3,7 @@ package storetest
 import (
 	"context"
 	"fmt"
+	"math"
 	"slices"
 	"testing"
 	"time"
@@ -167,6 +168,8 @@ func wrongPlans(t *testing.T, e *env) {
 	for name, p := range map[string]store.Plan{
 		"no type":           {Where: all, Limit: 1},
 		"no limit":          {Type: "Patient", Where: all},
+		"endless":           {Type: "Patient", Where: all, Limit: math.MaxInt},
+		"endless by entry":  {Type: "Patient", Where: equal("a", "b"), Limit: math.MaxInt},
 		"too many keys":     {Type: "Patient", Where: all, Limit: 1, Sort: slices.Repeat([]store.SortKey{{Param: "a"}}, store.MaxSort+1)},
 		"empty second key":  {Type: "Patient", Where: all, Limit: 1, Sort: []store.SortKey{{Param: "a"}, {}}},
 		"empty sort key":    {Type: "Patient", Where: all, Limit: 1, Sort: []store.SortKey{{}}},

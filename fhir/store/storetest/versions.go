@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -73,7 +74,7 @@ func neverWas(t *testing.T, e *env) {
 	wantError(t, err, store.ErrConflict, "update")
 	wantError(t, e.Store.Expunge(e.ctx, k), store.ErrNotFound, "Expunge")
 	e.write(t, put(k, store.Absent, 0))
-	for _, version := range []int64{-1, 0, 2} {
+	for _, version := range []int64{math.MinInt64, -2, -1, 0, 2, math.MaxInt64} {
 		_, err = e.Store.ReadVersion(e.ctx, k, version)
 		wantError(t, err, store.ErrNotFound, fmt.Sprintf("ReadVersion %d", version))
 	}
