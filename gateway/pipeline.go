@@ -240,13 +240,15 @@ func (s *Server) refuse(x *exchange, err error) *rest.Response {
 }
 
 // ofStore gives a store's own trouble the status that tells a caller what to do:
-// come again, or ask again from the first page.
+// come again, send less, or ask again from the first page.
 func ofStore(err error) error {
 	var known *outcome.Error
 	switch {
 	case errors.As(err, &known):
 	case errors.Is(err, store.ErrLocked), errors.Is(err, store.ErrFull), errors.Is(err, store.ErrAway):
 		return outcome.Unavailable(err)
+	case errors.Is(err, store.ErrTooLarge):
+		return outcome.TooLarge("the store has no room for all that this is found by").Because(err)
 	case errors.Is(err, store.ErrCursor):
 		return outcome.BadRequest(outcome.CodeValue, "%s is no longer good; start the search again", cursorParam).Because(err)
 	}

@@ -43,7 +43,7 @@ func TestAStoreInTroubleAsksTheCallerToComeAgain(t *testing.T) {
 		status int
 	}{
 		{store.ErrAway, http.StatusServiceUnavailable}, {store.ErrLocked, http.StatusServiceUnavailable}, {store.ErrFull, http.StatusServiceUnavailable},
-		{store.ErrDamaged, http.StatusInternalServerError}, {errors.New("of no kind"), http.StatusInternalServerError},
+		{store.ErrTooLarge, http.StatusRequestEntityTooLarge}, {store.ErrDamaged, http.StatusInternalServerError}, {errors.New("of no kind"), http.StatusInternalServerError},
 	} {
 		troubled.err = fmt.Errorf("MongoDB at db.internal: %w", err.is)
 		for _, path := range []string{"Patient/p1", "Patient?_id=p1"} {

@@ -131,7 +131,7 @@ func FuzzParseAddress(f *testing.F) {
 }
 
 func TestAnAddressWithoutAPortIsTriedAtTheUsualOne(t *testing.T) {
-	for in, want := range map[string]string{"h": "h:27017", "h:1": "h:1", "[::1]": "[::1]:27017", "[::1]:2": "[::1]:2"} {
+	for in, want := range map[string]string{"h": "h:27017", "h:1": "h:1", "[::1]": "[::1]:27017", "[::1]:2": "[::1]:2", "/run/mongodb-27017.sock": "/run/mongodb-27017.sock"} {
 		if got := withPort(in); got != want {
 			t.Errorf("%s: %s, want %s", in, got, want)
 		}

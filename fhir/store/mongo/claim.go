@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
+	driver "go.mongodb.org/mongo-driver/v2/mongo"
+	"go.mongodb.org/mongo-driver/v2/mongo/options"
 
 	"github.com/handoff-health/handoff/fhir/store"
 )
@@ -319,14 +321,17 @@ func (db *DB) givenUp(ctx context.Context, ds []*draft) ([]claimDoc, error) {
 
 // dropClaims removes claims that are as they were.
 func (db *DB) dropClaims(ctx context.Context, docs []claimDoc) error {
-	for _, c := range docs {
-		_, err := db.persist(ctx, "give up a claim", func(ctx context.Context) error {
-			_, err := db.coll(claims).DeleteOne(ctx, bson.M{"_id": c.ID, "k": c.Key, "tx": c.Unit})
-			return err
-		})
-		if err != nil {
-			return err
-		}
+	if len(docs) == 0 {
+		return nil
 	}
-	return nil
+	slices.SortFunc(docs, func(a, b claimDoc) int { return strings.Compare(a.ID, b.ID) })
+	models := make([]driver.WriteModel, len(docs))
+	for i, c := range docs {
+		models[i] = driver.NewDeleteOneModel().SetFilter(bson.M{"_id": c.ID, "k": c.Key, "tx": c.Unit})
+	}
+	_, err := db.persist(ctx, "give up claims", func(ctx context.Context) error {
+		_, err := db.coll(claims).BulkWrite(ctx, models, options.BulkWrite().SetOrdered(false))
+		return err
+	})
+	return err
 }

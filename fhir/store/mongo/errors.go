@@ -27,14 +27,19 @@ const (
 var notPrimaryCodes = []int{91, 189, 10058, 10107, 11600, 11602, 13435, 13436}
 
 // passingCodes are further ones that may be gone when the same is tried again: between
-// members, out of time, a conflict inside the server.
+// members, out of time, a conflict inside the server, a cursor that a server which was
+// started anew knows nothing of.
 var passingCodes = []int{
 	6,     // HostUnreachable
 	7,     // HostNotFound
+	43,    // CursorNotFound
 	64,    // WriteConcernTimeout
 	89,    // NetworkTimeout
 	112,   // WriteConflict
+	133,   // FailedToSatisfyReadPreference
 	134,   // ReadConcernMajorityNotAvailableYet
+	175,   // QueryPlanKilled
+	237,   // CursorKilled
 	239,   // SnapshotTooOld
 	246,   // SnapshotUnavailable
 	262,   // ExceededTimeLimit
@@ -114,6 +119,10 @@ func isMissing(err error) bool { return errors.Is(err, driver.ErrNoDocuments) }
 
 func invalid(format string, args ...any) error {
 	return fmt.Errorf("%w: %s", store.ErrInvalid, fmt.Sprintf(format, args...))
+}
+
+func tooLarge(format string, args ...any) error {
+	return fmt.Errorf("%w: %s", store.ErrTooLarge, fmt.Sprintf(format, args...))
 }
 
 func (db *DB) damaged(what string) error {

@@ -152,7 +152,7 @@ func (db *DB) checkFact(key string, value []byte, expires time.Time) error {
 	case key == "":
 		return invalid("a fact without a key")
 	case len(value) > maxInline:
-		return invalid("fact %q has %d bytes, at most %d are kept", key, len(value), maxInline)
+		return tooLarge("fact %q has %d bytes, at most %d are kept", key, len(value), maxInline)
 	case expires.Year() > 2261: // nanoseconds since 1970 end in 2262
 		return invalid("fact %q would expire in %d; give the zero time for never", key, expires.Year())
 	case !expires.IsZero() && !expires.After(db.now()):

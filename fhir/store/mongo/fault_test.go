@@ -168,6 +168,7 @@ func TestAnUnreachableServerIsTold(t *testing.T) {
 		{"nobody answers", silent.Addr().String(), []string{silent.Addr().String() + ": no answer"}},
 		{"two members", closed + "," + silent.Addr().String(), []string{closed + ": connection refused", silent.Addr().String() + ": no answer"}},
 		{"an unknown name", "db.invalid:27017", []string{"db.invalid:27017: its name is not known"}},
+		{"a socket that is not there", "%2Fnowhere%2Fmongodb-27017.sock", []string{"/nowhere/mongodb-27017.sock: ", "no such file"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			begun := time.Now()

@@ -31,6 +31,27 @@ func (db *DB) stateAfter(was *state, w *store.Write, nonce string) state {
 	return next
 }
 
+// maxState bounds what a version's entries and claims take in a document. A head holds
+// those of two versions while one is being written, and a document 16 MiB.
+const maxState = 7 << 20
+
+// inArray is what a string takes in an array of a document beside its bytes.
+const inArray = 16
+
+// fits refuses a state that no head can hold.
+func (s *state) fits() error {
+	size := 0
+	for _, of := range [][]string{s.Index, s.Claims} {
+		for _, v := range of {
+			size += len(v) + inArray
+		}
+	}
+	if size > maxState {
+		return tooLarge("%d index entries and %d claims take %d bytes, at most %d are kept of one resource", len(s.Index), len(s.Claims), size, maxState)
+	}
+	return nil
+}
+
 // entries gives a state's index entries as records have them.
 func (s *state) entries(typ string) ([]string, error) {
 	var out []string

@@ -17,7 +17,9 @@ import (
 // it ran: those still open, and those closed under a number above the one that the
 // epoch counter had before. The members of the committed ones are read again and
 // judged in memory. As long as reading them may have shown a unit that was not listed
-// yet, they are listed again.
+// yet, they are listed again: one that shares a member with those. What is committed
+// only then, and shares none, is seen by nobody, so that a search comes to an end
+// however much is written meanwhile.
 type journal struct {
 	db    *DB
 	typ   string              // prefix of the type's head ids
@@ -41,8 +43,9 @@ func (db *DB) journal(ctx context.Context, c condition) (*journal, error) {
 
 // advance lists units and reads what members have not been read since their unit was
 // known to be committed. It returns which; none means that what was read before shows
-// every unit as a whole.
-func (j *journal) advance(ctx context.Context) ([]string, error) {
+// every unit as a whole. queried says that a query has been made since: that may have
+// shown a part of any unit.
+func (j *journal) advance(ctx context.Context, queried bool) ([]string, error) {
 	list, err := j.committed(ctx)
 	if err != nil {
 		return nil, err
@@ -54,7 +57,7 @@ func (j *journal) advance(ctx context.Context) ([]string, error) {
 	}
 	var keys []string
 	for _, u := range list {
-		if j.known[u.ID] {
+		if j.known[u.ID] || !queried && !slices.ContainsFunc(u.Members, j.has) {
 			continue
 		}
 		j.known[u.ID] = true
@@ -69,11 +72,25 @@ func (j *journal) advance(ctx context.Context) ([]string, error) {
 	return keys, j.read(ctx, keys)
 }
 
+// has says whether a head has been read.
+func (j *journal) has(key string) bool {
+	_, ok := j.heads[key]
+	return ok
+}
+
+// listed is how many units a server should give at once. One that is closed between
+// two batches moves in the index to where the first has been.
+const listed = 10_000
+
 func (j *journal) committed(ctx context.Context) (list []unitDoc, err error) {
+	from, err := j.db.searched(ctx, units)
+	if err != nil {
+		return nil, err
+	}
 	filter := bson.D{{Key: "ts", Value: strings.TrimSuffix(j.typ, "/")}, {Key: "c", Value: bson.D{{Key: "$gt", Value: j.since}}}}
-	opts := options.Find().SetProjection(bson.D{{Key: "s", Value: 1}, {Key: "m", Value: 1}}).SetHint("journal")
+	opts := options.Find().SetProjection(bson.D{{Key: "s", Value: 1}, {Key: "m", Value: 1}}).SetHint("journal").SetBatchSize(listed)
 	err = j.db.retry(ctx, "list units", func(ctx context.Context) error {
-		cur, err := j.db.coll(units).Find(ctx, filter, opts)
+		cur, err := from.Find(ctx, filter, opts)
 		if err != nil {
 			return err
 		}
@@ -119,14 +136,4 @@ func (j *journal) state(key string) *state {
 		return &h.Intent.State
 	}
 	return &h.State
-}
-
-// members are the heads that the journal answers for.
-func (j *journal) members() []string {
-	out := make([]string, 0, len(j.heads))
-	for key := range j.heads {
-		out = append(out, key)
-	}
-	slices.Sort(out)
-	return out
 }

@@ -123,21 +123,21 @@ func TestAUnitThatPassesWhileAQueryRuns(t *testing.T) {
 	if err := w.db.closeUnit(t.Context(), "u1"); err != nil {
 		t.Fatal(err)
 	}
-	keys, err := j.advance(t.Context())
+	keys, err := j.advance(t.Context(), true)
 	if err != nil || !slices.Equal(keys, []string{"Patient/a", "Patient/b"}) || !s.concerns(j, keys, found) {
 		t.Fatalf("read again: %v, %v", keys, err)
 	}
 	if diff := cmp.Diff([]string{"Patient/c"}, idsOf(s.merge(j, found, nil))); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
-	if keys, err := j.advance(t.Context()); err != nil || len(keys) != 0 {
+	if keys, err := j.advance(t.Context(), true); err != nil || len(keys) != 0 {
 		t.Errorf("again: %v, %v", keys, err)
 	}
 	later, err := w.db.journal(t.Context(), s.condition)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if keys, err := later.advance(t.Context()); err != nil || len(keys) != 0 {
+	if keys, err := later.advance(t.Context(), true); err != nil || len(keys) != 0 {
 		t.Errorf("a later search reads %v again, %v", keys, err)
 	}
 }

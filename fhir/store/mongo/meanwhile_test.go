@@ -108,3 +108,56 @@ func TestAJournalThatComesTooLateIsNotBelieved(t *testing.T) {
 		t.Errorf("half a unit: %v", idsOf(rows))
 	}
 }
+
+// A search ends, and shows units as a whole, though at each of its steps another unit is
+// written that bears on it.
+func TestASearchEndsHoweverMuchIsWritten(t *testing.T) {
+	uri := freshURI(t)
+	db, other := openAt(t, uri, Options{SweepEvery: -1}), openAt(t, uri, Options{SweepEvery: -1})
+	written := 0
+	write := func() {
+		var ws []store.Write
+		for i := range 3 {
+			k := store.Key{Type: "Patient", ID: fmt.Sprintf("p%d-%d", written, i)}
+			ws = append(ws, store.Write{Record: store.Record{Key: k, Raw: []byte(`{}`), Index: []string{"g|x"}}, Expect: store.Absent})
+		}
+		if _, err := other.Apply(context.Background(), ws); err != nil {
+			t.Error(err)
+		}
+		written++
+	}
+	write()
+	steps := 0
+	client, err := driver.Connect(options.Client().ApplyURI(uri).SetMonitor(&event.CommandMonitor{
+		Started: func(_ context.Context, e *event.CommandStartedEvent) {
+			of, _ := e.Command.Lookup(e.CommandName).StringValueOK()
+			if of != heads.name && of != units.name {
+				return
+			}
+			if steps++; steps > 50 {
+				t.Fatal("it goes on for ever")
+			}
+			write()
+		},
+	}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = client.Disconnect(context.Background()) })
+	db.base = client.Database(db.name)
+	for name, where := range map[string]store.Expr{"all": {Op: store.All}, "by an entry": {Op: store.Equal, Param: "g", Value: "x"}} {
+		p := store.Plan{Type: "Patient", Where: where, Sort: []store.SortKey{{Param: store.ParamID}}, Limit: 1000}
+		steps = 0
+		before := 3 * written
+		page, err := db.Search(t.Context(), p)
+		if n := len(page.Records); err != nil || n%3 != 0 || n < before || n > 3*written {
+			t.Errorf("%s: %d records, %v; there were %d before and %d after", name, n, err, before, 3*written)
+		}
+		steps, before = 0, 3*written
+		n, err := db.Count(t.Context(), p)
+		if err != nil || n%3 != 0 || n < before || n > 3*written {
+			t.Errorf("%s: total %d, %v; there were %d before and %d after", name, n, err, before, 3*written)
+		}
+	}
+	t.Logf("%d units", written)
+}

@@ -44,8 +44,20 @@ func (db *DB) probe(ctx context.Context, none topology.ServerSelectionError) []s
 	return out
 }
 
+// networkOf is how an address is dialled: one that ends so is of a socket in the file
+// system, for the driver too.
+func networkOf(address string) string {
+	if strings.HasSuffix(address, "sock") {
+		return "unix"
+	}
+	return "tcp"
+}
+
 // withPort gives an address its port, where the URI leaves it out.
 func withPort(address string) string {
+	if networkOf(address) == "unix" {
+		return address
+	}
 	if i := strings.LastIndexByte(address, ':'); i > strings.LastIndexByte(address, ']') {
 		return address
 	}
@@ -58,7 +70,7 @@ func (db *DB) probeOne(ctx context.Context, address string, last error) string {
 	ctx, cancel := context.WithTimeout(ctx, 2*probeTimeout)
 	defer cancel()
 	d := net.Dialer{Timeout: probeTimeout}
-	conn, err := d.DialContext(ctx, "tcp", address)
+	conn, err := d.DialContext(ctx, networkOf(address), address)
 	if err != nil {
 		return db.whyNot(ctx, address, err)
 	}
@@ -159,7 +171,7 @@ func speaksTLS(ctx context.Context, address string) bool {
 	d := tls.Dialer{Config: &tls.Config{MinVersion: tls.VersionTLS12}}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), probeTimeout)
 	defer cancel()
-	conn, err := d.DialContext(ctx, "tcp", address)
+	conn, err := d.DialContext(ctx, networkOf(address), address)
 	if err == nil {
 		_ = conn.Close()
 		return true

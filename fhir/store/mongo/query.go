@@ -22,11 +22,11 @@ const (
 	many = 4096
 )
 
-// searched is the collection of heads as searches read it: a snapshot, where the
-// deployment gives one. A find that is none misses a head which is changed while an
-// index is walked so that its entry moves to where the walk has been; and Consents
-// are found by such walks.
-func (db *DB) searched(ctx context.Context) (*driver.Collection, error) {
+// searched is a collection as searches read it: a snapshot, where the deployment gives
+// one. A find that is none misses a document which is changed while an index is walked
+// so that its entry moves to where the walk has been; and Consents, and units that are
+// closed this moment, are found by such walks.
+func (db *DB) searched(ctx context.Context, c collection) (*driver.Collection, error) {
 	const no, yes = 1, 2
 	if db.snapshots.Load() == 0 {
 		var hello struct {
@@ -46,9 +46,9 @@ func (db *DB) searched(ctx context.Context) (*driver.Collection, error) {
 		}
 	}
 	if db.snapshots.Load() == yes {
-		return db.base.Collection(heads.name, options.Collection().SetReadConcern(readconcern.Snapshot())), nil
+		return db.base.Collection(c.name, options.Collection().SetReadConcern(readconcern.Snapshot())), nil
 	}
-	return db.coll(heads), nil
+	return db.coll(c), nil
 }
 
 // query finds up to need heads after a place, in order, by their base states.
@@ -67,7 +67,7 @@ func (s *searcher) query(ctx context.Context, from *row, need int) ([]row, error
 		return rows[:min(len(rows), need)], nil
 	}
 	if s.walkable() {
-		n, err := s.count(ctx, nil, many)
+		n, err := s.count(ctx, many)
 		if err != nil {
 			return nil, err
 		}
@@ -229,18 +229,44 @@ func (s *searcher) computed(ctx context.Context, from *row, need int, filter bso
 	return rows, err
 }
 
-// count counts heads that satisfy the condition, but for some: all of them, or up to
-// a bound above 0.
-func (s *searcher) count(ctx context.Context, without []string, most int64) (n int, err error) {
+// all is the filter for every head that satisfies the condition, and the index to find
+// them by.
+func (s *searcher) all() (filter bson.A, hint string) {
 	start := s.start(s.root)
-	filter := s.driven()
 	if start == fromType {
-		filter = s.whole()
+		return s.whole(), hintOf(start)
 	}
-	if len(without) > 0 {
-		filter = append(filter, bson.D{{Key: "_id", Value: bson.D{{Key: "$nin", Value: without}}}})
-	}
-	opts := options.Count().SetHint(hintOf(start))
+	return s.driven(), hintOf(start)
+}
+
+// every gives the _id of each head that satisfies the condition, in one answer of the
+// server as far as they fit.
+func (s *searcher) every(ctx context.Context) (map[string]bool, error) {
+	filter, hint := s.all()
+	opts := options.Find().SetProjection(bson.D{{Key: "_id", Value: 1}}).SetHint(hint).SetBatchSize(1 << 20)
+	var out map[string]bool
+	err := s.db.retry(ctx, "count", func(ctx context.Context) error {
+		cur, err := s.heads.Find(ctx, allOf(filter), opts)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = cur.Close(context.WithoutCancel(ctx)) }()
+		for out = map[string]bool{}; cur.Next(ctx); {
+			id, ok := cur.Current.Lookup("_id").StringValueOK()
+			if !ok {
+				return s.db.damaged("a head")
+			}
+			out[id] = true
+		}
+		return cur.Err()
+	})
+	return out, err
+}
+
+// count counts heads that satisfy the condition: all of them, or up to a bound above 0.
+func (s *searcher) count(ctx context.Context, most int64) (n int, err error) {
+	filter, hint := s.all()
+	opts := options.Count().SetHint(hint)
 	if most > 0 {
 		opts.SetLimit(most)
 	}

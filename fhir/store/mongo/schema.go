@@ -30,7 +30,7 @@ var indexes = []index{
 	{of: versions, name: "key", keys: bson.D{{Key: "k", Value: 1}, {Key: "v", Value: -1}}},
 	{of: versions, name: "written", keys: bson.D{{Key: "at", Value: 1}}},
 	{of: units, name: "journal", keys: bson.D{{Key: "ts", Value: 1}, {Key: "c", Value: 1}}},
-	{of: units, name: "open", keys: bson.D{{Key: "o", Value: 1}}, sparse: true},
+	{of: units, name: "age", keys: bson.D{{Key: "o", Value: 1}, {Key: "at", Value: 1}}},
 	{of: claims, name: "holder", keys: bson.D{{Key: "k", Value: 1}}},
 	{of: facts, name: "expiry", keys: bson.D{{Key: "e", Value: 1}}},
 	{of: logs, name: "stream", keys: bson.D{{Key: "s", Value: 1}, {Key: "e", Value: 1}}},

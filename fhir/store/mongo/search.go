@@ -42,7 +42,7 @@ func (db *DB) searcher(ctx context.Context, p store.Plan) (*searcher, error) {
 	if c.root.Kind == plan.Never {
 		return s, nil
 	}
-	if s.heads, err = db.searched(ctx); err != nil {
+	if s.heads, err = db.searched(ctx, heads); err != nil {
 		return nil, err
 	}
 	s.after = c.placeOf(after, s.orders)
@@ -108,8 +108,8 @@ func (s *searcher) rows(ctx context.Context) ([]row, error) {
 		found = append(found, rows...)
 		full := len(rows) == need // more may follow
 		s.readAhead(ctx, found)
-		for {
-			keys, err := j.advance(ctx)
+		for queried := true; ; queried = false {
+			keys, err := j.advance(ctx, queried)
 			if err != nil {
 				return nil, err
 			}
@@ -259,23 +259,42 @@ func (db *DB) Count(ctx context.Context, p store.Plan) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	for {
-		n, err := s.count(ctx, j.members(), 0)
+	n, err := s.count(ctx, 0)
+	if err != nil {
+		return 0, err
+	}
+	if keys, err := j.advance(ctx, true); err != nil || len(keys) == 0 {
+		return n, err
+	}
+	return s.tally(ctx, j)
+}
+
+// tally counts by ids. Of a mere number nobody can tell what it says of a unit that was
+// written meanwhile, and where many write there always is one.
+func (s *searcher) tally(ctx context.Context, j *journal) (int, error) {
+	ids, err := s.every(ctx)
+	if err != nil {
+		return 0, err
+	}
+	for queried := true; ; queried = false {
+		keys, err := j.advance(ctx, queried)
 		if err != nil {
 			return 0, err
 		}
-		keys, err := j.advance(ctx)
-		switch {
-		case err != nil:
-			return 0, err
-		case len(keys) > 0:
-			continue // count again without them
+		if len(keys) == 0 {
+			break
 		}
-		for key := range j.heads {
-			if st := j.state(key); st != nil && s.live(key, st) {
-				n++
-			}
-		}
-		return n, nil
 	}
+	n := 0
+	for id := range ids {
+		if !j.has(id) {
+			n++
+		}
+	}
+	for key := range j.heads {
+		if st := j.state(key); st != nil && s.live(key, st) {
+			n++
+		}
+	}
+	return n, nil
 }

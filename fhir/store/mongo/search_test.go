@@ -170,7 +170,7 @@ func TestEveryWayGivesTheSameRows(t *testing.T) {
 				t.Fatalf("plan %d %+v: %s (-want +got):\n%s", i, p, name, diff)
 			}
 		}
-		if n, err := s.count(t.Context(), nil, 0); err != nil || n != len(want) {
+		if n, err := s.count(t.Context(), 0); err != nil || n != len(want) {
 			t.Fatalf("plan %d %+v: count %d, %v, want %d", i, p, n, err, len(want))
 		}
 	}

@@ -57,6 +57,10 @@ func tripWrite(id string, expect int64, claims ...string) store.Write {
 	}}
 }
 
+func tripDeletion(id string) store.Write {
+	return store.Write{Expect: store.AnyVersion, Record: store.Record{Key: store.Key{Type: "Patient", ID: id}, Deleted: true}}
+}
+
 // Over a network every way to the server costs more than what is done there, so
 // their number is held.
 func TestOperationsGoToTheServerSeldom(t *testing.T) {
@@ -109,6 +113,9 @@ func TestOperationsGoToTheServerSeldom(t *testing.T) {
 		{"search, newest of all", 4, search(store.Expr{Op: store.All}, nil)},
 		{"search, none", 3, search(store.Expr{Op: store.Equal, Param: "family", Value: "nobody"}, nil)},
 		{"count", 3, func() error { _, err := db.Count(ctx, store.Plan{Type: "Patient", Where: equal, Limit: 1}); return err }},
+		{"create with three claims", 6, write(tripWrite("h", store.Absent, "1", "2", "3"))},
+		{"an update that gives up two claims", 6, write(tripWrite("h", 1, "1"))},
+		{"unit that deletes what holds claims", 11, apply(tripDeletion("b"), tripDeletion("h"))},
 		{"epoch", 1, func() error { _, err := db.Epoch(ctx); return err }},
 		{"put a fact", 3, func() (err error) { fact, err = db.PutIfAbsent(ctx, "k", []byte("v"), later); return err }}, // one reserves numbers
 		{"put another fact", 2, func() error { _, err := db.PutIfAbsent(ctx, "k2", []byte("v"), later); return err }},

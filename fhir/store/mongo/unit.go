@@ -33,6 +33,9 @@ func (db *DB) draftAll(ctx context.Context, ws []store.Write, nonce string) ([]*
 		}
 		ds[i].index = i
 	}
+	if err := fitTogether(ds); err != nil {
+		return nil, err
+	}
 	slices.SortFunc(ds, func(a, b *draft) int { return strings.Compare(a.key, b.key) })
 	given, err := db.givenUp(ctx, ds)
 	if err != nil {
@@ -43,6 +46,30 @@ func (db *DB) draftAll(ctx context.Context, ws []store.Write, nonce string) ([]*
 		ds[i].drop = append(ds[i].drop, c)
 	}
 	return ds, nil
+}
+
+// A unit's document names its resources and the claims that it takes. These are bounds
+// of how many and how long: of a document, and of what a server writes in one command.
+const (
+	maxNames = 20_000
+	maxUnit  = 15 << 20
+)
+
+// fitTogether refuses a unit that no document can name.
+func fitTogether(ds []*draft) error {
+	names, size := 0, 0
+	for _, d := range ds {
+		taken := except(d.next.Claims, d.was.Claims)
+		names, size = names+1+len(taken), size+len(d.key)+inArray
+		for _, c := range taken {
+			size += len(claimID(c)) + inArray
+		}
+		if names > maxNames || size > maxUnit {
+			return &store.WriteError{Index: d.index, Key: d.write.Key, Err: tooLarge(
+				"up to here the unit names %d resources and claims of %d bytes, at most %d of %d bytes are kept", names, size, maxNames, maxUnit)}
+		}
+	}
+	return nil
 }
 
 // unit does several writes: everything is prepared under a pending unit document,

@@ -18,6 +18,10 @@ import (
 	"github.com/handoff-health/handoff/fhir/store"
 )
 
+// maxBeside bounds what stands beside a version's content: with maxInline of that, a
+// document holds it.
+const maxBeside = 2 << 20
+
 // newNonce names a version document or a unit: nobody else has the name.
 func newNonce() string { return rand.Text()[:20] }
 
@@ -47,6 +51,9 @@ func newVersion(w *store.Write, s *state, previous string) (*versionDoc, error) 
 		if labels, err = json.Marshal(w.Labels); err != nil {
 			return nil, fmt.Errorf("encode the labels: %w", err)
 		}
+	}
+	if size := len(origin) + len(labels) + len(w.LabelSet); size > maxBeside {
+		return nil, tooLarge("origin and labels have %d bytes, at most %d are kept", size, maxBeside)
 	}
 	key := keyOf(w.Key)
 	doc := &versionDoc{

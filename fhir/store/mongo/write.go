@@ -40,6 +40,9 @@ func (db *DB) newDraft(w *store.Write, h *headDoc, nonce string) (*draft, error)
 		return nil, err
 	}
 	d.next = db.stateAfter(&d.was, w, nonce)
+	if err := d.next.fits(); err != nil {
+		return nil, err
+	}
 	var err error
 	d.doc, err = newVersion(w, &d.next, d.was.Nonce)
 	return d, err
@@ -165,10 +168,12 @@ func (db *DB) tidy(ctx context.Context, nonce string, ds []*draft) error {
 			return err
 		}
 	}
-	for _, d := range ds {
-		if rolled {
-			_ = db.dropClaims(ctx, d.drop)
+	if rolled {
+		var given []claimDoc
+		for _, d := range ds {
+			given = append(given, d.drop...)
 		}
+		_ = db.dropClaims(ctx, given)
 	}
 	if err := db.step("dropped"); err != nil || len(ds) == 1 || !rolled {
 		return err
