@@ -1,6 +1,7 @@
 package launch
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"net/http"
@@ -32,14 +33,16 @@ var errContext = errors.New("the launch cannot be used")
 
 // registered is the context of an EHR launch.
 type registered struct {
-	Client    string         `json:"client"`
-	By        string         `json:"by"` // who registered it
-	Patient   string         `json:"patient,omitempty"`
-	Encounter string         `json:"encounter,omitempty"`
-	Subject   string         `json:"subject,omitempty"` // for whom it was opened
-	Context   map[string]any `json:"context,omitempty"`
-	UsedBy    string         `json:"usedBy,omitempty"` // hash of the id of the request that used it up
-	Expires   time.Time      `json:"expires"`
+	Client string `json:"client"`
+	By     string `json:"by"` // who registered it
+	// Generation of By in which it was registered; "" of an older release.
+	Generation string         `json:"generation,omitempty"`
+	Patient    string         `json:"patient,omitempty"`
+	Encounter  string         `json:"encounter,omitempty"`
+	Subject    string         `json:"subject,omitempty"` // for whom it was opened
+	Context    map[string]any `json:"context,omitempty"`
+	UsedBy     string         `json:"usedBy,omitempty"` // hash of the id of the request that used it up
+	Expires    time.Time      `json:"expires"`
 }
 
 // register takes the context of an EHR launch from a connected system, and gives
@@ -106,16 +109,7 @@ func (s *Server) registration(r *http.Request, e *audit.Event) (*registered, *au
 	if r.Method != http.MethodPost {
 		return nil, nil, &auth.Refusal{Status: http.StatusMethodNotAllowed, Code: "invalid_request", Description: "POST only", Reason: "method"}
 	}
-	bearer, err := auth.BearerFromRequest(r)
-	if err != nil {
-		return nil, nil, err
-	}
-	ctx, err := s.o.Pin(r.Context())
-	if err != nil {
-		return nil, nil, err
-	}
-	r = r.WithContext(ctx)
-	p, err := s.o.Verifier.Verify(ctx, bearer)
+	r, p, generation, err := s.registrar(r)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -128,7 +122,7 @@ func (s *Server) registration(r *http.Request, e *audit.Event) (*registered, *au
 	if err != nil {
 		return nil, nil, &auth.Refusal{Status: http.StatusBadRequest, Code: "invalid_request", Description: err.Error(), Reason: "body", Err: err}
 	}
-	c.By, c.Expires = p.Client, s.o.Now().Add(ContextLife)
+	c.By, c.Generation, c.Expires = p.Client, generation, s.o.Now().Add(ContextLife)
 	e.Query = url.Values{"client": {c.Client}, "encounter": {c.Encounter}}.Encode()
 	if c.Patient != "" {
 		e.Patients = []string{c.Patient}
@@ -148,6 +142,34 @@ func (s *Server) registration(r *http.Request, e *audit.Event) (*registered, *au
 		return nil, nil, unusable
 	}
 	return c, app, nil
+}
+
+// registrar says who registers a launch, with the context of its request, and in which
+// generation. The token is judged again after that was read: what ends the client
+// meanwhile ends what it registers.
+func (s *Server) registrar(r *http.Request) (*http.Request, *auth.Principal, string, error) {
+	bearer, err := auth.BearerFromRequest(r)
+	if err != nil {
+		return r, nil, "", err
+	}
+	judge := func() (context.Context, *auth.Principal, error) {
+		ctx, err := s.o.Pin(r.Context())
+		if err != nil {
+			return ctx, nil, err
+		}
+		p, err := s.o.Verifier.Verify(ctx, bearer)
+		return ctx, p, err
+	}
+	_, p, err := judge()
+	if err != nil {
+		return r, nil, "", err
+	}
+	generation, err := auth.ReadGeneration(r.Context(), s.o.Facts, p.Client, "")
+	if err != nil {
+		return r, nil, "", err
+	}
+	ctx, p, err := judge()
+	return r.WithContext(ctx), p, generation, err
 }
 
 // known says whether who registers a launch may see its patient and its encounter,

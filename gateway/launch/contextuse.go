@@ -8,6 +8,7 @@ import (
 	"net/http"
 
 	"github.com/handoff-health/handoff/fhir/store"
+	"github.com/handoff-health/handoff/gateway/auth"
 	"github.com/handoff-health/handoff/gateway/guard"
 	"github.com/handoff-health/handoff/gateway/signin"
 )
@@ -64,6 +65,12 @@ func (s *Server) use(ctx context.Context, f *flow) (*registered, error) {
 		if !s.usable(f, c, me) {
 			return nil, errContext
 		}
+		switch ended, err := s.ended(ctx, c); {
+		case err != nil:
+			return nil, err
+		case ended:
+			return nil, errContext
+		}
 		if c.UsedBy == me {
 			return c, nil
 		}
@@ -78,6 +85,15 @@ func (s *Server) use(ctx context.Context, f *flow) (*registered, error) {
 		}
 	}
 	return nil, errContext
+}
+
+// ended says whether who registered a launch was ended since.
+func (s *Server) ended(ctx context.Context, c *registered) (bool, error) {
+	if c.Generation == "" || guard.Off(guard.TokenEnded) {
+		return false, nil
+	}
+	now, err := auth.ReadGeneration(ctx, s.o.Facts, c.By, "")
+	return now != c.Generation, err
 }
 
 // usable says whether a launch is for this request, its app and the person who
