@@ -49,12 +49,8 @@ func (n *Authenticator) guessed(ctx context.Context, id string, a *Attempt, comp
 	if l == nil {
 		return compare()
 	}
-	wait, locked, err := l.Locked(ctx, id, a.Source)
-	if err != nil {
+	if err := n.unlocked(ctx, id, a.Source); err != nil {
 		return nil, err
-	}
-	if locked {
-		return nil, &Refusal{Status: http.StatusTooManyRequests, Code: codeTooMany, Description: "too many failed attempts from this address; try again later", Reason: "client-locked", RetryAfter: wait}
 	}
 	got, err := compare()
 	if r := (*Refusal)(nil); errors.As(err, &r) {
@@ -65,8 +61,23 @@ func (n *Authenticator) guessed(ctx context.Context, id string, a *Attempt, comp
 		a.Locked = now
 		return nil, r
 	}
-	if err == nil {
-		l.Succeeded(id, a.Source)
+	if err != nil {
+		return nil, err
 	}
-	return got, err
+	// It may have been one of many guesses, which came at once or while this process
+	// stood still.
+	if err := n.unlocked(ctx, id, a.Source); err != nil {
+		return nil, err
+	}
+	l.Succeeded(id, a.Source)
+	return got, nil
+}
+
+// unlocked refuses a client at an address that is locked out.
+func (n *Authenticator) unlocked(ctx context.Context, id, source string) error {
+	wait, locked, err := n.o.Limiter.Locked(ctx, id, source)
+	if err != nil || !locked {
+		return err
+	}
+	return &Refusal{Status: http.StatusTooManyRequests, Code: codeTooMany, Description: "too many failed attempts from this address; try again later", Reason: "client-locked", RetryAfter: wait}
 }

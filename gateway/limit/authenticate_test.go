@@ -9,6 +9,7 @@ import (
 
 	"github.com/handoff-health/handoff/fhir/store/backend"
 	"github.com/handoff-health/handoff/fhir/store/backend/backendtest"
+	"github.com/handoff-health/handoff/fhir/store/storetest"
 	"github.com/handoff-health/handoff/gateway/auth"
 	"github.com/handoff-health/handoff/gateway/limit"
 	"github.com/handoff-health/handoff/gateway/smart"
@@ -20,6 +21,7 @@ type office struct {
 	clock  *clock
 	names  *auth.Authenticator
 	limits *limit.Limits
+	steps  *storetest.Halting // the facts as names sees them
 	secret string
 }
 
@@ -41,9 +43,9 @@ func newOffice(t *testing.T, change func(*limit.Options)) *office {
 	}
 	path := backendtest.Address(t)
 	o.limits = newLimits(t, o.clock, path, change)
-	db := backendtest.At(t, path, backend.Options{Now: o.clock.now})
+	o.steps = &storetest.Halting{Facts: backendtest.At(t, path, backend.Options{Now: o.clock.now})}
 	o.names, err = auth.NewAuthenticator(auth.AuthenticatorOptions{
-		TokenURL: "https://gw.example/oauth/token", Issuer: "https://gw.example", Registry: registry, Facts: db, Limiter: o.limits, Now: o.clock.now,
+		TokenURL: "https://gw.example/oauth/token", Issuer: "https://gw.example", Registry: registry, Facts: o.steps, Limiter: o.limits, Now: o.clock.now,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -99,6 +101,27 @@ func TestGuessesAtASecretLockTheAddress(t *testing.T) {
 	}
 	if status, _ := o.try("app", o.secret, stranger); status != http.StatusOK {
 		t.Errorf("after it was unlocked: %d", status)
+	}
+}
+
+// The right secret is compared by a gateway that stands still, while the address guesses
+// on and is locked out.
+func TestALockHoldsForASecretThatIsUnderWay(t *testing.T) {
+	o := newOffice(t, func(o *limit.Options) { o.Tokens = -1 })
+	const stranger, office = "203.0.113.9:1", "198.51.100.7:1"
+	o.steps.From(func(step int, _ string) {
+		for i := range 5 {
+			if step == 1 {
+				o.try("app", fmt.Sprint("guess", i), stranger)
+			}
+		}
+	})
+	if status, _ := o.try("app", o.secret, stranger); status != http.StatusTooManyRequests {
+		t.Errorf("a secret that was under way when the address was locked out: %d", status)
+	}
+	o.steps.From(nil)
+	if status, _ := o.try("app", o.secret, office); status != http.StatusOK {
+		t.Errorf("the client itself, from where it is: %d", status)
 	}
 }
 
