@@ -114,7 +114,7 @@ func newFeedsList(f *feedFlags) *cobra.Command {
 			if err := w.Flush(); err != nil {
 				return err
 			}
-			return printFaults(cmd.OutOrStdout(), reports)
+			return printFaults(cmd.OutOrStdout(), reports, now)
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "the whole reports, one JSON object a line")
@@ -122,11 +122,11 @@ func newFeedsList(f *feedFlags) *cobra.Command {
 }
 
 // printFaults tells why a gateway does not use what should be a feed's mapping.
-func printFaults(w io.Writer, reports []*inbox.Report) error {
+func printFaults(w io.Writer, reports []*inbox.Report, now time.Time) error {
 	for _, r := range reports {
 		for _, x := range gatewaysOf(r) {
 			m := &x.Mapping
-			if m.Error == "" {
+			if m.Error == "" || now.Sub(x.At) > stale {
 				continue
 			}
 			what := "a changed mapping is not used"

@@ -9,8 +9,11 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/handoff-health/handoff/adapters/inbox"
+	"github.com/handoff-health/handoff/fhir/store/backend"
+	"github.com/handoff-health/handoff/fhir/store/backend/backendtest"
 )
 
 // brokenFeeds is a gateway of five feeds, of which four have files that cannot be used:
@@ -182,5 +185,47 @@ func (w *brokenWorld) runsOnceMended(t *testing.T, deaf string) {
 	}
 	if text := scrape(t, w.metrics); strings.Contains(text, "mapping_missing{system=\"hook\"} 1") || !strings.Contains(text, `handoff_feed_receiver_up{system="deaf"} 1`) {
 		t.Error("metrics still say that feeds do not run")
+	}
+}
+
+// Of two gateways one has a broken mapping: the other processes what both take.
+func TestAFeedIsProcessedByTheGatewayThatCanMapIt(t *testing.T) {
+	shared, address := t.TempDir(), backendtest.Address(t)
+	place := fmt.Sprintf("{sqlite: {path: %q}}", address)
+	if backend.IsMongo(address) {
+		place = fmt.Sprintf("{mongo: {uri: %q}}", address)
+	}
+	gateway := func(mapping string) *running {
+		dir := t.TempDir()
+		for name, text := range map[string]string{"own.csv": ownCodes, "our.profile.yaml": ourProfile, "stops.map.yaml": mapping,
+			"handoff.yaml": fmt.Sprintf(`server: {listen: "127.0.0.1:0"}
+site: {key: 0123456789abcdef0123456789abcdef}
+issuer: {keyFile: %[1]s/issuer.jwk, signingKeyFile: %[1]s/id.jwk}
+organizations: [{id: pd, name: Police, kind: police}]
+systems: [{key: hook, kind: feed, organization: pd, adapter: rms/csv, profile: our.profile.yaml, receive: {webhook: {secret: a secret of this test alone}}}]
+store: %[2]s
+`, shared, place)} {
+			if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		g, _, _ := runGateway(t, dir)
+		return g
+	}
+	broken := gateway("mapping: [\n")
+	put(t, broken, "hook", inbox.Arrival{Source: "webhook", Body: fmt.Appendf(nil, stopRow, 1)})
+	time.Sleep(300 * time.Millisecond)
+	if err := feedOf(t, broken, "hook").lease.Check(); err == nil {
+		t.Error("it holds the lease of a feed that it cannot process")
+	}
+	sound := gateway(ownMapping)
+	put(t, broken, "hook", inbox.Arrival{Source: "webhook", Body: fmt.Appendf(nil, stopRow, 2)})
+	eventually(t, "both messages are stored", func() bool { return feedOf(t, sound, "hook").box.Counts().Stored == 2 })
+	for _, g := range []*running{broken, sound} {
+		feedOf(t, g, "hook").tell(t.Context())
+	}
+	out, errs, code := runLine("", "feeds", "list", "--config", filepath.Join(sound.config.Path("."), "handoff.yaml"))
+	if code != 0 || !strings.Contains(out, "running") || strings.Count(out, "DOES NOT RUN") != 1 {
+		t.Errorf("exit %d: %s%s", code, out, errs)
 	}
 }

@@ -82,7 +82,7 @@ func choosePlace(flag, address, configFlag, file string) (storePlace, error) {
 // is told on the command's stderr.
 func (p storePlace) open(cmd *cobra.Command, o backend.Options) (backend.Backend, error) {
 	o.Database, o.SweepEvery, o.Logger = p.database, -1, newLogger(cmd.ErrOrStderr(), "info")
-	db, err := backend.Open(cmd.Context(), p.address, o)
+	db, err := openSlowly(cmd.Context(), p.address, o)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", p.name, err)
 	}

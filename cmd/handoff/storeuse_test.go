@@ -12,12 +12,14 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/handoff-health/handoff/fhir/store/backend"
 	"github.com/handoff-health/handoff/fhir/store/backend/backendtest"
 	"github.com/handoff-health/handoff/fhir/store/presence"
+	"github.com/handoff-health/handoff/gateway/config"
 	"github.com/handoff-health/handoff/gateway/peers"
 )
 
@@ -335,6 +337,23 @@ func TestACopyIsForTheSameSiteKey(t *testing.T) {
 	}
 	if out, errs, code := runLine("", "store", "copy", "--from", w.address, "--to", filepath.Join(w.dir, "c.db")); code != 0 {
 		t.Errorf("addresses alone: exit %d: %s%s", code, out, errs)
+	}
+}
+
+// Who waits for a deployment that is away is told so, without the password.
+func TestAStoreThatIsAwayIsWaitedForInWords(t *testing.T) {
+	slowOpen = 20 * time.Millisecond
+	defer func() { slowOpen = 2 * time.Second }()
+	c, err := config.Parse("handoff.yaml", fmt.Appendf(nil, storeUseConfig, aSiteKey, `{mongo: {uri: "mongodb://ann:s3cr3t@127.0.0.1:1/county"}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithTimeout(t.Context(), time.Second)
+	defer stop()
+	log := &safeLog{}
+	_, err = openStore(ctx, c, useNamed("link list"), newLogger(log, "info"))
+	if err == nil || !log.has("still waiting for it") || !log.has("mongodb://127.0.0.1:1/county") || log.has("s3cr3t") || strings.Contains(err.Error(), "s3cr3t") {
+		t.Errorf("%v\n%s", err, log)
 	}
 }
 

@@ -25,6 +25,20 @@ var storeClock func() time.Time
 // looks at what was announced in it.
 var storeOpened func(backend.Backend, storeUse)
 
+// slowOpen is after how long whoever opens a store is told that it takes long.
+var slowOpen = 2 * time.Second
+
+// openSlowly opens a store at an address, and says so if it takes long: a deployment
+// that is away is waited for.
+func openSlowly(ctx context.Context, address string, o backend.Options) (backend.Backend, error) {
+	began := time.Now()
+	slow := time.AfterFunc(slowOpen, func() {
+		o.Logger.Warn("the store is not open yet; still waiting for it", "store", backend.Name(address, o.Database), "since", time.Since(began).Round(time.Second))
+	})
+	defer slow.Stop()
+	return backend.Open(ctx, address, o)
+}
+
 // storeFor opens the store of a configuration for a command, as storeUses says of it.
 // What takes long is told on the command's stderr.
 func storeFor(cmd *cobra.Command, c *config.Config) (backend.Backend, error) {
@@ -34,14 +48,14 @@ func storeFor(cmd *cobra.Command, c *config.Config) (backend.Backend, error) {
 // openStore is the one place where the store of a configuration is opened. It refuses
 // an unfinished copy, and a site key that is not the store's where that counts; tells
 // whoever asks that a command that writes uses the store (presence); and gives the
-// others a store that cannot be written to. The log, which may be nil, is told of what
-// is odd about the store.
+// others a store that cannot be written to. The log is told of what is odd about the
+// store, and of what takes long.
 func openStore(ctx context.Context, c *config.Config, u storeUse, log *slog.Logger) (_ backend.Backend, err error) {
 	if !u.opens {
 		return nil, fmt.Errorf("'handoff %s' has no decision on how it uses a store; this is a fault of handoff", u.command)
 	}
 	address, database := c.StoreAddress()
-	db, err := backend.Open(ctx, address, backend.Options{Database: database, Existing: !u.makes, Logger: log, Now: storeClock})
+	db, err := openSlowly(ctx, address, backend.Options{Database: database, Existing: !u.makes, Logger: log, Now: storeClock})
 	if err != nil {
 		return nil, err
 	}

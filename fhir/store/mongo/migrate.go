@@ -126,11 +126,11 @@ func (db *DB) claimDatabase(ctx context.Context, existing bool) (doc layoutDoc, 
 	if !isMissing(err) {
 		return doc, err
 	}
-	if existing {
-		return doc, &noStoreError{db.where()}
-	}
 	if err := db.checkEmpty(ctx); err != nil {
 		return doc, err
+	}
+	if existing {
+		return doc, &noStoreError{db.where()}
 	}
 	doc = layoutDoc{ID: layoutID, App: layoutApp}
 	err = db.retry(ctx, "begin a store", func(ctx context.Context) error {

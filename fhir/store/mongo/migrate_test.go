@@ -266,9 +266,12 @@ func TestADatabaseOfSomethingElseIsLeftAlone(t *testing.T) {
 		if _, err := base.Collection(name).InsertOne(t.Context(), fill); err != nil {
 			t.Fatal(err)
 		}
-		_, err := Open(t.Context(), uri, Options{SweepEvery: -1})
-		if err == nil || !strings.Contains(err.Error(), "a database of something else") || !strings.Contains(err.Error(), base.Name()) {
-			t.Errorf("%s: %v", name, err)
+		for _, o := range []Options{{}, {Existing: true}, {AsIs: true}} {
+			o.SweepEvery = -1
+			_, err := Open(t.Context(), uri, o)
+			if err == nil || !strings.Contains(err.Error(), "a database of something else") || !strings.Contains(err.Error(), base.Name()) {
+				t.Errorf("%s, %+v: %v", name, o, err)
+			}
 		}
 		if err := Drop(t.Context(), uri, Options{}); err == nil {
 			t.Errorf("%s: it was dropped", name)
