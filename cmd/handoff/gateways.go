@@ -111,11 +111,12 @@ for as long as the law asks for what is in it.`,
 func newGatewaysAcceptKeys(file *string) *cobra.Command {
 	return &cobra.Command{
 		Use:   "accept-keys",
-		Short: "Let the next gateway to start say which keys count",
-		Long: `Forgets the fingerprints of the keys with which the store was served. For an
-operator who has changed site.key for good: every opaque id, link and page cursor
-that went out before counts no more. Stop all gateways first: while anything uses
-the store it is refused.`,
+		Short: "Let whoever writes next say which keys count",
+		Long: `Forgets the fingerprints of the keys with which the store was served: the next
+gateway to start, or the next 'handoff ingest', says which count. For an operator
+who has changed site.key for good: every opaque id, link and page cursor that went
+out before counts no more. Stop all gateways first: while anything uses the store it
+is refused.`,
 		Example: "  handoff gateways accept-keys --config handoff.yaml",
 		Args:    noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {

@@ -55,7 +55,11 @@ func openStore(ctx context.Context, c *config.Config, u storeUse, log *slog.Logg
 		return nil, fmt.Errorf("'handoff %s' has no decision on how it uses a store; this is a fault of handoff", u.command)
 	}
 	address, database := c.StoreAddress()
-	db, err := openSlowly(ctx, address, backend.Options{Database: database, Existing: !u.makes, Logger: log, Now: storeClock})
+	o := backend.Options{Database: database, Existing: !u.makes, Logger: log, Now: storeClock}
+	if !u.writes {
+		o.SweepEvery = -1 // a sweep writes
+	}
+	db, err := openSlowly(ctx, address, o)
 	if err != nil {
 		return nil, err
 	}

@@ -192,7 +192,8 @@ func MayMakeKeys(ctx context.Context, facts store.Facts, id, name string) error 
 	return mayChange(ctx, facts, id, []string{name})
 }
 
-// AcceptKeys forgets the fingerprints: the next gateway to start says which count.
+// AcceptKeys forgets the fingerprints: the next gateway to start, or whoever writes next
+// with CheckSite, says which count.
 func AcceptKeys(ctx context.Context, facts store.Facts) error {
 	return facts.Delete(ctx, factKeys)
 }
