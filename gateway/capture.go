@@ -228,7 +228,7 @@ func (s *Server) captures(ctx context.Context, x *exchange) error {
 	}
 	recs[0].Raw = w.Raw
 	x.written, x.created = recs[0], true
-	return s.showWritten(ctx, x, recs[0])
+	return s.showConsent(ctx, x, recs[0])
 }
 
 // captureRecords makes the Provenance of the capture and the request to call

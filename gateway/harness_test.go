@@ -67,6 +67,7 @@ type county struct {
 	t       testing.TB
 	server  *gateway.Server
 	store   backend.Backend
+	asked   *asked // the store as the gateway asks it
 	memory  *epoch.Cache
 	links   *identity.Links
 	ids     *identity.IDMap
@@ -207,7 +208,9 @@ func newCountyOf(t testing.TB, now func() time.Time, settings string, change fun
 	cfg, err := config.Parse("test.yaml", []byte(text))
 	c.must(err)
 	c.store = backendtest.Open(t, backend.Options{Now: now})
-	c.memory = epoch.New(c.store, 0, nil)
+	c.asked = &asked{Backend: c.store}
+	c.memory = epoch.New(c.asked, 0, nil)
+	c.memory.Along(identity.FactChanges)
 	c.ids, err = identity.NewIDMap(c.memory, []byte(siteKey), map[string]string{"ehr": "k", "sud": "w"})
 	c.must(err)
 	c.links = identity.NewLinks(c.memory, c.ids, time.Now)

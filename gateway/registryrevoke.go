@@ -89,7 +89,7 @@ func actRevoke(ctx context.Context, s *Server, x *exchange) error {
 		done, err := s.revoke(ctx, x, c.record)
 		if err == nil {
 			x.written = done
-			return s.showWritten(ctx, x, done)
+			return s.showConsent(ctx, x, done)
 		}
 		if !errors.Is(err, store.ErrConflict) || try == maxTries {
 			return err

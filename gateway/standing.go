@@ -52,24 +52,35 @@ func (s *Server) stand(ctx context.Context, x *exchange, p *attribute.Person) (*
 			return st, nil
 		}
 	}
-	filed, err := s.gatherer.Consents(ctx, p.References)
-	if err != nil {
+	st := &standing{person: p, brought: map[string][]*consent.Consent{}}
+	if err := s.refile(ctx, st); err != nil {
 		return nil, err
 	}
-	st := &standing{person: p, filed: filed, brought: map[string][]*consent.Consent{}}
-	if st.graph, err = s.graphOf(ctx, filed); err != nil {
-		return nil, err
-	}
+	var err error
 	if st.bases, err = s.basesAbout(ctx, p.References); err != nil {
 		return nil, err
 	}
 	if st.glass, err = s.declaredFor(ctx, x, p.References); err != nil {
 		return nil, err
 	}
-	for _, ref := range p.References {
+	x.stands(st)
+	return st, nil
+}
+
+// refile reads the person's Consents.
+func (s *Server) refile(ctx context.Context, st *standing) (err error) {
+	if st.filed, err = s.gatherer.Consents(ctx, st.person.References); err != nil {
+		return err
+	}
+	st.graph, err = s.graphOf(ctx, st.filed)
+	return err
+}
+
+// stands notes a person's standing for the rest of the request.
+func (x *exchange) stands(st *standing) {
+	for _, ref := range st.person.References {
 		x.people[ref] = st
 	}
-	return st, nil
 }
 
 // standAll loads the standing of every person that the candidates are about.

@@ -16,6 +16,7 @@ import (
 	"github.com/handoff-health/handoff/fhir/search"
 	"github.com/handoff-health/handoff/fhir/store"
 	"github.com/handoff-health/handoff/fhir/validate"
+	"github.com/handoff-health/handoff/gateway/consent"
 	"github.com/handoff-health/handoff/gateway/guard"
 	"github.com/handoff-health/handoff/gateway/rest"
 	"github.com/handoff-health/handoff/gateway/smart"
@@ -245,7 +246,7 @@ func (s *Server) write(ctx context.Context, x *exchange, w store.Write) error {
 		return err
 	}
 	x.written, x.created = rec, w.Expect == store.Absent
-	return s.showWritten(ctx, x, rec)
+	return s.showConsent(ctx, x, rec)
 }
 
 // record completes a write of what the caller's organisation records. needs is
@@ -302,6 +303,28 @@ func (s *Server) showWritten(ctx context.Context, x *exchange, rec *store.Record
 	x.resetSessions()
 	if ctx, err = s.pin(ctx); err != nil { // what was just written counts
 		return err
+	}
+	return s.decide(ctx, x, []*candidate{c})
+}
+
+// showConsent is showWritten for a Consent. Of what bears on the answer a Consent
+// changes the person's Consents alone, and they are read again; who the person is, and
+// which legal bases there are, stands as this request has found it. A request that has
+// written reads from the store itself.
+func (s *Server) showConsent(ctx context.Context, x *exchange, rec *store.Record) error {
+	c, err := s.own(rec)
+	if err != nil {
+		return err
+	}
+	before := x.people[c.subject.Patient]
+	x.people, x.seen = map[string]*standing{}, map[string]bool{}
+	x.resetSessions()
+	if before != nil {
+		st := &standing{person: before.person, bases: before.bases, glass: before.glass, brought: map[string][]*consent.Consent{}}
+		if err := s.refile(ctx, st); err != nil {
+			return err
+		}
+		x.stands(st)
 	}
 	return s.decide(ctx, x, []*candidate{c})
 }

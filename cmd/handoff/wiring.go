@@ -28,6 +28,7 @@ import (
 	"github.com/handoff-health/handoff/gateway/notify"
 	"github.com/handoff-health/handoff/gateway/peers"
 	"github.com/handoff-health/handoff/gateway/policy"
+	"github.com/handoff-health/handoff/gateway/registration"
 	"github.com/handoff-health/handoff/gateway/signin"
 	"github.com/handoff-health/handoff/gateway/upstream"
 )
@@ -81,6 +82,7 @@ func assemble(ctx context.Context, c *config.Config, log *slog.Logger, users ...
 	}
 	log.Info("keeps its data in", "store", storeName(c))
 	g.cache = epoch.New(g.store, 0, g.store.Now)
+	g.cache.Along(registration.FactVersion, identity.FactChanges)
 	if g.trail, err = openTrail(c, log, g.store.Now); err != nil {
 		return nil, err
 	}

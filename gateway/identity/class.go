@@ -70,7 +70,7 @@ func (l *Links) For(ctx context.Context, ref string) (Class, error) {
 }
 
 func (l *Links) epoch(ctx context.Context) (int64, error) {
-	f, err := l.facts.Get(ctx, epochKey)
+	f, err := l.facts.Get(ctx, FactChanges)
 	if errors.Is(err, store.ErrNotFound) {
 		return 0, nil
 	}

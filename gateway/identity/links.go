@@ -27,8 +27,11 @@ type Links struct {
 const (
 	linkPrefix    = "link/"     // link/<own id>/<system>/<remote id> → linkFact
 	reversePrefix = "linkback/" // linkback/<system>/<remote id>/<own id> → {}
-	epochKey      = "linkepoch" // its version counts changes
 )
+
+// FactChanges is the fact whose version counts changes of links. Whoever asks who a
+// person is reads it.
+const FactChanges = "linkepoch"
 
 // What changing a link answers with.
 var (
@@ -199,11 +202,11 @@ func (l *Links) put(ctx context.Context, key string, version int64, own string, 
 // is called when the change is stored: if another is counted meanwhile, that
 // count is younger than this change too, and stands for both.
 func (l *Links) bump(ctx context.Context) error {
-	f, err := l.facts.Get(ctx, epochKey)
+	f, err := l.facts.Get(ctx, FactChanges)
 	if errors.Is(err, store.ErrNotFound) {
-		_, err = l.facts.PutIfAbsent(ctx, epochKey, []byte("{}"), time.Time{})
+		_, err = l.facts.PutIfAbsent(ctx, FactChanges, []byte("{}"), time.Time{})
 	} else if err == nil {
-		_, err = l.facts.CompareAndSet(ctx, epochKey, f.Version, []byte("{}"), time.Time{})
+		_, err = l.facts.CompareAndSet(ctx, FactChanges, f.Version, []byte("{}"), time.Time{})
 	}
 	if err != nil && !errors.Is(err, store.ErrConflict) && !errors.Is(err, store.ErrExists) {
 		return fmt.Errorf("identity: count a change of links: %w", err)

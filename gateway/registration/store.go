@@ -19,11 +19,14 @@ import (
 // Keys of facts. A change writes its fact first and the version after it; only
 // then is it acknowledged.
 const (
-	factVersion    = "client/version"
 	factRegistered = "client/registered/"
 	factState      = "client/state/"
 	factUsed       = "client/used/"
 )
+
+// FactVersion is the fact that says whether a registration has changed. Every request
+// reads it.
+const FactVersion = "client/version"
 
 const (
 	maxRegistered = 2000 // clients that the API registers, all together
@@ -89,7 +92,7 @@ func NewStore(facts store.Facts, c *config.Config, now func() time.Time, log *sl
 
 // Version implements auth.Source.
 func (s *Store) Version(ctx context.Context) (int64, error) {
-	f, err := s.facts.Get(ctx, factVersion)
+	f, err := s.facts.Get(ctx, FactVersion)
 	if errors.Is(err, store.ErrNotFound) {
 		return 0, nil
 	}
@@ -102,16 +105,16 @@ func (s *Store) Version(ctx context.Context) (int64, error) {
 // bump puts what was written in force on every node.
 func (s *Store) bump(ctx context.Context) error {
 	for range casTries {
-		f, err := s.facts.Get(ctx, factVersion)
+		f, err := s.facts.Get(ctx, FactVersion)
 		switch {
 		case errors.Is(err, store.ErrNotFound):
-			_, err = s.facts.PutIfAbsent(ctx, factVersion, []byte("1"), time.Time{})
+			_, err = s.facts.PutIfAbsent(ctx, FactVersion, []byte("1"), time.Time{})
 		case err == nil:
 			n, bad := strconv.ParseInt(string(f.Value), 10, 64)
 			if bad != nil {
 				return fmt.Errorf("version of the registrations: %w", bad)
 			}
-			_, err = s.facts.CompareAndSet(ctx, factVersion, f.Version, strconv.AppendInt(nil, n+1, 10), time.Time{})
+			_, err = s.facts.CompareAndSet(ctx, FactVersion, f.Version, strconv.AppendInt(nil, n+1, 10), time.Time{})
 		}
 		if err == nil {
 			return nil

@@ -24,8 +24,9 @@ type Backend interface {
 // use.
 type Cache struct {
 	Backend
-	now func() time.Time
-	max int
+	now   func() time.Time
+	max   int
+	along []string // keys of facts
 
 	mu    sync.Mutex
 	epoch int64
@@ -46,6 +47,15 @@ func New(b Backend, maxBytes int, now func() time.Time) *Cache {
 		now = time.Now
 	}
 	return &Cache{Backend: b, now: now, max: maxBytes, kept: map[string]kept{}}
+}
+
+// Along names facts that nearly every request reads. They are read together with the
+// first fact that a request finds changed, in one step. It is called before the Cache
+// is used.
+func (c *Cache) Along(keys ...string) {
+	if _, ok := c.Backend.(store.Gatherer); ok {
+		c.along = keys
+	}
 }
 
 // kept is the answer to one read. Exactly one of its fields counts; an absence
@@ -212,11 +222,37 @@ func (c *Cache) Get(ctx context.Context, key string) (store.Fact, error) {
 	case found:
 		return m.fact, nil
 	}
+	if ask && len(c.lacking(ctx, []string{key})) > 0 {
+		return c.getAlong(ctx, key)
+	}
 	f, err := c.Backend.Get(ctx, key)
 	if ask && (err == nil || errors.Is(err, store.ErrNotFound)) {
 		c.keep(ctx, name, kept{fact: f, err: err})
 	}
 	return f, err
+}
+
+// getAlong is Get together with what else is lacking.
+func (c *Cache) getAlong(ctx context.Context, key string) (store.Fact, error) {
+	fs, err := c.Gather(ctx, []string{key})
+	switch {
+	case err != nil:
+		return store.Fact{}, err
+	case len(fs) == 0:
+		return store.Fact{}, fmt.Errorf("fact: %w", store.ErrNotFound)
+	}
+	return fs[0], nil
+}
+
+// lacking are the facts to be read along with those of keys: those that are neither
+// among them nor kept.
+func (c *Cache) lacking(ctx context.Context, keys []string) (out []string) {
+	for _, key := range c.along {
+		if _, found, _ := c.look(ctx, "f "+key); !found && !slices.Contains(keys, key) {
+			out = append(out, key)
+		}
+	}
+	return out
 }
 
 // Gather implements store.Gatherer: what is not kept is read from the store in one
@@ -238,20 +274,26 @@ func (c *Cache) Gather(ctx context.Context, keys []string) ([]store.Fact, error)
 	if len(missing) == 0 {
 		return out, nil
 	}
+	asked := len(missing)
+	if keep {
+		missing = append(missing, c.lacking(ctx, missing)...)
+	}
 	read, err := store.Gather(ctx, c.Backend, missing)
 	if err != nil {
 		return nil, err
 	}
-	if keep {
-		for _, key := range missing {
-			k := kept{err: store.ErrNotFound}
-			if i := slices.IndexFunc(read, func(f store.Fact) bool { return f.Key == key }); i >= 0 {
-				k = kept{fact: read[i]}
+	for n, key := range missing {
+		k := kept{err: store.ErrNotFound}
+		if i := slices.IndexFunc(read, func(f store.Fact) bool { return f.Key == key }); i >= 0 {
+			if k = (kept{fact: read[i]}); n < asked {
+				out = append(out, read[i])
 			}
+		}
+		if keep {
 			c.keep(ctx, "f "+key, k)
 		}
 	}
-	return append(out, read...), nil
+	return out, nil
 }
 
 // Scan implements store.Facts.

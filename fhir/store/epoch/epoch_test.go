@@ -310,3 +310,65 @@ func BenchmarkPin(b *testing.B) {
 		}
 	}
 }
+
+func TestWhatEveryRequestReadsComesAlong(t *testing.T) {
+	path := backendtest.Address(t)
+	b, other := &counting{Backend: open(t, path, nil)}, open(t, path, nil)
+	c := epoch.New(b, 0, nil)
+	c.Along("version", "links")
+	read := func(want string, keys ...string) {
+		t.Helper()
+		ctx, err := c.Pin(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, key := range keys {
+			f, err := c.Get(ctx, key)
+			if err != nil && !errors.Is(err, store.ErrNotFound) {
+				t.Fatal(err)
+			}
+			got = append(got, string(f.Value))
+		}
+		fs, err := c.Gather(ctx, []string{"token", "links"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		slices.SortFunc(fs, func(a, b store.Fact) int { return strings.Compare(a.Key, b.Key) })
+		for _, f := range fs {
+			got = append(got, f.Key)
+		}
+		if strings.Join(got, " ") != want {
+			t.Errorf("got %q, want %q", strings.Join(got, " "), want)
+		}
+	}
+	steps := func(want int64) {
+		t.Helper()
+		if n := b.gets.Swap(0) + b.gathers.Swap(0); n != want {
+			t.Errorf("the store was asked %d times instead of %d", n, want)
+		}
+	}
+	put := func(key string) {
+		t.Helper()
+		if _, err := other.PutIfAbsent(t.Context(), key, []byte("1"), time.Time{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	read("  ", "version", "none", "links")
+	steps(3) // version with links, none, token
+	put("links")
+	read("1 links", "links")
+	steps(2) // links with version, token
+	read("1 links", "links")
+	read("  links", "version", "none")
+	steps(1) // none
+	put("token")
+	put("version")
+	fs, err := c.Gather(t.Context(), []string{"token"})
+	if err != nil || len(fs) != 1 || fs[0].Key != "token" {
+		t.Errorf("gathered %v, %v: others than were asked for", fs, err)
+	}
+	steps(1)
+	read("1 links token", "version")
+	steps(2) // version with links, token: the request before had no epoch
+}

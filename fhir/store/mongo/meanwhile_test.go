@@ -67,7 +67,7 @@ func TestAHeadThatMovesToANewerWindowIsFound(t *testing.T) {
 		}
 	})
 	s.heads = w.db.coll(heads)
-	rows, err := s.walkNewest(t.Context(), nil, 2)
+	rows, err := s.walkTime(t.Context(), nil, 2)
 	if err != nil {
 		t.Fatal(err)
 	}

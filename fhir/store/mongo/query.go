@@ -51,11 +51,17 @@ func (db *DB) searched(ctx context.Context, c collection) (*driver.Collection, e
 	return db.coll(c), nil
 }
 
-// query finds up to need heads after a place, in order, by their base states.
+// query finds up to need heads after a place, in order, by their base states. In the
+// order of a parameter the server sorts, however few there are: to sort here, all
+// their entries would have to come.
 func (s *searcher) query(ctx context.Context, from *row, need int) ([]row, error) {
 	start := s.start(s.root)
-	if start == fromType {
+	older, newer := s.dated()
+	switch {
+	case start == fromType && older == "" && newer == "":
 		return s.walk(ctx, from, need)
+	case s.byParameter():
+		return s.sorted(ctx, from, need, s.driven(), hintOf(start))
 	}
 	rows, err := s.gather(ctx)
 	if err != nil {
@@ -65,6 +71,9 @@ func (s *searcher) query(ctx context.Context, from *row, need int) ([]row, error
 		rows = slices.DeleteFunc(rows, func(r row) bool { return from != nil && compare(s.orders, from, &r) >= 0 })
 		slices.SortFunc(rows, func(a, b row) int { return compare(s.orders, &a, &b) })
 		return rows[:min(len(rows), need)], nil
+	}
+	if start == fromType {
+		return s.walk(ctx, from, need)
 	}
 	if s.walkable() {
 		n, err := s.count(ctx, many)
@@ -81,7 +90,12 @@ func (s *searcher) query(ctx context.Context, from *row, need int) ([]row, error
 // walkable says whether the type can be walked in the order asked for.
 func (s *searcher) walkable() bool {
 	o := s.orders[0]
-	return o.field == "i" || o.field == "u" && o.descending && len(s.orders) == 1
+	return o.field == "i" || o.field == "u" && len(s.orders) == 1
+}
+
+// byParameter says whether the order asks for entries.
+func (s *searcher) byParameter() bool {
+	return s.orders[0].field != "i" && slices.ContainsFunc(s.orders, func(o order) bool { return o.field == "" })
 }
 
 // hintOf names the index to start from. Left to itself a server may look at all heads
@@ -90,9 +104,12 @@ func hintOf(s start) string {
 	return map[start]string{fromType: "newest", fromEntries: "entry", fromIDs: "_id_"}[s]
 }
 
-// driven is the filter of a search that starts from entries or ids. Entries are those
-// of live heads of the type; a head that is found by its id may be deleted.
+// driven is the filter of a search. Entries are those of live heads of the type; a
+// head that is found by its id may be deleted.
 func (s *searcher) driven() bson.A {
+	if s.start(s.root) == fromType {
+		return s.whole()
+	}
 	out := bson.A{}
 	if f := s.filter(s.root); f != nil {
 		out = append(out, f)
@@ -232,11 +249,7 @@ func (s *searcher) computed(ctx context.Context, from *row, need int, filter bso
 // all is the filter for every head that satisfies the condition, and the index to find
 // them by.
 func (s *searcher) all() (filter bson.A, hint string) {
-	start := s.start(s.root)
-	if start == fromType {
-		return s.whole(), hintOf(start)
-	}
-	return s.driven(), hintOf(start)
+	return s.driven(), hintOf(s.start(s.root))
 }
 
 // every gives the _id of each head that satisfies the condition, in one answer of the
@@ -285,7 +298,7 @@ func (s *searcher) walk(ctx context.Context, from *row, need int) ([]row, error)
 	case s.orders[0].field == "i":
 		return s.walkIDs(ctx, from, need)
 	case s.walkable():
-		return s.walkNewest(ctx, from, need)
+		return s.walkTime(ctx, from, need)
 	}
 	return s.sorted(ctx, from, need, s.whole(), hintOf(fromType))
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"go.mongodb.org/mongo-driver/v2/bson"
 
 	"github.com/handoff-health/handoff/fhir/resource"
 	"github.com/handoff-health/handoff/fhir/store"
@@ -230,7 +231,7 @@ func TestDeepAndWideConditions(t *testing.T) {
 
 // Windows of time give every head once, however instants lie, also when more are
 // written below and above what was remembered.
-func TestNewestFirstInWindows(t *testing.T) {
+func TestTheOrderOfTimeInWindows(t *testing.T) {
 	var hs []*headDoc
 	add := func(n int, at time.Time, step time.Duration) {
 		for range n {
@@ -244,37 +245,73 @@ func TestNewestFirstInWindows(t *testing.T) {
 	add(3, worldStart.AddDate(0, 9, 0), 100*time.Millisecond) // some later
 	w := newWorld(t, hs...)
 	w.db.now = func() time.Time { return worldStart.AddDate(1, 0, 0) }
+	since := func(hours int) string {
+		return resource.FormatInstant(worldStart.Add(time.Duration(hours) * time.Hour))
+	}
 	for _, where := range []store.Expr{
 		{Op: store.All},
 		{Op: store.Not, Args: []store.Expr{{Op: store.Equal, Param: "g", Value: "1"}}},
 		{Op: store.Equal, Param: "g", Value: "1"},
 		{Op: store.Not, Args: []store.Expr{{Op: store.Exists, Param: "g"}}},
+		{Op: store.Range, Param: store.ParamLastUpdated, Low: since(600)},
+		{Op: store.Range, Param: store.ParamLastUpdated, High: since(20)},
+		{Op: store.Range, Param: store.ParamLastUpdated, Low: since(1), High: since(24 * 100)},
 	} {
-		s, err := w.db.searcher(t.Context(), store.Plan{Type: "Patient", Where: where, Limit: 1})
-		if err != nil {
-			t.Fatal(err)
-		}
-		want := w.answer(s)
-		for _, need := range []int{5, 21, 201, 5} {
-			var got []row
-			for from := (*row)(nil); ; {
-				rows, err := s.walkNewest(t.Context(), from, need)
-				if err != nil {
-					t.Fatal(err)
-				}
-				if got = append(got, rows...); len(rows) < need || need < 10 && len(got) > 100 {
-					break
-				}
-				from = &got[len(got)-1]
-			}
-			if diff := cmp.Diff(want[:len(got)], idsOf(got)); diff != "" {
-				t.Fatalf("%+v in pages of %d (-want +got):\n%s", where, need, diff)
-			}
-			if need >= 10 && len(got) != len(want) {
-				t.Fatalf("%+v in pages of %d: %d of %d", where, need, len(got), len(want))
-			}
+		for _, sort := range [][]store.SortKey{nil, {{Param: store.ParamLastUpdated}}} {
+			w.inWindows(t, store.Plan{Type: "Patient", Where: where, Sort: sort, Limit: 1})
 		}
 	}
+}
+
+// inWindows walks a plan's answer in pages of several sizes, and again when it is known
+// how far a page reaches.
+func (w *world) inWindows(t *testing.T, p store.Plan) {
+	t.Helper()
+	s, err := w.db.searcher(t.Context(), p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := w.answer(s)
+	for _, need := range []int{5, 60, 201, 5} {
+		var got []row
+		for from := (*row)(nil); ; {
+			rows, err := s.walkTime(t.Context(), from, need)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got = append(got, rows...); len(rows) < need || need < 10 && len(got) > 100 {
+				break
+			}
+			from = &got[len(got)-1]
+		}
+		if diff := cmp.Diff(want[:len(got)], idsOf(got)); diff != "" {
+			t.Fatalf("%+v in pages of %d (-want +got):\n%s", p, need, diff)
+		}
+		if need >= 10 && len(got) != len(want) {
+			t.Fatalf("%+v in pages of %d: %d of %d", p, need, len(got), len(want))
+		}
+	}
+}
+
+// How far a page reached is no promise: what stood there may have been written since,
+// and stands elsewhere now.
+func TestTheOldestMoveAway(t *testing.T) {
+	var hs []*headDoc
+	for i := range 700 {
+		hs = append(hs, headOf(store.Key{Type: "Patient", ID: fmt.Sprintf("p%04d", i)}, worldStart.Add(time.Duration(i)*time.Minute)))
+	}
+	w := newWorld(t, hs...)
+	w.db.now = func() time.Time { return worldStart.AddDate(1, 0, 0) }
+	p := store.Plan{Type: "Patient", Where: store.Expr{Op: store.All}, Sort: []store.SortKey{{Param: store.ParamLastUpdated}}, Limit: 1}
+	w.inWindows(t, p)
+	for _, h := range hs[:650] {
+		h.Updated = resource.FormatInstant(worldStart.AddDate(0, 6, 0))
+	}
+	later := bson.M{"$set": bson.M{"u": hs[0].Updated}}
+	if _, err := w.db.coll(heads).UpdateMany(t.Context(), bson.M{"_id": bson.M{"$lt": hs[650].ID}}, later); err != nil {
+		t.Fatal(err)
+	}
+	w.inWindows(t, p)
 }
 
 // What judges heads in memory agrees with a model that shares nothing with it.

@@ -111,6 +111,9 @@ func TestOperationsGoToTheServerSeldom(t *testing.T) {
 		{"search by id", 4, search(store.Expr{Op: store.All}, []store.SortKey{{Param: store.ParamID}})},
 		{"search, newest of all for the first time", 5, search(store.Expr{Op: store.All}, nil)},
 		{"search, newest of all", 4, search(store.Expr{Op: store.All}, nil)},
+		{"search, oldest of all for the first time", 5, search(store.Expr{Op: store.All}, []store.SortKey{{Param: store.ParamLastUpdated}})},
+		{"search, oldest of all", 4, search(store.Expr{Op: store.All}, []store.SortKey{{Param: store.ParamLastUpdated}})},
+		{"search, what was written lately", 4, search(store.Expr{Op: store.Range, Param: store.ParamLastUpdated, Low: "2026-01-01T00:00:00.000Z"}, nil)},
 		{"search, none", 3, search(store.Expr{Op: store.Equal, Param: "family", Value: "nobody"}, nil)},
 		{"count", 3, func() error { _, err := db.Count(ctx, store.Plan{Type: "Patient", Where: equal, Limit: 1}); return err }},
 		{"create with three claims", 6, write(tripWrite("h", store.Absent, "1", "2", "3"))},
@@ -134,6 +137,36 @@ func TestOperationsGoToTheServerSeldom(t *testing.T) {
 		t.Logf("%-42s %d: %s", x.name, len(got), strings.Join(got, ", "))
 		if len(got) > x.most {
 			t.Errorf("%s goes to the server %d times, at most %d are allowed: %s", x.name, len(got), x.most, strings.Join(got, ", "))
+		}
+	}
+}
+
+// In the order of a parameter the server sorts, however much is found: one query.
+func TestASortByAParameterIsOneQuery(t *testing.T) {
+	db, sent := watched(t)
+	ctx := context.Background()
+	for _, many := range []int{3, 2 * few} {
+		var ws []store.Write
+		for i := range many {
+			w := tripWrite(fmt.Sprint("n", many, "-", i), store.Absent)
+			w.Index = []string{fmt.Sprint("city|", many), fmt.Sprintf("family|f%03d", i*7%100)}
+			ws = append(ws, w)
+		}
+		if _, err := db.Apply(ctx, ws); err != nil {
+			t.Fatal(err)
+		}
+		p := store.Plan{Type: "Patient", Where: store.Expr{Op: store.Equal, Param: "city", Value: fmt.Sprint(many)}, Sort: []store.SortKey{{Param: "family"}}, Limit: 2}
+		if _, err := db.Search(ctx, p); err != nil { // asks what the server is, once
+			t.Fatal(err)
+		}
+		db.sighted.Store(nil)
+		sent.take()
+		page, err := db.Search(ctx, p)
+		if err != nil || len(page.Records) != 2 || page.Records[0].ID != fmt.Sprint("n", many, "-0") {
+			t.Fatalf("%d found: %d records, %v", many, len(page.Records), err)
+		}
+		if got := sent.take(); len(got) != 4 {
+			t.Errorf("%d found: %d ways to the server instead of 4: %s", many, len(got), strings.Join(got, ", "))
 		}
 	}
 }

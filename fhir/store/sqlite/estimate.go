@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"math"
 	"sync/atomic"
 
 	"github.com/handoff-health/handoff/fhir/store/plan"
@@ -14,7 +15,7 @@ const unknown = 1 << 30
 
 // caps are how far entries are counted: few where a few are enough to know the
 // better start, more only if every start has many.
-var caps = []int{64, 1024, 16384}
+var caps = [...]int{64, 1024, 16384}
 
 // An estimator counts how many candidates a condition gives.
 type estimator struct {
@@ -24,11 +25,22 @@ type estimator struct {
 }
 
 // choose finds the condition with the fewest candidates that implies n, or nil
-// if n can only be answered by looking at every resource of the type.
-func (p *planner) choose(n *plan.Node) (*driver, error) {
+// if n can only be answered by looking at every resource of the type. A start with
+// as many candidates as enough need not be known better; 0: with any number.
+func (p *planner) choose(n *plan.Node, enough func() (int, error)) (*driver, error) {
 	e := &estimator{planner: p}
-	for _, e.cap = range caps {
-		e.known = map[*plan.Node]int{}
+	for i, upTo := range caps {
+		if i == len(caps)-1 && enough != nil {
+			most, err := enough()
+			if err != nil {
+				return nil, err
+			}
+			upTo = min(upTo, max(most, e.cap))
+		}
+		if upTo == e.cap {
+			break
+		}
+		e.cap, e.known = upTo, map[*plan.Node]int{}
 		size, err := e.size(n)
 		if err != nil || size >= unknown {
 			return nil, err
@@ -37,8 +49,27 @@ func (p *planner) choose(n *plan.Node) (*driver, error) {
 			break
 		}
 	}
-	d := &driver{size: e.known[n]}
+	d := &driver{size: e.known[n], counted: map[*plan.Node]int{}}
 	e.collect(n, d)
+	if len(d.parts) > maxParts {
+		return nil, nil
+	}
+	for of, size := range e.known {
+		if of.Kind == plan.Leaf && size < e.cap {
+			d.counted[of] = size
+		}
+	}
+	return d, nil
+}
+
+// cheapest is choose for who takes the driver whatever its size: of one condition
+// nothing is counted.
+func (p *planner) cheapest(n *plan.Node) (*driver, error) {
+	if n.Kind != plan.Leaf {
+		return p.choose(n, nil)
+	}
+	d := &driver{}
+	(&estimator{planner: p}).collect(n, d)
 	if len(d.parts) > maxParts {
 		return nil, nil
 	}
@@ -147,6 +178,14 @@ func (p *planner) population() (int, error) {
 	return int(n), nil
 }
 
+// enough is from how many candidates on [planner.scanIsBetter] need not know more.
+func (p *planner) enough(limit int) func() (int, error) {
+	return func() (int, error) {
+		n, err := p.population()
+		return int(2*math.Sqrt(float64(limit)*float64(n))) + 1, err
+	}
+}
+
 // scanIsBetter says whether walking the type in the order asked for finds a
 // page sooner than sorting the driver's candidates. It takes conditions as
 // independent of each other, and is wrong by at most one walk over the type.
@@ -159,5 +198,5 @@ func (p *planner) scanIsBetter(d *driver, limit int) (bool, error) {
 		return false, err
 	}
 	walk := float64(limit) * float64(n) / float64(d.size)
-	return walk*4 < float64(d.size), nil
+	return walk*4 < float64(d.size), nil // as enough has it
 }

@@ -37,7 +37,7 @@ type DB struct {
 	path     string // as the caller gave it, for messages
 	now      func() time.Time
 	sql      *sql.DB
-	readers  chan *session
+	readers  *pool
 	watching sync.Mutex
 	watch    *session // reads data_version alone
 	jobs     chan *job
@@ -107,14 +107,14 @@ func (db *DB) open(ctx context.Context, path string, o Options) error {
 		_ = w.close()
 		return err
 	}
-	db.readers = make(chan *session, o.Readers)
+	db.readers = newPool(o.Readers)
 	for range o.Readers {
 		r, err := db.session(ctx, true)
 		if err != nil {
 			_ = w.close()
 			return err
 		}
-		db.readers <- r
+		db.readers.give(r)
 	}
 	if db.watch, err = db.session(ctx, true); err != nil {
 		_ = w.close()
@@ -283,9 +283,7 @@ func (db *DB) Close() error {
 		close(db.jobs)
 		db.gate.Unlock()
 		db.running.Wait()
-		for range cap(db.readers) {
-			_ = (<-db.readers).close()
-		}
+		db.readers.close()
 		db.watching.Lock()
 		_ = db.watch.close()
 		db.watch = nil

@@ -49,8 +49,9 @@ func (o order) direction() (word, beyond, extreme string) {
 	return "ASC", ">", "min"
 }
 
-// value is the sort value of h: NULL where it has none.
-func (o order) value() clause {
+// value is the sort value of the resource that rid names, a column of h: NULL where
+// it has none.
+func (o order) value(rid string) clause {
 	switch {
 	case o.column != "":
 		return clause{sql: "h." + o.column}
@@ -58,7 +59,7 @@ func (o order) value() clause {
 		return clause{sql: "NULL"}
 	}
 	_, _, extreme := o.direction()
-	return clause{"(SELECT " + extreme + "(value) FROM entry INDEXED BY entry_of WHERE rid = h.rid AND pid = ?)", []any{o.pid}}
+	return clause{"(SELECT " + extreme + "(value) FROM entry INDEXED BY entry_of WHERE rid = " + rid + " AND pid = ?)", []any{o.pid}}
 }
 
 // sortValue is a value of a cursor as the order's column compares it.
@@ -153,31 +154,73 @@ func fetch(with string, keys int, inner clause) clause {
 // sorted takes the driver's candidates, or all of the type, and sorts what
 // satisfies the plan.
 func (r *pager) sorted(d *driver, limit int) clause {
-	var (
-		table clause
-		from  = "head h INDEXED BY head_key"
-		where = r.where
-	)
-	if d != nil {
-		table, from, where = d.table(), "d CROSS JOIN head h ON h.rid = d.rid", d.rest(r.where)
+	if d == nil {
+		return r.ranked(clause{}, "head h INDEXED BY head_key", satisfies(r.where), limit)
 	}
-	cond, after := satisfies(where), r.beyond()
+	table, left := d.table(r.where)
+	if left.Kind == plan.All && r.order().column == "" && r.order().pid != 0 {
+		return r.narrowed(table, limit)
+	}
+	return r.ranked(table, "d CROSS JOIN head h ON h.rid = d.rid", satisfies(left), limit)
+}
+
+// ranked sorts the heads of a table that satisfy a condition.
+func (r *pager) ranked(table clause, from string, cond clause, limit int) clause {
 	args := slices.Clone(table.args)
-	values, names, by := "", "", ""
+	values := ""
 	for i, o := range r.orders {
-		k, v := fmt.Sprintf("k%d", i), o.value()
-		word, _, _ := o.direction()
-		values += ", " + v.sql + " AS " + k
-		names += ", " + k
-		by += k + " IS NULL, " + k + " " + word + ", "
+		v := o.value("h.rid")
+		values += fmt.Sprintf(", %s AS k%d", v.sql, i)
 		args = append(args, v.args...)
 	}
-	inner := clause{
-		"SELECT vid, id" + names + " FROM (SELECT h.vid AS vid, h.id AS id" + values + " FROM " + from + " WHERE h.type = ? AND h.deleted = 0 AND (" + cond.sql +
-			")) WHERE " + after.sql + " ORDER BY " + by + "id LIMIT ?",
-		slices.Concat(args, []any{r.typ}, cond.args, after.args, []any{limit}),
-	}
+	inner := r.inOrder("SELECT h.vid AS vid, h.id AS id"+values+" FROM "+from+" WHERE h.type = ? AND h.deleted = 0 AND ("+cond.sql+")",
+		slices.Concat(args, []any{r.typ}, cond.args), limit)
 	return fetch(table.sql, len(r.orders), inner)
+}
+
+// inOrder sorts what a query for (vid, id, k0, k1 …) gives, from the cursor on.
+func (r *pager) inOrder(sql string, args []any, limit int) clause {
+	after := r.beyond()
+	names, by := "", ""
+	for i, o := range r.orders {
+		word, _, _ := o.direction()
+		names += fmt.Sprintf(", k%d", i)
+		by += fmt.Sprintf("k%d IS NULL, k%d %s, ", i, i, word)
+	}
+	return clause{
+		"SELECT vid, id" + names + " FROM (" + sql + ") WHERE " + after.sql + " ORDER BY " + by + "id LIMIT ?",
+		slices.Concat(args, after.args, []any{limit}),
+	}
+}
+
+// narrowed sorts a table d that is all that was found, by a parameter. Sort values
+// are read from entries, and heads only of those whose value is not beyond that of the
+// last one that the page can have.
+func (r *pager) narrowed(table clause, limit int) clause {
+	o := r.order()
+	word, op, _ := o.direction()
+	from := clause{sql: "k0 IS NOT NULL"}
+	switch {
+	case r.after == nil:
+	case r.after.Keys[0].None: // all values have been
+		from = clause{sql: "0"}
+	default: // of equal ones some come before the cursor
+		from = clause{"k0 " + op + " ?", []any{sortValue(r.after.Keys[0], o)}}
+	}
+	v := o.value("d.rid")
+	with := table.sql + ", s (rid, k0) AS MATERIALIZED (SELECT d.rid, " + v.sql + " FROM d)" +
+		", t (last) AS MATERIALIZED (SELECT (SELECT k0 FROM s WHERE " + from.sql + " ORDER BY k0 " + word + " LIMIT 1 OFFSET ?)) "
+	args := slices.Concat(table.args, v.args, from.args, []any{limit - 1})
+	values := ", s.k0 AS k0"
+	for i, o := range r.orders[1:] {
+		v := o.value("h.rid")
+		values += fmt.Sprintf(", %s AS k%d", v.sql, i+1)
+		args = append(args, v.args...)
+	}
+	within := map[string]string{">": "<=", "<": ">="}[op]
+	inner := r.inOrder("SELECT h.vid AS vid, h.id AS id"+values+" FROM t CROSS JOIN s CROSS JOIN head h ON h.rid = s.rid"+
+		" WHERE h.type = ? AND h.deleted = 0 AND coalesce(s.k0 "+within+" t.last, t.last IS NULL)", append(args, r.typ), limit)
+	return fetch(with, len(r.orders), inner)
 }
 
 // beyond is the condition of coming after the cursor: beyond its first value, or

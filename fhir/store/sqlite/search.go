@@ -27,7 +27,11 @@ func (db *DB) Search(ctx context.Context, p store.Plan) (store.Page, error) {
 		if err != nil {
 			return err
 		}
-		d, err := pl.choose(where)
+		var enough func() (int, error)
+		if len(orders) == 1 {
+			enough = pl.enough(p.Limit)
+		}
+		d, err := pl.choose(where, enough)
 		if err != nil {
 			return err
 		}
@@ -63,7 +67,7 @@ func (db *DB) Count(ctx context.Context, p store.Plan) (int, error) {
 		if err != nil || where.Kind == plan.Never {
 			return err
 		}
-		d, err := pl.choose(where)
+		d, err := pl.cheapest(where)
 		if err != nil {
 			return err
 		}
@@ -82,14 +86,13 @@ func countQuery(typ string, where *plan.Node, d *driver) clause {
 			append([]any{typ}, c.args...),
 		}
 	}
-	table, rest := d.table(), d.rest(where)
-	if rest.Kind == plan.All && d.distinct() {
+	if d.distinct() && d.rest(where).Kind == plan.All {
 		return clause{"SELECT count(*) FROM (" + d.parts[0].sql + ")", d.parts[0].args}
 	}
-	c := satisfies(rest)
-	from := "d h" // entries are those of live heads of the type: head need not be asked
-	if touchesHead(rest) {
-		from = "d CROSS JOIN head h ON h.rid = d.rid"
+	table, left := d.table(where)
+	if left.Kind == plan.All { // entries are those of live heads of the type: head need not be asked
+		return clause{table.sql + "SELECT count(*) FROM d", table.args}
 	}
-	return clause{table.sql + "SELECT count(*) FROM " + from + " WHERE " + c.sql, append(table.args, c.args...)}
+	c := satisfies(left)
+	return clause{table.sql + "SELECT count(*) FROM d CROSS JOIN head h ON h.rid = d.rid WHERE " + c.sql, append(table.args, c.args...)}
 }

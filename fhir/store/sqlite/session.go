@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"sync"
 )
 
 // maxStatements bounds how many prepared statements a session keeps. The shapes
@@ -111,4 +112,39 @@ func (s *session) each(ctx context.Context, query string, args []any, f func(sca
 		}
 	}
 	return rows.Err()
+}
+
+// A pool lends sessions, the one used last first: its pages are still in memory, and
+// each session has pages of its own.
+type pool struct {
+	free chan struct{} // one for each session that is idle
+	mu   sync.Mutex
+	idle []*session
+}
+
+func newPool(size int) *pool { return &pool{free: make(chan struct{}, size)} }
+
+// take gives a session to who has received from free.
+func (p *pool) take() *session {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	last := len(p.idle) - 1
+	s := p.idle[last]
+	p.idle = p.idle[:last]
+	return s
+}
+
+func (p *pool) give(s *session) {
+	p.mu.Lock()
+	p.idle = append(p.idle, s)
+	p.mu.Unlock()
+	p.free <- struct{}{} // never blocks: it holds them all
+}
+
+// close waits for the sessions that are lent, and closes all.
+func (p *pool) close() {
+	for range cap(p.free) {
+		<-p.free
+		_ = p.take().close()
+	}
 }

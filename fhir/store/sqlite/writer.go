@@ -148,11 +148,9 @@ func (t *txn) transact(batch []*job, results []error) error {
 // state per statement; see snapshot.
 func (db *DB) read(ctx context.Context, f func(*session) error) error {
 	select {
-	case s, ok := <-db.readers:
-		if !ok {
-			return db.isClosed()
-		}
-		defer func() { db.readers <- s }() // never blocks: the channel holds them all
+	case <-db.readers.free:
+		s := db.readers.take()
+		defer db.readers.give(s)
 		err := f(s)
 		if ctx.Err() != nil && err != nil {
 			return ctx.Err()
