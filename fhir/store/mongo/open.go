@@ -50,6 +50,7 @@ type DB struct {
 	chunksSwept atomic.Int64             // until when, by At
 	skewed      atomic.Bool              // this machine's clock is off, and that was told
 	extents     extents
+	plenty      plenty
 	snapshots   atomic.Int32 // see searched
 
 	life      context.Context // ends with Close

@@ -62,6 +62,8 @@ func (s *searcher) query(ctx context.Context, from *row, need int) ([]row, error
 		return s.walk(ctx, from, need)
 	case s.byParameter():
 		return s.sorted(ctx, from, need, s.driven(), hintOf(start))
+	case s.walkable() && s.db.plenty.has(plan.Hash(s.plan)):
+		return s.walk(ctx, from, need)
 	}
 	rows, err := s.gather(ctx)
 	if err != nil {
@@ -81,6 +83,7 @@ func (s *searcher) query(ctx context.Context, from *row, need int) ([]row, error
 			return nil, err
 		}
 		if n >= many {
+			s.db.plenty.add(plan.Hash(s.plan))
 			return s.walk(ctx, from, need)
 		}
 	}

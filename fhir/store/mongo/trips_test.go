@@ -3,11 +3,13 @@ package mongo
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"go.mongodb.org/mongo-driver/v2/event"
 	driver "go.mongodb.org/mongo-driver/v2/mongo"
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
@@ -106,6 +108,14 @@ func TestOperationsGoToTheServerSeldom(t *testing.T) {
 			_, err := db.Apply(ctx, ws)
 			return err
 		}},
+		{"unit of 100 creates", 10, func() error {
+			var ws []store.Write
+			for i := range 100 {
+				ws = append(ws, tripWrite(fmt.Sprint("lots", i), 0))
+			}
+			_, err := db.Apply(ctx, ws)
+			return err
+		}},
 		{"search, one hit", 4, search(equal, nil)},
 		{"search, sorted by a parameter", 4, search(equal, []store.SortKey{{Param: "family"}})},
 		{"search by id", 4, search(store.Expr{Op: store.All}, []store.SortKey{{Param: store.ParamID}})},
@@ -167,6 +177,41 @@ func TestASortByAParameterIsOneQuery(t *testing.T) {
 		}
 		if got := sent.take(); len(got) != 4 {
 			t.Errorf("%d found: %d ways to the server instead of 4: %s", many, len(got), strings.Join(got, ", "))
+		}
+	}
+}
+
+// That a search finds very much is not counted for each page.
+func TestPlentyIsCountedOnce(t *testing.T) {
+	db, sent := watched(t)
+	var hs []*headDoc
+	for i := range many + 10 {
+		hs = append(hs, headOf(store.Key{Type: "Patient", ID: fmt.Sprintf("p%06d", i)}, worldStart.Add(time.Duration(i)*time.Second), "gender|male"))
+	}
+	for part := range slices.Chunk(hs, 1000) {
+		if _, err := db.coll(heads).InsertMany(t.Context(), part); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, sort := range [][]store.SortKey{nil, {{Param: store.ParamLastUpdated}}, {{Param: store.ParamID}}} {
+		s, err := db.searcher(t.Context(), store.Plan{Type: "Patient", Where: store.Expr{Op: store.Equal, Param: "gender", Value: "male"}, Sort: sort, Limit: 20})
+		if err != nil {
+			t.Fatal(err)
+		}
+		first, err := s.query(t.Context(), nil, 21)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sent.take()
+		again, err := s.query(t.Context(), nil, 21)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(idsOf(first), idsOf(again)); diff != "" || len(again) != 21 {
+			t.Errorf("sorted by %v, again (-want +got):\n%s", sort, diff)
+		}
+		if got := sent.take(); len(got) != 1 {
+			t.Errorf("sorted by %v: %d ways to the server instead of 1: %s", sort, len(got), strings.Join(got, ", "))
 		}
 	}
 }
