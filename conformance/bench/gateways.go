@@ -192,7 +192,7 @@ func (b *bench) compareGateways(ctx context.Context, shared, single *fleet) erro
 	if err != nil {
 		return err
 	}
-	t := b.report.table(fmt.Sprintf("Gateways on one store, %d clients in all", fleetClients), "load: way", column{"n", 0}, column{"p50 ms", 2}, column{"p99 ms", 2}, column{"req/s", 0}, column{"CPU µs/req", 0})
+	t := b.report.section(fmt.Sprintf("Gateways on one store, %d clients in all", fleetClients), "load: way", column{"n", 0}, column{"p50 ms", 2}, column{"p99 ms", 2}, column{"req/s", 0}, column{"CPU µs/req", 0})
 	for _, x := range []struct {
 		name string
 		ask  func(*fleet, string) asker

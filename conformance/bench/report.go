@@ -27,6 +27,7 @@ type table struct {
 	First   string   `json:"first"` // heading of the first column
 	Columns []column `json:"columns"`
 	Lines   []line   `json:"lines"`
+	section bool     // of a part of a chapter: a smaller heading, as docs/performance.md has it
 }
 
 type column struct {
@@ -65,6 +66,13 @@ type target struct {
 func (r *report) table(title, first string, columns ...column) *table {
 	t := &table{Title: title, First: first, Columns: columns}
 	r.Tables = append(r.Tables, t)
+	return t
+}
+
+// section is a table that stands below the heading of a chapter with others.
+func (r *report) section(title, first string, columns ...column) *table {
+	t := r.table(title, first, columns...)
+	t.section = true
 	return t
 }
 
@@ -109,7 +117,11 @@ func (r *report) write(w io.Writer) error {
 }
 
 func (t *table) write(b *strings.Builder) {
-	fmt.Fprintf(b, "\n### %s\n\n", t.Title)
+	level := "###"
+	if t.section {
+		level = "####"
+	}
+	fmt.Fprintf(b, "\n%s %s\n\n", level, t.Title)
 	head := []string{t.First}
 	for _, c := range t.Columns {
 		head = append(head, c.Name)

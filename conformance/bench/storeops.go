@@ -95,6 +95,7 @@ func operations() []operation {
 		{"family and birth month", search1(func(q *questions) []asked { return q.familyAndBirth })},
 		{"Consents of a person", search1(func(q *questions) []asked { return q.consents })},
 		{"newest page of 20 of a type", search1(func(q *questions) []asked { return q.newest })},
+		{"oldest page of 20 of a type", search1(func(q *questions) []asked { return q.oldest })},
 		{"by city, sorted by family", search1(func(q *questions) []asked { return q.sorted })},
 		{"count, a quarter of all", countAll},
 		{"create", create},

@@ -35,7 +35,7 @@ func serverKind(ctx context.Context, db backend.Backend) (string, error) {
 // tables writes what was found: bulk inserts, then one table for each number of
 // clients.
 func (m *storesRun) tables(r *report) {
-	t := r.table("Stores, bulk insert by one writer: resources a second", "how", m.columns(0)...)
+	t := r.section("Stores, bulk insert by one writer: resources a second", "how", m.columns(0)...)
 	t.add(bulkInsert, m.values(bulkInsert, 1)...)
 	m.origin(t)
 	for _, clients := range m.pace.clients {
@@ -43,7 +43,7 @@ func (m *storesRun) tables(r *report) {
 		if clients > 1 {
 			title, decimals = fmt.Sprintf("Stores, %d clients: operations a second", clients), 0
 		}
-		t = r.table(title, "operation", m.columns(decimals)...)
+		t = r.section(title, "operation", m.columns(decimals)...)
 		for _, op := range operations() {
 			t.add(op.name, m.values(op.name, clients)...)
 		}
@@ -51,7 +51,20 @@ func (m *storesRun) tables(r *report) {
 	}
 	t.note("n is calls in all; medians of %d rounds (bulk insert: %d), in which all stores ran in turn; “growth” is what an operation costs with %s resources beside %s, in the same round. Load average: %s.",
 		m.pace.rounds, timedStretches, number(m.pace.sizes[len(m.pace.sizes)-1]).text(0), number(m.pace.sizes[0]).text(0), m.load)
+	t.note("%s", m.looked())
 	t.note("Resources have about 1.2 kB; half of them are Patients, the others Encounters and Consents. Every answer is checked, and before anything is timed both stores are asked the same: ids, order, instants, totals. Every write is durable when it is acknowledged.")
+}
+
+// looked says how much of the growth is the corpus's own: a larger one has more
+// resources that satisfy the narrowest condition of a search, and each has to be
+// looked at.
+func (m *storesRun) looked() string {
+	var parts []string
+	for _, size := range m.pace.sizes {
+		q := m.peers(size)[0].asks
+		parts = append(parts, fmt.Sprintf("of %s resources %d persons were born about the month that is asked for, %d live in the city, %d are counted", number(size).text(0), q.born, q.live, q.count[0].hits))
+	}
+	return "What satisfies the narrowest condition, in the middle: " + strings.Join(parts, "; ") + "."
 }
 
 func (m *storesRun) columns(decimals int) []column {
