@@ -76,6 +76,13 @@ func FamilyEnded(ctx context.Context, facts store.Facts, a *Authorization, began
 	return by != nil, err
 }
 
+// SessionEnded says whether a sign-in was ended ([EndSession]).
+func SessionEnded(ctx context.Context, facts store.Facts, session string) (bool, error) {
+	list := []ending{endingOfSession(session)}
+	by, err := endedBy(ctx, facts, list, keysOf(list), time.Time{})
+	return by != nil, err
+}
+
 // An ending is one way in which a token can be ended before its time.
 type ending struct {
 	key    string
@@ -98,9 +105,13 @@ func endingsOfPerson(authorization, subject, session, mark string) []ending {
 		{key: factKey(factEndedSubject, subject), reason: "subject-ended", whole: true, mark: mark},
 	}
 	if session != "" {
-		list = append(list, ending{key: factKey(factEndedSession, session), reason: "session-ended"})
+		list = append(list, endingOfSession(session))
 	}
 	return list
+}
+
+func endingOfSession(session string) ending {
+	return ending{key: factKey(factEndedSession, session), reason: "session-ended"}
 }
 
 func keysOf(list []ending) []string {

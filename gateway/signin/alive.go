@@ -35,7 +35,10 @@ func (s *Server) Alive(ctx context.Context, id string) (bool, error) {
 	if err := json.Unmarshal(fact.Value, &held); err != nil {
 		return false, fmt.Errorf("session: %w", err)
 	}
-	return held.Person.Session == id && s.inForce(&held), nil
+	if held.Person.Session != id {
+		return false, nil
+	}
+	return s.lives(ctx, &held)
 }
 
 const pointTries = 4

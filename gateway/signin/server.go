@@ -34,8 +34,9 @@ type Options struct {
 	// Failures of a user in Window lock the user; 0 and most: 5 in 15 minutes.
 	Failures int
 	Window   time.Duration
-	// EndTokens ends the tokens of a session everywhere, by its id; until is when
-	// the last of them would have ended by itself.
+	// EndTokens notes in Facts that a session has ended, by its id (auth.EndSession): so
+	// end its tokens, and whatever session has the id. until is when the last of the
+	// tokens would have ended by itself.
 	EndTokens func(ctx context.Context, session string, until time.Time) error
 	Source    func(*http.Request) string // address of a browser; optional, the peer's
 	NewID     func() string              // ids of requests

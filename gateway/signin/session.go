@@ -36,11 +36,15 @@ func (s *Server) succeed(ctx context.Context, r *http.Request, p *Person) (*sess
 	now := s.o.Now()
 	p.Session, p.Began = HashHandle(NewHandle())[:32], now
 	before, _, err := s.load(ctx, r)
+	lives := false
+	if err == nil && before != nil {
+		lives, err = s.lives(ctx, before)
+	}
 	switch {
 	case err != nil:
 		return nil, err
 	case before == nil:
-	case before.Person.Subject == p.Subject && s.inForce(before):
+	case before.Person.Subject == p.Subject && lives:
 		p.Session = before.Person.Session
 		if err := s.o.Facts.Delete(ctx, sessionKey+HashHandle(s.cookie(r, sessionCookie))); err != nil {
 			return nil, fmt.Errorf("end session: %w", err)
@@ -107,7 +111,10 @@ func (s *Server) load(ctx context.Context, r *http.Request) (*session, *store.Fa
 // Current implements [Sessions].
 func (s *Server) Current(r *http.Request) (*Person, error) {
 	held, fact, err := s.load(r.Context(), r)
-	if err != nil || held == nil || !s.inForce(held) {
+	if err != nil || held == nil {
+		return nil, err
+	}
+	if lives, err := s.lives(r.Context(), held); err != nil || !lives {
 		return nil, err
 	}
 	now := s.o.Now()
@@ -133,6 +140,19 @@ func (s *Server) Current(r *http.Request) (*Person, error) {
 		return nil, fmt.Errorf("session: %w", err)
 	}
 	return &held.Person, nil
+}
+
+// lives says whether a session is in force and was not ended. Several can have one id,
+// after sign-ins at the same time: who signs out ends them all.
+func (s *Server) lives(ctx context.Context, held *session) (bool, error) {
+	if !s.inForce(held) {
+		return false, nil
+	}
+	ended, err := auth.SessionEnded(ctx, s.o.Facts, held.Person.Session)
+	if err != nil {
+		return false, fmt.Errorf("session: %w", err)
+	}
+	return !ended, nil
 }
 
 // inForce says whether a session counts now: its provider is still one, its time

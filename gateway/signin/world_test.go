@@ -197,9 +197,9 @@ func newWorld(t *testing.T, change ...func(*world, *Options)) *world {
 	o := Options{
 		Base: w.web.URL, SiteKey: []byte(strings.Repeat("k", 32)), Facts: w.facts, Audit: w.trail, Banner: "Official use only.",
 		Providers: []Provider{w.openid("lakeside"), demoProvider(t)},
-		EndTokens: func(_ context.Context, sid string, until time.Time) error {
+		EndTokens: func(ctx context.Context, sid string, until time.Time) error {
 			w.ended, w.until = append(w.ended, sid), until
-			return nil
+			return auth.EndSession(ctx, w.facts, sid, until)
 		},
 		NewID: func() string {
 			mu.Lock()
