@@ -23,13 +23,16 @@ const (
 	aloneLooks = 40
 )
 
-// Follow looks what other processes do with the inbox, until the context ends. Its
-// errors are told and pass: the next look may succeed.
-func (b *Box) Follow(ctx context.Context, told func(error)) {
+// Follow looks what other processes do with the inbox, until the context ends. An
+// error passes: the next look may succeed. Of several in a row the first is told.
+func (b *Box) Follow(ctx context.Context, tell func(error)) {
+	failing := false
 	for pause(ctx, followEvery) == nil {
-		if err := b.follow(ctx); err != nil && ctx.Err() == nil {
-			told(fmt.Errorf("inbox %s: %w", b.o.System, err))
+		err := b.follow(ctx)
+		if err != nil && !failing && ctx.Err() == nil {
+			tell(fmt.Errorf("inbox %s: %w", b.o.System, err))
 		}
+		failing = err != nil
 	}
 }
 

@@ -61,7 +61,8 @@ type Peers struct {
 	seen     map[string]sighting
 	beaten   time.Time
 	looked   time.Time
-	impostor bool // told of already
+	impostor bool // another runs as this gateway: told of already
+	robbed   bool // and has just taken its place
 	absent   bool // this gateway's own fact was not there
 }
 
@@ -97,23 +98,49 @@ func Join(ctx context.Context, o Options) (*Peers, error) {
 	p := &Peers{o: o, now: time.Now, seen: map[string]sighting{}}
 	at := o.Now().UTC().Truncate(time.Second)
 	p.me = Member{ID: o.ID, Name: o.Name, Trail: o.Trail, Started: at, Instance: rand.Text()}
-	if err := p.say(ctx, true); err != nil {
+	if err := p.enter(ctx); err != nil {
 		return nil, fmt.Errorf("enter the gateways of the store: %w", err)
-	}
-	if err := p.look(ctx); err != nil {
-		return nil, fmt.Errorf("enter the gateways of the store: %w", err)
-	}
-	if p.Others() {
-		t := time.NewTimer(2 * o.Look)
-		defer t.Stop()
-		select {
-		case <-t.C:
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		}
 	}
 	return p, nil
 }
+
+// enter writes this gateway's fact, and waits where somebody may have something to say
+// about it: others, who are to share their limits; or one that runs with a copy of the
+// same trail and takes its place back, which whoever was killed does not.
+func (p *Peers) enter(ctx context.Context) error {
+	before, err := read(ctx, p.o.Facts, p.o.ID)
+	if err != nil {
+		return err
+	}
+	if err := p.say(ctx, true); err != nil {
+		return err
+	}
+	if err := p.look(ctx); err != nil {
+		return err
+	}
+	killed := before != nil && !before.Stopped
+	if !killed && !p.Others() {
+		return nil
+	}
+	t := time.NewTimer(2 * p.o.Look)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	if !killed {
+		return nil
+	}
+	have, err := read(ctx, p.o.Facts, p.o.ID)
+	if err == nil && have != nil && have.Instance != p.me.Instance {
+		err = fmt.Errorf("%w: %s, started %s; give each gateway a trail, an anchor and a signing key of its own", ErrCopy, have.Name, have.Started.Format(time.RFC3339))
+	}
+	return err
+}
+
+// ErrCopy says that another process serves with a copy of this gateway's audit trail.
+var ErrCopy = errors.New("another gateway serves from this store with a copy of the audit trail")
 
 // Others says whether another gateway serves from the store, or may.
 func (p *Peers) Others() bool { return p.others.Load() }
@@ -150,11 +177,15 @@ func (p *Peers) step(ctx context.Context) error {
 		return err
 	}
 	p.mu.Lock()
-	forgotten := p.absent
+	forgotten, robbed := p.absent, p.robbed
+	p.robbed = false
 	p.mu.Unlock()
-	if forgotten {
+	switch {
+	case forgotten:
 		p.o.Logger.Warn("this gateway was taken off the list while it serves, and enters again")
-	} else if !p.Others() || !due && !slept {
+	case robbed: // so that the other notices too
+		return p.say(ctx, true)
+	case !p.Others() || !due && !slept:
 		return nil
 	}
 	return p.say(ctx, false)
@@ -212,6 +243,7 @@ func (p *Peers) look(ctx context.Context) error {
 		if m.ID == p.o.ID {
 			p.absent = false
 			p.compare(&m)
+			others = others || p.impostor // whose own fact nobody sees
 			continue
 		}
 		s, known := p.seen[m.ID]
@@ -237,7 +269,7 @@ func (p *Peers) compare(m *Member) {
 	if m.Instance == p.me.Instance || p.impostor {
 		return
 	}
-	p.impostor = true
+	p.impostor, p.robbed = true, true
 	p.o.Logger.Error("another process runs with a copy of this gateway's audit trail; give each gateway a trail of its own", "trail", m.ID, "other", m.Name, "started", m.Started)
 }
 

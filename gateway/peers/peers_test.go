@@ -187,14 +187,41 @@ func TestOneThatStoppedBeforeDoesNotCount(t *testing.T) {
 	}
 }
 
+// A gateway that finds one running with a copy of its trail does not serve. One that
+// was killed takes its place again.
+func TestACopyOfATrailIsRefused(t *testing.T) {
+	db := open(t)
+	a := join(t, db, "a", nil)
+	join(t, db, "a", nil) // a was killed
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	a = join(t, db, "a", nil)
+	go func() { defer close(done); a.Run(ctx) }()
+	_, err := Join(t.Context(), Options{Facts: db, ID: "a", Name: "a copy", Look: 50 * time.Millisecond})
+	if !errors.Is(err, ErrCopy) || !strings.Contains(err.Error(), "host a, started ") {
+		t.Error(err)
+	}
+	stop()
+	<-done
+	if m, err := read(t.Context(), db, "a"); err != nil || m.Name != "host a" || !a.Others() {
+		t.Errorf("%+v, %v, others %v", m, err, a.Others())
+	}
+}
+
+// Of two that stood still while the other began each is told, and counts the other.
 func TestACopyOfATrailIsTold(t *testing.T) {
 	db := open(t)
-	var out strings.Builder
-	a := join(t, db, "a", slog.New(slog.NewTextHandler(&out, nil)))
-	join(t, db, "a", nil)
-	step(t, a, a)
-	if n := strings.Count(out.String(), "copy of this gateway's audit trail"); n != 1 {
-		t.Errorf("told %d times: %s", n, out.String())
+	var one, two strings.Builder
+	a := join(t, db, "a", slog.New(slog.NewTextHandler(&one, nil)))
+	b := join(t, db, "a", slog.New(slog.NewTextHandler(&two, nil)))
+	step(t, a, b, a, b, a, b)
+	for name, out := range map[string]string{"the first": one.String(), "the second": two.String()} {
+		if n := strings.Count(out, "copy of this gateway's audit trail"); n != 1 {
+			t.Errorf("%s: told %d times: %s", name, n, out)
+		}
+	}
+	if !a.Others() || !b.Others() {
+		t.Error("each counts itself alone")
 	}
 }
 
