@@ -105,11 +105,20 @@ func TestEndsHoldWhereOneGatewaysClockIsAhead(t *testing.T) {
 	}
 }
 
-// linkHolds undoes and confirms a link by the command line and looks at both.
+// linkHolds undoes and confirms a link by the command line and looks at both. A page
+// that was begun before shows nothing afterwards that is hidden by then.
 func (f *fleet) linkHolds(t *testing.T) {
 	t.Helper()
 	ada := f.target.Records["ada"]
 	for i, verb := range []string{"undo", "confirm", "undo", "confirm"} {
+		next := ""
+		if verb == "undo" {
+			f.roads.send(i % 2)
+			var err error
+			if next, err = f.target.Next("clinician", "Condition?_count=1&patient="+ada); err != nil || next == "" {
+				t.Fatalf("no second page: %v", err)
+			}
+		}
 		if _, err := f.run("link", verb, "--config", []string{f.a.config, f.b.config}[i%2], "--reviewer", "lee", ada, "ehr", "a1"); err != nil {
 			t.Fatal(err)
 		}
@@ -118,6 +127,12 @@ func (f *fleet) linkHolds(t *testing.T) {
 			n, err := f.target.Count("clinician", "Condition?patient="+ada)
 			if err != nil || (n > 0) != (verb == "confirm") {
 				t.Errorf("after %s, gateway %d: %d Conditions, %v", verb, place, n, err)
+			}
+			if next == "" {
+				continue
+			}
+			if n, err := f.target.Count("clinician", next); err != nil || n > 0 {
+				t.Errorf("after %s, gateway %d: %d Conditions on a page that was begun before, %v", verb, place, n, err)
 			}
 		}
 	}

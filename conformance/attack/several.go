@@ -413,6 +413,18 @@ func (t *Target) Count(party, path string) (int, error) {
 	return len(a.entries()), nil
 }
 
+// Next is the link to the page after one that a party asks for, "" if there is none.
+func (t *Target) Next(party, path string) (string, error) {
+	a, err := t.as(party, path)
+	if err != nil {
+		return "", err
+	}
+	if !a.ok() {
+		return "", fmt.Errorf("%s: %s", path, a)
+	}
+	return a.link("next"), nil
+}
+
 // Status is how a request of a party's is answered.
 func (t *Target) Status(party, path string) (int, error) {
 	a, err := t.as(party, path)
