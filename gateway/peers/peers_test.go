@@ -191,11 +191,10 @@ func TestOneThatStoppedBeforeDoesNotCount(t *testing.T) {
 // was killed takes its place again.
 func TestACopyOfATrailIsRefused(t *testing.T) {
 	db := open(t)
-	a := join(t, db, "a", nil)
-	join(t, db, "a", nil) // a was killed
+	join(t, db, "a", nil)
+	a := join(t, db, "a", nil) // the one before was killed
 	ctx, stop := context.WithCancel(t.Context())
 	done := make(chan struct{})
-	a = join(t, db, "a", nil)
 	go func() { defer close(done); a.Run(ctx) }()
 	_, err := Join(t.Context(), Options{Facts: db, ID: "a", Name: "a copy", Look: 50 * time.Millisecond})
 	if !errors.Is(err, ErrCopy) || !strings.Contains(err.Error(), "host a, started ") {
