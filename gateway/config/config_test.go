@@ -195,14 +195,16 @@ func TestChecksLookAtWhatTheFileNames(t *testing.T) {
 	if _, err := Parse("handoff.yaml", []byte(text)); err != nil {
 		t.Fatalf("without checks: %v", err)
 	}
-	_, err := ParseWith(filepath.Join(t.TempDir(), "handoff.yaml"), []byte(text), Checks{
+	checks := Checks{
 		Adapters: []string{"ehr/hl7v2", "rms/csv"}, Files: true,
 		Client: func(_ *Config, cl Client) []ClientFault {
 			return []ClientFault{{Field: "jwks", Reason: "is not a usable JSON Web Key Set of public keys", Err: fmt.Errorf("%d bytes are no key", len(cl.JWKS))}}
 		},
 		PrivateKey: func(path string) error { _, err := os.Stat(path); return err },
 		Profile:    func(adapter, path string) error { return fmt.Errorf("%s does not map %q", adapter, path) },
-	})
+	}
+	file := filepath.Join(t.TempDir(), "handoff.yaml")
+	_, err := ParseWith(file, []byte(text), checks)
 	for _, want := range []string{
 		"[12:11] $.clients[0].jwks: is not a usable JSON Web Key Set of public keys: 11 bytes are no key",
 		"[14:66] $.systems[0].auth.keyFile: the private key cannot be used", "$.server.tlsCert", "$.server.tlsKey",
@@ -212,6 +214,12 @@ func TestChecksLookAtWhatTheFileNames(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q is missing in: %v", want, err)
 		}
+	}
+	// Who runs without the feeds that cannot be mapped is told of all else.
+	checks.FeedsLater = true
+	_, err = ParseWith(file, []byte(text), checks)
+	if err == nil || strings.Contains(err.Error(), ".profile") || !strings.Contains(err.Error(), "$.systems[1].adapter") {
+		t.Errorf("with feeds left for later: %v", err)
 	}
 }
 
@@ -228,6 +236,9 @@ func TestSecretsComeFromOutsideAndStayHidden(t *testing.T) {
 	}
 	if c.Site.Key.Reveal() != secret {
 		t.Errorf("got %q", c.Site.Key.Reveal())
+	}
+	if at := c.SiteKeyAt(); at != filepath.Join(dir, "handoff.yaml")+":2:8" {
+		t.Errorf("it stands at %s", at)
 	}
 	out, err := yaml.Marshal(c)
 	if err != nil {

@@ -322,3 +322,41 @@ func TestOfTwoThatStartAtOnceWithKeysOfTheirOwnOneIsRefused(t *testing.T) {
 		}
 	})
 }
+
+func TestASiteKeyIsCheckedByItself(t *testing.T) {
+	db, ctx := open(t), t.Context()
+	site, other := []byte("a site key of at least 32 bytes!!"), []byte("another site key of 32 bytes!!!!!")
+	for i, c := range []struct {
+		key   []byte
+		keep  bool
+		err   error
+		known bool // afterwards
+	}{
+		{site, false, nil, false}, // looking leaves nothing behind
+		{other, false, nil, false},
+		{site, true, nil, true},
+		{site, false, nil, true},
+		{site, true, nil, true},
+		{other, false, ErrKeys, true},
+		{other, true, ErrKeys, true},
+	} {
+		if err := CheckSite(ctx, db, c.key, c.keep); !errors.Is(err, c.err) || err != nil && !strings.Contains(err.Error(), "gateways list") {
+			t.Errorf("%d: %v", i, err)
+		}
+		known, err := KnownKeys(ctx, db)
+		if err != nil || (known[SiteKey] != "") != c.known || c.known && known[SiteKey] != Fingerprint(site, SiteKey, site) {
+			t.Errorf("%d: the store knows %v, %v", i, known, err)
+		}
+	}
+	// It is the key that a gateway is held to, and leaves what the issuer's are.
+	k := Keys{SiteKey: Fingerprint(site, SiteKey, site), IssuerKey: "x"}
+	if err := CheckKeys(ctx, db, "a", k); err != nil {
+		t.Fatal(err)
+	}
+	if err := CheckSite(ctx, db, site, true); err != nil {
+		t.Fatal(err)
+	}
+	if known, err := KnownKeys(ctx, db); err != nil || len(known) != 2 {
+		t.Error(known, err)
+	}
+}

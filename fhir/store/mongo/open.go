@@ -49,6 +49,7 @@ type DB struct {
 	appenders   sync.Map                 // name of a stream to *appender
 	chunksSwept atomic.Int64             // until when, by At
 	skewed      atomic.Bool              // this machine's clock is off, and that was told
+	toldTrying  atomic.Int64             // when tellTrying did, nanoseconds
 	extents     extents
 	plenty      plenty
 	snapshots   atomic.Int32 // see searched

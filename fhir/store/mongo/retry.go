@@ -35,6 +35,7 @@ func (db *DB) retry(ctx context.Context, what string, f func(context.Context) er
 			}
 			return db.explainAs(fmt.Sprintf("%s: given up after %v", what, time.Since(begun).Round(time.Millisecond)), err)
 		}
+		db.tellTrying(what, begun)
 		pause = min(2*pause, longPause)
 	}
 }

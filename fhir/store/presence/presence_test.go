@@ -133,3 +133,28 @@ func TestAProcessIsPresentWhileItLives(t *testing.T) {
 		present(0, "a minute after a kill")
 	})
 }
+
+func TestAProcessIsNotAmongTheOthers(t *testing.T) {
+	m := &memory{facts: map[string]store.Fact{}}
+	mine, err := Announce(t.Context(), m, time.Now, "ingest")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = mine.End() }()
+	if hs, err := mine.Others(t.Context()); err != nil || len(hs) > 0 {
+		t.Error(hs, err)
+	}
+	other, err := Announce(t.Context(), m, time.Now, "serve")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if hs, err := mine.Others(t.Context()); err != nil || len(hs) != 1 || hs[0].What != "serve" {
+		t.Error(hs, err)
+	}
+	if err := other.End(); err != nil {
+		t.Fatal(err)
+	}
+	if hs, err := mine.Others(t.Context()); err != nil || len(hs) > 0 {
+		t.Error(hs, err)
+	}
+}
