@@ -2,64 +2,39 @@ package inbox
 
 import (
 	"context"
-	"sync"
+
+	"github.com/handoff-health/handoff/fhir/store/join"
 )
 
 // maxTogether bounds how many messages are appended at once.
 const maxTogether = 512
 
-// An appender joins messages that come at the same time into one append: whoever
-// comes while one is under way goes with the next. Many connections share a sync
-// of the disk that way, and one alone does not wait for others.
-type appender struct {
-	box     *Box
-	mu      sync.Mutex
-	waiting []*addition
-	busy    bool
-}
+// appends joins messages that come at the same time into one append. A store may join
+// appends itself; what is shared here is also the look at what others have appended.
+type appends = join.Queue[*addition]
 
 type addition struct {
 	data []byte
 	slot *slot
 	seq  uint64
 	err  error
-	done chan struct{}
 }
 
-// add appends one message and enters it. A sequence number of 0 goes with an
-// error.
-func (a *appender) add(ctx context.Context, data []byte, s *slot) (uint64, error) {
-	x := &addition{data: data, slot: s, done: make(chan struct{})}
-	a.mu.Lock()
-	a.waiting = append(a.waiting, x)
-	lead := !a.busy
-	a.busy = true
-	a.mu.Unlock()
-	if lead {
-		a.lead(ctx)
-	}
-	<-x.done
-	return x.seq, x.err
-}
-
-// lead appends until nobody waits.
-func (a *appender) lead(ctx context.Context) {
-	for {
-		a.mu.Lock()
-		n := min(len(a.waiting), maxTogether)
-		batch := a.waiting[:n:n]
-		a.waiting = a.waiting[n:]
-		a.busy = n > 0
-		a.mu.Unlock()
-		if n == 0 {
-			return
-		}
-		err := a.box.append(ctx, batch)
+func (b *Box) newAppends() *appends {
+	return &appends{Room: join.AtMost[*addition](maxTogether), Together: func(ctx context.Context, batch []*addition) {
+		err := b.append(ctx, batch)
 		for _, x := range batch {
 			x.err = err
-			close(x.done)
 		}
-	}
+	}}
+}
+
+// enqueue appends one message and enters it. A sequence number of 0 goes with an
+// error.
+func (b *Box) enqueue(ctx context.Context, data []byte, s *slot) (uint64, error) {
+	x := &addition{data: data, slot: s}
+	b.appends.Do(ctx, x)
+	return x.seq, x.err
 }
 
 // append writes a batch. After a failure the log may hold what was not

@@ -38,7 +38,7 @@ type Box struct {
 	stream string
 	prefix string // of its facts
 
-	appends *appender
+	appends *appends
 	busyIDs sync.Map // id to chan struct{}: arrivals of one id go one after the other
 
 	reading sync.Mutex // of the log, beyond last: an append and a look at what others appended
@@ -105,7 +105,7 @@ func Open(ctx context.Context, o Options) (*Box, error) {
 	}
 	b := &Box{o: o, stream: Stream(o.System), prefix: Stream(o.System) + "/", clock: o.Clock,
 		waiting: map[uint64]*slot{}, ids: map[string]uint64{}, changed: make(chan struct{})}
-	b.appends = &appender{box: b}
+	b.appends = b.newAppends()
 	if err := b.counts.load(ctx, b); err != nil {
 		return nil, fmt.Errorf("inbox %s: %w", o.System, err)
 	}

@@ -156,7 +156,7 @@ func (b *Box) keep(ctx context.Context, a *Arrival, id string, m mark, collision
 	var seq uint64
 	var g errgroup.Group
 	g.Go(func() (err error) {
-		seq, err = b.appends.add(ctx, entry, &slot{id: id, size: size, at: m.At})
+		seq, err = b.enqueue(ctx, entry, &slot{id: id, size: size, at: m.At})
 		return err
 	})
 	g.Go(func() error {
@@ -195,7 +195,7 @@ func (b *Box) add(ctx context.Context, a *Arrival, id string, key []byte, collis
 	if err != nil {
 		return Receipt{}, err
 	}
-	seq, err := b.appends.add(context.WithoutCancel(ctx), entry, &slot{id: id, size: size, at: a.At.UTC(), decided: true})
+	seq, err := b.enqueue(context.WithoutCancel(ctx), entry, &slot{id: id, size: size, at: a.At.UTC(), decided: true})
 	if err != nil {
 		b.release(size)
 		return Receipt{}, fmt.Errorf("inbox %s: %w", b.o.System, err)

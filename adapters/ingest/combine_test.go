@@ -13,9 +13,9 @@ func TestCombinerWritesEachPartWholeAndOnce(t *testing.T) {
 	var mu sync.Mutex
 	written := map[int]int{}
 	calls := 0
-	c := &combiner[int, string]{
-		key: func(i *int) string { return fmt.Sprint(*i % 100) },
-		do: func(_ context.Context, items []int) ([]string, error) {
+	c := newCombiner(
+		func(i *int) string { return fmt.Sprint(*i % 100) },
+		func(_ context.Context, items []int) ([]string, error) {
 			seen := map[int]bool{}
 			for _, i := range items {
 				if i%100 == 13 {
@@ -35,8 +35,7 @@ func TestCombinerWritesEachPartWholeAndOnce(t *testing.T) {
 				out = append(out, fmt.Sprint("w", i))
 			}
 			return out, nil
-		},
-	}
+		})
 	var wg sync.WaitGroup
 	for i := range 1000 {
 		wg.Go(func() {

@@ -2,10 +2,12 @@ package mongo
 
 import (
 	"context"
-	"sync"
+	"time"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
+
+	"github.com/handoff-health/handoff/fhir/store/join"
 )
 
 // What is appended at one go.
@@ -17,12 +19,8 @@ const (
 // An appender makes one process's writes to one stream, one after the other: those
 // that wait are joined into one document.
 type appender struct {
-	stream string
-
-	mu      sync.Mutex
-	busy    bool
-	waiting []*appended
-	next    int64 // the number after the last known entry; 0: not known. Of the running writer
+	join.Queue[*appended]
+	next int64 // the number after the last known entry; 0: not known. Of the running writer
 }
 
 // An appended is one call of Append that waits.
@@ -31,7 +29,6 @@ type appended struct {
 	at    int64
 	first uint64
 	err   error
-	done  chan struct{}
 }
 
 // Append implements store.Log.
@@ -42,65 +39,49 @@ func (db *DB) Append(ctx context.Context, stream string, data ...[]byte) (uint64
 	if err := ctx.Err(); err != nil {
 		return 0, err
 	}
-	kept, _ := db.appenders.LoadOrStore(stream, &appender{stream: stream})
-	a := kept.(*appender)
-	call := &appended{data: data, at: db.now().UnixNano(), done: make(chan struct{})}
-	a.mu.Lock()
-	a.waiting = append(a.waiting, call)
-	lead := !a.busy
-	a.busy = true
-	a.mu.Unlock()
-	if lead {
-		go db.drain(a)
-	}
-	<-call.done
+	call := &appended{data: data, at: db.now().UnixNano()}
+	db.appender(stream).Do(ctx, call)
 	return call.first, call.err
 }
 
-// drain writes until nobody waits.
-func (db *DB) drain(a *appender) {
-	for {
-		calls := a.join()
-		if calls == nil {
-			return
-		}
-		first, err := db.appendBatch(db.batchOf(a.stream, calls), a)
+// appender gives the one of a stream.
+func (db *DB) appender(stream string) *appender {
+	if kept, ok := db.appenders.Load(stream); ok {
+		return kept.(*appender)
+	}
+	a := &appender{Queue: join.Queue[*appended]{Room: oneDocument}}
+	a.Together = func(ctx context.Context, calls []*appended) {
+		first, err := db.appendBatch(ctx, db.batchOf(stream, calls), a)
 		for _, c := range calls {
 			c.first, c.err = uint64(first), err
 			first += int64(len(c.data))
-			close(c.done)
 		}
 	}
+	kept, _ := db.appenders.LoadOrStore(stream, a)
+	return kept.(*appender)
 }
 
-// join takes what waits, at least one call, up to what one document should hold.
-func (a *appender) join() []*appended {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	n, entries, size := 0, 0, 0
-	for _, c := range a.waiting {
+// oneDocument is the room for what one document should hold.
+func oneDocument() func(*appended) bool {
+	entries, size := 0, 0
+	return func(c *appended) bool {
+		more := 0
 		for _, d := range c.data {
-			size += len(d)
+			more += len(d)
 		}
-		entries += len(c.data)
-		if n > 0 && (entries > joinedEntries || size > joinedBytes) {
-			break
+		if entries > 0 && (entries+len(c.data) > joinedEntries || size+more > joinedBytes) {
+			return false
 		}
-		n++
+		entries, size = entries+len(c.data), size+more
+		return true
 	}
-	calls := a.waiting[:n:n]
-	a.waiting = a.waiting[n:]
-	if n == 0 {
-		a.busy, a.waiting, calls = false, nil, nil
-	}
-	return calls
 }
 
 // appendBatch writes a batch after the last one of its stream, whoever wrote that,
 // and returns its first number. Of writers that try the same number one wins. A
 // try whose answer was lost is known by its nonce under the number it tried.
-func (db *DB) appendBatch(b batch, a *appender) (int64, error) {
-	ctx := context.Background()
+func (db *DB) appendBatch(ctx context.Context, b batch, a *appender) (int64, error) {
+	begun := time.Now()
 	doc, err := db.batchDoc(ctx, b)
 	if err != nil {
 		return 0, err
@@ -121,6 +102,10 @@ func (db *DB) appendBatch(b batch, a *appender) (int64, error) {
 			a.next = 0
 		}
 	})
+	if err == nil && doc.Chunks > 0 && time.Since(begun)+db.late > orphanAge/2 {
+		// Halted so long that the sweep may have taken its chunks for orphans.
+		_, err = db.batchDoc(ctx, b)
+	}
 	if err != nil {
 		a.next = 0
 		return 0, err

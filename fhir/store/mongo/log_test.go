@@ -167,3 +167,28 @@ func FuzzUnpack(f *testing.F) {
 		}
 	})
 }
+
+// The parts of a large batch whose writer was halted before it stood may have been
+// swept: they are written again.
+func TestALargeBatchOfAHaltedWriterIsWhole(t *testing.T) {
+	uri, clock := freshURI(t), &ticker{at: time.Date(2026, 3, 1, 8, 0, 0, 0, time.UTC)}
+	db, other := openAt(t, uri, Options{Now: clock.now, SweepEvery: -1}), openAt(t, uri, Options{Now: clock.now, SweepEvery: -1})
+	db.late = orphanAge
+	halted := false
+	db.onCall = func(what string, done bool) error {
+		if what != "append a batch" || done || halted {
+			return nil
+		}
+		halted = true
+		clock.advance(2 * orphanAge)
+		_, err := other.Sweep(context.Background())
+		return err
+	}
+	data := bytes.Repeat([]byte("x"), maxInline+1)
+	if _, err := db.Append(t.Context(), "s", data); err != nil || !halted {
+		t.Fatal(halted, err)
+	}
+	if es, err := other.ReadFrom(t.Context(), "s", 1, 1); err != nil || len(es) != 1 || !bytes.Equal(es[0].Data, data) {
+		t.Errorf("%d entries, %v", len(es), err)
+	}
+}
