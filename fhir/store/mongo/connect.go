@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"go.mongodb.org/mongo-driver/v2/bson"
 	driver "go.mongodb.org/mongo-driver/v2/mongo"
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 	"go.mongodb.org/mongo-driver/v2/mongo/readconcern"
@@ -157,13 +158,13 @@ func (a Address) secrets() (out []string) {
 // coll gives a collection.
 func (db *DB) coll(c collection) *driver.Collection { return db.base.Collection(c.name) }
 
-// Ping implements store.Store: the database can be read, by a majority, and has this
-// program's layout.
+// Ping implements store.Store: the database can be read, at a member that a majority
+// takes for the primary, and has this program's layout.
 func (db *DB) Ping(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, pingTimeout)
 	defer cancel()
-	doc, err := db.layout(ctx)
-	if err != nil {
+	var doc layoutDoc
+	if err := db.latest(meta).FindOne(ctx, bson.D{{Key: "_id", Value: layoutID}}).Decode(&doc); err != nil {
 		return db.explain(err)
 	}
 	return db.checkLayout(doc)

@@ -22,18 +22,15 @@ func (db *DB) Deployment(ctx context.Context) (string, error) {
 	if built.FerretDB != nil {
 		return fmt.Sprintf("FerretDB %s, a server compatible with MongoDB %s on the wire and not mongod", built.FerretDB.Version, built.Version), nil
 	}
-	var hello struct {
-		Set string `bson:"setName"`
-		Msg string `bson:"msg"` // "isdbgrid" of mongos
-	}
-	if err := db.client.Database("admin").RunCommand(ctx, bson.D{{Key: "hello", Value: 1}}).Decode(&hello); err != nil {
+	h, err := db.sayHello(ctx)
+	if err != nil {
 		return "", db.explain(err)
 	}
 	switch {
-	case hello.Msg == "isdbgrid":
+	case h.SetName != "":
+		return fmt.Sprintf("MongoDB %s, replica set %s", built.Version, h.SetName), nil
+	case h.replicated():
 		return fmt.Sprintf("MongoDB %s, sharded cluster", built.Version), nil
-	case hello.Set != "":
-		return fmt.Sprintf("MongoDB %s, replica set %s", built.Version, hello.Set), nil
 	default:
 		return fmt.Sprintf("MongoDB %s, standalone", built.Version), nil
 	}

@@ -5,7 +5,7 @@ import (
 	"sync"
 	"time"
 
-	"go.mongodb.org/mongo-driver/v2/bson"
+	driver "go.mongodb.org/mongo-driver/v2/mongo"
 )
 
 // bumpEpoch raises the epoch counter and returns what it is then. It is called when
@@ -31,13 +31,13 @@ func (db *DB) bumpEpoch(ctx context.Context) (int64, error) {
 // who came before it began, and costs them little time.
 const epochReads = 4
 
-// Epoch implements store.Epocher.
+// Epoch implements store.Epocher. What it gives is no older than the call.
 func (db *DB) Epoch(ctx context.Context) (int64, error) {
 	return db.asks.do(ctx, func() (n int64, err error) {
 		began := time.Now()
-		err = db.read(context.WithoutCancel(ctx), "read the epoch", func(ctx context.Context) error {
+		err = db.readLatest(context.WithoutCancel(ctx), "read the epoch", numbers, epochs.name, func(r *driver.SingleResult) error {
 			var doc numberDoc
-			err := db.coll(numbers).FindOne(ctx, bson.D{{Key: "_id", Value: epochs.name}}).Decode(&doc)
+			err := r.Decode(&doc)
 			n = doc.Last
 			return db.lacksCounter(epochs, err)
 		})

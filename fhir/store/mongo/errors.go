@@ -39,6 +39,7 @@ var passingCodes = []int{
 	133,   // FailedToSatisfyReadPreference
 	134,   // ReadConcernMajorityNotAvailableYet
 	175,   // QueryPlanKilled
+	187,   // LinearizableReadConcernError
 	237,   // CursorKilled
 	239,   // SnapshotTooOld
 	246,   // SnapshotUnavailable

@@ -334,7 +334,7 @@ func TestSearchesUseTheirIndexes(t *testing.T) {
 func (db *DB) commandsOf(t *testing.T, p store.Plan, sent func() []bson.Raw) []bson.Raw {
 	t.Helper()
 	sent()
-	s, err := db.searcher(t.Context(), p)
+	s, err := db.searcher(p)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -24,6 +24,7 @@ type hello struct {
 	ReadOnly  bool      `bson:"readOnly"`
 	Fresh     bool      `bson:"isreplicaset"` // a member of a replica set that is not initiated
 	SetName   string    `bson:"setName"`
+	Msg       string    `bson:"msg"` // "isdbgrid" of a router
 	Primary   string    `bson:"primary"`
 	MaxWire   int32     `bson:"maxWireVersion"`
 	LocalTime time.Time `bson:"localTime"`
@@ -55,13 +56,18 @@ func (h hello) fit() error {
 	return nil
 }
 
+// replicated says that there are members, or shards of them: read concerns other than
+// local mean something then.
+func (h hello) replicated() bool { return h.SetName != "" || h.Msg == "isdbgrid" }
+
 // sayHello asks the member that commands go to what it is.
 func (db *DB) sayHello(ctx context.Context) (h hello, err error) {
 	err = db.client.Database("admin").RunCommand(ctx, bson.D{{Key: "hello", Value: 1}}).Decode(&h)
 	return h, err
 }
 
-// checkServer finds a member that can serve, or says why there is none.
+// checkServer finds a member that can serve, or says why there is none. It notes what
+// kind of deployment that is of.
 func (db *DB) checkServer(ctx context.Context) error {
 	begun := time.Now()
 	h, err := db.sayHello(ctx)
@@ -69,6 +75,7 @@ func (db *DB) checkServer(ctx context.Context) error {
 		if err := h.fit(); err != nil {
 			return fmt.Errorf("%s: the member %w", db.where(), err)
 		}
+		db.replicated = h.replicated()
 		return nil
 	}
 	if strings.Contains(err.Error(), "reports wire version") { // an error of the driver without a type

@@ -83,10 +83,7 @@ func (j *journal) has(key string) bool {
 const listed = 10_000
 
 func (j *journal) committed(ctx context.Context) (list []unitDoc, err error) {
-	from, err := j.db.searched(ctx, units)
-	if err != nil {
-		return nil, err
-	}
+	from := j.db.searched(units)
 	filter := bson.D{{Key: "ts", Value: strings.TrimSuffix(j.typ, "/")}, {Key: "c", Value: bson.D{{Key: "$gt", Value: j.since}}}}
 	opts := options.Find().SetProjection(bson.D{{Key: "s", Value: 1}, {Key: "m", Value: 1}}).SetHint("journal").SetBatchSize(listed)
 	err = j.db.retry(ctx, "list units", func(ctx context.Context) error {

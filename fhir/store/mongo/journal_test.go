@@ -75,7 +75,7 @@ func TestASearchSeesAUnitAsAWhole(t *testing.T) {
 			}
 			for value, ids := range want {
 				p := store.Plan{Type: "Patient", Where: store.Expr{Op: store.Equal, Param: "g", Value: value}, Sort: []store.SortKey{{Param: store.ParamID}}, Limit: 5}
-				s, err := w.db.searcher(t.Context(), p)
+				s, err := w.db.searcher(p)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -100,7 +100,7 @@ func TestASearchSeesAUnitAsAWhole(t *testing.T) {
 func TestAUnitThatPassesWhileAQueryRuns(t *testing.T) {
 	hs := moved("u1")
 	w := newWorld(t, hs...)
-	s, err := w.db.searcher(t.Context(), store.Plan{Type: "Patient", Where: store.Expr{Op: store.Equal, Param: "g", Value: "old"}, Limit: 5})
+	s, err := w.db.searcher(store.Plan{Type: "Patient", Where: store.Expr{Op: store.Equal, Param: "g", Value: "old"}, Limit: 5})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -51,7 +51,7 @@ func TestAHeadThatMovesToANewerWindowIsFound(t *testing.T) {
 	other := w.db.base
 	// A type that is searched by what it is not is walked.
 	p := store.Plan{Type: "Patient", Where: store.Expr{Op: store.Not, Args: []store.Expr{{Op: store.Equal, Param: "g", Value: "many"}}}, Limit: 1}
-	s, err := w.db.searcher(t.Context(), p)
+	s, err := w.db.searcher(p)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -90,7 +90,7 @@ func TestAJournalThatComesTooLateIsNotBelieved(t *testing.T) {
 		t.Fatal(err)
 	}
 	p := store.Plan{Type: "Patient", Where: store.Expr{Op: store.Equal, Param: "g", Value: "new"}, Sort: []store.SortKey{{Param: store.ParamID}}, Limit: 5}
-	s, err := w.db.searcher(t.Context(), p)
+	s, err := w.db.searcher(p)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -36,11 +36,13 @@ type DB struct {
 	base      *driver.Database
 	name      string // of the database
 	addresses string // of the deployment, for messages; no user, no password
-	now       func() time.Time
-	clock     *serverClock // behind now, unless Options.Now was given
-	grace     time.Duration
-	wanted    blueprint
-	log       *slog.Logger
+	// replicated says that it is a replica set or a sharded cluster. See hello.
+	replicated bool
+	now        func() time.Time
+	clock      *serverClock // behind now, unless Options.Now was given
+	grace      time.Duration
+	wanted     blueprint
+	log        *slog.Logger
 
 	bumps       bumper
 	asks        bumper                   // of the epoch
@@ -52,7 +54,6 @@ type DB struct {
 	toldTrying  atomic.Int64             // when tellTrying did, nanoseconds
 	extents     extents
 	plenty      plenty
-	snapshots   atomic.Int32 // see searched
 
 	life      context.Context // ends with Close
 	end       context.CancelFunc

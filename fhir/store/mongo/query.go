@@ -26,29 +26,11 @@ const (
 // one. A find that is none misses a document which is changed while an index is walked
 // so that its entry moves to where the walk has been; and Consents, and units that are
 // closed this moment, are found by such walks.
-func (db *DB) searched(ctx context.Context, c collection) (*driver.Collection, error) {
-	const no, yes = 1, 2
-	if db.snapshots.Load() == 0 {
-		var hello struct {
-			Set string `bson:"setName"`
-			Msg string `bson:"msg"` // "isdbgrid" of a router
-		}
-		err := db.retry(ctx, "ask what the server is", func(ctx context.Context) error {
-			return db.base.RunCommand(ctx, bson.D{{Key: "hello", Value: 1}}).Decode(&hello)
-		})
-		if err != nil {
-			return nil, err
-		}
-		if hello.Set != "" || hello.Msg == "isdbgrid" {
-			db.snapshots.Store(yes)
-		} else {
-			db.snapshots.Store(no)
-		}
+func (db *DB) searched(c collection) *driver.Collection {
+	if db.replicated {
+		return db.base.Collection(c.name, options.Collection().SetReadConcern(readconcern.Snapshot()))
 	}
-	if db.snapshots.Load() == yes {
-		return db.base.Collection(c.name, options.Collection().SetReadConcern(readconcern.Snapshot())), nil
-	}
-	return db.coll(c), nil
+	return db.coll(c)
 }
 
 // query finds up to need heads after a place, in order, by their base states. In the

@@ -26,7 +26,7 @@ type searcher struct {
 	read   *reading // versions of what was found, as far as they are being read already
 }
 
-func (db *DB) searcher(ctx context.Context, p store.Plan) (*searcher, error) {
+func (db *DB) searcher(p store.Plan) (*searcher, error) {
 	if err := plan.Check(p); err != nil {
 		return nil, err
 	}
@@ -42,9 +42,7 @@ func (db *DB) searcher(ctx context.Context, p store.Plan) (*searcher, error) {
 	if c.root.Kind == plan.Never {
 		return s, nil
 	}
-	if s.heads, err = db.searched(ctx, heads); err != nil {
-		return nil, err
-	}
+	s.heads = db.searched(heads)
 	s.after = c.placeOf(after, s.orders)
 	if s.after != nil {
 		for i, o := range s.orders {
@@ -58,7 +56,7 @@ func (db *DB) searcher(ctx context.Context, p store.Plan) (*searcher, error) {
 
 // Search implements store.Store.
 func (db *DB) Search(ctx context.Context, p store.Plan) (store.Page, error) {
-	s, err := db.searcher(ctx, p)
+	s, err := db.searcher(p)
 	if err != nil || s.root.Kind == plan.Never {
 		return store.Page{}, err
 	}
@@ -251,7 +249,7 @@ func (s *searcher) records(ctx context.Context, rows []row) ([]*store.Record, er
 // Count implements store.Store.
 func (db *DB) Count(ctx context.Context, p store.Plan) (int, error) {
 	p.Limit, p.Sort, p.After = 1, nil, ""
-	s, err := db.searcher(ctx, p)
+	s, err := db.searcher(p)
 	if err != nil || s.root.Kind == plan.Never {
 		return 0, err
 	}

@@ -147,7 +147,7 @@ func TestEveryWayGivesTheSameRows(t *testing.T) {
 	}
 	for i := range plans {
 		p := store.Plan{Type: "Patient", Where: randomExpr(r, 3), Sort: randomSort(r), Limit: 1}
-		s, err := w.db.searcher(t.Context(), p)
+		s, err := w.db.searcher(p)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -212,7 +212,7 @@ func TestDeepAndWideConditions(t *testing.T) {
 		"deep": deep(maxNested - 1), "wide": {Op: store.Or, Args: append(many, eq("a"))},
 		"wide not": {Op: store.Not, Args: []store.Expr{{Op: store.Or, Args: many}}},
 	} {
-		s, err := w.db.searcher(t.Context(), store.Plan{Type: "Patient", Where: where, Limit: 100})
+		s, err := w.db.searcher(store.Plan{Type: "Patient", Where: where, Limit: 100})
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
@@ -224,7 +224,7 @@ func TestDeepAndWideConditions(t *testing.T) {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
 		}
 	}
-	if _, err := w.db.searcher(t.Context(), store.Plan{Type: "Patient", Where: deep(maxNested), Limit: 1}); err == nil {
+	if _, err := w.db.searcher(store.Plan{Type: "Patient", Where: deep(maxNested), Limit: 1}); err == nil {
 		t.Error("a level more is taken")
 	}
 }
@@ -267,7 +267,7 @@ func TestTheOrderOfTimeInWindows(t *testing.T) {
 // how far a page reaches.
 func (w *world) inWindows(t *testing.T, p store.Plan) {
 	t.Helper()
-	s, err := w.db.searcher(t.Context(), p)
+	s, err := w.db.searcher(p)
 	if err != nil {
 		t.Fatal(err)
 	}

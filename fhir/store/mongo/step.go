@@ -22,6 +22,7 @@ type hooks struct {
 	trying   time.Duration // instead of retryFor
 	// tellAfter is instead of the constant of that name.
 	tellAfter time.Duration
+	proving   time.Duration // instead of proofFor
 }
 
 // errDied ends a write without any tidying up.
@@ -51,6 +52,13 @@ func (db *DB) unitPatience() time.Duration {
 		return db.patience
 	}
 	return unitPatience
+}
+
+func (db *DB) proofFor() time.Duration {
+	if db.proving > 0 {
+		return db.proving
+	}
+	return proofFor
 }
 
 // persist does what changes something, again and again while its error may pass. f

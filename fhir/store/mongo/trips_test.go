@@ -194,7 +194,7 @@ func TestPlentyIsCountedOnce(t *testing.T) {
 		}
 	}
 	for _, sort := range [][]store.SortKey{nil, {{Param: store.ParamLastUpdated}}, {{Param: store.ParamID}}} {
-		s, err := db.searcher(t.Context(), store.Plan{Type: "Patient", Where: store.Expr{Op: store.Equal, Param: "gender", Value: "male"}, Sort: sort, Limit: 20})
+		s, err := db.searcher(store.Plan{Type: "Patient", Where: store.Expr{Op: store.Equal, Param: "gender", Value: "male"}, Sort: sort, Limit: 20})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -2,6 +2,7 @@ package mongo
 
 import (
 	"bufio"
+	"bytes"
 	"crypto/tls"
 	"encoding/binary"
 	"errors"
@@ -10,6 +11,7 @@ import (
 	"net"
 	"sync"
 	"testing"
+	"time"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 )
@@ -149,7 +151,7 @@ func readMessage(r io.Reader) (id, op uint32, body []byte, err error) {
 var errWire = errors.New("not a message that is known here")
 
 // commandOf gives the command of an OP_QUERY, with which drivers begin, or of an
-// OP_MSG, without its document sequences.
+// OP_MSG, with its document sequences as arrays.
 func commandOf(op uint32, body []byte) (m bson.D, err error) {
 	switch op {
 	case opQuery:
@@ -162,16 +164,44 @@ func commandOf(op uint32, body []byte) (m bson.D, err error) {
 		for at := 4; at+5 < len(body); {
 			kind, rest := body[at], body[at+1:]
 			size := int(binary.LittleEndian.Uint32(rest))
-			if size > len(rest) {
+			if size < 5 || size > len(rest) {
 				return nil, errWire
 			}
 			if kind == 0 {
-				return m, bson.Unmarshal(rest[:size], &m)
+				var own bson.D
+				if err := bson.Unmarshal(rest[:size], &own); err != nil {
+					return nil, err
+				}
+				m = append(own, m...)
+			} else if m, err = withSequence(m, rest[4:size]); err != nil {
+				return nil, err
 			}
 			at += 1 + size
 		}
+		return m, nil
 	}
 	return nil, errWire
+}
+
+// withSequence adds a document sequence, its name first, to a command.
+func withSequence(m bson.D, sequence []byte) (bson.D, error) {
+	name, docs, ok := bytes.Cut(sequence, []byte{0})
+	if !ok {
+		return nil, errWire
+	}
+	var all bson.A
+	for len(docs) > 4 {
+		size := int(binary.LittleEndian.Uint32(docs))
+		if size < 5 || size > len(docs) {
+			return nil, errWire
+		}
+		var d bson.D
+		if err := bson.Unmarshal(docs[:size], &d); err != nil {
+			return nil, err
+		}
+		all, docs = append(all, d), docs[size:]
+	}
+	return append(m, bson.E{Key: string(name), Value: all}), nil
 }
 
 // message frames an answer to a message of the kind op.
@@ -188,4 +218,32 @@ func message(to, op uint32, raw []byte) []byte {
 		out = binary.LittleEndian.AppendUint32(out, n)
 	}
 	return append(append(out, body...), raw...)
+}
+
+func lookup(d bson.D, key string) any {
+	for _, e := range d {
+		if e.Key == key {
+			return e.Value
+		}
+	}
+	return nil
+}
+
+// found is the answer to a find.
+func found(docs ...any) bson.D {
+	return bson.D{{Key: "ok", Value: 1}, {Key: "cursor", Value: bson.D{{Key: "id", Value: int64(0)}, {Key: "ns", Value: "db.x"}, {Key: "firstBatch", Value: append(bson.A{}, docs...)}}}}
+}
+
+// onPaper opens a store on a server made of paper, with nothing of its database.
+func onPaper(t *testing.T, s *wireServer) *DB {
+	t.Helper()
+	db, err := dial("mongodb://"+s.start(t, nil)+"/db?directConnection=true"+soon, Options{Now: time.Now}, thisLayout)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = db.Close() })
+	if err := db.checkServer(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return db
 }
