@@ -229,7 +229,8 @@ type Facts interface {
 	PutIfAbsent(ctx context.Context, key string, value []byte, expires time.Time) (Fact, error)
 	// CompareAndSet replaces the fact of this version, else ErrConflict.
 	CompareAndSet(ctx context.Context, key string, version int64, value []byte, expires time.Time) (Fact, error)
-	// Delete removes a fact; one that is absent is no error.
+	// Delete removes a fact; one that is absent is no error. It never removes one that
+	// is put after it has returned, though the server may do what it asked for late.
 	Delete(ctx context.Context, key string) error
 	// Scan returns facts whose key starts with prefix and sorts after after (as
 	// bytes), in order of key.

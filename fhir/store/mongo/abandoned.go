@@ -3,9 +3,11 @@ package mongo
 import (
 	"context"
 	"slices"
+	"strings"
 	"time"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
+	driver "go.mongodb.org/mongo-driver/v2/mongo"
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 )
 
@@ -191,14 +193,40 @@ func (db *DB) removeOrphans(ctx context.Context, batch map[string][]suspect) err
 		if err != nil {
 			return err
 		}
-		if err := db.dropVersions(ctx, orphans); err != nil {
+		if err := db.dropOrphans(ctx, orphans); err != nil {
 			return err
 		}
 	}
 	return db.sweepClaims(ctx, keys)
 }
 
-func (db *DB) orphansOf(ctx context.Context, key string, h *headDoc, suspects []suspect) ([]versionRef, error) {
+// dropOrphans removes versions as they were found: a writer that was halted writes its
+// own again when it goes on, and so does a copy that is taken up.
+func (db *DB) dropOrphans(ctx context.Context, orphans []suspect) error {
+	orphans = slices.SortedFunc(slices.Values(orphans), func(a, b suspect) int { return strings.Compare(a.Ref.ID, b.Ref.ID) })
+	for part := range slices.Chunk(orphans, 500) {
+		models := make([]driver.WriteModel, len(part))
+		for i, o := range part {
+			models[i] = driver.NewDeleteOneModel().SetFilter(bson.D{{Key: "_id", Value: o.Ref.ID}, {Key: "at", Value: o.At}})
+			if o.Ref.Chunks > 0 { // first: without the version nobody finds them
+				if err := db.dropChunks(ctx, chunkOwner(o.Ref.ID), o.At); err != nil {
+					return err
+				}
+			}
+		}
+		_, err := db.persist(ctx, "remove orphans", func(ctx context.Context) error {
+			_, err := db.coll(versions).BulkWrite(ctx, models, options.BulkWrite().SetOrdered(false))
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// orphansOf gives those of some versions of a resource that its head does not reach.
+func (db *DB) orphansOf(ctx context.Context, key string, h *headDoc, suspects []suspect) ([]suspect, error) {
 	low := suspects[0].Version
 	for _, s := range suspects {
 		low = min(low, s.Version)
@@ -225,13 +253,7 @@ func (db *DB) orphansOf(ctx context.Context, key string, h *headDoc, suspects []
 			return nil, err
 		}
 	}
-	var orphans []versionRef
-	for _, s := range suspects {
-		if !reached[s.Nonce] {
-			orphans = append(orphans, s.Ref)
-		}
-	}
-	return orphans, nil
+	return slices.DeleteFunc(slices.Clone(suspects), func(s suspect) bool { return reached[s.Nonce] }), nil
 }
 
 // chainOf collects the nonces that a head in state top reaches, down to low. It is

@@ -85,6 +85,7 @@ func TestAJoinedCallIsLeftWhenTheCallerIsDone(t *testing.T) {
 func TestChunksComeBack(t *testing.T) {
 	db := fresh(t)
 	data := bytes.Repeat([]byte("0123456789abcde\x00"), (2*chunkSize+chunkSize/2)/16)
+	before := db.now().Add(-time.Minute).UnixNano()
 	n, err := db.storeChunks(t.Context(), "v/Patient/a/1/x", data)
 	if err != nil || n != 3 {
 		t.Fatal(n, err)
@@ -92,7 +93,13 @@ func TestChunksComeBack(t *testing.T) {
 	if got, err := db.loadChunks(t.Context(), "v/Patient/a/1/x", n); err != nil || !bytes.Equal(got, data) {
 		t.Errorf("%d bytes, %v", len(got), err)
 	}
-	if err := db.dropChunks(t.Context(), "v/Patient/a"); err != nil {
+	if err := db.dropChunks(t.Context(), "v/Patient/a", before); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := db.loadChunks(t.Context(), "v/Patient/a/1/x", n); err != nil || len(got) != len(data) {
+		t.Errorf("chunks that were written since are dropped: %d bytes, %v", len(got), err)
+	}
+	if err := db.dropChunks(t.Context(), "v/Patient/a", ever); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := db.loadChunks(t.Context(), "v/Patient/a/1/x", n); err == nil {

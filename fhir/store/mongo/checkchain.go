@@ -117,7 +117,7 @@ func (c *checker) dropOrphan(ctx context.Context, m *versionMark) (bool, error) 
 	if err != nil || len(orphans) == 0 {
 		return false, err
 	}
-	return true, c.dropVersions(ctx, orphans)
+	return true, c.dropOrphans(ctx, orphans)
 }
 
 // checkContent reads what a head reaches and compares it with its checksums. It

@@ -89,12 +89,13 @@ func (c *checker) checkOwner(ctx context.Context, owner string, marks []chunkMar
 		count = docs[0].Chunks
 	}
 	var stale []string
+	until := int64(0)
 	f := store.Finding{Kind: store.FoundStaleChunk, What: owner}
 	for _, m := range marks {
 		if n := strings.LastIndexByte(m.ID, '/'); n >= 0 && len(docs) > 0 && m.ID < chunkID(owner, count) {
 			continue
 		}
-		stale = append(stale, m.ID)
+		stale, until = append(stale, m.ID), max(until, m.At)
 		f.Young = f.Young || c.young(m.At)
 	}
 	if len(stale) == 0 {
@@ -103,7 +104,7 @@ func (c *checker) checkOwner(ctx context.Context, owner string, marks []chunkMar
 	f.Detail = fmt.Sprintf("%d parts of nothing", len(stale))
 	return c.mend(ctx, f, func(ctx context.Context) (bool, error) {
 		_, err := c.persist(ctx, "remove parts", func(ctx context.Context) error {
-			_, err := c.coll(chunks).DeleteMany(ctx, bson.M{"_id": bson.M{"$in": stale}})
+			_, err := c.coll(chunks).DeleteMany(ctx, bson.M{"_id": bson.M{"$in": stale}, "at": bson.M{"$lte": until}})
 			return err
 		})
 		return err == nil, err

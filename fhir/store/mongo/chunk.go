@@ -3,6 +3,7 @@ package mongo
 import (
 	"context"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 
@@ -18,6 +19,9 @@ const (
 	maxInline = 12 << 20
 	chunkSize = 8 << 20
 )
+
+// ever is later than anything was written.
+const ever = math.MaxInt64
 
 func chunkID(owner string, n int) string { return fmt.Sprintf("%s/%06d", owner, n) }
 
@@ -61,10 +65,14 @@ func (db *DB) loadChunks(ctx context.Context, owner string, n int) ([]byte, erro
 	return out, nil
 }
 
-// dropChunks removes the chunks of an owner and of all owners below it, "owner/…".
-func (db *DB) dropChunks(ctx context.Context, owner string) error {
+// dropChunks removes the chunks of an owner and of all owners below it, "owner/…", that
+// were not written again after an instant, in nanoseconds.
+func (db *DB) dropChunks(ctx context.Context, owner string, until int64) error {
 	return db.retry(ctx, "remove the parts of "+owner, func(ctx context.Context) error {
-		_, err := db.coll(chunks).DeleteMany(ctx, bson.D{{Key: "_id", Value: bson.D{{Key: "$gte", Value: owner + "/"}, {Key: "$lt", Value: owner + "0"}}}})
+		_, err := db.coll(chunks).DeleteMany(ctx, bson.D{
+			{Key: "_id", Value: bson.D{{Key: "$gte", Value: owner + "/"}, {Key: "$lt", Value: owner + "0"}}},
+			{Key: "at", Value: bson.D{{Key: "$lte", Value: until}}},
+		})
 		return err
 	})
 }
@@ -95,7 +103,7 @@ func (db *DB) sweepChunks(ctx context.Context) error {
 			continue
 		}
 		seen[owner] = true
-		if err := db.dropOrphan(ctx, owner); err != nil {
+		if err := db.dropOrphan(ctx, owner, until); err != nil {
 			return err
 		}
 	}
@@ -103,8 +111,9 @@ func (db *DB) sweepChunks(ctx context.Context) error {
 	return nil
 }
 
-// dropOrphan removes the chunks of an owner that nothing refers to.
-func (db *DB) dropOrphan(ctx context.Context, owner string) error {
+// dropOrphan removes the chunks of an owner that nothing refers to, as old as they were
+// found.
+func (db *DB) dropOrphan(ctx context.Context, owner string, until int64) error {
 	of, filter := versions, bson.D{}
 	if nonce, ok := strings.CutPrefix(owner, batchOwner("")); ok {
 		of, filter = logs, bson.D{{Key: "cn", Value: nonce}}
@@ -117,7 +126,7 @@ func (db *DB) dropOrphan(ctx context.Context, owner string) error {
 		return db.coll(of).FindOne(ctx, filter, options.FindOne().SetProjection(bson.D{{Key: "_id", Value: 1}})).Err()
 	})
 	if isMissing(err) {
-		return db.dropChunks(ctx, owner)
+		return db.dropChunks(ctx, owner, until)
 	}
 	return err
 }

@@ -291,20 +291,3 @@ func (db *DB) standing(ctx context.Context, key string, tries []factDoc) (*factD
 	}
 	return nil, nil
 }
-
-// Delete implements store.Facts.
-func (db *DB) Delete(ctx context.Context, key string) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	ctx = context.WithoutCancel(ctx)
-	err := db.retry(ctx, "remove a fact", func(ctx context.Context) error {
-		_, err := db.coll(facts).DeleteOne(ctx, bson.D{{Key: "_id", Value: encode(key)}})
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	_, err = db.bumpEpoch(ctx)
-	return err
-}

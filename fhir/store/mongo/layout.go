@@ -102,7 +102,7 @@ type versionDoc struct {
 	Raw      []byte `bson:"raw"`
 	Chunks   int    `bson:"c,omitempty"` // Raw stands in this many chunk documents instead
 	Sum      int64  `bson:"sum"`         // over key, version and all fields before
-	At       int64  `bson:"at"`          // when written, nanoseconds by the store's clock: only to tell young orphans
+	At       int64  `bson:"at"`          // when last written, nanoseconds by the store's clock: only to tell young orphans
 }
 
 // Statuses of a unit.
@@ -156,7 +156,7 @@ type factDoc struct {
 	ID      string `bson:"_id"` // encoded
 	Value   []byte `bson:"b"`
 	Version int64  `bson:"v"` // from a block of the counter "fact": never given twice
-	Expires int64  `bson:"e"` // nanoseconds, 0 never
+	Expires int64  `bson:"e"` // nanoseconds, 0 never; of one that was removed, when, negative: see removed
 	// Before are the last few versions that compare-and-set has replaced, so that a
 	// writer whose answer was lost knows that it won, though another has won since.
 	Before []int64 `bson:"p,omitempty"`

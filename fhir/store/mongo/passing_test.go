@@ -108,11 +108,11 @@ func TestSearchesReadSnapshotsOfAReplicaSet(t *testing.T) {
 		return batchOfFacts(0, "firstBatch")
 	}}
 	s.hello = standalone(is("isWritablePrimary"), bson.E{Key: "setName", Value: "rs0"})
-	db := unreached(t, s)
+	db := onPaper(t, s)
 	if _, err := db.Search(t.Context(), store.Plan{Type: "Patient", Where: store.Expr{Op: store.Exists, Param: "f"}, Limit: 5}); err != nil {
 		t.Fatal(err)
 	}
-	for of, want := range map[string]string{heads.name: "snapshot", units.name: "snapshot", numbers.name: "majority"} {
+	for of, want := range map[string]string{heads.name: "snapshot", units.name: "snapshot", numbers.name: "linearizable"} {
 		if !slices.Equal(level[of], []string{want}) {
 			t.Errorf("%s is read at %v, want %s", of, level[of], want)
 		}

@@ -260,7 +260,7 @@ func (r *restoring) release(ctx context.Context) error {
 			continue
 		}
 		_, err := r.db.persist(ctx, "give up claims", func(ctx context.Context) error {
-			_, err := r.db.coll(claims).DeleteMany(ctx, bson.M{"_id": bson.M{"$in": gone}, "k": key})
+			_, err := r.db.coll(claims).DeleteMany(ctx, bson.M{"_id": bson.M{"$in": gone}, "k": key, "tx": restoredUnit})
 			return err
 		})
 		if err != nil {

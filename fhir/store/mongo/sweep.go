@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"time"
-
-	"go.mongodb.org/mongo-driver/v2/bson"
 )
 
 const (
@@ -38,18 +36,6 @@ func (db *DB) Sweep(ctx context.Context) (int, error) {
 	// since ends now.
 	_, err = db.bumpEpoch(ctx)
 	return n, errors.Join(append(errs, err)...)
-}
-
-func (db *DB) sweepFacts(ctx context.Context) (n int, err error) {
-	until := db.now().Add(-db.grace).UnixNano()
-	err = db.retry(ctx, "remove expired facts", func(ctx context.Context) error {
-		res, err := db.coll(facts).DeleteMany(ctx, bson.D{{Key: "e", Value: bson.D{{Key: "$gt", Value: int64(0)}, {Key: "$lte", Value: until}}}})
-		if err == nil {
-			n += int(res.DeletedCount)
-		}
-		return err
-	})
-	return n, err
 }
 
 // sweepEvery sweeps until the store is closed, about every d: gateways that started

@@ -75,13 +75,13 @@ func (v *versionDoc) checksum(raw []byte) int64 {
 func chunkOwner(version string) string { return "v/" + version }
 
 // putVersions stores the documents of new versions, in order of id. What is large
-// goes into chunks first. Nonces are new, so that one that is there already is from
-// a try whose answer was lost.
+// goes into chunks first. One that is there already is the same: from a try whose
+// answer was lost, or it is written again. It is replaced, so that it is as young as it
+// should be: who has taken the older one for an orphan removes that alone.
 func (db *DB) putVersions(ctx context.Context, vs []*versionDoc) error {
 	docs := make([]*versionDoc, len(vs))
 	for i, v := range vs {
 		doc := *v
-		doc.At = db.now().UnixNano()
 		if len(doc.Raw) > maxInline {
 			n, err := db.storeChunks(ctx, chunkOwner(doc.ID), doc.Raw)
 			if err != nil {
@@ -89,21 +89,32 @@ func (db *DB) putVersions(ctx context.Context, vs []*versionDoc) error {
 			}
 			doc.Raw, doc.Chunks = nil, n
 		}
+		doc.At = db.now().UnixNano() // no earlier than its chunks'
 		docs[i] = &doc
 	}
 	slices.SortFunc(docs, func(a, b *versionDoc) int { return strings.Compare(a.ID, b.ID) })
 	_, err := db.persist(ctx, "write versions", func(ctx context.Context) error {
-		if len(docs) == 1 {
-			_, err := db.coll(versions).InsertOne(ctx, docs[0])
-			if isDuplicate(err) {
-				err = nil
+		there, err := db.insertVersions(ctx, docs)
+		for _, i := range there {
+			if err == nil {
+				_, err = db.coll(versions).ReplaceOne(ctx, bson.D{{Key: "_id", Value: docs[i].ID}}, docs[i], options.Replace().SetUpsert(true))
 			}
-			return err
 		}
-		_, err := db.insertMany(ctx, versions, docs)
 		return err
 	})
 	return err
+}
+
+// insertVersions inserts documents and returns which were there already.
+func (db *DB) insertVersions(ctx context.Context, docs []*versionDoc) (there []int, err error) {
+	if len(docs) > 1 {
+		return db.insertMany(ctx, versions, docs)
+	}
+	_, err = db.coll(versions).InsertOne(ctx, docs[0])
+	if isDuplicate(err) {
+		return []int{0}, nil
+	}
+	return nil, err
 }
 
 // insertMany inserts documents and returns which were there already.
@@ -131,14 +142,15 @@ func (v *versionDoc) ref() versionRef {
 	return ref
 }
 
-// dropVersions removes versions that no head reaches.
+// dropVersions removes versions that no head reaches and that nobody will write again:
+// their writer gave them up, or they were expunged. See dropOrphans for others.
 func (db *DB) dropVersions(ctx context.Context, refs []versionRef) error {
 	for part := range slices.Chunk(refs, 500) {
 		ids := make([]string, len(part))
 		for i, r := range part {
 			ids[i] = r.ID
 			if r.Chunks > 0 { // first: without the version nobody finds them
-				if err := db.dropChunks(ctx, chunkOwner(r.ID)); err != nil {
+				if err := db.dropChunks(ctx, chunkOwner(r.ID), ever); err != nil {
 					return err
 				}
 			}

@@ -20,6 +20,7 @@ var factTests = []test{
 	{"one of many puts wins", putRace},
 	{"compare-and-set loses nothing", counterRace},
 	{"a version never comes again", factVersions},
+	{"a fact that others replace meanwhile is removed all the same", deleteRace},
 	{"scan by prefix", scans},
 	{"several keys in one step", gathers},
 	{"wrong facts are refused", wrongFacts},
@@ -168,6 +169,42 @@ func factVersions(t *testing.T, e *env) {
 			t.Fatal(err)
 		}
 		e.reopen(t)
+	}
+}
+
+// deleteRace removes facts that others keep replacing: nobody brings one back.
+func deleteRace(t *testing.T, e *env) {
+	for round := range 10 {
+		key := fmt.Sprintf("session/%d", round)
+		if _, err := e.Facts.PutIfAbsent(e.ctx, key, []byte("v"), time.Time{}); err != nil {
+			t.Fatal(err)
+		}
+		together(3, func(i int) {
+			if i == 0 {
+				if err := e.Facts.Delete(e.ctx, key); err != nil {
+					t.Error(err)
+				}
+				return
+			}
+			for {
+				f, err := e.Facts.Get(e.ctx, key)
+				if errors.Is(err, store.ErrNotFound) {
+					return
+				}
+				if err == nil {
+					_, err = e.Facts.CompareAndSet(e.ctx, key, f.Version, []byte("w"), time.Time{})
+				}
+				if err != nil && !errors.Is(err, store.ErrConflict) {
+					t.Error(err)
+					return
+				}
+			}
+		})
+		_, err := e.Facts.Get(e.ctx, key)
+		wantError(t, err, store.ErrNotFound, "a removed fact")
+		if _, err := e.Facts.PutIfAbsent(e.ctx, key, nil, time.Time{}); err != nil {
+			t.Errorf("a fact is put again: %v", err)
+		}
 	}
 }
 
