@@ -44,32 +44,39 @@ func (s *searcher) query(ctx context.Context, from *row, need int) ([]row, error
 		return s.walk(ctx, from, need)
 	case s.byParameter():
 		return s.sorted(ctx, from, need, s.driven(), hintOf(start))
-	case s.walkable() && s.db.plenty.has(plan.Hash(s.plan)):
-		return s.walk(ctx, from, need)
 	}
-	rows, err := s.gather(ctx)
-	if err != nil {
-		return nil, err
-	}
-	if len(rows) <= few {
-		rows = slices.DeleteFunc(rows, func(r row) bool { return from != nil && compare(s.orders, from, &r) >= 0 })
-		slices.SortFunc(rows, func(a, b row) int { return compare(s.orders, &a, &b) })
-		return rows[:min(len(rows), need)], nil
-	}
-	if start == fromType {
-		return s.walk(ctx, from, need)
-	}
-	if s.walkable() {
-		n, err := s.count(ctx, many)
+	walk, known := s.db.plenty.get(plan.Hash(s.plan))
+	if !known {
+		rows, err := s.gather(ctx)
 		if err != nil {
 			return nil, err
 		}
-		if n >= many {
-			s.db.plenty.add(plan.Hash(s.plan))
-			return s.walk(ctx, from, need)
+		if len(rows) <= few {
+			rows = slices.DeleteFunc(rows, func(r row) bool { return from != nil && compare(s.orders, from, &r) >= 0 })
+			slices.SortFunc(rows, func(a, b row) int { return compare(s.orders, &a, &b) })
+			return rows[:min(len(rows), need)], nil
 		}
+		if walk, err = s.toWalk(ctx); err != nil {
+			return nil, err
+		}
+		s.db.plenty.set(plan.Hash(s.plan), walk)
+	}
+	if walk {
+		return s.walk(ctx, from, need)
 	}
 	return s.sorted(ctx, from, need, s.driven(), hintOf(start))
+}
+
+// toWalk says whether so much is found that the type is walked for it.
+func (s *searcher) toWalk(ctx context.Context) (bool, error) {
+	switch {
+	case s.start(s.root) == fromType:
+		return true, nil
+	case !s.walkable():
+		return false, nil
+	}
+	n, err := s.count(ctx, many)
+	return n >= many, err
 }
 
 // walkable says whether the type can be walked in the order asked for.

@@ -272,14 +272,14 @@ func (w *world) inWindows(t *testing.T, p store.Plan) {
 		t.Fatal(err)
 	}
 	want := w.answer(s)
-	for _, need := range []int{5, 60, 201, 5} {
+	for _, need := range []int{5, 100, 201, 5} {
 		var got []row
 		for from := (*row)(nil); ; {
 			rows, err := s.walkTime(t.Context(), from, need)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got = append(got, rows...); len(rows) < need || need < 10 && len(got) > 100 {
+			if got = append(got, rows...); len(rows) < need || need < 10 && len(got) > 50 {
 				break
 			}
 			from = &got[len(got)-1]

@@ -53,31 +53,6 @@ func (f *extents) set(key, at string) {
 	f.at[key] = at
 }
 
-// A plenty remembers, for a while, which searches find so much that the type is walked
-// for them: to count that again for each page would cost more than the page.
-type plenty struct {
-	mu sync.Mutex
-	at map[string]time.Time // by plan.Hash
-}
-
-const plentyFor = time.Minute
-
-func (p *plenty) has(key string) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	at, ok := p.at[key]
-	return ok && time.Since(at) < plentyFor
-}
-
-func (p *plenty) add(key string) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.at == nil || len(p.at) >= mostExtents {
-		p.at = map[string]time.Time{}
-	}
-	p.at[key] = time.Now()
-}
-
 // walkTime goes through the type from the newest on, or from the oldest. Where that
 // took several windows they are asked for once more as one: each is a query of its
 // own, and a head that was written meanwhile may be in neither, or in two.
