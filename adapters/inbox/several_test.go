@@ -1,6 +1,7 @@
 package inbox_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -148,6 +149,40 @@ func TestTheSameMessageAtTwoProcessesIsOne(t *testing.T) {
 		t.Errorf("%+v, %d Patients", m, patients(t, db))
 	}
 	wait(t, "nothing waits", func() bool { n, _, _ := a.Waiting(); return n == 0 })
+}
+
+// Different messages that come at several processes at the same time under one key are
+// one message and collisions, whoever was first in the log.
+func TestDifferentMessagesUnderOneKeyAtSeveralProcessesAreOneAndCollisions(t *testing.T) {
+	db := openDB(t, backendtest.Address(t))
+	boxes := []*inbox.Box{process(t, db, db), process(t, db, db), process(t, db, db)}
+	f := newFeed(t, boxes[0], db, db, db)
+	f.Term = term(1)
+	defer start(t, f)()
+	const n = 15
+	var taken, collided atomic.Int64
+	for i := range n {
+		var wg sync.WaitGroup
+		for k, box := range boxes {
+			m := admit(i)
+			m.Body = bytes.ReplaceAll(m.Body, []byte("EXAMPLE^PAT"), fmt.Appendf(nil, "EXAMPLE^PAT%d", k))
+			wg.Go(func() {
+				switch _, err := box.Receive(context.Background(), m); {
+				case err == nil:
+					taken.Add(1)
+				case errors.Is(err, inbox.ErrCollision):
+					collided.Add(1)
+				default:
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+	}
+	wait(t, "all are settled", func() bool { m := kept(t, db); return m.Stored+m.Rejected == 3*n })
+	if m := kept(t, db); taken.Load() != n || collided.Load() != 2*n || m.Stored != n || m.RejectedBy["key-collision"] != 2*n || patients(t, db) != n {
+		t.Errorf("%d taken, %d collided, %+v, %d Patients", taken.Load(), collided.Load(), m, patients(t, db))
+	}
 }
 
 // slow keeps marks back, or loses them.

@@ -47,7 +47,7 @@ func taken(answers []*answer) (n int) {
 func grantsAtOnce(to func(int), rounds int, grant func(*Target) (*Party, url.Values, error)) func(*Target) error {
 	return func(t *Target) error {
 		to(InTurn)
-		for round := range min(rounds, 5) {
+		for round := range min(rounds, 3) {
 			app, f, err := grant(t)
 			if err != nil {
 				return err
@@ -98,7 +98,7 @@ func assertionAtOnce(to func(int), rounds int) func(*Target) error {
 			return err
 		}
 		to(InTurn)
-		for round := range min(rounds, 10) {
+		for round := range min(rounds, 4) {
 			header, claims := t.assertion(p)
 			text, err := forgery{header: header, claims: claims, key: p.Key}.token()
 			if err != nil {
@@ -125,7 +125,7 @@ func createAtOnce(to func(int), rounds int) func(*Target) error {
 			return err
 		}
 		to(InTurn)
-		for round := range min(rounds, 10) {
+		for round := range min(rounds, 4) {
 			mark := "T-" + rand.Text()
 			body := []byte(t.fill(strings.ReplaceAll(planConsent, "{mark}", mark)))
 			query := "identifier=https://handoff-health.github.io/fhir/sid/clinic/consent|" + mark
@@ -192,7 +192,7 @@ func consentInFlight(to func(int), rounds int) func(*Target) error {
 		}
 		to(InTurn)
 		plans := t.fill("CarePlan?patient={ada}")
-		for round := range min(rounds, 10) {
+		for round := range min(rounds, 4) {
 			if err := t.planConsentBecomes("active"); err != nil {
 				return err
 			}
