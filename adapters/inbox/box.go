@@ -69,7 +69,7 @@ type slot struct {
 	size    int64
 	at      time.Time
 	decided bool // its mark is durable, or never will be
-	lost    bool // its mark did not come to be: nobody was told that it was taken
+	lost    bool // another's mark stands: nobody was told that this one was taken
 	// found is when a message was found that this process did not append, or does not
 	// know to have: its mark may be on its way. Zero: it is this process's.
 	found time.Time

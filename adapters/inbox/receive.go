@@ -167,7 +167,7 @@ func (b *Box) keep(ctx context.Context, a *Arrival, id string, m mark, collision
 	if seq == 0 { // no entry, as far as is known
 		b.release(size)
 	} else {
-		b.decide(seq, err != nil)
+		b.decide(seq, err)
 	}
 	if err != nil {
 		return Receipt{}, fmt.Errorf("inbox %s: %w", b.o.System, err)
@@ -243,12 +243,17 @@ func (b *Box) release(size int64) {
 	b.bytes -= size
 }
 
-// decide says that the outcome of a message's mark is known.
-func (b *Box) decide(seq uint64, lost bool) {
+// decide says what became of a message's mark. Another's stands: this entry counts for
+// nothing. Any other failure: the mark may have come to be, or may yet, and then another
+// process tells the sender that the message was taken; so it is looked for.
+func (b *Box) decide(seq uint64, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if s := b.waiting[seq]; s != nil {
-		s.decided, s.lost = true, lost
+		s.decided, s.lost = true, errors.Is(err, store.ErrExists)
+		if err != nil {
+			s.found = time.Now()
+		}
 	}
 	b.wake()
 }

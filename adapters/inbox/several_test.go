@@ -190,6 +190,7 @@ type slow struct {
 	store.Facts
 	wait atomic.Int64
 	fail atomic.Bool
+	deaf atomic.Bool // it is done, and the answer is lost
 }
 
 func (s *slow) PutIfAbsent(ctx context.Context, key string, v []byte, e time.Time) (store.Fact, error) {
@@ -198,6 +199,10 @@ func (s *slow) PutIfAbsent(ctx context.Context, key string, v []byte, e time.Tim
 			return store.Fact{}, errSick
 		}
 		time.Sleep(time.Duration(s.wait.Load()))
+		if s.deaf.Load() {
+			_, err := s.Facts.PutIfAbsent(ctx, key, v, e)
+			return store.Fact{}, errors.Join(err, errSick)
+		}
 	}
 	return s.Facts.PutIfAbsent(ctx, key, v, e)
 }
@@ -240,6 +245,33 @@ func TestAMessageWhoseMarkIsOnItsWayIsWaitedFor(t *testing.T) {
 	wait(t, "what was taken is counted", func() bool { return kept(t, db).Stored >= 12 })
 	if m := kept(t, db); m.Stored != 12 || m.Rejected != 0 {
 		t.Errorf("%+v", m)
+	}
+}
+
+// A message whose mark came to be although its process was told otherwise is taken at
+// another one, and not passed over by the first.
+func TestAMessageWhoseMarkSeemedToFailIsProcessed(t *testing.T) {
+	db := openDB(t, backendtest.Address(t))
+	facts := &slow{Facts: db}
+	a, b := process(t, db, facts), process(t, db, db)
+	var still atomic.Bool
+	still.Store(true)
+	f := newFeed(t, a, db, db, db)
+	f.Term, f.Paused = term(1), still.Load
+	defer start(t, f)()
+	facts.deaf.Store(true)
+	if _, err := a.Receive(context.Background(), admit(0)); err == nil {
+		t.Fatal("taken without knowing of a mark")
+	}
+	facts.deaf.Store(false)
+	if r := receive(t, b, admit(0)); !r.Duplicate {
+		t.Errorf("%+v", r)
+	}
+	still.Store(false)
+	receive(t, b, admit(1))
+	wait(t, "both are settled", func() bool { m := kept(t, db); return m.Received == 2 && m.Waiting == 0 })
+	if m := kept(t, db); m.Stored != 2 || patients(t, db) != 2 {
+		t.Errorf("%+v, %d Patients", m, patients(t, db))
 	}
 }
 
