@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"reflect"
 	"slices"
 	"time"
 
@@ -46,7 +47,7 @@ func (db *DB) CheckStore(ctx context.Context, o store.CheckOptions, found func(s
 	}
 	// An intent that is cleared may leave versions without a head: heads come first.
 	for _, part := range []func(context.Context) error{
-		c.checkIndexes, c.checkUnits, c.checkHeads, c.checkStrays, c.checkClaims, c.checkChunks, c.checkFacts, c.checkCounters, c.checkStreams,
+		c.checkIndexes, c.checkUnits, c.checkHeads, c.checkStrays, c.checkClaims, c.checkChunks, c.checkFacts, c.checkCounters, c.checkPlaces, c.checkStreams,
 	} {
 		switch err := part(ctx); {
 		case errors.Is(err, store.ErrDamaged): // so damaged that this part cannot be looked at
@@ -116,27 +117,49 @@ func (c *checker) checkIndexes(ctx context.Context) error {
 	return nil
 }
 
-// each reads a collection in order of id, a page at a time. do gives the id of the
-// page's last document.
-func (c *checker) each(ctx context.Context, of collection, fields bson.M, read func(context.Context, func(any) error) (last string, n int, err error)) error {
+// each reads a collection in order of id, a page at a time. A document that cannot be
+// read is reported, and left out.
+func (c *checker) each(ctx context.Context, of collection, fields bson.M, read func(context.Context, func(any) error) error) error {
 	for after := ""; ; {
-		last, n, err := read(ctx, func(out any) error {
-			return c.retry(ctx, "read "+of.name, func(ctx context.Context) error {
-				o := options.Find().SetSort(bson.M{"_id": 1}).SetLimit(checkedAtOnce)
-				if fields != nil {
-					o.SetProjection(fields)
-				}
-				cur, err := c.coll(of).Find(ctx, bson.M{"_id": bson.M{"$gt": after}}, o)
-				if err != nil {
-					return err
-				}
-				return cur.All(ctx, out)
-			})
+		var raws []bson.Raw
+		err := c.retry(ctx, "read "+of.name, func(ctx context.Context) error {
+			raws = nil
+			o := options.Find().SetSort(bson.M{"_id": 1}).SetLimit(checkedAtOnce)
+			if fields != nil {
+				o.SetProjection(fields)
+			}
+			cur, err := c.coll(of).Find(ctx, bson.M{"_id": bson.M{"$gt": after}}, o)
+			if err != nil {
+				return err
+			}
+			return cur.All(ctx, &raws)
 		})
-		if err != nil || n < checkedAtOnce {
+		if err == nil {
+			err = read(ctx, func(out any) error { c.decode(of, raws, out); return nil })
+		}
+		if err != nil || len(raws) < checkedAtOnce {
 			return err
 		}
-		after = last
+		after = nameOf(raws[len(raws)-1])
+	}
+}
+
+func nameOf(raw bson.Raw) string {
+	id, _ := raw.Lookup("_id").StringValueOK()
+	return id
+}
+
+// decode appends the documents that can be read to a slice.
+func (c *checker) decode(of collection, raws []bson.Raw, out any) {
+	list := reflect.ValueOf(out).Elem()
+	for _, raw := range raws {
+		doc := reflect.New(list.Type().Elem())
+		if err := bson.Unmarshal(raw, doc.Interface()); err != nil {
+			id, _ := decode(nameOf(raw))
+			c.report(store.Finding{Kind: store.FoundDamaged, What: fmt.Sprintf("%s %q", of.name, id), Detail: "it cannot be read: " + err.Error()})
+			continue
+		}
+		list.Set(reflect.Append(list, doc.Elem()))
 	}
 }
 
@@ -144,13 +167,12 @@ func (c *checker) each(ctx context.Context, of collection, fields bson.M, read f
 // versions is behind.
 func (c *checker) checkFacts(ctx context.Context) error {
 	var highest int64
-	err := c.each(ctx, facts, nil, func(ctx context.Context, page func(any) error) (last string, n int, err error) {
+	err := c.each(ctx, facts, nil, func(ctx context.Context, page func(any) error) error {
 		var docs []factDoc
 		if err := page(&docs); err != nil {
-			return "", 0, err
+			return err
 		}
 		for _, d := range docs {
-			last = d.ID
 			if _, err := c.fact(d); err != nil {
 				key, _ := decode(d.ID)
 				c.report(store.Finding{Kind: store.FoundDamaged, What: fmt.Sprintf("fact %q", key), Detail: "its checksum does not fit"})
@@ -159,7 +181,7 @@ func (c *checker) checkFacts(ctx context.Context) error {
 			highest = max(highest, d.Version)
 		}
 		c.looked(len(docs))
-		return last, len(docs), nil
+		return nil
 	})
 	if err != nil {
 		return err

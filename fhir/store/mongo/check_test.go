@@ -216,6 +216,21 @@ var damages = []storetest.Damage{
 		_, err := b.coll(claims).Indexes().CreateOne(b.ctx, index{of: claims, name: "holder", keys: bson.D{{Key: "tx", Value: 1}}}.model())
 		b.must(err)
 	}), Want: []string{"missing-index claim.holder"}},
+	{Name: "documents of another form, and under other names", Do: breaks(func(b *broken) {
+		b.set(facts, bson.M{"_id": "forever"}, bson.M{"v": "x"})
+		b.set(heads, bson.M{"_id": "Observation/o02"}, bson.M{"n": "other"}) // its version stays
+		b.put(heads, bson.M{"_id": "nokey", "v": int64(1), "n": "x"})
+		b.put(claims, bson.M{"_id": "x"})
+		for _, c := range []collection{versions, logs, positions} {
+			b.put(c, bson.M{"_id": "junk"})
+		}
+	}), Want: []string{
+		`damaged fact "forever"`, `damaged head "nokey"`, `damaged log "junk"`, `damaged position "junk"`, `damaged version "junk"`,
+		"lost-version Observation/o02", "stale-claim a claim of ",
+	}, Left: []string{
+		`damaged fact "forever"`, `damaged head "nokey"`, `damaged log "junk"`, `damaged position "junk"`, `damaged version "junk"`,
+		"lost-version Observation/o02",
+	}},
 	{Name: "a fact was altered", Do: breaks(func(b *broken) { b.set(facts, bson.M{"_id": "forever"}, bson.M{"b": []byte("w")}) }),
 		Want: []string{`damaged fact "forever"`}, Left: []string{`damaged fact "forever"`}},
 	{Name: "counters are behind", Changed: true, Do: breaks(func(b *broken) {

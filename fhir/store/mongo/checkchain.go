@@ -73,7 +73,8 @@ func lostText(lost, newest int64, marks map[string]*versionMark) string {
 }
 
 // checkOrphans looks for versions of a resource that its head does not reach. Below a
-// version that is lost nobody can tell, and all are kept.
+// version that is lost nobody can tell, and all are kept; so is another of its number,
+// as it may be the name on the head that is wrong.
 func (c *checker) checkOrphans(ctx context.Context, h *headDoc, k store.Key, chain []string, lost int64, marks map[string]*versionMark) error {
 	reached := map[string]bool{}
 	for _, id := range chain {
@@ -84,7 +85,7 @@ func (c *checker) checkOrphans(ctx context.Context, h *headDoc, k store.Key, cha
 	}
 	for _, id := range sortedIDs(marks) {
 		m := marks[id]
-		if reached[id] || m.Version < lost {
+		if reached[id] || m.Version <= lost {
 			continue
 		}
 		f := store.Finding{Kind: store.FoundOrphan, What: k.String(), Detail: fmt.Sprintf("no head reaches a version %d of it", m.Version), Young: c.young(m.At)}

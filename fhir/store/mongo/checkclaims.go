@@ -12,31 +12,43 @@ import (
 
 // checkClaims looks for claims that nobody's head lists.
 func (c *checker) checkClaims(ctx context.Context) error {
-	return c.each(ctx, claims, nil, func(ctx context.Context, page func(any) error) (last string, n int, err error) {
+	return c.each(ctx, claims, nil, func(ctx context.Context, page func(any) error) error {
 		var docs []claimDoc
 		if err := page(&docs); err != nil || len(docs) == 0 {
-			return "", 0, err
+			return err
 		}
 		stale, err := c.staleClaims(ctx, docs)
 		if err == nil && len(stale) > 0 {
 			// A writer may be between the head and the claim: look again.
 			if !c.sleep(ctx, secondLook) {
-				return "", 0, ctx.Err()
+				return ctx.Err()
 			}
 			stale, err = c.staleAgain(ctx, stale)
 		}
 		if err != nil {
-			return "", 0, err
+			return err
 		}
 		for _, d := range stale {
 			f := store.Finding{Kind: store.FoundStaleClaim, What: "a claim of " + d.Key, Detail: "its head does not list it"}
-			err := c.mend(ctx, f, func(ctx context.Context) (bool, error) { return true, c.dropClaims(ctx, []claimDoc{d}) })
+			err := c.mend(ctx, f, func(ctx context.Context) (bool, error) { return c.dropStale(ctx, d) })
 			if err != nil {
-				return "", 0, err
+				return err
 			}
 		}
-		return docs[len(docs)-1].ID, len(docs), nil
+		return nil
 	})
+}
+
+// dropStale removes a claim that is as it was, also one that names nobody.
+func (c *checker) dropStale(ctx context.Context, d claimDoc) (gone bool, err error) {
+	if d.Key != "" {
+		return true, c.dropClaims(ctx, []claimDoc{d})
+	}
+	_, err = c.persist(ctx, "remove a claim of nobody", func(ctx context.Context) error {
+		_, err := c.coll(claims).DeleteOne(ctx, bson.M{"_id": d.ID, "k": bson.M{"$in": bson.A{nil, ""}}})
+		return err
+	})
+	return err == nil, err
 }
 
 // staleAgain gives those that are still there as they were, and still stale.

@@ -2,6 +2,7 @@ package mongo
 
 import (
 	"context"
+	"fmt"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 
@@ -11,10 +12,10 @@ import (
 // checkHeads looks at each resource: what stands on its head, its chain of versions,
 // its entries, its claims.
 func (c *checker) checkHeads(ctx context.Context) error {
-	return c.each(ctx, heads, nil, func(ctx context.Context, page func(any) error) (last string, n int, err error) {
+	return c.each(ctx, heads, nil, func(ctx context.Context, page func(any) error) error {
 		var hs []*headDoc
 		if err := page(&hs); err != nil || len(hs) == 0 {
-			return "", 0, err
+			return err
 		}
 		keys := make([]string, len(hs))
 		for i, h := range hs {
@@ -22,19 +23,19 @@ func (c *checker) checkHeads(ctx context.Context) error {
 		}
 		marks, err := c.versionsOf(ctx, keys)
 		if err != nil {
-			return "", 0, err
+			return err
 		}
 		p := &headPage{marks: marks, held: map[string]claimDoc{}}
 		if err := c.prefetch(ctx, p, hs); err != nil {
-			return "", 0, err
+			return err
 		}
 		for _, h := range hs {
 			if err := c.checkHead(ctx, h, p); err != nil {
-				return "", 0, err
+				return err
 			}
 		}
 		c.looked(len(hs))
-		return hs[len(hs)-1].ID, len(hs), nil
+		return nil
 	})
 }
 
@@ -83,7 +84,8 @@ func (c *checker) checkHead(ctx context.Context, read *headDoc, p *headPage) err
 	}
 	k, err := h.resource()
 	if err != nil {
-		return err
+		c.report(store.Finding{Kind: store.FoundDamaged, What: fmt.Sprintf("head %q", h.ID), Detail: "its name is no key of a resource"})
+		return nil
 	}
 	if h.State.Version == 0 {
 		return c.checkUnborn(ctx, h, k)

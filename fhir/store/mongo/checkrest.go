@@ -20,6 +20,7 @@ func (c *checker) checkUnits(ctx context.Context) error {
 	}
 	for i := range open {
 		u := &open[i]
+		u.Members = append([]string{}, u.Members...) // of a damaged one there may be none
 		f := store.Finding{Kind: store.FoundOpenUnit, What: "unit " + u.ID, Young: c.young(u.At), Detail: fmt.Sprintf("of %d resources, %s", len(u.Members), statusText(u.Status))}
 		if err := c.mend(ctx, f, func(ctx context.Context) (bool, error) { return true, c.endUnit(ctx, u) }); err != nil {
 			return err
@@ -46,10 +47,10 @@ type chunkMark struct {
 
 // checkChunks looks for parts of contents that nobody refers to.
 func (c *checker) checkChunks(ctx context.Context) error {
-	return c.each(ctx, chunks, bson.M{"at": 1}, func(ctx context.Context, page func(any) error) (last string, n int, err error) {
+	return c.each(ctx, chunks, bson.M{"at": 1}, func(ctx context.Context, page func(any) error) error {
 		var marks []chunkMark
 		if err := page(&marks); err != nil || len(marks) == 0 {
-			return "", 0, err
+			return err
 		}
 		owners := map[string][]chunkMark{}
 		var order []string
@@ -65,10 +66,10 @@ func (c *checker) checkChunks(ctx context.Context) error {
 		}
 		for _, owner := range order {
 			if err := c.checkOwner(ctx, owner, owners[owner]); err != nil {
-				return "", 0, err
+				return err
 			}
 		}
-		return marks[len(marks)-1].ID, len(marks), nil
+		return nil
 	})
 }
 
@@ -108,6 +109,44 @@ func (c *checker) checkOwner(ctx context.Context, owner string, marks []chunkMar
 			return err
 		})
 		return err == nil, err
+	})
+}
+
+// checkPlaces looks whether batches and positions stand under the names that they
+// should: no reader finds one that does not.
+func (c *checker) checkPlaces(ctx context.Context) error {
+	misplaced := func(of collection, id string) {
+		name, _ := decode(id)
+		c.report(store.Finding{Kind: store.FoundDamaged, What: fmt.Sprintf("%s %q", of.name, name), Detail: "it is not what its name says"})
+	}
+	err := c.each(ctx, logs, bson.M{"s": 1, "f": 1, "e": 1}, func(_ context.Context, page func(any) error) error {
+		var docs []batchDoc
+		if err := page(&docs); err != nil {
+			return err
+		}
+		for _, d := range docs {
+			if stream, ok := decode(d.Stream); !ok || d.ID != batchID(stream, d.First) || d.First < 1 || d.Last < d.First {
+				misplaced(logs, d.ID)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return c.each(ctx, positions, nil, func(_ context.Context, page func(any) error) error {
+		var docs []positionDoc
+		if err := page(&docs); err != nil {
+			return err
+		}
+		for _, d := range docs {
+			stream, ok := decode(d.Stream)
+			reader, also := decode(d.Reader)
+			if !ok || !also || d.ID != positionID(stream, reader) || d.Seq < 0 {
+				misplaced(positions, d.ID)
+			}
+		}
+		return nil
 	})
 }
 

@@ -14,29 +14,34 @@ import (
 
 // checkStrays looks for versions of which there is no head.
 func (c *checker) checkStrays(ctx context.Context) error {
-	return c.each(ctx, versions, markFields, func(ctx context.Context, page func(any) error) (last string, n int, err error) {
+	return c.each(ctx, versions, markFields, func(ctx context.Context, page func(any) error) error {
 		var marks []*versionMark
 		if err := page(&marks); err != nil || len(marks) == 0 {
-			return "", 0, err
+			return err
 		}
 		keys := []string{}
 		for _, m := range marks {
+			if m.ID != versionID(m.Key, m.Version, m.Nonce) { // what it is of nobody can tell
+				name, _ := decode(m.ID)
+				c.report(store.Finding{Kind: store.FoundDamaged, What: fmt.Sprintf("version %q", name), Detail: "it is not of the resource under whose name it stands"})
+				continue
+			}
 			keys = append(keys, m.Key)
 		}
 		slices.Sort(keys)
 		keys = slices.Compact(keys)
 		hs, err := c.headsOf(ctx, keys)
 		if err != nil {
-			return "", 0, err
+			return err
 		}
 		for _, key := range keys {
 			if hs[key] == nil {
 				if err := c.checkStray(ctx, key); err != nil {
-					return "", 0, err
+					return err
 				}
 			}
 		}
-		return marks[len(marks)-1].ID, len(marks), nil
+		return nil
 	})
 }
 

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"syscall"
 
+	"go.mongodb.org/mongo-driver/v2/bson"
 	driver "go.mongodb.org/mongo-driver/v2/mongo"
 	"go.mongodb.org/mongo-driver/v2/x/mongo/driver/topology"
 
@@ -44,11 +45,16 @@ func (db *DB) explain(err error) error { return db.explainAs("", err) }
 // explainAs says also what was tried.
 func (db *DB) explainAs(what string, err error) error {
 	var f *fault
-	if err == nil || isMissing(err) || errors.As(err, &f) || !isDriver(err) {
+	var form *bson.DecodeError
+	odd := errors.As(err, &form)
+	if err == nil || isMissing(err) || errors.As(err, &f) || !odd && !isDriver(err) {
 		return err
 	}
 	if what != "" {
 		what += ": "
+	}
+	if odd { // it names the field and its type, no value
+		return &fault{text: fmt.Sprintf("%s: %s%v: %v", db.where(), what, store.ErrDamaged, form), is: store.ErrDamaged, cause: err}
 	}
 	reason, is := db.reason(err)
 	return &fault{text: fmt.Sprintf("%s: %s%s", db.where(), what, reason), is: is, cause: err}
