@@ -149,6 +149,13 @@ type Epocher interface {
 	Epoch(ctx context.Context) (int64, error)
 }
 
+// An Eraser is a store whose files hold what was removed from it, or replaced in it,
+// until something else is written over it. Erase writes over it. A store of which
+// somebody else keeps the files is none.
+type Eraser interface {
+	Erase(ctx context.Context) error
+}
+
 // An Op says how an Expr judges a resource's index entries.
 type Op uint8
 

@@ -232,6 +232,8 @@ func (db *DB) sweepEvery(d time.Duration) {
 			// An expired fact is absent whether swept or not; the next round
 			// tries again.
 			_, _ = db.Sweep(context.Background())
+			// What anybody has removed since stands in the log no longer than that.
+			_ = db.submit(context.Background(), func(t *txn) error { t.tidy = true; return nil })
 		}
 	}
 }

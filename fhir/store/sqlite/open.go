@@ -44,6 +44,7 @@ type DB struct {
 	params   sync.Map // paramKey to number
 	sizes    sync.Map // resource type to *typeSize
 	writes   writeCount
+	busy     time.Duration // how long another process's lock is waited for
 
 	gate      sync.RWMutex // held for reading while a job is queued
 	closed    bool
@@ -60,6 +61,7 @@ var (
 	_ store.Log     = (*DB)(nil)
 	_ store.Sweeper = (*DB)(nil)
 	_ store.Epocher = (*DB)(nil)
+	_ store.Eraser  = (*DB)(nil)
 )
 
 // Open opens the store at path or makes a new one (mode 0600). Its error names
@@ -77,7 +79,7 @@ func Open(ctx context.Context, path string, o Options) (*DB, error) {
 	if o.SweepEvery == 0 {
 		o.SweepEvery = time.Minute
 	}
-	db := &DB{path: path, now: o.Now, jobs: make(chan *job, maxBatch), closing: make(chan struct{})}
+	db := &DB{path: path, now: o.Now, busy: o.BusyTimeout, jobs: make(chan *job, maxBatch), closing: make(chan struct{})}
 	if path == Memory {
 		dir, err := os.MkdirTemp("", "handoff-store-")
 		if err != nil {

@@ -31,6 +31,7 @@ type txn struct {
 	ctx    context.Context  // never done: a job that has begun ends
 	params map[string]int64 // made or seen by the writer; dropped on rollback
 	wipe   bool             // what was deleted must leave the write-ahead log too
+	tidy   bool             // the same, unless somebody stands in the way
 }
 
 // submit has the writer do f and waits for the commit.
@@ -101,15 +102,29 @@ func (t *txn) commit(batch []*job) {
 		}
 	}
 	t.db.writes.Add(int64(len(batch)))
-	if t.wipe {
-		// A reader in the middle of a snapshot keeps the log; then the next
-		// checkpoint overwrites it.
-		t.wipe = false
-		_, _ = t.conn.ExecContext(t.ctx, "PRAGMA wal_checkpoint(TRUNCATE)")
+	if t.wipe || t.tidy {
+		t.emptyLog(t.wipe)
+		t.wipe, t.tidy = false, false
 	}
 	for i, j := range batch {
 		j.done <- results[i]
 	}
+}
+
+// emptyLog moves the write-ahead log into the file, where secure_delete has
+// overwritten what was removed, and cuts it off. A reader in the middle of a snapshot
+// keeps the log: it is waited for or not, and then the sweeper of whichever process
+// comes again.
+func (t *txn) emptyLog(wait bool) {
+	if !wait {
+		if _, err := t.conn.ExecContext(t.ctx, "PRAGMA busy_timeout = 0"); err != nil {
+			return
+		}
+		defer func() {
+			_, _ = t.conn.ExecContext(t.ctx, fmt.Sprintf("PRAGMA busy_timeout = %d", t.db.busy.Milliseconds())) // it takes any number
+		}()
+	}
+	_, _ = t.conn.ExecContext(t.ctx, "PRAGMA wal_checkpoint(TRUNCATE)")
 }
 
 // transact fills in one result a job. Its own error means that none is done.
