@@ -115,12 +115,12 @@ func (p *Pipeline) expungeRecord(ctx context.Context, m *flow.Mapped, record str
 	if err := p.audit(ctx, Event{Kind: "expunge", Source: m.Item.Pos.Source, Record: record}); err != nil {
 		return 0, err
 	}
-	for _, o := range st.Owned {
-		if err := p.remove(ctx, o.Ref); err != nil {
+	for _, ref := range st.everOwned() {
+		if err := p.remove(ctx, ref); err != nil {
 			return 0, err
 		}
-		p.guards.forget(o.Ref) // a Consent that was told with changes has one
-		if err := p.Facts.Delete(ctx, p.factKey("res", o.Ref)); err != nil && !errors.Is(err, store.ErrNotFound) {
+		p.guards.forget(ref) // a Consent that was told with changes has one
+		if err := p.Facts.Delete(ctx, p.factKey("res", ref)); err != nil && !errors.Is(err, store.ErrNotFound) {
 			return 0, err
 		}
 	}
@@ -145,6 +145,15 @@ func (p *Pipeline) expungeRecord(ctx context.Context, m *flow.Mapped, record str
 		return 0, fmt.Errorf("keeping the expunge: %w", err)
 	}
 	return flow.Updated, nil
+}
+
+// everOwned lists the resources that any version of the record had of its own.
+func (st *recordState) everOwned() []string {
+	refs := slices.Clone(st.Former)
+	for _, o := range st.Owned {
+		refs = append(refs, o.Ref)
+	}
+	return refs
 }
 
 // expungeShared removes a resource other than a Patient, a Practitioner say, if

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -27,6 +28,9 @@ type recordState struct {
 	Digest  string   `json:"d,omitempty"` // "": nothing stored yet
 	Ties    []string `json:"t,omitempty"`
 	Owned   []owned  `json:"o,omitempty"`
+	// Former are resources that the record owned and that its newer versions do not
+	// have. They are deleted; an expunge takes what was stored of them, too.
+	Former []string `json:"f,omitempty"`
 	// Shared are the Patients and other shared resources that the record has
 	// ever named.
 	Shared   []string `json:"p,omitempty"`
@@ -56,6 +60,18 @@ func (st *recordState) known() flow.Known {
 func (st *recordState) learn(k *flow.Known) {
 	st.Version, st.Digest, st.Ties, st.Restrictions = k.Version, k.Digest, k.Ties, k.Restrictions
 	st.Held, st.Lifted, st.LiftedDigest = k.Held, k.Lifted, k.LiftedDigest
+}
+
+// own takes the record's resources after a write in place of those before.
+func (st *recordState) own(now []owned) {
+	has := func(ref string) bool { return slices.ContainsFunc(now, func(o owned) bool { return o.Ref == ref }) }
+	for _, o := range st.Owned {
+		if !has(o.Ref) && !slices.Contains(st.Former, o.Ref) {
+			st.Former = append(st.Former, o.Ref)
+		}
+	}
+	st.Former = slices.DeleteFunc(st.Former, has)
+	st.Owned = now
 }
 
 // An owned resource belongs to one record alone.

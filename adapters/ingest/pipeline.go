@@ -47,6 +47,12 @@ type Forgetter interface {
 	Forget(ctx context.Context, k store.Key) error
 }
 
+// An Eraser overwrites what was removed from the store or replaced in it, where the
+// store's files would still have it. It is called when an expunge is done.
+type Eraser interface {
+	Erase(ctx context.Context) error
+}
+
 // An Auditor keeps events about records. Its error stops the run: what cannot
 // be audited is not done.
 type Auditor interface {
@@ -85,6 +91,7 @@ type Pipeline struct {
 	Labeler   Labeler          // nil: labels are computed on read
 	Indexer   Indexer          // nil: no search entries
 	Linker    Linker
+	Eraser    Eraser           // nil: nothing is left in files
 	Auditor   Auditor          // nil: events stand in EventStream only
 	Clock     func() time.Time // nil: time.Now
 	Workers   int              // records stored side by side; 0: 64

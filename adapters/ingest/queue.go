@@ -223,11 +223,11 @@ func (q *Queue) seal(ctx context.Context, k *Queued, text []byte) (uint64, error
 	if err != nil {
 		return 0, err
 	}
-	plain, err := json.Marshal(boxed{Raw: text})
+	plain, err := json.Marshal(boxed{Raw: text, Source: k.Source, Line: k.Line})
 	if err != nil {
 		return 0, err
 	}
-	e := sealedEntry{Record: k.record, Source: k.Source, Line: k.Line, At: q.now(), Nonce: make([]byte, gcm.NonceSize())}
+	e := sealedEntry{Record: k.record, At: q.now(), Nonce: make([]byte, gcm.NonceSize())}
 	if _, err := rand.Read(e.Nonce); err != nil {
 		return 0, fmt.Errorf("making a nonce: %w", err)
 	}

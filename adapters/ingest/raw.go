@@ -21,16 +21,19 @@ type sealedEntry struct {
 	Record string    `json:"record"`         // last part of the fact that holds the key
 	Once   string    `json:"once,omitempty"` // of a reject: last part of the fact that names the entry that counts
 	Hash   string    `json:"hash"`           // keyed hash of the text
-	Source string    `json:"source"`
-	Line   int       `json:"line"`
 	At     time.Time `json:"at"`
 	Nonce  []byte    `json:"nonce"`
 	Box    []byte    `json:"box"` // AES-256-GCM
+	// Source and Line stood here in entries of earlier releases.
+	Source string `json:"source,omitempty"`
+	Line   int    `json:"line,omitempty"`
 }
 
 // boxed is what an entry's box holds.
 type boxed struct {
 	Raw    []byte           `json:"raw"`
+	Source string           `json:"source,omitempty"` // in here, because files are named after persons
+	Line   int              `json:"line,omitempty"`
 	Head   []byte           `json:"head,omitempty"`  // the header that a reject's text is read by
 	Alone  bool             `json:"alone,omitempty"` // the text is an extract and needs none
 	Reject *adapters.Reject `json:"reject,omitempty"`
@@ -67,7 +70,7 @@ func (p *Pipeline) keep(ctx context.Context, stream, record string, key []byte, 
 // keepOnce is keep for a reject: of the entries with the same once the one counts
 // whose nonce the fact has.
 func (p *Pipeline) keepOnce(ctx context.Context, stream, record string, key []byte, m *flow.Mapped, reject *adapters.Reject, once string) (nonce []byte, err error) {
-	b := boxed{Raw: m.Item.Raw, Reject: reject, Alone: m.Item.Extract}
+	b := boxed{Raw: m.Item.Raw, Source: m.Item.Pos.Source, Line: m.Item.Pos.Line, Reject: reject, Alone: m.Item.Extract}
 	if reject != nil && m.Item.Raw != nil {
 		b.Head = m.Head
 		if b.Head == nil {
@@ -82,7 +85,7 @@ func (p *Pipeline) keepOnce(ctx context.Context, stream, record string, key []by
 	if err != nil {
 		return nil, err
 	}
-	e := sealedEntry{Record: record, Once: once, Hash: p.hash("raw", string(m.Item.Raw)), Source: m.Item.Pos.Source, Line: m.Item.Pos.Line,
+	e := sealedEntry{Record: record, Once: once, Hash: p.hash("raw", string(m.Item.Raw)),
 		At: p.now().UTC(), Nonce: make([]byte, seal.NonceSize())}
 	if _, err := rand.Read(e.Nonce); err != nil {
 		return nil, fmt.Errorf("making a nonce: %w", err)
@@ -100,10 +103,10 @@ func (p *Pipeline) keepOnce(ctx context.Context, stream, record string, key []by
 type Kept struct {
 	Seq      uint64
 	At       time.Time
-	Source   string
+	Source   string // file and line, as far as the text can be read
 	Line     int
 	Hash     string           // keyed hash of the text
-	Expunged bool             // the key was destroyed: Raw and Reject are nil
+	Expunged bool             // the key was destroyed: Raw and Reject are nil, and nobody knows the Source
 	Lost     bool             // a run that was overtaken wrote it under a key that did not stay; the text follows again
 	Raw      []byte           // the text as it came
 	Head     []byte           // of a reject: the header that Raw is read by
@@ -126,7 +129,7 @@ func Read(ctx context.Context, log store.Log, facts store.Facts, system, stream 
 		if err := json.Unmarshal(entry.Data, &e); err != nil {
 			return out, fmt.Errorf("%w: %s entry %d: %w", store.ErrDamaged, stream, entry.Seq, err)
 		}
-		k := Kept{Seq: entry.Seq, At: e.At, Source: e.Source, Line: e.Line, Hash: e.Hash, record: e.Record}
+		k := Kept{Seq: entry.Seq, At: e.At, Hash: e.Hash, record: e.Record}
 		fact, err := facts.Get(ctx, "ingest/"+system+"/rec/"+e.Record)
 		if err != nil && !errors.Is(err, store.ErrNotFound) {
 			return out, err
@@ -159,7 +162,10 @@ func Read(ctx context.Context, log store.Log, facts store.Facts, system, stream 
 			if err := json.Unmarshal(plain, &b); err != nil {
 				return out, fmt.Errorf("%w: %s entry %d: %w", store.ErrDamaged, stream, entry.Seq, err)
 			}
-			k.Raw, k.Head, k.Reject, k.alone = b.Raw, b.Head, b.Reject, b.Alone
+			if b.Source == "" {
+				b.Source, b.Line = e.Source, e.Line
+			}
+			k.Raw, k.Source, k.Line, k.Head, k.Reject, k.alone = b.Raw, b.Source, b.Line, b.Head, b.Reject, b.Alone
 		}
 		out = append(out, k)
 	}

@@ -45,6 +45,9 @@ func (p *Pipeline) process(ctx context.Context, m *flow.Mapped) (flow.Outcome, e
 	default:
 		return flow.Rejected, p.reject(ctx, m)
 	}
+	if err == nil && m.Result.Action == mappings.Expunge && p.Eraser != nil {
+		err = p.Eraser.Erase(ctx)
+	}
 	if err != nil {
 		return flow.Rejected, fmt.Errorf("ingest %s: %w", m.Item.Pos, err)
 	}
@@ -249,7 +252,7 @@ func (p *Pipeline) noteStored(ctx context.Context, u *unit) error {
 	res, st := u.res, u.st
 	st.learn(&u.next)
 	if !u.only {
-		if st.Owned = u.owned; res.Partial {
+		if st.own(u.owned); res.Partial {
 			st.Slots = u.told
 		}
 	}
