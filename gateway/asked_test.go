@@ -122,10 +122,10 @@ func TestARequestAsksTheStoreForWhatItNeedsOnce(t *testing.T) {
 		status int
 		want   []string
 	}{
-		{"read", get("Patient/p1"), http.StatusOK, []string{"epoch", "get linkepoch", "read Patient", "search Consent", "search Task"}},
-		{"search within a person", get("Encounter?patient=p1"), http.StatusOK, []string{"epoch", "get linkepoch", "search Consent", "search Encounter", "search Task"}},
-		{"search", get("Patient?identifier=urn:none|1"), http.StatusOK, []string{"epoch", "get linkepoch", "search Consent", "search Patient", "search Task"}},
-		{"create", create, http.StatusCreated, []string{"apply 1", "epoch", "get linkepoch", "read Patient", "search Consent", "search Consent", "search Task"}},
+		{"read", get("Patient/p1"), http.StatusOK, []string{"epoch", "gather linkepoch, idforgotten", "read Patient", "search Consent", "search Task"}},
+		{"search within a person", get("Encounter?patient=p1"), http.StatusOK, []string{"epoch", "gather linkepoch, idforgotten", "search Consent", "search Encounter", "search Task"}},
+		{"search", get("Patient?identifier=urn:none|1"), http.StatusOK, []string{"epoch", "gather linkepoch, idforgotten", "search Consent", "search Patient", "search Task"}},
+		{"create", create, http.StatusCreated, []string{"apply 1", "epoch", "gather linkepoch, idforgotten", "read Patient", "search Consent", "search Consent", "search Task"}},
 	} {
 		t.Run(x.name, func(t *testing.T) {
 			ways(x.do, x.status) // who is who is known by then

@@ -203,14 +203,28 @@ func newCountyAt(t testing.TB, now func() time.Time) *county {
 // newCountyOf is a county of other settings, with its options changed.
 func newCountyOf(t testing.TB, now func() time.Time, settings string, change func(*gateway.Options)) *county {
 	t.Helper()
-	c := &county{t: t, trail: &memoryTrail{}, ehr: newEHR(t), program: newEHR(t), tokens: tokens{}}
+	c := &county{t: t, trail: &memoryTrail{}, ehr: newEHR(t), program: newEHR(t), tokens: tokens{}, store: backendtest.Open(t, backend.Options{Now: now})}
+	c.assemble(now, settings, change)
+	return c
+}
+
+// beside is another gateway of the same store and systems, with memories of its own.
+func (c *county) beside() *county {
+	c.t.Helper()
+	d := &county{t: c.t, trail: &memoryTrail{}, ehr: c.ehr, program: c.program, tokens: tokens{}, store: c.store}
+	d.assemble(time.Now, settings, nil)
+	return d
+}
+
+// assemble makes the gateway over the store.
+func (c *county) assemble(now func() time.Time, settings string, change func(*gateway.Options)) {
+	c.t.Helper()
 	text := strings.NewReplacer("UPSTREAM", c.ehr.URL+"/fhir", "PART2", c.program.URL+"/fhir").Replace(settings)
 	cfg, err := config.Parse("test.yaml", []byte(text))
 	c.must(err)
-	c.store = backendtest.Open(t, backend.Options{Now: now})
 	c.asked = &asked{Backend: c.store}
 	c.memory = epoch.New(c.asked, 0, nil)
-	c.memory.Along(identity.FactChanges)
+	c.memory.Along(identity.FactChanges, identity.FactForgotten)
 	c.ids, err = identity.NewIDMap(c.memory, []byte(siteKey), map[string]string{"ehr": "k", "sud": "w"})
 	c.must(err)
 	c.links = identity.NewLinks(c.memory, c.ids, time.Now)
@@ -229,7 +243,7 @@ func newCountyOf(t testing.TB, now func() time.Time, settings string, change fun
 	c.must(err)
 	options := gateway.Options{
 		Capture:   gateway.CaptureLimits{Verbal: 72 * time.Hour, Written: 365 * 24 * time.Hour, Backlog: 72 * time.Hour},
-		Published: published(t),
+		Published: published(c.t),
 		Base:      "http://gateway.test/fhir", SiteKey: []byte(siteKey), Store: c.memory, Facts: c.memory, Verifier: c.tokens,
 		Discovery: smart.Discovery{TokenEndpoint: "http://gateway.test/oauth/token", Algorithms: []string{"ES384"}, Scopes: []string{"system/*.rs"}},
 		Directory: directory, Identity: c.links, IDs: c.ids, Broker: b, Labeller: label.New(label.Options{}),
@@ -244,7 +258,6 @@ func newCountyOf(t testing.TB, now func() time.Time, settings string, change fun
 	c.login("officer", "pd", true, "law-enforcement-officer", "https://handoff-health.github.io/fhir/CodeSystem/purpose-of-use|CRISIS", "system/*.rs")
 	c.login("deputy", "so", true, "law-enforcement-officer", "https://handoff-health.github.io/fhir/CodeSystem/purpose-of-use|CRISIS", "system/*.rs")
 	c.login("clinician", "clinic", false, "treating-clinician", "http://terminology.hl7.org/CodeSystem/v3-ActReason|TREAT", "system/*.rs system/Consent.cu")
-	return c
 }
 
 // restart makes the gateway anew over the same store, with other options.

@@ -64,6 +64,13 @@ func (v *versions) put(k parsedKey, p *parsed) {
 	}
 }
 
+// drop lets go of all that is kept.
+func (v *versions) drop() {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.kept, v.size = nil, 0
+}
+
 // own makes a candidate of a record of the own store, with version and time in
 // its meta as they go out.
 func (s *Server) own(rec *store.Record) (*candidate, error) {

@@ -211,9 +211,7 @@ func TestWhatCannotBeHadIsSaidToBeNotReplayable(t *testing.T) {
 func TestConsentsOfConnectedSystemsAreKeptForReplay(t *testing.T) {
 	c := newCounty(t)
 	c.populate()
-	deny := strings.NewReplacer(`"Consent"`, `"Consent","id":"d1"`, `"permit"`, `"deny"`, "Patient/p1", "Patient/r1", "CRISIS", "TREAT", "CarePlan", "Condition",
-		"https://handoff-health.github.io/fhir/CodeSystem/purpose-of-use", "http://terminology.hl7.org/CodeSystem/v3-ActReason", "Organization/pd", "Organization/clinic").Replace(release)
-	c.ehr.set(false, 0, remote, plan, diagnosis, asthma, deny)
+	c.ehr.set(false, 0, remote, plan, diagnosis, asthma, heardDeny)
 	s := &shelf{c: c}
 	c.get("clinician", "Condition?patient=Patient/p1")
 	e := c.trail.last()
@@ -236,7 +234,7 @@ func TestConsentsOfConnectedSystemsAreKeptForReplay(t *testing.T) {
 			t.Errorf("%q is in the trail: %s", clinical, text)
 		}
 	}
-	c.must(gateway.ForgetHeard(t.Context(), c.store, "Patient/p1"))
+	c.must(gateway.Forget(t.Context(), c.store, c.links, c.ids, "Patient/p1"))
 	if _, err := gateway.HeardConsent(t.Context(), c.store, heard.Digest); !errors.Is(err, gateway.ErrNotKept) {
 		t.Errorf("after the expunge: %v", err)
 	}

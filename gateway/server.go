@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"sync/atomic"
 	"time"
 
 	"github.com/handoff-health/handoff/fhir/label"
@@ -80,6 +81,7 @@ type Server struct {
 	seal         *seal
 	subjects     subjects
 	versions     versions
+	forgotten    atomic.Int64         // as of which count of expunges persons are remembered
 	published    []*resource.Resource // forms and definitions
 	capabilities []byte
 	decidesBy    audit.Facts // what every event says its decisions depended on

@@ -52,6 +52,7 @@ func (s *Server) stand(ctx context.Context, x *exchange, p *attribute.Person) (*
 			return st, nil
 		}
 	}
+	s.renew(p.AsOf)
 	st := &standing{person: p, brought: map[string][]*consent.Consent{}}
 	if err := s.refile(ctx, st); err != nil {
 		return nil, err

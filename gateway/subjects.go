@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -21,25 +22,27 @@ import (
 // a later read of its id is judged for a person before the system is asked.
 const subjectPrefix = "subject/"
 
-// subjects remembers which facts are written already.
+// subjects remembers which facts are written already, as of a count of expunges
+// (identity.Class.AsOf): by another, somebody may have taken them out again.
 type subjects struct {
 	mu   sync.Mutex
+	asOf int64
 	seen map[string]bool
 }
 
 const maxSubjects = 1 << 16
 
-func (m *subjects) has(key string) bool {
+func (m *subjects) has(asOf int64, key string) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.seen[key]
+	return m.asOf == asOf && m.seen[key]
 }
 
-func (m *subjects) put(key string) {
+func (m *subjects) put(asOf int64, key string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.seen == nil || len(m.seen) >= maxSubjects {
-		m.seen = map[string]bool{}
+	if m.seen == nil || m.asOf != asOf || len(m.seen) >= maxSubjects {
+		m.asOf, m.seen = asOf, map[string]bool{}
 	}
 	m.seen[key] = true
 }
@@ -72,18 +75,30 @@ func (s *Server) subjectsOf(ctx context.Context, typ, id string) ([]string, erro
 // remember stores under whom the kept resources of connected systems, and the
 // resources that they refer to, have gone out.
 func (s *Server) remember(ctx context.Context, x *exchange) error {
+	err := s.keep(ctx, x)
+	// Also where the caller has gone: what was begun ends.
+	if late := s.notForgotten(context.WithoutCancel(ctx), x); err == nil {
+		err = late
+	}
+	return err
+}
+
+func (s *Server) keep(ctx context.Context, x *exchange) error {
 	if err := s.keepHeard(ctx, x); err != nil {
 		return err
 	}
-	var keys []string
+	keys := map[string]int64{} // with the count as of which the person was found
 	for _, c := range x.kept {
 		if c.record != nil || c.subject.Patient == "" {
 			continue
 		}
-		patient := strings.TrimPrefix(c.subject.Patient, "Patient/")
+		patient, asOf := strings.TrimPrefix(c.subject.Patient, "Patient/"), int64(0)
+		if st := x.people[c.subject.Patient]; st != nil {
+			asOf = st.person.AsOf
+		}
 		note := func(ref string) {
-			if key := subjectPrefix + ref + "/" + patient; !s.subjects.has(key) {
-				keys = append(keys, key)
+			if key := subjectPrefix + ref + "/" + patient; !s.subjects.has(asOf, key) {
+				keys[key] = asOf
 			}
 		}
 		if c.resource.Type() != "Patient" {
@@ -104,17 +119,16 @@ func (s *Server) remember(ctx context.Context, x *exchange) error {
 
 // store writes the facts side by side, so that the store may commit them
 // together.
-func (m *subjects) store(ctx context.Context, facts store.Facts, keys []string) error {
-	slices.Sort(keys)
+func (m *subjects) store(ctx context.Context, facts store.Facts, keys map[string]int64) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(32)
-	for _, key := range slices.Compact(keys) {
+	for _, key := range slices.Sorted(maps.Keys(keys)) {
 		g.Go(func() error {
 			_, err := facts.PutIfAbsent(ctx, key, nil, time.Time{})
 			if err != nil && !errors.Is(err, store.ErrExists) {
 				return fmt.Errorf("subject of an id: %w", err)
 			}
-			m.put(key)
+			m.put(keys[key], key)
 			return nil
 		})
 	}

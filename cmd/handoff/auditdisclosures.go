@@ -238,13 +238,18 @@ func (a *accounting) person(ctx context.Context, c *config.Config, db backend.Ba
 	if err != nil {
 		return nil, err
 	}
-	// An id that leads to no Patient of its system leads to none of its links.
+	// An id that leads to no Patient of its system leads to none of its links. One that
+	// was forgotten with an expunged Patient has none; the trail still knows it.
 	if id := strings.TrimPrefix(a.patient, "Patient/"); ids.IsOpaque(id) {
 		_, _, ok, err := ids.Resolve(ctx, "Patient", id)
 		if err != nil {
 			return nil, err
 		}
-		if !ok {
+		given, err := ids.Given(ctx, "Patient", id)
+		if err != nil {
+			return nil, err
+		}
+		if !ok && given {
 			return nil, fmt.Errorf("which of a system's Patients %s is, is not known here: give another of the person's", a.patient)
 		}
 	}

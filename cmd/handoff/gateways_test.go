@@ -31,8 +31,8 @@ func (f *fleet) cross(t *testing.T, rounds int) {
 }
 
 // What begins at one gateway holds at the other; also after one was killed in the
-// middle of writes and started again. Trails verify, each with its own anchor, and
-// counts of feeds add up.
+// middle of writes and started again. Trails verify, each with its own anchor, counts
+// of feeds add up, and an expunge reaches both.
 func TestTwoGatewaysOfOneStore(t *testing.T) {
 	if testing.Short() {
 		t.Skip("the gateways are other processes")
@@ -45,6 +45,7 @@ func TestTwoGatewaysOfOneStore(t *testing.T) {
 		f.cross(t, 40)
 		f.trailsVerify(t)
 		f.feedsAddUp(t)
+		f.expunges(t, address)
 	})
 }
 

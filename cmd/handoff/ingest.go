@@ -141,6 +141,7 @@ type ingestTarget struct {
 	Adapter string
 	Profile string // file; "" for the mapping's own
 	Linker  ingest.Linker
+	Eraser  ingest.Eraser    // nil: the store has no files of its own
 	Auditor ingest.Auditor   // beside the system's own event stream
 	Clock   func() time.Time // the store's
 	Tick    func(*flow.Report)
@@ -163,8 +164,15 @@ func newIngestTarget(c *config.Config, db backend.Backend, s config.System) (ing
 	}
 	links := identity.NewLinks(db, ids, db.Now)
 	t := ingestTarget{Store: db, Facts: db, Log: db, Origin: origin, Units: directory.Units(s.Key), SiteKey: key, Clock: db.Now,
-		Adapter: s.Adapter, Profile: profileOf(c, s), Linker: feedLinker{identity.NewLinker(links, storedPeople{db}), links, db}}
+		Adapter: s.Adapter, Profile: profileOf(c, s), Eraser: eraserOf(db), Linker: feedLinker{identity.NewLinker(links, storedPeople{db}), links, ids, db}}
 	return t, nil
+}
+
+// eraserOf is a store as one that overwrites what was removed; nil if its files are
+// somebody else's.
+func eraserOf(db backend.Backend) ingest.Eraser {
+	e, _ := db.(store.Eraser)
+	return e
 }
 
 // pipeline makes a pipeline to the target.
@@ -173,7 +181,7 @@ func (t *ingestTarget) pipeline(fd *feed) *ingest.Pipeline {
 		Format: fd.format, Mapper: fd.mapping, Options: fd.options,
 		Origin: t.Origin, Units: t.Units, SiteKey: t.SiteKey, Store: t.Store, Facts: t.Facts, Log: t.Log,
 		Validator: ingest.R4{}, Labeler: ingest.Labels{Labeller: label.New(label.Options{})}, Indexer: ingest.Entries{},
-		Linker: t.Linker, Auditor: t.Auditor, Clock: t.Clock, Tick: t.Tick,
+		Linker: t.Linker, Eraser: t.Eraser, Auditor: t.Auditor, Clock: t.Clock, Tick: t.Tick,
 	}
 }
 

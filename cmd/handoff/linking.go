@@ -86,6 +86,7 @@ func (p storedPeople) references(ctx context.Context, system, value string) ([]s
 type feedLinker struct {
 	linker *identity.Linker
 	links  *identity.Links
+	ids    *identity.IDMap
 	facts  store.Facts
 }
 
@@ -103,10 +104,7 @@ func (l feedLinker) Forget(ctx context.Context, k store.Key) error {
 	if k.Type != "Patient" {
 		return nil
 	}
-	if err := gateway.ForgetHeard(ctx, l.facts, k.String()); err != nil {
-		return err
-	}
-	return l.links.Expunge(ctx, k.String())
+	return gateway.Forget(ctx, l.facts, l.links, l.ids, k.String())
 }
 
 // Merge implements ingest.Merger.
@@ -120,7 +118,7 @@ var (
 )
 
 func (g *running) linker() feedLinker {
-	return feedLinker{identity.NewLinker(g.links, storedPeople{g.store}), g.links, g.store}
+	return feedLinker{identity.NewLinker(g.links, storedPeople{g.store}), g.links, g.ids, g.store}
 }
 
 // readRoster links persons as a roster file says.
@@ -155,7 +153,7 @@ func ingestFile(ctx context.Context, g *running, system, path string) (*flow.Rep
 	}
 	reports, err := ingestInto(ctx, ingestTarget{
 		Store: g.store, Facts: g.store, Log: g.store, Origin: origin, Units: g.directory.Units(system), SiteKey: []byte(g.config.Site.Key.Reveal()), Clock: g.store.Now,
-		Adapter: s.Adapter, Profile: profileOf(g.config, s), Linker: g.linker(),
+		Adapter: s.Adapter, Profile: profileOf(g.config, s), Linker: g.linker(), Eraser: eraserOf(g.store),
 	}, fd, []convert.Path{{Name: path, Open: func() (adapters.Input, io.Closer, error) { return adapters.OpenFile(path) }}})
 	if err != nil {
 		return nil, err

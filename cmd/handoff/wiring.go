@@ -82,7 +82,7 @@ func assemble(ctx context.Context, c *config.Config, log *slog.Logger, users ...
 	}
 	log.Info("keeps its data in", "store", storeName(c))
 	g.cache = epoch.New(g.store, 0, g.store.Now)
-	g.cache.Along(registration.FactVersion, identity.FactChanges)
+	g.cache.Along(registration.FactVersion, identity.FactChanges, identity.FactForgotten)
 	if g.trail, err = openTrail(c, log, g.store.Now); err != nil {
 		return nil, err
 	}

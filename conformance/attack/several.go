@@ -425,6 +425,18 @@ func (t *Target) Next(party, path string) (string, error) {
 	return a.link("next"), nil
 }
 
+// IDs lists what an answer has, as "Type/id".
+func (t *Target) IDs(party, path string) ([]string, error) {
+	a, err := t.as(party, path)
+	if err != nil {
+		return nil, err
+	}
+	if !a.ok() {
+		return nil, fmt.Errorf("%s: %s", path, a)
+	}
+	return a.entries(), nil
+}
+
 // Status is how a request of a party's is answered.
 func (t *Target) Status(party, path string) (int, error) {
 	a, err := t.as(party, path)

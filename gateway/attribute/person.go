@@ -19,6 +19,7 @@ import (
 type Person struct {
 	References []string          // all that denote the person here, the one asked for among them
 	Targets    []identity.Target // the person's Patients at connected systems
+	AsOf       int64             // identity.Class.AsOf
 }
 
 // Is says whether the reference denotes this person.
@@ -47,7 +48,7 @@ func (g *Gatherer) Person(ctx context.Context, reference string) (*Person, error
 	if err != nil {
 		return nil, fmt.Errorf("attribute: %w", err)
 	}
-	p := &Person{References: c.References, Targets: c.Targets}
+	p := &Person{References: c.References, Targets: c.Targets, AsOf: c.AsOf}
 	if !slices.Contains(p.References, reference) {
 		p.References = append(p.References, reference)
 	}
@@ -152,6 +153,13 @@ type filedKey struct {
 }
 
 const maxFiled = 10_000
+
+// Drop lets go of all Consents that are kept parsed: somebody was expunged.
+func (g *Gatherer) Drop() {
+	g.filed.mu.Lock()
+	defer g.filed.mu.Unlock()
+	g.filed.known = nil
+}
 
 func (c *filedCache) get(rec *store.Record, base string) (*Filed, error) {
 	k := filedKey{rec.ID, rec.Version, rec.LastUpdated}

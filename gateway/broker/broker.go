@@ -230,6 +230,7 @@ func (b *Broker) read(ctx context.Context, s *system, typ, id string, f *flight)
 		return fmt.Errorf("system %s: read %s: another resource came: %w", s.Name(), typ, upstream.ErrFailed)
 	}
 	w := b.rewriter(s)
+	w.about(w.subject(it.Resource))
 	e, err := w.entry(it)
 	if err != nil {
 		return err

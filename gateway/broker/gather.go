@@ -107,6 +107,7 @@ func outcomeOf(err error) Outcome {
 // search is the work of one target's search, done once for all who share it.
 func (b *Broker) search(ctx context.Context, s *system, typ, patient string, params url.Values, f *flight) error {
 	c := &collector{b: b, s: s, f: f, typ: typ, patient: patient, w: b.rewriter(s), ctx: ctx}
+	c.w.about(patient)
 	err := c.fetch(params)
 	if errors.Is(err, upstream.ErrQuery) && c.entries == 0 && len(params) > len(bare(params)) {
 		// It cannot be asked this narrowly. Wider is as good: all is matched

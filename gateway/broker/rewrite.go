@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/handoff-health/handoff/fhir/compartment"
 	"github.com/handoff-health/handoff/fhir/resource"
 	"github.com/handoff-health/handoff/gateway/identity"
 	"github.com/handoff-health/handoff/gateway/upstream"
@@ -56,6 +57,25 @@ func (b *Broker) rewriter(s *system) *rewriter {
 		w.hash = func(typ, id string) (string, bool) { return b.o.IDs.Opaque(w.system, typ, id) }
 	}
 	return w
+}
+
+// about says whose answer it is, by the Patient's id at the system; "" for nobody's.
+// What is mapped can then be forgotten with the person.
+func (w *rewriter) about(patient string) {
+	if w.ids != nil && patient != "" {
+		w.ids.About(patient)
+	}
+}
+
+// subject is the id at the system of the Patient whom a resource is about; "" if it
+// names none that can be followed.
+func (w *rewriter) subject(r *resource.Resource) string {
+	ref, _ := w.cut(compartment.Subject(r))
+	base, typ, id, ok := resource.SplitReference(ref)
+	if !ok || base != "" || typ != "Patient" {
+		return ""
+	}
+	return id
 }
 
 func (w *rewriter) unsaved() bool { return w.ids != nil && w.ids.Pending() > 0 }

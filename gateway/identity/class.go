@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/handoff-health/handoff/fhir/resource"
-	"github.com/handoff-health/handoff/fhir/store"
 	"github.com/handoff-health/handoff/fhir/store/epoch"
 )
 
@@ -25,6 +24,9 @@ type Class struct {
 	// References are all of them as they appear on this gateway: Own, and
 	// "Patient/<opaque>" for each Target.
 	References []string
+	// AsOf is how often something was forgotten (Links.Forgotten) when the links
+	// were read.
+	AsOf int64
 }
 
 // maxClass bounds one person's Patients. A class beyond it is no person but a
@@ -52,10 +54,11 @@ func (l *Links) For(ctx context.Context, ref string) (Class, error) {
 			start = Target{system, remoteID}
 		}
 	}
-	count, err := l.epoch(ctx)
+	count, forgotten, err := counts(ctx, l.facts)
 	if err != nil {
 		return Class{}, err
 	}
+	l.ids.known.renew(forgotten)
 	if c, ok := l.cache.get(start, count, l.now()); ok {
 		return c, nil
 	}
@@ -65,19 +68,9 @@ func (l *Links) For(ctx context.Context, ref string) (Class, error) {
 	if err != nil {
 		return Class{}, err
 	}
+	c.AsOf = forgotten
 	l.cache.put(start, count, l.now(), c)
 	return c, nil
-}
-
-func (l *Links) epoch(ctx context.Context) (int64, error) {
-	f, err := l.facts.Get(ctx, FactChanges)
-	if errors.Is(err, store.ErrNotFound) {
-		return 0, nil
-	}
-	if err != nil {
-		return 0, fmt.Errorf("identity: read links: %w", err)
-	}
-	return f.Version, nil
 }
 
 // walk follows confirmed links from one Patient to all that they reach.
@@ -205,5 +198,5 @@ func (c *classes) put(t Target, epoch int64, now time.Time, class Class) {
 
 // clone keeps callers from changing what is remembered.
 func (c Class) clone() Class {
-	return Class{slices.Clone(c.Own), slices.Clone(c.Targets), slices.Clone(c.References)}
+	return Class{slices.Clone(c.Own), slices.Clone(c.Targets), slices.Clone(c.References), c.AsOf}
 }

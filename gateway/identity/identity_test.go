@@ -352,10 +352,16 @@ func TestExpungeLeavesNothingOfALink(t *testing.T) {
 	propose(t, l, "Patient/a", "ccbh", "1", identity.Confirmed)
 	propose(t, l, "Patient/b", "", "a", identity.Confirmed)
 	propose(t, l, "Patient/b", "ccbh", "2", identity.Confirmed)
-	if err := l.Expunge(ctx, "Patient/a"); err != nil {
+	for range 2 { // an expunge that is repeated
+		alone, err := l.Part(ctx, "Patient/a")
+		if err != nil || len(alone) != 1 || alone[0] != (identity.Target{System: "ccbh", ID: "1"}) {
+			t.Fatal(alone, err)
+		}
+	}
+	if err := l.Parted(ctx, "Patient/a"); err != nil {
 		t.Fatal(err)
 	}
-	want := []string{"link/b/ccbh/2", "linkback/ccbh/2/b", "linkepoch"}
+	want := []string{"idforgotten", "link/b/ccbh/2", "linkback/ccbh/2/b", "linkepoch"}
 	if d := cmp.Diff(want, f.Keys()); d != "" {
 		t.Error(d)
 	}

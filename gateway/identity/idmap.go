@@ -76,6 +76,16 @@ func validSlug(s string) bool {
 	return len(s) >= 1 && len(s) <= 8
 }
 
+// Given says whether an id of the form that this map gives is mapped, whatever system
+// it is of.
+func (m *IDMap) Given(ctx context.Context, typ, opaque string) (bool, error) {
+	_, err := m.facts.Get(ctx, factKey(typ, opaque))
+	if errors.Is(err, store.ErrNotFound) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
 // Slug returns a system's slug; ok is false for a system without one.
 func (m *IDMap) Slug(system string) (slug string, ok bool) {
 	slug, ok = m.slugs[system]
@@ -93,11 +103,7 @@ func (m *IDMap) Opaque(system, typ, id string) (opaque string, ok bool) {
 	if !ok || !resource.ValidType(typ) || !resource.ValidID(id) {
 		return "", false
 	}
-	r := remote{system, typ, id}
-	if opaque, ok := m.known.forward(r); ok {
-		return opaque, true
-	}
-	return slug + "-" + m.hash(r), true
+	return slug + "-" + m.hash(remote{system, typ, id}), true
 }
 
 func (m *IDMap) hash(r remote) string {
@@ -129,6 +135,10 @@ func (m *IDMap) Resolve(ctx context.Context, typ, opaque string) (system, id str
 	if !cut || len(hash) != hashChars || m.systems[slug] == "" {
 		return "", "", false, nil
 	}
+	since, err := m.Forgotten(ctx)
+	if err != nil {
+		return "", "", false, err
+	}
 	if r, ok := m.known.backward(typ, opaque); ok {
 		return r.System, r.ID, true, nil
 	}
@@ -147,7 +157,7 @@ func (m *IDMap) Resolve(ctx context.Context, typ, opaque string) (system, id str
 	if r.Type != typ || m.slugs[r.System] != slug || !hmac.Equal([]byte(m.hash(r)), []byte(hash)) {
 		return "", "", false, nil
 	}
-	m.known.add(r, opaque)
+	m.known.addBack(since, r, opaque)
 	return r.System, r.ID, true, nil
 }
 
@@ -160,16 +170,6 @@ func (m *IDMap) IsOpaque(id string) bool {
 	}
 	_, err := encoding.DecodeString(hash)
 	return err == nil
-}
-
-// Forget removes a mapping, when what it stands for is expunged.
-func (m *IDMap) Forget(ctx context.Context, typ, opaque string) error {
-	m.known.forget(typ, opaque)
-	if err := m.facts.Delete(ctx, factKey(typ, opaque)); err != nil && !errors.Is(err, store.ErrNotFound) {
-		return fmt.Errorf("identity: forget an id: %w", err)
-	}
-	m.known.forget(typ, opaque)
-	return nil
 }
 
 func factKey(typ, opaque string) string { return idPrefix + typ + "/" + opaque }

@@ -202,11 +202,16 @@ func (l *Links) put(ctx context.Context, key string, version int64, own string, 
 // is called when the change is stored: if another is counted meanwhile, that
 // count is younger than this change too, and stands for both.
 func (l *Links) bump(ctx context.Context) error {
-	f, err := l.facts.Get(ctx, FactChanges)
+	return raise(ctx, l.facts, FactChanges)
+}
+
+// raise gives a counting fact another version.
+func raise(ctx context.Context, facts store.Facts, key string) error {
+	f, err := facts.Get(ctx, key)
 	if errors.Is(err, store.ErrNotFound) {
-		_, err = l.facts.PutIfAbsent(ctx, FactChanges, []byte("{}"), time.Time{})
+		_, err = facts.PutIfAbsent(ctx, key, []byte("{}"), time.Time{})
 	} else if err == nil {
-		_, err = l.facts.CompareAndSet(ctx, FactChanges, f.Version, []byte("{}"), time.Time{})
+		_, err = facts.CompareAndSet(ctx, key, f.Version, []byte("{}"), time.Time{})
 	}
 	if err != nil && !errors.Is(err, store.ErrConflict) && !errors.Is(err, store.ErrExists) {
 		return fmt.Errorf("identity: count a change of links: %w", err)
@@ -240,31 +245,6 @@ func (l *Links) History(ctx context.Context, patient, system, remoteID string) (
 		err = ErrNoLink
 	}
 	return f.Versions, err
-}
-
-// Expunge removes every link of a Patient here, with its history.
-func (l *Links) Expunge(ctx context.Context, patient string) error {
-	own := strings.TrimPrefix(patient, "Patient/")
-	links, err := l.List(ctx, patient)
-	if err != nil {
-		return err
-	}
-	back, err := l.owners(ctx, "", own)
-	if err != nil {
-		return err
-	}
-	for _, id := range back {
-		links = append(links, Link{Patient: "Patient/" + id, RemoteID: own})
-	}
-	for _, link := range links {
-		id := strings.TrimPrefix(link.Patient, "Patient/")
-		for _, key := range []string{linkKey(id, link.System, link.RemoteID), reverseKey(link.System, link.RemoteID, id)} {
-			if err := l.facts.Delete(ctx, key); err != nil && !errors.Is(err, store.ErrNotFound) {
-				return fmt.Errorf("identity: expunge a link: %w", err)
-			}
-		}
-	}
-	return l.bump(ctx)
 }
 
 func (l *Links) scan(ctx context.Context, prefix string, each func(store.Fact) error) error {
