@@ -70,8 +70,9 @@ func isDriver(err error) bool {
 		labeled driver.LabeledError
 		none    topology.ServerSelectionError
 		network net.Error
+		connect topology.ConnectionError
 	)
-	return errors.As(err, &server) || errors.As(err, &labeled) || errors.As(err, &none) || errors.As(err, &network) ||
+	return errors.As(err, &server) || errors.As(err, &labeled) || errors.As(err, &none) || errors.As(err, &network) || errors.As(err, &connect) ||
 		errors.Is(err, driver.ErrClientDisconnected) || errors.Is(err, io.EOF) ||
 		errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
 }

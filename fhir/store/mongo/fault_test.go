@@ -126,6 +126,7 @@ func TestMembersThatCannotServeAreTold(t *testing.T) {
 		{"another replica set, directly", replica(is("isWritablePrimary")), "directConnection=true&replicaSet=other", "it belongs to the replica set rs0, the URI asks for replicaSet=other"},
 		{"no replica set", standalone(is("isWritablePrimary")), "replicaSet=rs0", "it belongs to no replica set, the URI asks for replicaSet=rs0"},
 		{"not initiated", standalone(is("isreplicaset")), "directConnection=true", "has not been initiated"},
+		{"no balancer", standalone(is("isWritablePrimary")), "loadBalanced=true", "the server does not support this mode"},
 		{"recovering", replica(), "directConnection=true", "it takes no writes now"},
 		{"read-only", standalone(is("isWritablePrimary"), is("readOnly")), "directConnection=true", "it is read-only"},
 		{"MongoDB 4.4", bson.D{is("isWritablePrimary"), is("helloOk"), {Key: "maxWireVersion", Value: 9}, {Key: "minWireVersion", Value: 0}}, "directConnection=true", "its wire version is 9, it is older than MongoDB 5.0"},

@@ -85,7 +85,7 @@ func (db *DB) checkServer(ctx context.Context) error {
 	if ctx.Err() != nil || !errors.As(err, &none) && !isNetwork(err) {
 		return db.explain(err)
 	}
-	after := time.Since(begun).Round(100 * time.Millisecond)
+	after := time.Since(begun).Round(time.Millisecond)
 	return &fault{
 		text: fmt.Sprintf("%s: no member that can serve was found within %v: %s", db.where(), after, strings.Join(db.probe(ctx, none), "; ")),
 		is:   store.ErrAway, cause: err,

@@ -85,7 +85,7 @@ const listed = 10_000
 func (j *journal) committed(ctx context.Context) (list []unitDoc, err error) {
 	from := j.db.searched(units)
 	filter := bson.D{{Key: "ts", Value: strings.TrimSuffix(j.typ, "/")}, {Key: "c", Value: bson.D{{Key: "$gt", Value: j.since}}}}
-	opts := options.Find().SetProjection(bson.D{{Key: "s", Value: 1}, {Key: "m", Value: 1}}).SetHint("journal").SetBatchSize(listed)
+	opts := options.Find().SetProjection(bson.D{{Key: "s", Value: 1}, {Key: "m", Value: 1}}).SetHint(j.db.named(units, "journal")).SetBatchSize(listed)
 	err = j.db.retry(ctx, "list units", func(ctx context.Context) error {
 		cur, err := from.Find(ctx, filter, opts)
 		if err != nil {

@@ -48,6 +48,7 @@ type DB struct {
 	asks        bumper                   // of the epoch
 	sighted     atomic.Pointer[sighting] // of the epoch
 	blocks      sync.Map                 // name of a counter to *block
+	names       sync.Map                 // "collection.index" to its name, where that is another
 	appenders   sync.Map                 // name of a stream to *appender
 	chunksSwept atomic.Int64             // until when, by At
 	skewed      atomic.Bool              // this machine's clock is off, and that was told

@@ -43,7 +43,7 @@ func (s *searcher) query(ctx context.Context, from *row, need int) ([]row, error
 	case start == fromType && older == "" && newer == "":
 		return s.walk(ctx, from, need)
 	case s.byParameter():
-		return s.sorted(ctx, from, need, s.driven(), hintOf(start))
+		return s.sorted(ctx, from, need, s.driven(), s.db.hintOf(start))
 	}
 	walk, known := s.db.plenty.get(plan.Hash(s.plan))
 	if !known {
@@ -64,7 +64,7 @@ func (s *searcher) query(ctx context.Context, from *row, need int) ([]row, error
 	if walk {
 		return s.walk(ctx, from, need)
 	}
-	return s.sorted(ctx, from, need, s.driven(), hintOf(start))
+	return s.sorted(ctx, from, need, s.driven(), s.db.hintOf(start))
 }
 
 // toWalk says whether so much is found that the type is walked for it.
@@ -92,8 +92,15 @@ func (s *searcher) byParameter() bool {
 
 // hintOf names the index to start from. Left to itself a server may look at all heads
 // of the type as well, or instead.
-func hintOf(s start) string {
-	return map[start]string{fromType: "newest", fromEntries: "entry", fromIDs: "_id_"}[s]
+func (db *DB) hintOf(s start) string {
+	switch s {
+	case fromEntries:
+		return db.named(heads, "entry")
+	case fromIDs:
+		return byID
+	case fromType:
+	}
+	return db.named(heads, "newest")
 }
 
 // driven is the filter of a search. Entries are those of live heads of the type; a
@@ -123,7 +130,7 @@ func (s *searcher) whole() bson.A {
 
 // gather fetches a few heads as the index gives them, one more if there are more.
 func (s *searcher) gather(ctx context.Context) ([]row, error) {
-	opts := options.Find().SetLimit(few + 1).SetBatchSize(few + 1).SetHint(hintOf(s.start(s.root)))
+	opts := options.Find().SetLimit(few + 1).SetBatchSize(few + 1).SetHint(s.db.hintOf(s.start(s.root)))
 	return s.find(ctx, s.driven(), opts)
 }
 
@@ -241,7 +248,7 @@ func (s *searcher) computed(ctx context.Context, from *row, need int, filter bso
 // all is the filter for every head that satisfies the condition, and the index to find
 // them by.
 func (s *searcher) all() (filter bson.A, hint string) {
-	return s.driven(), hintOf(s.start(s.root))
+	return s.driven(), s.db.hintOf(s.start(s.root))
 }
 
 // every gives the _id of each head that satisfies the condition, in one answer of the
@@ -292,7 +299,7 @@ func (s *searcher) walk(ctx context.Context, from *row, need int) ([]row, error)
 	case s.walkable():
 		return s.walkTime(ctx, from, need)
 	}
-	return s.sorted(ctx, from, need, s.whole(), hintOf(fromType))
+	return s.sorted(ctx, from, need, s.whole(), s.db.hintOf(fromType))
 }
 
 // walkIDs goes through the type by id. No write moves a head in this order.
@@ -309,7 +316,7 @@ func (s *searcher) walkIDs(ctx context.Context, from *row, need int) ([]row, err
 	if s.root.Kind != plan.All {
 		filter = append(filter, s.filter(s.root))
 	}
-	opts := options.Find().SetLimit(int64(need)).SetBatchSize(atOnce(need)).SetSort(bson.D{{Key: "_id", Value: s.orders[0].word()}}).SetHint("_id_")
+	opts := options.Find().SetLimit(int64(need)).SetBatchSize(atOnce(need)).SetSort(bson.D{{Key: "_id", Value: s.orders[0].word()}}).SetHint(byID)
 	return s.find(ctx, filter, opts)
 }
 

@@ -39,6 +39,31 @@ var indexes = []index{
 	{of: chunks, name: "written", keys: bson.D{{Key: "at", Value: 1}}},
 }
 
+// byID is the index that every collection has.
+const byID = "_id_"
+
+// named gives the name under which an index of the layout stands: a query that starts
+// from it must give that. Keys do not do: more than one index may have them.
+func (db *DB) named(of collection, name string) string {
+	if other, ok := db.names.Load(of.name + "." + name); ok {
+		return other.(string)
+	}
+	return name
+}
+
+// serves says whether one of the indexes found does what ours is for, and remembers its
+// name if none has ours.
+func (db *DB) serves(fs []foundIndex, ix index) bool {
+	of, ours := ix.of.name+"."+ix.name, func(f foundIndex) bool { return ix.is(f) && f.Name == ix.name }
+	i := slices.IndexFunc(fs, ix.is)
+	if i < 0 || slices.ContainsFunc(fs, ours) {
+		db.names.Delete(of)
+		return i >= 0
+	}
+	db.names.Store(of, fs[i].Name)
+	return true
+}
+
 func (ix index) model() driver.IndexModel {
 	o := options.Index().SetName(ix.name)
 	if ix.unique {
@@ -92,7 +117,7 @@ func (db *DB) missingIndexes(ctx context.Context, want []index) ([]index, error)
 			found[ix.of.name] = fs
 		}
 		fs := found[ix.of.name]
-		if slices.ContainsFunc(fs, ix.is) {
+		if db.serves(fs, ix) {
 			continue
 		}
 		if i := slices.IndexFunc(fs, func(f foundIndex) bool { return f.Name == ix.name }); i >= 0 {

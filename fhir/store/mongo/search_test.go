@@ -12,6 +12,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"go.mongodb.org/mongo-driver/v2/bson"
+	driver "go.mongodb.org/mongo-driver/v2/mongo"
+	"go.mongodb.org/mongo-driver/v2/mongo/options"
 
 	"github.com/handoff-health/handoff/fhir/resource"
 	"github.com/handoff-health/handoff/fhir/store"
@@ -183,12 +185,12 @@ func (s *searcher) ways() map[string]func(context.Context, *row, int) ([]row, er
 		"query": s.query,
 		"walk":  s.walk,
 		"whole": func(ctx context.Context, from *row, need int) ([]row, error) {
-			return s.sorted(ctx, from, need, s.whole(), hintOf(fromType))
+			return s.sorted(ctx, from, need, s.whole(), s.db.hintOf(fromType))
 		},
 	}
 	if start := s.start(s.root); start != fromType {
 		out["sorted"] = func(ctx context.Context, from *row, need int) ([]row, error) {
-			return s.sorted(ctx, from, need, s.driven(), hintOf(start))
+			return s.sorted(ctx, from, need, s.driven(), s.db.hintOf(start))
 		}
 	}
 	return out
@@ -355,5 +357,52 @@ func TestAForgedCursorIsRefused(t *testing.T) {
 	p.After = (&plan.Cursor{Keys: []plan.Value{{Bytes: []byte("yesterday")}}, ID: "a"}).Encode(p)
 	if _, err := fresh(t).Search(t.Context(), p); !errors.Is(err, store.ErrCursor) {
 		t.Errorf("got %v", err)
+	}
+}
+
+// What has the keys of ours under another name is taken for ours at the start, and
+// serves: searches start from it, whatever way they take, and though another index has
+// its keys too.
+func TestIndexesOfOtherNamesServe(t *testing.T) {
+	w := newWorld(t, randomHeads(rand.New(rand.NewPCG(3, 3)), 60)...) //nolint:gosec // test data
+	for _, ix := range indexes {
+		of := w.db.coll(ix.of).Indexes()
+		if err := of.DropOne(t.Context(), ix.name); err != nil {
+			t.Fatal(err)
+		}
+		ix.name = "my_" + ix.name
+		if _, err := of.CreateOne(t.Context(), ix.model()); err != nil {
+			t.Fatal(err)
+		}
+		beside := options.Index().SetName("beside_" + ix.name).SetPartialFilterExpression(bson.D{{Key: "v", Value: bson.D{{Key: "$gt", Value: 1000}}}})
+		if _, err := of.CreateOne(t.Context(), driver.IndexModel{Keys: ix.keys, Options: beside}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if missing, err := w.db.missingIndexes(t.Context(), indexes); err != nil || len(missing) > 0 {
+		t.Fatalf("missing: %v, %v", missing, err)
+	}
+	for _, where := range []store.Expr{{Op: store.All}, {Op: store.Exists, Param: "f"}, {Op: store.Equal, Param: store.ParamID, Value: "p001"}} {
+		for _, sort := range [][]store.SortKey{nil, {{Param: store.ParamID}}, {{Param: "g"}}, {{Param: store.ParamLastUpdated}}} {
+			s, err := w.db.searcher(store.Plan{Type: "Patient", Where: where, Sort: sort, Limit: 100})
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := w.answer(s)
+			ways := s.ways()
+			ways["rows"] = func(ctx context.Context, _ *row, _ int) ([]row, error) { return s.rows(ctx) }
+			for name, way := range ways {
+				rows, err := way(t.Context(), nil, 100)
+				if err != nil || !slices.Equal(want, idsOf(rows)) {
+					t.Errorf("%+v by %v: %s: %v, %v, want %v", where, sort, name, idsOf(rows), err, want)
+				}
+			}
+			if ids, err := s.every(t.Context()); err != nil || len(ids) != len(want) {
+				t.Errorf("%+v: %d ids, %v, want %d", where, len(ids), err, len(want))
+			}
+			if n, err := w.db.Count(t.Context(), s.plan); err != nil || n != len(want) {
+				t.Errorf("%+v: total %d, %v, want %d", where, n, err, len(want))
+			}
+		}
 	}
 }

@@ -164,7 +164,7 @@ func (s *searcher) window(ctx context.Context, from *row, near, far string, need
 	if from != nil && near == "" {
 		filter = append(filter, s.beyond(from, func(int) string { return "u" }))
 	}
-	opts := options.Find().SetLimit(int64(need)).SetBatchSize(atOnce(need)).SetSort(bson.D{{Key: "u", Value: s.orders[0].word()}, {Key: "i", Value: 1}}).SetHint("newest")
+	opts := options.Find().SetLimit(int64(need)).SetBatchSize(atOnce(need)).SetSort(bson.D{{Key: "u", Value: s.orders[0].word()}, {Key: "i", Value: 1}}).SetHint(s.db.named(heads, "newest"))
 	return s.find(ctx, filter, opts)
 }
 
@@ -249,7 +249,7 @@ func (s *searcher) within(ctx context.Context, in bson.D, most int) (n int, err 
 		filter = append(filter, bson.E{Key: "u", Value: in})
 	}
 	err = s.db.retry(ctx, "count", func(ctx context.Context) error {
-		c, err := s.heads.CountDocuments(ctx, filter, options.Count().SetLimit(int64(most)).SetHint("newest"))
+		c, err := s.heads.CountDocuments(ctx, filter, options.Count().SetLimit(int64(most)).SetHint(s.db.named(heads, "newest")))
 		n = int(c)
 		return err
 	})
