@@ -58,8 +58,8 @@ func (f *fleet) expunges(t *testing.T, address string) {
 }
 
 // adas are what the store holds of Ada Okafor: of the police's record, and of the
-// clinic's.
-var adas = []string{"Okafor", "26-000201", "555-0191", "9 Mill Ln", "1988-03-17", `"a1"`, "/a1/", "asthma", "sprain", "glucose"}
+// clinic's. Each is long enough, or has characters, that no ciphertext has by chance.
+var adas = []string{"Okafor", "26-000201", "555-0191", "9 Mill Ln", "1988-03-17", `"a1"`, "ehr/a1/", "asthma", "sprain", "glucose"}
 
 // asked asks each gateway about a person, and each for a resource by the id that the
 // other has given out.
