@@ -141,26 +141,22 @@ func (db *DB) attempt(ctx context.Context, ws []store.Write) ([]*draft, error) {
 	return ds, db.afterwards(ctx, nonce, ds)
 }
 
-// afterwards does what is left of writes that can be read already. Every process's
-// cache is told meanwhile.
+// afterwards does what is left of writes that can be read already, all of it side by
+// side: every process's cache is told, and versions that are gone are written again.
 func (db *DB) afterwards(ctx context.Context, nonce string, ds []*draft) error {
 	if err := db.step("visible"); err != nil {
 		return err
 	}
-	announced := make(chan error, 1)
+	announced, assured := make(chan error, 1), make(chan error, 1)
 	go func() { announced <- db.announce(ctx) }()
+	go func() { assured <- db.assure(ctx, ds) }()
 	err := db.tidy(ctx, nonce, ds)
-	return errors.Join(err, <-announced)
+	return errors.Join(err, <-announced, <-assured)
 }
 
-// tidy fails only where a version may be lost. What else it leaves undone counts for
-// nothing, or is done by the next who meets it.
+// tidy fails nowhere but in tests. What it leaves undone counts for nothing, or is done
+// by the next who meets it.
 func (db *DB) tidy(ctx context.Context, nonce string, ds []*draft) error {
-	for _, d := range ds {
-		if err := db.assure(ctx, d); err != nil {
-			return err
-		}
-	}
 	rolled := true
 	if len(ds) > 1 {
 		rolled = db.rollAll(ctx, nonce, ds) == nil
@@ -192,15 +188,6 @@ func (db *DB) announce(ctx context.Context) error {
 		return fmt.Errorf("what was written stands, but may not be seen by every cache yet: %w", err)
 	}
 	return nil
-}
-
-// assure writes a version again that came to be so long after it was written that
-// the sweep may have taken it for an orphan: a process may be halted for hours.
-func (db *DB) assure(ctx context.Context, d *draft) error {
-	if time.Since(d.begun)+db.late < orphanAge/2 {
-		return nil
-	}
-	return db.putVersions(ctx, []*versionDoc{d.doc})
 }
 
 // swing does a write that takes no claims: the version first, then the head by

@@ -1,0 +1,78 @@
+package mongo
+
+import (
+	"context"
+	"errors"
+	"testing"
+
+	"go.mongodb.org/mongo-driver/v2/bson"
+
+	"github.com/handoff-health/handoff/fhir/store"
+)
+
+// A writer has prepared a resource that was not there and is halted; another process
+// makes the same and expunges it, and with it what was prepared. The writer's resource,
+// which comes after, has its content all the same.
+func TestACreateOutlivesAnExpungeMeanwhile(t *testing.T) {
+	s := newScene(t, 2)
+	for _, x := range []struct {
+		name, point string
+		write       func(*scene) []store.Write
+	}{
+		{"a write", "version", func(s *scene) []store.Write { return []store.Write{s.change("a", "late")} }},
+		{"a write that takes a claim", "version", func(s *scene) []store.Write { return []store.Write{s.change("a", "late", "c")} }},
+		{"a unit", "versions", func(s *scene) []store.Write {
+			return []store.Write{s.change("a", "late"), s.change("b", "late")}
+		}},
+	} {
+		s.run(x.name, func(s *scene) {
+			halted := s.haltAt(x.point, func() {
+				s.apply(s.dbs[1], s.change("a", "between"))
+				s.expunge("a")
+			})
+			s.apply(s.dbs[0], x.write(s)...)
+			if !*halted {
+				t.Fatalf("no step is called %q", x.point)
+			}
+			rec, err := s.dbs[1].Read(context.Background(), s.key("a"))
+			if err != nil || rec.Version != 1 || string(rec.Raw) != string(s.change("a", "late").Raw) {
+				t.Errorf("read %+v, %v", rec, err)
+			}
+		})
+	}
+}
+
+// What is written again of a resource that has been expunged by then is removed again.
+func TestAnExpungeLeavesNothingOfACreateMeanwhile(t *testing.T) {
+	newScene(t, 2).run("visible", func(s *scene) {
+		halted := s.haltAt("visible", func() { s.expunge("a") })
+		s.apply(s.dbs[0], s.change("a", "gone"))
+		if _, err := s.dbs[1].Read(context.Background(), s.key("a")); !*halted || !errors.Is(err, store.ErrNotFound) {
+			t.Errorf("halted %v, read: %v", *halted, err)
+		}
+		if n, err := s.dbs[1].coll(versions).CountDocuments(context.Background(), bson.M{"k": keyOf(s.key("a"))}); err != nil || n != 0 {
+			t.Errorf("%d versions are left, %v", n, err)
+		}
+	})
+}
+
+// haltAt has the first process do something at the next step of that name.
+func (s *scene) haltAt(point string, f func()) *bool {
+	halted := new(bool)
+	s.dbs[0].onStep = func(p string) error {
+		if p == point && !*halted {
+			*halted = true
+			f()
+		}
+		return nil
+	}
+	s.Cleanup(func() { s.dbs[0].onStep = nil })
+	return halted
+}
+
+func (s *scene) expunge(id string) {
+	s.Helper()
+	if err := s.dbs[1].Expunge(context.Background(), s.key(id)); err != nil {
+		s.Fatal(err)
+	}
+}
