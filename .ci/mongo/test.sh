@@ -29,12 +29,14 @@ export HANDOFF_TEST_MONGO_URI
 suites() {
   local race=-race
   [ "$(go env CGO_ENABLED)" = 1 ] && command -v gcc >/dev/null || { race=; echo "SKIPPED: there is no C compiler, the race detector does not run in the suites on MongoDB"; }
-  # Half of the store's tests wait, for restarts and cut connections; the rest goes on
-  # meanwhile. Under the race detector the whole takes three times as long: there it is
+  # Half of the store's tests wait, for restarts and cut connections: they run in two
+  # parts, and the rest goes on meanwhile. Under the race detector the whole takes three times as long: there it is
   # the tests in which several work at once, in short mode.
   note "the store: contract, races, kill -9 of writers, cut connections; its output comes last"
-  go test -count=1 -timeout 25m ./fhir/store/mongo >"$logs/store.log" 2>&1 &
-  local store=$! failed=
+  go test -count=1 -timeout 25m -run '^TestSuite$' ./fhir/store/mongo >"$logs/suite.log" 2>&1 &
+  local suite=$! failed=
+  go test -count=1 -timeout 25m -skip '^TestSuite$' ./fhir/store/mongo >"$logs/store.log" 2>&1 &
+  local store=$!
   note "the same answers as the embedded store"
   go test -count=1 -timeout 15m ./conformance/answers || failed="$failed answers"
   note "attacks, and the demo's printed lines, on a gateway that keeps its data there"
@@ -49,8 +51,9 @@ suites() {
     note "the store's races under the race detector"
     go test -race -short -count=1 -timeout 15m -run 'TestSuite|TestEpoch|TestJoined|TestAborted|TestCloseLeaves|TestStreamsOf|TestManyProcesses|TestUnitsIn|TestClaimsOfSeveral|TestNothingGoesBack|TestLostAnswers$|TestExpungeWhile|TestSearchesWhile|TestResolveSlowly' ./fhir/store/mongo || failed="$failed race"
   fi
+  wait "$suite" || failed="$failed suite"
   wait "$store" || failed="$failed store"
-  cat "$logs/store.log"
+  cat "$logs/suite.log" "$logs/store.log"
   [ -z "$failed" ] || fail "on MongoDB:$failed"
 }
 
