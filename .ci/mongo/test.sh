@@ -30,12 +30,13 @@ suites() {
   local race=-race
   [ "$(go env CGO_ENABLED)" = 1 ] && command -v gcc >/dev/null || { race=; echo "SKIPPED: there is no C compiler, the race detector does not run in the suites on MongoDB"; }
   # Half of the store's tests wait, for restarts and cut connections: they run in two
-  # parts, and the rest goes on meanwhile. Under the race detector the whole takes three times as long: there it is
-  # the tests in which several work at once, in short mode.
+  # parts, and the rest goes on meanwhile. Under the race detector the whole takes three
+  # times as long: there it is the tests in which several work at once, in short mode.
+  local shared='^(TestSuite|TestTransfer|TestCheckFindsAndMends)$'
   note "the store: contract, races, kill -9 of writers, cut connections; its output comes last"
-  go test -count=1 -timeout 25m -run '^TestSuite$' ./fhir/store/mongo >"$logs/suite.log" 2>&1 &
+  go test -count=1 -timeout 25m -run "$shared" ./fhir/store/mongo >"$logs/suite.log" 2>&1 &
   local suite=$! failed=
-  go test -count=1 -timeout 25m -skip '^TestSuite$' ./fhir/store/mongo >"$logs/store.log" 2>&1 &
+  go test -count=1 -timeout 25m -skip "$shared" ./fhir/store/mongo >"$logs/store.log" 2>&1 &
   local store=$!
   note "the same answers as the embedded store"
   go test -count=1 -timeout 15m ./conformance/answers || failed="$failed answers"
