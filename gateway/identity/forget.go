@@ -70,8 +70,8 @@ func (l *Links) Part(ctx context.Context, patient string) ([]Target, error) {
 	for _, link := range links {
 		id := strings.TrimPrefix(link.Patient, "Patient/")
 		for _, key := range []string{linkKey(id, link.System, link.RemoteID), reverseKey(link.System, link.RemoteID, id)} {
-			if err := l.facts.Delete(ctx, key); err != nil && !errors.Is(err, store.ErrNotFound) {
-				return nil, fmt.Errorf("identity: expunge a link: %w", err)
+			if err := l.drop(ctx, key); err != nil {
+				return nil, err
 			}
 		}
 	}
@@ -165,7 +165,7 @@ func (l *Links) countForgotten(ctx context.Context) error {
 }
 
 func (l *Links) drop(ctx context.Context, key string) error {
-	if err := l.facts.Delete(ctx, key); err != nil && !errors.Is(err, store.ErrNotFound) {
+	if err := l.facts.Delete(ctx, key); err != nil {
 		return fmt.Errorf("identity: expunge a link: %w", err)
 	}
 	return nil
@@ -233,7 +233,7 @@ func (m *IDMap) ForgetMapped(ctx context.Context, patient string, x Mapped) erro
 }
 
 func (m *IDMap) drop(ctx context.Context, key string) error {
-	if err := m.facts.Delete(ctx, key); err != nil && !errors.Is(err, store.ErrNotFound) {
+	if err := m.facts.Delete(ctx, key); err != nil {
 		return fmt.Errorf("identity: forget an id: %w", err)
 	}
 	return nil
