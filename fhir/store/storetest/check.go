@@ -76,13 +76,7 @@ func checkKilled(t *testing.T, e *env) {
 				t.Fatal(err)
 			}
 		}
-		for _, a := range acks {
-			e.checkAck(t, a)
-		}
-		e.checkNoHalf(t)
-		if err := e.Store.Close(); err != nil {
-			t.Fatal(err)
-		}
+		e.accountFor(t, acks)
 	}
 	e.open(t)
 }

@@ -103,18 +103,24 @@ func killed(t *testing.T, e *env) {
 	for round := range kills {
 		acks = append(acks, killOne(t, e.address, round)...)
 		e.open(t)
-		for _, a := range acks {
-			e.checkAck(t, a)
-		}
-		e.checkNoHalf(t)
-		if err := e.Store.Close(); err != nil {
-			t.Fatal(err)
-		}
+		e.accountFor(t, acks)
 	}
 	e.open(t)
 	t.Logf("%d acknowledgements over %d kills", len(acks), kills)
 	if len(acks) < 1000 {
 		t.Errorf("%d acknowledgements are too few to say anything", len(acks))
+	}
+}
+
+// accountFor wants each acknowledgement there and nothing by half, and closes the store.
+func (e *env) accountFor(t *testing.T, acks []string) {
+	t.Helper()
+	for _, a := range acks {
+		e.checkAck(t, a)
+	}
+	e.checkNoHalf(t)
+	if err := e.Store.Close(); err != nil {
+		t.Fatal(err)
 	}
 }
 
