@@ -53,7 +53,7 @@ type DB struct {
 	chunksSwept atomic.Int64             // until when, by At
 	skewed      atomic.Bool              // this machine's clock is off, and that was told
 	toldTrying  atomic.Int64             // when tellTrying did, nanoseconds
-	extents     extents
+	extents     memory[string]           // how far from where a search begins it found a page
 	plenty      plenty
 
 	life      context.Context // ends with Close

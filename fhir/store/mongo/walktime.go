@@ -4,7 +4,6 @@ import (
 	"context"
 	"math/bits"
 	"slices"
-	"sync"
 	"time"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
@@ -29,30 +28,6 @@ const (
 	longestWindow  = 200 * 365 * 24 * time.Hour // what is farther stands in the last one
 )
 
-// extents remember, for a search, how far from where it begins it found a page.
-type extents struct {
-	mu sync.Mutex
-	at map[string]string
-}
-
-// mostExtents bounds the memory; what is forgotten is found out again.
-const mostExtents = 4096
-
-func (f *extents) get(key string) string {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.at[key]
-}
-
-func (f *extents) set(key, at string) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.at == nil || len(f.at) >= mostExtents {
-		f.at = map[string]string{}
-	}
-	f.at[key] = at
-}
-
 // walkTime goes through the type from the newest on, or from the oldest. Where that
 // took several windows they are asked for once more as one: each is a query of its
 // own, and a head that was written meanwhile may be in neither, or in two.
@@ -66,7 +41,7 @@ func (s *searcher) walkTime(ctx context.Context, from *row, need int) ([]row, er
 	)
 	if from == nil {
 		begin, _ = s.sides()
-		far = s.db.extents.get(key)
+		far, _ = s.db.extents.get(key)
 	}
 	for near, alone := begin, true; ; near, alone = far, false {
 		if far == "" || !alone {
