@@ -105,14 +105,23 @@ var gone = []string{
 	"the database system is not yet accepting connections", "terminating connection",
 }
 
-// isBehind says that the server did not reach what keeps its data, or lost it in the
-// middle: it is not known what was done.
+// crossed is what such a server says when two of its transactions came in each other's
+// way, or when a database was dropped and made anew and one of its processes had not
+// heard of that yet. mongod tries such things again itself.
+var crossed = []string{
+	"Unable to create the specified collection", "deadlock detected", "could not serialize access",
+	"tuple concurrently", "could not open relation with OID", "cache lookup failed for",
+	"due to lock timeout", "sorry, too many clients", "remaining connection slots are reserved",
+}
+
+// isBehind says that the server did not reach what keeps its data, lost it in the
+// middle or was in its own way there: it is not known what was done.
 func isBehind(err error) bool {
 	var se driver.ServerError
 	if !errors.As(err, &se) || !se.HasErrorCode(codeInternal) {
 		return false
 	}
-	return slices.ContainsFunc(gone, se.HasErrorMessage)
+	return slices.ContainsFunc(gone, se.HasErrorMessage) || slices.ContainsFunc(crossed, se.HasErrorMessage)
 }
 
 // isMissing says that no document fits.

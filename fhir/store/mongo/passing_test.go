@@ -39,13 +39,24 @@ func unreached(t *testing.T, s *wireServer) *DB {
 func TestWhatAMemberInTroubleSaysIsTriedAgain(t *testing.T) {
 	const times = 3
 	f := newFact("k", []byte("v"), 1, time.Time{})
+	type trouble struct {
+		code int
+		says string
+	}
+	var all []trouble
 	for _, code := range slices.Concat(notPrimaryCodes, passingCodes) {
-		t.Run(fmt.Sprint(code), func(t *testing.T) {
+		all = append(all, trouble{code, "for a while"})
+	}
+	for _, says := range slices.Concat(gone, crossed) {
+		all = append(all, trouble{codeInternal, "ERROR: " + says + " 42"})
+	}
+	for _, c := range all {
+		t.Run(fmt.Sprint(c.code, " ", c.says), func(t *testing.T) {
 			t.Parallel()
 			finds := 0
 			db := unreached(t, &wireServer{hello: standalone(is("isWritablePrimary")), answer: func(command string, _ bson.D) any {
 				if finds++; finds <= times {
-					return failed(code, "Trouble", "for a while")
+					return failed(c.code, "Trouble", c.says)
 				}
 				return batchOfFacts(0, "firstBatch", f)
 			}})
@@ -56,6 +67,10 @@ func TestWhatAMemberInTroubleSaysIsTriedAgain(t *testing.T) {
 		})
 	}
 	db := unreached(t, &wireServer{hello: standalone(is("isWritablePrimary")), answer: func(string, bson.D) any { return failed(2, "BadValue", "for good") }})
+	if _, err := db.Get(t.Context(), "k"); err == nil || errors.Is(err, store.ErrAway) {
+		t.Errorf("what does not pass is taken for passing: %v", err)
+	}
+	db = unreached(t, &wireServer{hello: standalone(is("isWritablePrimary")), answer: func(string, bson.D) any { return failed(codeInternal, "InternalError", "a bug") }})
 	if _, err := db.Get(t.Context(), "k"); err == nil || errors.Is(err, store.ErrAway) {
 		t.Errorf("what does not pass is taken for passing: %v", err)
 	}
