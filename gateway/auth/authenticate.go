@@ -177,14 +177,21 @@ func (n *Authenticator) bySecret(ctx context.Context, id, secret, method string,
 	if checkClientID(id) == nil {
 		a.Client = id
 	}
-	return n.guessed(ctx, id, a, func() (*Authenticated, error) { return n.compare(ctx, id, secret, method) })
-}
-
-func (n *Authenticator) compare(ctx context.Context, id, secret, method string) (*Authenticated, error) {
+	if err := n.unlocked(ctx, id, a.Source); err != nil {
+		return nil, err
+	}
 	client, generation, err := n.find(ctx, id)
 	if err != nil {
 		return nil, err
 	}
+	if err := n.guessed(ctx, id, a, func() error { return n.compare(client, secret) }); err != nil {
+		return nil, err
+	}
+	return &Authenticated{client: client, generation: generation, Method: method}, nil
+}
+
+// compare asks nobody: others wait meanwhile.
+func (n *Authenticator) compare(client *registered, secret string) error {
 	hashes := []string{secretHashPrefix + strings.Repeat("0", hex.EncodedLen(sha256.Size))}
 	if client != nil && len(client.SecretHashes) > 0 {
 		hashes = client.secretHashesAt(n.o.Now())
@@ -197,13 +204,13 @@ func (n *Authenticator) compare(ctx context.Context, id, secret, method string) 
 	}
 	switch {
 	case client == nil || client.Disabled && !guard.Off(guard.ClientDisabled):
-		return nil, unknownClient(whyNot(client))
+		return unknownClient(whyNot(client))
 	case len(client.SecretHashes) == 0:
-		return nil, unknownClient(faultf("client-method", "the client has no secret"))
+		return unknownClient(faultf("client-method", "the client has no secret"))
 	case same != 1 && !guard.Off(guard.ClientSecret):
-		return nil, unknownClient(faultf("client-secret", "the secret is wrong"))
+		return unknownClient(faultf("client-secret", "the secret is wrong"))
 	}
-	return &Authenticated{client: client, generation: generation, Method: method}, nil
+	return nil
 }
 
 // byName takes a public app at its word, and nobody else.

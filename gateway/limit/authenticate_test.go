@@ -27,9 +27,14 @@ type office struct {
 
 func newOffice(t *testing.T, change func(*limit.Options)) *office {
 	t.Helper()
-	o := &office{t: t, clock: newClock()}
+	return newOffices(t, 1, change)[0]
+}
+
+// newOffices are those of several gateways on one store.
+func newOffices(t *testing.T, n int, change func(*limit.Options)) []*office {
+	t.Helper()
+	c, path := newClock(), backendtest.Address(t)
 	secret, hash := auth.NewSecret()
-	o.secret = secret
 	app := auth.Client{
 		ID: "app", Organization: "Organization/clinic", OrganizationKind: auth.Health, Purposes: []string{"s|TREAT"}, Providers: []string{"idp"},
 		Grants: []string{auth.GrantAuthorizationCode}, RedirectURIs: []string{"https://app.example/back"}, Scopes: smart.ParseGranted("user/*.rs"),
@@ -37,20 +42,23 @@ func newOffice(t *testing.T, change func(*limit.Options)) *office {
 	}
 	public := app
 	public.ID, public.SecretHashes, public.Public = "public", nil, true
-	registry, err := auth.NewRegistry([]auth.Client{app, public}, nil, o.clock.now)
+	registry, err := auth.NewRegistry([]auth.Client{app, public}, nil, c.now)
 	if err != nil {
 		t.Fatal(err)
 	}
-	path := backendtest.Address(t)
-	o.limits = newLimits(t, o.clock, path, change)
-	o.steps = &storetest.Halting{Facts: backendtest.At(t, path, backend.Options{Now: o.clock.now})}
-	o.names, err = auth.NewAuthenticator(auth.AuthenticatorOptions{
-		TokenURL: "https://gw.example/oauth/token", Issuer: "https://gw.example", Registry: registry, Facts: o.steps, Limiter: o.limits, Now: o.clock.now,
-	})
-	if err != nil {
-		t.Fatal(err)
+	out := make([]*office, n)
+	for i := range out {
+		o := &office{t: t, clock: c, secret: secret, limits: newLimits(t, c, path, change)}
+		o.steps = &storetest.Halting{Facts: backendtest.At(t, path, backend.Options{Now: c.now})}
+		o.names, err = auth.NewAuthenticator(auth.AuthenticatorOptions{
+			TokenURL: "https://gw.example/oauth/token", Issuer: "https://gw.example", Registry: registry, Facts: o.steps, Limiter: o.limits, Now: c.now,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		out[i] = o
 	}
-	return o
+	return out
 }
 
 // try authenticates; 200 for a client that is who it says it is.

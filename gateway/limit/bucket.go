@@ -52,6 +52,27 @@ func (b *Buckets) Take(key string) (wait time.Duration, ok bool) {
 	return b.take(key, b.every)
 }
 
+// giveBack puts a token back that was taken. What is full stays so.
+func (b *Buckets) giveBack(key string) {
+	if b.every == 0 {
+		return
+	}
+	if b.pool != nil && b.pool.on() {
+		b.giveBackShared(key)
+		return
+	}
+	b.refill(key)
+}
+
+func (b *Buckets) refill(key string) {
+	s := &b.shard[maphash.String(b.seed, key)%shards]
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if at, known := s.full[key]; known {
+		s.full[key] = at - int64(b.every)
+	}
+}
+
 // Peek says whether there is a token, and takes none.
 func (b *Buckets) Peek(key string) (wait time.Duration, ok bool) { return b.take(key, 0) }
 

@@ -147,24 +147,35 @@ func TestAStrangerUsesUpItsOwnAddressOnly(t *testing.T) {
 	c := newClock()
 	l := newLimits(t, c, backendtest.Address(t), nil)
 	ctx := context.Background()
-	for range 10 {
-		if err := l.Admit(ctx, "203.0.113.9:4711"); err != nil {
-			t.Fatal(err)
+	admit := func(source string, proven bool) error {
+		settle, err := l.Admit(ctx, source)
+		if err == nil {
+			settle(proven)
 		}
-		l.Unproven(ctx, "203.0.113.9:4711")
+		return err
 	}
-	refused := l.Admit(ctx, "203.0.113.9:9999")
+	for i := range 30 {
+		if err := admit("203.0.113.9:4711", i >= 10); err != nil != (i >= 10) {
+			t.Fatal(i, err)
+		}
+	}
+	refused := admit("203.0.113.9:9999", true)
 	var r *auth.Refusal
 	if !errors.As(refused, &r) || r.Status != http.StatusTooManyRequests || r.RetryAfter <= 0 {
 		t.Errorf("another port is the same address: %v", refused)
 	}
-	if l.Admit(ctx, "203.0.113.10:1") != nil || l.Proven(ctx, "ehr") != nil {
+	for range 30 {
+		if admit("203.0.113.10:1", true) != nil {
+			t.Fatal("who proves a name spends nothing of its address")
+		}
+	}
+	if l.Proven(ctx, "ehr") != nil {
 		t.Error("others are not touched")
 	}
 	for range 10 {
-		l.Unproven(ctx, "[2001:db8:1:2::1]:1")
+		_ = admit("[2001:db8:1:2::1]:1", false)
 	}
-	if l.Admit(ctx, "[2001:db8:1:2:ffff::9]:2") == nil || l.Admit(ctx, "[2001:db8:1:3::1]:1") != nil {
+	if admit("[2001:db8:1:2:ffff::9]:2", false) == nil || admit("[2001:db8:1:3::1]:1", false) != nil {
 		t.Error("of IPv6 the /64 is one address")
 	}
 	for range 9 {
@@ -217,7 +228,9 @@ func TestALockIsOfOneAddressAndOfEveryNode(t *testing.T) {
 	for range 4 {
 		_, _ = a.Failed(ctx, "ehr", here)
 	}
-	a.Succeeded("ehr", here)
+	if err := a.Succeeded(ctx, "ehr", here); err != nil {
+		t.Fatal(err)
+	}
 	if now, _ := a.Failed(ctx, "ehr", here); now {
 		t.Error("a success begins the count again")
 	}

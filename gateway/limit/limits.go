@@ -40,7 +40,9 @@ type Options struct {
 type Limits struct {
 	o                               Options
 	clients, users, proven, address *Buckets
+	attempts                        attempts
 	failures                        failures
+	turns                           turns
 }
 
 var _ auth.Limiter = (*Limits)(nil)
@@ -83,14 +85,6 @@ func (l *Limits) Request(p *auth.Principal) (wait time.Duration, ok bool) {
 	return l.clients.Take(p.Client)
 }
 
-// Admit implements auth.Limiter: before anything is proven.
-func (l *Limits) Admit(_ context.Context, source string) error {
-	if wait, ok := l.address.Peek(network(source)); !ok && !guard.Off(guard.ClientRate) {
-		return auth.TooMany(wait)
-	}
-	return nil
-}
-
 // Proven implements auth.Limiter: for a client that has proven its name.
 func (l *Limits) Proven(_ context.Context, client string) error {
 	if wait, ok := l.proven.Take(client); !ok && !guard.Off(guard.ClientRate) {
@@ -98,9 +92,6 @@ func (l *Limits) Proven(_ context.Context, client string) error {
 	}
 	return nil
 }
-
-// Unproven implements auth.Limiter: for a request that proved nothing.
-func (l *Limits) Unproven(_ context.Context, source string) { l.address.Take(network(source)) }
 
 // network is what counts as one address: an IPv4 address, and of IPv6 the /64 that
 // one subscriber has.

@@ -7,20 +7,24 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
-	"sync"
+	"strings"
 	"time"
 
 	"github.com/handoff-health/handoff/fhir/store"
+	"github.com/handoff-health/handoff/gateway/auth"
 	"github.com/handoff-health/handoff/gateway/guard"
 )
 
-// factLock is a client that is locked out at an address: both as hashes, since they
-// are what a stranger sent.
+// factLock is what is known of a client at an address, both as hashes, since they are
+// what a stranger sent: that it is locked out, or how many wrong secrets came. One fact
+// is both, so that nothing lies between the last count and the lock.
 const factLock = "limit/lock/"
 
-// factFailures counts the wrong secrets of a client at an address, where several
-// gateways serve.
-const factFailures = "limit/fail/"
+// Values of the fact. An earlier release takes a count for a lock.
+const (
+	valueLocked = "1"
+	valueFailed = "failed " // and how often
+)
 
 func hashed(s string) string {
 	sum := sha256.Sum256([]byte(s))
@@ -31,154 +35,130 @@ func lockKey(client, source string) string {
 	return factLock + hashed(client) + "/" + hashed(network(source))
 }
 
-// failures counts wrong secrets by client and address, whether there is such a
-// client or not: what is counted tells nobody which there are.
-type failures struct {
-	mu sync.Mutex
-	m  map[string]streak
+// A tally is what the store knows; the zero value is nothing.
+type tally struct {
+	locked bool
+	n      int
+	fact   store.Fact
 }
 
-type streak struct {
-	n     int
-	until time.Time
+func (l *Limits) tally(ctx context.Context, key string) (tally, error) {
+	f, err := l.o.Facts.Get(ctx, key)
+	if errors.Is(err, store.ErrNotFound) {
+		return tally{}, nil
+	}
+	if err != nil {
+		return tally{}, fmt.Errorf("locks: %w", err)
+	}
+	if string(f.Value) == valueLocked {
+		return tally{locked: !guard.Off(guard.ClientLock), fact: f}, nil
+	}
+	text, counts := strings.CutPrefix(string(f.Value), valueFailed)
+	n, err := strconv.Atoi(text)
+	if !counts || err != nil || n < 0 {
+		return tally{}, fmt.Errorf("%w: %s", store.ErrDamaged, key)
+	}
+	return tally{n: n, fact: f}, nil
 }
 
-const maxStreaks = 65536
+// put writes in the place of what was read; others may have been faster.
+func (l *Limits) put(ctx context.Context, key string, t tally, value string, until time.Time) (done bool, err error) {
+	if t.fact.Key == "" {
+		_, err = l.o.Facts.PutIfAbsent(ctx, key, []byte(value), until)
+	} else {
+		_, err = l.o.Facts.CompareAndSet(ctx, key, t.fact.Version, []byte(value), until)
+	}
+	if errors.Is(err, store.ErrExists) || errors.Is(err, store.ErrConflict) || errors.Is(err, store.ErrNotFound) {
+		return false, nil
+	}
+	return err == nil, err
+}
 
 // Locked implements auth.Limiter.
 func (l *Limits) Locked(ctx context.Context, client, source string) (wait time.Duration, locked bool, err error) {
-	f, err := l.o.Facts.Get(ctx, lockKey(client, source))
-	if errors.Is(err, store.ErrNotFound) {
-		return 0, false, nil
+	t, err := l.tally(ctx, lockKey(client, source))
+	if err != nil || !t.locked {
+		return 0, false, err
 	}
-	if err != nil {
-		return 0, false, fmt.Errorf("locks: %w", err)
-	}
-	return f.Expires.Sub(l.o.Now()), !guard.Off(guard.ClientLock), nil
+	return l.wait(t), true, nil
+}
+
+// wait is how long a lock holds.
+func (l *Limits) wait(t tally) time.Duration { return t.fact.Expires.Sub(l.o.Now()) }
+
+// Turn implements auth.Limiter.
+func (l *Limits) Turn(ctx context.Context, client, source string) (done func(), err error) {
+	return l.turns.take(ctx, lockKey(client, source))
 }
 
 // Failed implements auth.Limiter. The last of the failures that are allowed locks;
-// every node reads the lock.
-func (l *Limits) Failed(ctx context.Context, client, source string) (locked bool, err error) {
-	now, key := l.o.Now(), lockKey(client, source)
-	var many bool
-	if l.o.Shared != nil && l.o.Shared() {
-		many, err = l.failedShared(ctx, client, source, now)
-	} else {
-		many = l.failures.add(key, now, l.o.Window, l.o.Failures)
-	}
-	if err != nil || !many {
-		return false, err
-	}
-	_, err = l.o.Facts.PutIfAbsent(ctx, key, []byte("1"), now.Add(l.o.Window))
-	if err != nil && !errors.Is(err, store.ErrExists) {
-		return false, fmt.Errorf("lock a client: %w", err)
-	}
-	return true, nil
-}
-
-// failedShared counts one failure in a fact, so that guesses at several gateways add
-// up. One that cannot be counted is no failure but an error: nobody guesses
-// uncounted.
-func (l *Limits) failedShared(ctx context.Context, client, source string, now time.Time) (bool, error) {
-	key := factFailures + hashed(client) + "/" + hashed(network(source))
-	// What was counted before there was another gateway counts on, although one may have
-	// begun a count meanwhile.
-	own, until := l.failures.take(lockKey(client, source), now, l.o.Window)
+// every node reads the lock. One that cannot be counted, or noted as the last, is no
+// failure but an error: nobody guesses uncounted, and what was counted is forgotten when
+// the lock stands. A process that is alone counts the others in its memory.
+func (l *Limits) Failed(ctx context.Context, client, source string) (locks bool, err error) {
+	key := lockKey(client, source)
 	for range shareTries {
-		f, err := l.o.Facts.Get(ctx, key)
-		switch {
-		case errors.Is(err, store.ErrNotFound):
-			if own+1 >= l.o.Failures {
-				return true, nil
-			}
-			_, err = l.o.Facts.PutIfAbsent(ctx, key, []byte(strconv.Itoa(own+1)), until)
-		case err == nil:
-			n, bad := strconv.Atoi(string(f.Value))
-			if bad != nil {
-				return false, fmt.Errorf("%w: %s", store.ErrDamaged, key)
-			}
-			if n += own + 1; n >= l.o.Failures {
-				return true, l.o.Facts.Delete(ctx, key)
-			}
-			_, err = l.o.Facts.CompareAndSet(ctx, key, f.Version, []byte(strconv.Itoa(n)), f.Expires)
+		t, err := l.tally(ctx, key)
+		if err != nil {
+			return false, err
 		}
+		if t.locked {
+			return false, auth.LockedOut(l.wait(t))
+		}
+		now := l.o.Now()
+		// What was counted before there was another gateway counts on, although one may
+		// have begun a count meanwhile.
+		own, until := l.failures.known(key, now, l.o.Window)
+		n := t.n + own + 1
+		last := n >= l.o.Failures
+		value := valueFailed + strconv.Itoa(n)
 		switch {
-		case err == nil:
+		case last:
+			value, until = valueLocked, now.Add(l.o.Window)
+		case l.o.Shared == nil || !l.o.Shared():
+			l.failures.add(key, now, l.o.Window)
 			return false, nil
-		case !errors.Is(err, store.ErrExists) && !errors.Is(err, store.ErrConflict) && !errors.Is(err, store.ErrNotFound):
+		case t.fact.Key != "":
+			until = t.fact.Expires
+		}
+		done, err := l.put(ctx, key, t, value, until)
+		if err != nil {
 			return false, fmt.Errorf("count a failure: %w", err)
+		}
+		if done {
+			l.failures.forget(key)
+			return last, nil
 		}
 	}
 	return false, errors.New("count a failure: others count all the time")
 }
 
-// take ends a streak of this process and says how long it was.
-func (f *failures) take(key string, now time.Time, window time.Duration) (n int, until time.Time) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	s, known := f.m[key]
-	delete(f.m, key)
-	if !known || !now.Before(s.until) {
-		return 0, now.Add(window)
-	}
-	return s.n, s.until
-}
-
-// add counts one failure; it says whether it was one too many, and then begins
-// again.
-func (f *failures) add(key string, now time.Time, window time.Duration, most int) bool {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	s, known := f.m[key]
-	if !now.Before(s.until) {
-		s = streak{until: now.Add(window)}
-	}
-	if s.n++; s.n >= most {
-		delete(f.m, key)
-		return true
-	}
-	if !known && len(f.m) >= maxStreaks {
-		f.evict(now)
-	}
-	f.m[key] = s
-	return false
-}
-
-// evict forgets streaks that are over, or else some. Forgetting gives another few
-// guesses at 256 bits.
-func (f *failures) evict(now time.Time) {
-	for k, s := range f.m {
-		if !now.Before(s.until) {
-			delete(f.m, k)
+// Succeeded implements auth.Limiter: the count begins again. A lock that came meanwhile
+// stays.
+func (l *Limits) Succeeded(ctx context.Context, client, source string) error {
+	key := lockKey(client, source)
+	for range shareTries {
+		t, err := l.tally(ctx, key)
+		switch {
+		case err != nil:
+			return err
+		case t.locked:
+			return auth.LockedOut(l.wait(t))
+		}
+		l.failures.forget(key)
+		if t.n == 0 { // most have none: nothing is written for them
+			return nil
+		}
+		done, err := l.put(ctx, key, t, valueFailed+"0", t.fact.Expires)
+		switch {
+		case err != nil:
+			l.o.Logger.Warn("the failures of a client could not be forgotten; they count on", "error", err)
+			return nil
+		case done:
+			return nil
 		}
 	}
-	for k := range f.m {
-		if len(f.m) < maxStreaks*7/8 {
-			break
-		}
-		delete(f.m, k)
-	}
-}
-
-// Succeeded implements auth.Limiter: the count begins again.
-func (l *Limits) Succeeded(client, source string) {
-	l.failures.mu.Lock()
-	delete(l.failures.m, lockKey(client, source))
-	l.failures.mu.Unlock()
-	if l.o.Shared == nil || !l.o.Shared() {
-		return
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), shareTime)
-	defer cancel()
-	key := factFailures + hashed(client) + "/" + hashed(network(source))
-	_, err := l.o.Facts.Get(ctx, key)
-	if err == nil { // most have none: nothing is written for them
-		err = l.o.Facts.Delete(ctx, key)
-	}
-	if err != nil && !errors.Is(err, store.ErrNotFound) {
-		l.o.Logger.Warn("the failures of a client could not be forgotten; they count on", "error", err)
-	}
+	return nil // others fail there all the time: what they count stays
 }
 
 // Unlock lets a client in again wherever it is locked out, and says at how many
@@ -187,7 +167,8 @@ func (l *Limits) Unlock(ctx context.Context, client string) (int, error) {
 	return Unlock(ctx, l.o.Facts, client)
 }
 
-// Unlock is [Limits.Unlock] for whoever has no Limits: the command line.
+// Unlock is [Limits.Unlock] for whoever has no Limits: the command line. What was
+// counted goes too.
 func Unlock(ctx context.Context, facts store.Facts, client string) (int, error) {
 	n := 0
 	for {
@@ -202,7 +183,9 @@ func Unlock(ctx context.Context, facts store.Facts, client string) (int, error) 
 			if err := facts.Delete(ctx, f.Key); err != nil {
 				return n, fmt.Errorf("unlock: %w", err)
 			}
-			n++
+			if string(f.Value) == valueLocked {
+				n++
+			}
 		}
 	}
 }

@@ -52,7 +52,7 @@ type pool struct {
 // An account is what this process has not reported of one bucket.
 type account struct {
 	mu   sync.Mutex
-	debt int64 // nanoseconds of bucket
+	debt int64 // nanoseconds of bucket; below 0: what was reported and given back
 	fact store.Fact
 	full int64 // what fact said
 }
@@ -101,6 +101,8 @@ func (b *Buckets) takeShared(key string) (time.Duration, bool) {
 	a := p.account(key, func() int64 { return max(0, b.fullAt(key)-b.now().UnixNano()) })
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	// What was given back is worth no more than what the others still see of it.
+	a.debt = max(a.debt, -max(0, a.full-b.now().UnixNano()))
 	if wait, ok := b.take(key, 0); !ok {
 		return wait, false
 	}
@@ -116,6 +118,15 @@ func (b *Buckets) takeShared(key string) (time.Duration, bool) {
 		a.debt += int64(b.every)
 	}
 	return wait, ok
+}
+
+// giveBackShared owes one token less, and less than none where the one was reported.
+func (b *Buckets) giveBackShared(key string) {
+	a := b.pool.account(key, func() int64 { return max(0, b.fullAt(key)-b.now().UnixNano()) })
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	b.refill(key)
+	a.debt -= int64(b.every)
 }
 
 // report adds what is owed to the shared bucket and takes one token from it, if

@@ -236,7 +236,9 @@ func TestASuccessForgetsFailuresOfAllGateways(t *testing.T) {
 			t.Fatal(i, locked, err)
 		}
 	}
-	ls[1].Succeeded("ehr", here)
+	if err := ls[1].Succeeded(t.Context(), "ehr", here); err != nil {
+		t.Fatal(err)
+	}
 	if locked, err := ls[0].Failed(t.Context(), "ehr", here); locked || err != nil {
 		t.Error(locked, err)
 	}
