@@ -18,10 +18,12 @@ const MaxPersonTokenLife = time.Hour
 // by a refresh token. It is made by the authorization server alone; what of it
 // still counts is the registration's to say whenever a token is used.
 type Authorization struct {
-	ID      string // of the family of tokens; ending it ends them all
-	Client  string
-	Subject string // sub: opaque, the same for this person at every app
-	Session string // sid: of the browser session in which the person signed in
+	ID     string // of the family of tokens; ending it ends them all
+	Client string
+	// Provider is the id of where the person signed in; "" of an older release.
+	Provider string `json:",omitempty"`
+	Subject  string // sub: opaque, the same for this person at every app
+	Session  string // sid: of the browser session in which the person signed in
 	// Said names the person, the role and the purposes as the sign-in has them:
 	// the organisation's own words, not the app's.
 	Said     Asserted

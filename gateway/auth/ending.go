@@ -54,9 +54,9 @@ func EndClient(ctx context.Context, facts store.Facts, client string, at time.Ti
 	return noteGeneration(ctx, facts, factEndedClient, client, at)
 }
 
-// EndSubject ends every token for a person who signed in here
-// ([Authorization.Subject]), at whatever app, that was given until now; of an older
-// release, that was issued up to and in the second of at.
+// EndSubject ends every sign-in of a person here ([Authorization.Subject]), and every
+// token for them at whatever app, that was given until now; of an older release, that
+// began or was issued up to and in the second of at.
 func EndSubject(ctx context.Context, facts store.Facts, subject string, at time.Time) error {
 	return noteGeneration(ctx, facts, factEndedSubject, subject, at)
 }
@@ -76,10 +76,22 @@ func FamilyEnded(ctx context.Context, facts store.Facts, a *Authorization, began
 	return by != nil, err
 }
 
-// SessionEnded says whether a sign-in was ended ([EndSession]).
-func SessionEnded(ctx context.Context, facts store.Facts, session string) (bool, error) {
-	list := []ending{endingOfSession(session)}
-	by, err := endedBy(ctx, facts, list, keysOf(list), time.Time{})
+// A SignIn is one of a person, as it is kept.
+type SignIn struct {
+	Session    string
+	Subject    string
+	Generation string // of the person ([PersonGeneration]); "" of an older release
+	Began      time.Time
+}
+
+// SignInEnded says whether a sign-in was ended, alone ([EndSession]) or with its person
+// ([EndSubject]). One that was kept without a generation is judged by when it began.
+func SignInEnded(ctx context.Context, facts store.Facts, s SignIn) (bool, error) {
+	if s.Generation != "" && !isMark(s.Generation) {
+		return false, faultf("claims", "%s of a sign-in is malformed", claimGeneration)
+	}
+	list := []ending{endingOfSession(s.Session), endingOfSubject(s.Subject, s.Generation)}
+	by, err := endedBy(ctx, facts, list, keysOf(list), s.Began)
 	return by != nil, err
 }
 
@@ -102,12 +114,16 @@ func endingOfClient(client, mark string) ending {
 func endingsOfPerson(authorization, subject, session, mark string) []ending {
 	list := []ending{
 		{key: factKey(factEndedAuthorization, authorization), reason: "authorization-ended"},
-		{key: factKey(factEndedSubject, subject), reason: "subject-ended", whole: true, mark: mark},
+		endingOfSubject(subject, mark),
 	}
 	if session != "" {
 		list = append(list, endingOfSession(session))
 	}
 	return list
+}
+
+func endingOfSubject(subject, mark string) ending {
+	return ending{key: factKey(factEndedSubject, subject), reason: "subject-ended", whole: true, mark: mark}
 }
 
 func endingOfSession(session string) ending {
@@ -150,7 +166,7 @@ func (e *ending) ends(note store.Fact, issued time.Time) (bool, error) {
 	}
 	until, err := instantOf(note.Value)
 	if err != nil {
-		return false, err
+		return false, fmt.Errorf("%s: %w", note.Key, err)
 	}
 	if e.mark != "" && !guard.Off(guard.TokenGeneration) {
 		return e.mark != markOf(note.Value), nil

@@ -39,8 +39,10 @@ const (
 )
 
 var (
-	errDamagedNote = errors.New("ended tokens: a note is damaged")
-	markLength     = base64.RawURLEncoding.EncodedLen(freshBytes)
+	// errDamagedNote is refused with: whoever was ended under it gets nothing here.
+	errDamagedNote = errors.New("ended tokens: the note of an end is damaged, or was written by a newer release: " +
+		"update all gateways of a store together; a note that stays unreadable is replaced by ending its client or person again")
+	markLength = base64.RawURLEncoding.EncodedLen(freshBytes)
 )
 
 // newNote makes the note of an end at this time.
@@ -88,6 +90,24 @@ func ReadGeneration(ctx context.Context, facts store.Facts, client, subject stri
 		}
 	}
 	return strings.Join(marks, "."), nil
+}
+
+// PersonGeneration is [ReadGeneration] of a person alone, for a sign-in. ended is the
+// second in which the person was last ended, the zero time if they never were: what they
+// have proven up to then counts no more.
+func PersonGeneration(ctx context.Context, facts store.Facts, subject string) (mark string, ended time.Time, err error) {
+	note, err := facts.Get(ctx, factKey(factEndedSubject, subject))
+	if errors.Is(err, store.ErrNotFound) {
+		return neverEnded, time.Time{}, nil
+	}
+	if err != nil {
+		return "", time.Time{}, fmt.Errorf("ended tokens: %w", err)
+	}
+	instant, err := instantOf(note.Value)
+	if err != nil {
+		return "", time.Time{}, err
+	}
+	return markOf(note.Value), time.Unix(instant, 0).UTC(), nil
 }
 
 // parseGeneration reads what ReadGeneration returned.

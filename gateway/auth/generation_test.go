@@ -238,6 +238,8 @@ func TestNotesOfAnOlderRelease(t *testing.T) {
 	put(w.clock.now(), 7)
 	if _, err := w.verifier.Verify(ctx, given); err == nil || auth.Reason(err) == "client-ended" {
 		t.Errorf("a damaged note: %v", err)
+	} else if !strings.Contains(err.Error(), "update all gateways of a store together") || !strings.Contains(err.Error(), auth.FactOfClientEnd("rms")) {
+		t.Errorf("it does not say what to do, or about what: %v", err)
 	}
 	if err := auth.EndClient(ctx, w.facts, "rms", w.clock.now()); err != nil {
 		t.Errorf("ending over a damaged note: %v", err)

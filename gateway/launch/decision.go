@@ -136,7 +136,7 @@ func (f *flow) decision(scope string) oauth.Decision {
 		return oauth.Decision{}
 	}
 	return oauth.Decision{
-		Subject: p.Subject, Session: p.Session, Said: f.said(), ACR: p.ACR, MFA: p.MFA, SignedIn: p.SignedIn, FHIRUser: p.FHIRUser,
+		Provider: p.Provider, Subject: p.Subject, Session: p.Session, Said: f.said(), ACR: p.ACR, MFA: p.MFA, SignedIn: p.SignedIn, FHIRUser: p.FHIRUser,
 		Scope: scope, Patient: f.chosen.Patient, Encounter: f.chosen.Encounter, Context: f.chosen.Context,
 	}
 }

@@ -2,7 +2,10 @@ package oauth
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
+	"time"
 
 	"github.com/handoff-health/handoff/fhir/store"
 	"github.com/handoff-health/handoff/gateway/auth"
@@ -46,4 +49,20 @@ func (f Families) LaunchContext(ctx context.Context, authorization string) (map[
 		return nil, err
 	}
 	return of.Context, nil
+}
+
+// EachAuthorization calls do for what people let apps do, ended or not, while tokens of
+// it may be alive at now. What the apps' registrations have lost meanwhile is not looked
+// at. began is when it was given; whether it was ended, auth.FamilyEnded says.
+func EachAuthorization(ctx context.Context, facts store.Facts, now time.Time, do func(a *auth.Authorization, began time.Time) error) error {
+	return store.EachFact(ctx, facts, authorizationFacts, func(fact store.Fact) error {
+		f := &family{}
+		if err := json.Unmarshal(fact.Value, f); err != nil {
+			return fmt.Errorf("record of the authorization server: %w", err)
+		}
+		if !now.Before(f.Ends) {
+			return nil
+		}
+		return do(&f.Authorization, f.Began)
+	})
 }

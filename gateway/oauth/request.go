@@ -22,6 +22,7 @@ type Request struct {
 
 // A Decision is what the person let the app do.
 type Decision struct {
+	Provider string // where the person signed in
 	Subject  string
 	Session  string
 	Said     auth.Asserted // who, in which role, for which purposes

@@ -117,7 +117,7 @@ func (s *Server) authorization(ctx context.Context, p *pending, d Decision) (*fa
 	f := &family{Nonce: p.Nonce, Context: maps.Clone(d.Context), Began: now}
 	a := &f.Authorization
 	*a = auth.Authorization{
-		ID: newSecret(), Client: app.ID, Subject: d.Subject, Session: d.Session, Said: d.Said, ACR: d.ACR, MFA: d.MFA,
+		ID: newSecret(), Client: app.ID, Provider: d.Provider, Subject: d.Subject, Session: d.Session, Said: d.Said, ACR: d.ACR, MFA: d.MFA,
 		SignedIn: d.SignedIn, FHIRUser: d.FHIRUser, Scope: scope, Patient: d.Patient, Encounter: d.Encounter,
 		Generation: generation,
 	}

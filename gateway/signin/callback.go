@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"time"
 
 	"github.com/handoff-health/handoff/fhir/store"
 	"github.com/handoff-health/handoff/gateway/audit"
@@ -26,6 +27,9 @@ const (
 	reasonClaims  = "claims"
 	reasonMixUp   = "mix-up"
 	reasonPlace   = "too-many-failures"
+	// reasonSignedOut: what the person proved is from before an administrator signed
+	// them out.
+	reasonSignedOut = "signed-out"
 )
 
 // callback takes a provider's answer.
@@ -63,7 +67,32 @@ func (s *Server) callback(w http.ResponseWriter, r *http.Request, p *Provider) {
 		s.refuse(w, r, &b.Asked, p, who, reason)
 		return
 	}
+	over, err := s.endedSince(r.Context(), who, &b)
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	if over {
+		b.Asked.Again = true
+		s.refuse(w, r, &b.Asked, p, who, reasonSignedOut)
+		return
+	}
 	s.admit(w, r, &b.Asked, p, who)
+}
+
+// endedSince says whether an administrator has signed the person out since they last
+// proved who they are. A provider that still knows a browser proves nothing anew; it is
+// asked to. It reads the generation of what the person is given.
+func (s *Server) endedSince(ctx context.Context, who *Person, b *begun) (over bool, err error) {
+	var ended time.Time
+	if who.Generation, ended, err = auth.PersonGeneration(ctx, s.o.Facts, who.Subject); err != nil {
+		return false, fmt.Errorf("sign-in: %w", err)
+	}
+	proven := who.SignedIn
+	if b.Asked.Again && b.At.After(proven) {
+		proven = b.At // the id token was held to it, give or take the clocks
+	}
+	return !ended.IsZero() && proven.Unix() <= ended.Unix(), nil
 }
 
 // use takes an answer's state, of several at once exactly one.

@@ -125,6 +125,11 @@ func (s *Server) refusalPage(p *Provider, who *Person, reason string) (int, page
 			fmt.Sprintf("%s knows you as %s, and gives you no role that opens anything here.", p.Name, who.Name),
 			"Ask your administrator for one, and tell them the request number below.",
 		}}
+	case reasonSignedOut:
+		return http.StatusForbidden, page.Message{Title: "You were signed out by an administrator", Text: []string{
+			fmt.Sprintf("%s still knows you from a sign-in before that. Prove there once more who you are.", p.Name),
+			"If you did not expect this, ask your administrator, and tell them the request number below.",
+		}}
 	case reasonDown:
 		return http.StatusServiceUnavailable, page.Message{Title: p.Name + " cannot be reached", Text: []string{
 			"You were not signed in, because the place where you sign in did not answer as it should.", "Try again in a minute, or sign in somewhere else if you can.",

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/handoff-health/handoff/fhir/store"
@@ -134,6 +135,32 @@ func (s *Server) attemptWrong(r *http.Request, p *Provider, name string) error {
 		return err
 	}
 	return s.record(r.Context(), r, happened{interaction: audit.Lock, provider: p, claimed: s.claimed(p, name)})
+}
+
+// addressAttempt is attempt for an address, whatever the names. at is what
+// addressRight takes back.
+func (s *Server) addressAttempt(r *http.Request) (blocked bool, at time.Time, err error) {
+	at = s.o.Now()
+	err = s.change(r.Context(), s.addressKey(r), func(f *failures) bool {
+		if blocked = len(f.At) >= addressFailures; blocked {
+			return false
+		}
+		f.At = append(f.At, at)
+		return true
+	})
+	return blocked, at, err
+}
+
+// addressRight takes back what was counted of a sign-in that succeeded.
+func (s *Server) addressRight(r *http.Request, at time.Time) error {
+	return s.change(r.Context(), s.addressKey(r), func(f *failures) bool {
+		i := slices.IndexFunc(f.At, at.Equal)
+		if i < 0 {
+			return false
+		}
+		f.At = slices.Delete(f.At, i, i+1)
+		return true
+	})
 }
 
 // addressBlocked says whether too many sign-ins from this address failed.

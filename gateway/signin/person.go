@@ -22,6 +22,9 @@ type Person struct {
 	MFA          bool
 	SignedIn     time.Time // at the provider; the session ends so long after it
 	Began        time.Time // when the session began here
+	// Generation of the person under which it began (auth.PersonGeneration); "" of an
+	// older release.
+	Generation string `json:",omitempty"`
 }
 
 // Sessions is what other packages ask of this one.

@@ -142,17 +142,24 @@ func (s *Server) Current(r *http.Request) (*Person, error) {
 	return &held.Person, nil
 }
 
-// lives says whether a session is in force and was not ended. Several can have one id,
-// after sign-ins at the same time: who signs out ends them all.
+// lives says whether a session is in force and was not ended, by itself or with its
+// person. Several can have one id, after sign-ins at the same time: who signs out ends
+// them all.
 func (s *Server) lives(ctx context.Context, held *session) (bool, error) {
 	if !s.inForce(held) {
 		return false, nil
 	}
-	ended, err := auth.SessionEnded(ctx, s.o.Facts, held.Person.Session)
+	ended, err := auth.SignInEnded(ctx, s.o.Facts, held.signIn())
 	if err != nil {
 		return false, fmt.Errorf("session: %w", err)
 	}
 	return !ended, nil
+}
+
+// signIn is what can be ended of a session.
+func (held *session) signIn() auth.SignIn {
+	p := &held.Person
+	return auth.SignIn{Session: p.Session, Subject: p.Subject, Generation: p.Generation, Began: p.Began}
 }
 
 // inForce says whether a session counts now: its provider is still one, its time

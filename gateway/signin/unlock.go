@@ -23,26 +23,20 @@ type Locked struct {
 // LockedUsers lists the users who are locked, in order of their keys.
 func LockedUsers(ctx context.Context, facts store.Facts) ([]Locked, error) {
 	var out []Locked
-	after := ""
-	for {
-		list, err := facts.Scan(ctx, userKey, after, 500)
-		if err != nil {
-			return nil, fmt.Errorf("locked users: %w", err)
+	err := store.EachFact(ctx, facts, userKey, func(fact store.Fact) error {
+		var f failures
+		if err := json.Unmarshal(fact.Value, &f); err != nil {
+			return err
 		}
-		for _, fact := range list {
-			var f failures
-			if err := json.Unmarshal(fact.Value, &f); err != nil {
-				return nil, fmt.Errorf("locked users: %w", err)
-			}
-			if !f.Locked.IsZero() && f.Name != "" {
-				out = append(out, Locked{Provider: f.Provider, Name: f.Name, Since: f.Locked, fact: fact})
-			}
-			after = fact.Key
+		if !f.Locked.IsZero() && f.Name != "" {
+			out = append(out, Locked{Provider: f.Provider, Name: f.Name, Since: f.Locked, fact: fact})
 		}
-		if len(list) < 500 {
-			return out, nil
-		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("locked users: %w", err)
 	}
+	return out, nil
 }
 
 // ErrNotLocked says that there is no such locked user.

@@ -5,12 +5,14 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 	"unicode/utf8"
 
 	"github.com/handoff-health/handoff/fhir/label"
 	"github.com/handoff-health/handoff/gateway/audit"
+	"github.com/handoff-health/handoff/gateway/auth"
 	"github.com/handoff-health/handoff/gateway/guard"
 	"github.com/handoff-health/handoff/gateway/page"
 )
@@ -77,7 +79,8 @@ const (
 // password takes the form of a demo user. A wrong name, password or code and a
 // locked user get one answer, after the same steps.
 func (s *Server) password(w http.ResponseWriter, r *http.Request, h string, a *asked, p *Provider) {
-	if blocked, err := s.addressBlocked(r); err != nil || blocked {
+	blocked, at, err := s.addressAttempt(r)
+	if err != nil || blocked {
 		s.slow(w, r, p, err)
 		return
 	}
@@ -85,21 +88,17 @@ func (s *Server) password(w http.ResponseWriter, r *http.Request, h string, a *a
 	if len(name) > 255 || !utf8.ValidString(name) {
 		name = ""
 	}
-	locked, err := s.attempt(r, p, name)
+	who, locked, err := s.proven(r, p, name)
+	if err == nil && who != nil {
+		err = s.addressRight(r, at)
+	}
 	if err != nil {
 		s.fail(w, r, err)
 		return
 	}
-	user, ok := p.Users.check(name, r.PostFormValue("password"), r.PostFormValue("code"))
-	if ok && (!locked || guard.Off(guard.SignInLock)) {
-		if locked, err = s.attemptRight(r.Context(), p, name); err != nil {
-			s.fail(w, r, err)
-			return
-		}
-		if !locked {
-			s.admit(w, r, a, p, s.demoPerson(p, user))
-			return
-		}
+	if who != nil {
+		s.admit(w, r, a, p, who)
+		return
 	}
 	why := reasonPassword
 	if locked {
@@ -109,9 +108,6 @@ func (s *Server) password(w http.ResponseWriter, r *http.Request, h string, a *a
 	if err == nil {
 		err = s.attemptWrong(r, p, name)
 	}
-	if err == nil {
-		err = s.addressFailed(r.Context(), r)
-	}
 	if err != nil {
 		s.fail(w, r, err)
 		return
@@ -120,6 +116,29 @@ func (s *Server) password(w http.ResponseWriter, r *http.Request, h string, a *a
 		Field: p.ID + "-password",
 		Text:  "The name, the password or the code is not right, or the user is locked. After several failures only an administrator can let the user in.",
 	}})
+}
+
+// proven judges the name, the password and the code of a form: who is nil where they
+// prove nothing, or the user is locked.
+func (s *Server) proven(r *http.Request, p *Provider, name string) (who *Person, locked bool, err error) {
+	if locked, err = s.attempt(r, p, name); err != nil {
+		return nil, false, err
+	}
+	// An end that is noted once the password is judged ends what comes of it.
+	generation, _, err := auth.PersonGeneration(r.Context(), s.o.Facts, s.subject(p, folded(name)))
+	if err != nil {
+		return nil, false, fmt.Errorf("sign-in: %w", err)
+	}
+	user, ok := p.Users.check(name, r.PostFormValue("password"), r.PostFormValue("code"))
+	if !ok || locked && !guard.Off(guard.SignInLock) {
+		return nil, locked, nil
+	}
+	if locked, err = s.attemptRight(r.Context(), p, name); err != nil || locked {
+		return nil, locked, err
+	}
+	who = s.demoPerson(p, user)
+	who.Generation = generation
+	return who, false, nil
 }
 
 // claimed is the name for the trail: of an unknown user a hash, because people
