@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"strconv"
 	"time"
+
+	"github.com/handoff-health/handoff/fhir/store"
 )
 
 // OAuth error codes (RFC 6749 5.2, RFC 6750 3.1, RFC 8707 2).
@@ -47,7 +49,8 @@ func (r *Refusal) Error() string {
 func (r *Refusal) Unwrap() error { return r.Err }
 
 // AsRefusal is err as a refusal: what is none is the server's own trouble, of
-// which the caller learns nothing. nil stays nil.
+// which the caller learns nothing but whether it will pass (RFC 7009 2.2.1). nil stays
+// nil.
 func AsRefusal(err error) *Refusal {
 	if err == nil {
 		return nil
@@ -55,8 +58,17 @@ func AsRefusal(err error) *Refusal {
 	if r := (*Refusal)(nil); errors.As(err, &r) {
 		return r
 	}
+	if errors.Is(err, store.ErrAway) || errors.Is(err, store.ErrLocked) || errors.Is(err, store.ErrFull) {
+		return &Refusal{
+			Status: http.StatusServiceUnavailable, Code: codeTooMany, Description: "the server cannot answer now; try again later",
+			Reason: reasonOf(err), Err: err, RetryAfter: comeAgain,
+		}
+	}
 	return &Refusal{Status: http.StatusInternalServerError, Code: codeServerError, Reason: reasonOf(err), Err: err}
 }
+
+// comeAgain is when a store that could not be reached is worth another try.
+const comeAgain = 5 * time.Second
 
 // TooMany refuses a caller above its rate; wait is when one request more is let
 // through.

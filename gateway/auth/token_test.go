@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/handoff-health/handoff/fhir/store"
 	"github.com/handoff-health/handoff/gateway/auth"
 )
 
@@ -502,6 +503,18 @@ func TestNoTokenWithoutAuditOrStore(t *testing.T) {
 	}
 	if at := w.audit.last(t); at.Status != 500 || at.Reason != "store" || at.TokenID != "" {
 		t.Errorf("audited %+v", at)
+	}
+}
+
+// A store that cannot be reached now is worth another try.
+func TestAStoreThatIsAwayIsToldAsThat(t *testing.T) {
+	w := newWorld(t)
+	for _, away := range []error{store.ErrAway, store.ErrLocked, store.ErrFull} {
+		w.facts.fail = fmt.Errorf("at 10.0.0.7: %w", away)
+		a := w.post(t, form(w.good(), nil))
+		if a.Code != 503 || a.JSON.Error != "temporarily_unavailable" || a.Header.Get("Retry-After") != "5" || strings.Contains(a.Body, "10.0.0.7") {
+			t.Errorf("%v: %d %v %s", away, a.Code, a.Header, a.Body)
+		}
 	}
 }
 
