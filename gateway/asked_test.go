@@ -21,6 +21,19 @@ type asked struct {
 	backend.Backend
 	mu    sync.Mutex
 	calls []string
+	// before is called once, in front of the next search of its type.
+	before map[string]func()
+}
+
+// halt stands still in front of a search while something else happens.
+func (a *asked) halt(typ string) {
+	a.mu.Lock()
+	do := a.before[typ]
+	delete(a.before, typ)
+	a.mu.Unlock()
+	if do != nil {
+		do()
+	}
 }
 
 func (a *asked) note(format string, args ...any) {
@@ -56,6 +69,7 @@ func (a *asked) ReadVersion(ctx context.Context, k store.Key, v int64) (*store.R
 
 func (a *asked) Search(ctx context.Context, p store.Plan) (store.Page, error) {
 	a.note("search %s", p.Type)
+	a.halt(p.Type)
 	return a.Backend.Search(ctx, p)
 }
 

@@ -2,9 +2,12 @@ package gateway
 
 import (
 	"context"
+	"errors"
+	"slices"
 
 	"github.com/handoff-health/handoff/fhir/label"
 	"github.com/handoff-health/handoff/fhir/resource"
+	"github.com/handoff-health/handoff/fhir/store/epoch"
 	"github.com/handoff-health/handoff/gateway/attribute"
 	"github.com/handoff-health/handoff/gateway/consent"
 	"github.com/handoff-health/handoff/gateway/policy"
@@ -61,6 +64,9 @@ func (s *Server) stand(ctx context.Context, x *exchange, p *attribute.Person) (*
 	if st.bases, err = s.basesAbout(ctx, p.References); err != nil {
 		return nil, err
 	}
+	if err := s.oneMoment(ctx, st); err != nil {
+		return nil, err
+	}
 	if st.glass, err = s.declaredFor(ctx, x, p.References); err != nil {
 		return nil, err
 	}
@@ -75,6 +81,39 @@ func (s *Server) refile(ctx context.Context, st *standing) (err error) {
 	}
 	st.graph, err = s.graphOf(ctx, st.filed)
 	return err
+}
+
+// momentTries is how often Consents and legal bases of one person may change under a
+// request.
+const momentTries = 8
+
+// oneMoment makes what is known of a person's Consents and accepted legal bases that of
+// one moment: they are read one after the other, and a Consent that ends before a basis
+// begins must not be joined with it. Both are read again from the store until neither has
+// changed; then both stood so when the bases were read. Bases only open, so where there
+// are none the Consents are a moment by themselves, and nothing is read again.
+func (s *Server) oneMoment(ctx context.Context, st *standing) error {
+	ctx = epoch.Unpinned(ctx)
+	for range momentTries {
+		if len(st.bases) == 0 {
+			return nil
+		}
+		bases, err := s.basesAbout(ctx, st.person.References)
+		if err != nil {
+			return err
+		}
+		filed := st.filed
+		if err := s.refile(ctx, st); err != nil {
+			return err
+		}
+		same := slices.EqualFunc(bases, st.bases, func(a, b *filedCase) bool { return a.name == b.name }) &&
+			slices.EqualFunc(filed, st.filed, func(a, b *attribute.Filed) bool { return a.Key == b.Key && a.Version == b.Version })
+		st.bases = bases
+		if same {
+			return nil
+		}
+	}
+	return errors.New("the Consents and legal bases of a person change all the time")
 }
 
 // stands notes a person's standing for the rest of the request.

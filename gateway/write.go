@@ -308,8 +308,8 @@ func (s *Server) showWritten(ctx context.Context, x *exchange, rec *store.Record
 }
 
 // showConsent is showWritten for a Consent. Of what bears on the answer a Consent
-// changes the person's Consents alone, and they are read again; who the person is, and
-// which legal bases there are, stands as this request has found it. A request that has
+// changes the person's Consents alone, and they are read again, with the legal bases
+// where there are any; who the person is stands as this request has found it. A request that has
 // written reads from the store itself.
 func (s *Server) showConsent(ctx context.Context, x *exchange, rec *store.Record) error {
 	c, err := s.own(rec)
@@ -322,6 +322,9 @@ func (s *Server) showConsent(ctx context.Context, x *exchange, rec *store.Record
 	if before != nil {
 		st := &standing{person: before.person, bases: before.bases, glass: before.glass, brought: map[string][]*consent.Consent{}}
 		if err := s.refile(ctx, st); err != nil {
+			return err
+		}
+		if err := s.oneMoment(ctx, st); err != nil {
 			return err
 		}
 		x.stands(st)
