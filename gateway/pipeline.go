@@ -8,10 +8,12 @@ import (
 	"runtime/debug"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/handoff-health/handoff/fhir/outcome"
 	"github.com/handoff-health/handoff/fhir/search"
 	"github.com/handoff-health/handoff/fhir/store"
+	"github.com/handoff-health/handoff/fhir/store/epoch"
 	"github.com/handoff-health/handoff/gateway/audit"
 	"github.com/handoff-health/handoff/gateway/auth"
 	"github.com/handoff-health/handoff/gateway/rest"
@@ -118,14 +120,7 @@ func (s *Server) steps(ctx context.Context, x *exchange) (*rest.Response, error)
 	if err != nil {
 		return nil, unauthenticated(err)
 	}
-	ctx, err = s.pin(ctx)
-	if err != nil {
-		return nil, err
-	}
-	if p, ok := s.o.Store.(pinner); ok {
-		x.event.ConsentEpoch = p.Pinned(ctx)
-	}
-	if err := s.authenticate(ctx, x, bearer); err != nil {
+	if ctx, err = s.enter(ctx, x, bearer); err != nil {
 		return nil, err
 	}
 	if err := s.limited(x); err != nil {
@@ -134,22 +129,26 @@ func (s *Server) steps(ctx context.Context, x *exchange) (*rest.Response, error)
 	if !known {
 		return nil, noRoute(x.req)
 	}
-	if err := s.allow(x); err != nil {
+	if err := s.may(x, hooks); err != nil {
 		return nil, err
-	}
-	if hooks.who != nil {
-		if err := hooks.who(x); err != nil {
-			return nil, err
-		}
 	}
 	if err := x.req.Acceptable(); err != nil {
 		return nil, err
 	}
+	began := time.Now()
 	if err := hooks.read(s, x); err != nil {
 		return nil, err
 	}
+	if time.Since(began) > slowly {
+		if ctx, err = s.enter(ctx, x, bearer); err == nil {
+			err = s.may(x, hooks)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
 	for _, step := range []func(context.Context, *Server, *exchange) error{
-		launch, hooks.locate, attributes, hooks.gather, judge, hooks.act,
+		launch, hooks.locate, attributes, hooks.gather, judge, still(hooks, bearer), hooks.act,
 	} {
 		if step == nil {
 			continue
@@ -169,6 +168,49 @@ func (s *Server) steps(ctx context.Context, x *exchange) (*rest.Response, error)
 	return answer, nil
 }
 
+// slowly is how long a request may take to be read. One that took longer begins when it
+// is there: else whoever sends slowly would ask and write by a token, and under Consents,
+// that ended meanwhile.
+const slowly = 100 * time.Millisecond
+
+// enter begins a request: as of which moment it is answered, and for whom.
+func (s *Server) enter(ctx context.Context, x *exchange, bearer string) (context.Context, error) {
+	ctx, err := s.pin(ctx)
+	if err != nil {
+		return ctx, err
+	}
+	if p, ok := s.o.Store.(pinner); ok {
+		x.event.ConsentEpoch = p.Pinned(ctx)
+	}
+	return ctx, s.authenticate(ctx, x, bearer)
+}
+
+// may asks what the token and the path alone say.
+func (s *Server) may(x *exchange, hooks interaction) error {
+	if err := s.allow(x); err != nil || hooks.who == nil {
+		return err
+	}
+	return hooks.who(x)
+}
+
+// still asks the store once more, before anything is written, whether the token is
+// alive: judging may have taken its time. What ends between this and the write itself
+// ends too late for it (ADR 0018).
+func still(hooks interaction, bearer string) func(context.Context, *Server, *exchange) error {
+	if hooks.act == nil {
+		return nil
+	}
+	return func(ctx context.Context, s *Server, _ *exchange) error {
+		if inside(ctx) != nil {
+			return nil
+		}
+		if _, err := s.o.Verifier.Verify(epoch.Unpinned(ctx), bearer); err != nil {
+			return unauthenticated(err)
+		}
+		return nil
+	}
+}
+
 // authenticate turns the bearer token into a principal.
 func (s *Server) authenticate(ctx context.Context, x *exchange, bearer string) error {
 	p, err := inside(ctx), error(nil)
@@ -184,7 +226,7 @@ func (s *Server) authenticate(ctx context.Context, x *exchange, bearer string) e
 		x.event.User = p.User.ID
 	}
 	x.event.Organization = p.Requester.Organization
-	x.event.Purposes = p.Purposes
+	x.event.Purposes, x.event.Roles = p.Purposes, nil
 	for _, role := range p.Requester.Roles {
 		x.event.Roles = append(x.event.Roles, role.String())
 	}

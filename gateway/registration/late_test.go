@@ -2,6 +2,10 @@ package registration_test
 
 import (
 	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
 	"testing"
 
 	"github.com/handoff-health/handoff/fhir/store/backend/backendtest"
@@ -76,5 +80,43 @@ func TestAManagerDoesNotTakeBackWhatTheOperatorDisablesMeanwhile(t *testing.T) {
 				t.Errorf("halted before step %d: a manager has enabled what the operator disabled", at)
 			}
 		}
+	}
+}
+
+// endingBody ends whoever sends it while it is read.
+type endingBody struct {
+	io.Reader
+	end func()
+}
+
+func (b *endingBody) Read(p []byte) (int, error) {
+	if b.end != nil {
+		b.end()
+	}
+	b.end = nil
+	return b.Reader.Read(p)
+}
+
+// A manager who is ended while their request is being sent registers nothing.
+func TestWhoIsEndedWhileSendingRegistersNothing(t *testing.T) {
+	n := newNode(t, "", nil)
+	body := `{"client_name":"App","redirect_uris":["https://new.example/back"],"scope":"user/Patient.rs","providers":["clinic-idp"],"roles":["treating-clinician"],"purposes":["TREAT"]}`
+	send := func(end func()) int {
+		r := httptest.NewRequest(http.MethodPost, "https://gw.example"+registration.Path, &endingBody{strings.NewReader(body), end})
+		r.Header.Set("Authorization", "Bearer clinic")
+		r.Header.Set("Content-Type", "application/json")
+		w := httptest.NewRecorder()
+		n.server.ServeHTTP(w, r)
+		return w.Code
+	}
+	if got := send(nil); got != http.StatusCreated {
+		t.Fatalf("%d", got)
+	}
+	if got := send(func() { delete(n.managers, "clinic") }); got != http.StatusUnauthorized {
+		t.Errorf("ended while sending: %d", got)
+	}
+	records, err := n.store.Records(t.Context())
+	if err != nil || len(records) != 1 {
+		t.Errorf("%d are registered, %v", len(records), err)
 	}
 }

@@ -172,6 +172,9 @@ func (s *Server) write(w http.ResponseWriter, status int, body any) {
 
 // serve is the order of things: who asks, may they, what, on which client.
 func (s *Server) serve(ctx context.Context, c *call) (reply, error) {
+	// The request is there before it is asked who sends it: else whoever sends slowly
+	// would register by a token that ended meanwhile.
+	unreadable := c.read()
 	ctx, err := s.o.Pin(ctx)
 	if err != nil {
 		return reply{}, err
@@ -179,8 +182,8 @@ func (s *Server) serve(ctx context.Context, c *call) (reply, error) {
 	if err := s.authorize(ctx, c); err != nil {
 		return reply{}, err
 	}
-	if err := c.read(); err != nil {
-		return reply{}, err
+	if unreadable != nil {
+		return reply{}, unreadable
 	}
 	if c.client == "" {
 		switch c.r.Method {
