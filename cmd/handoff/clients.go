@@ -105,7 +105,7 @@ func (v *clientsView) client(id string) (*auth.Client, error) {
 }
 
 // operate notes for the trail what the operator does, and does it.
-func (v *clientsView) operate(ctx context.Context, verb, id, by string, about url.Values, do func() error) (err error) {
+func (v *clientsView) operate(ctx context.Context, verb, id, by string, about url.Values, do func() error) error {
 	if by == "" {
 		return usageError("--by is required: somebody answers for it")
 	}
@@ -117,13 +117,18 @@ func (v *clientsView) operate(ctx context.Context, verb, id, by string, about ur
 	e := &audit.Event{
 		ID: newRequestID(), At: v.db.Now().UTC(), Interaction: audit.ClientChange, User: by, Operation: "handoff", Path: "clients " + verb, Query: about.Encode(),
 	}
-	if err := registration.Note(ctx, v.db, e); err != nil {
+	return noted(ctx, v.config, v.db, e, do)
+}
+
+// noted notes for the trail what the operator does, does it, and records it.
+func noted(ctx context.Context, c *config.Config, db backend.Backend, e *audit.Event, do func() error) error {
+	if err := registration.Note(ctx, db, e); err != nil {
 		return err
 	}
 	if err := do(); err != nil {
 		return err
 	}
-	err = withTrail(ctx, v.config, v.db, func(trail *audit.Trail) error { return registration.RecordNotes(ctx, v.db, trail) })
+	err := withTrail(ctx, c, db, func(trail *audit.Trail) error { return registration.RecordNotes(ctx, db, trail) })
 	if errors.Is(err, audit.ErrInUse) {
 		return nil // the gateway that runs finds the note
 	}

@@ -124,6 +124,41 @@ func newWalker(t *testing.T) *walker {
 	return &walker{t: t, client: &http.Client{Jar: jar, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
 }
 
+// chartAppAsks is where the clinician's app of the demo sends a browser.
+func chartAppAsks(d *demo, verifier string) string {
+	sum := sha256.Sum256([]byte(verifier))
+	return strings.TrimSuffix(d.base, "/fhir") + "/oauth/authorize?" + url.Values{
+		"response_type": {"code"}, "client_id": {"lakeside-app"}, "redirect_uri": {d.app.redirect("lakeside-app")}, "state": {"the-state"}, "aud": {d.base},
+		"scope":          {"launch/patient openid fhirUser offline_access patient/Patient.rs patient/Encounter.rs"},
+		"code_challenge": {base64.RawURLEncoding.EncodeToString(sum[:])}, "code_challenge_method": {"S256"},
+	}.Encode()
+}
+
+// chartAppToken is what that app gets for a code or a refresh token.
+func chartAppToken(t *testing.T, d *demo, form url.Values) (int, map[string]any) {
+	t.Helper()
+	form.Set("client_id", "lakeside-app")
+	resp, err := http.PostForm(strings.TrimSuffix(d.base, "/fhir")+"/oauth/token", form)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	var answer map[string]any
+	if err := json.NewDecoder(resp.Body).Decode(&answer); err != nil {
+		t.Fatal(err)
+	}
+	return resp.StatusCode, answer
+}
+
+func readAs(t *testing.T, d *demo, bearer any, what string) int {
+	t.Helper()
+	got, err := visitor{d: d, token: fmt.Sprint(bearer)}.do(t.Context(), http.MethodGet, what, nil, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return got.code
+}
+
 // A clinician opens an app by itself, finds a patient, allows part of what it asks
 // for; the app reads, refreshes and is signed out. Then the EHR opens the demo's app.
 func TestPeopleOpenApps(t *testing.T) {
@@ -135,12 +170,7 @@ func TestPeopleOpenApps(t *testing.T) {
 	w := newWalker(t)
 	w.stop = d.app.redirect("lakeside-app")
 	verifier := rand.Text() + rand.Text()
-	sum := sha256.Sum256([]byte(verifier))
-	w.open(origin + "/oauth/authorize?" + url.Values{
-		"response_type": {"code"}, "client_id": {"lakeside-app"}, "redirect_uri": {w.stop}, "state": {"the-state"}, "aud": {d.base},
-		"scope":          {"launch/patient openid fhirUser offline_access patient/Patient.rs patient/Encounter.rs"},
-		"code_challenge": {base64.RawURLEncoding.EncodeToString(sum[:])}, "code_challenge_method": {"S256"},
-	}.Encode())
+	w.open(chartAppAsks(d, verifier))
 	w.signIn(d.users[1])
 	w.fill("/oauth/launch/patient", "family", "Nobody", "birth", "1990-01-02")
 	if !strings.Contains(w.page, "Nobody was found") {
@@ -157,28 +187,8 @@ func TestPeopleOpenApps(t *testing.T) {
 	if code == "" || w.at.Query().Get("state") != "the-state" {
 		t.Fatalf("the app gets %s", w.at)
 	}
-	token := func(form url.Values) (int, map[string]any) {
-		t.Helper()
-		form.Set("client_id", "lakeside-app")
-		resp, err := http.PostForm(origin+"/oauth/token", form)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer resp.Body.Close()
-		var answer map[string]any
-		if err := json.NewDecoder(resp.Body).Decode(&answer); err != nil {
-			t.Fatal(err)
-		}
-		return resp.StatusCode, answer
-	}
-	read := func(bearer any, what string) int {
-		t.Helper()
-		got, err := visitor{d: d, token: fmt.Sprint(bearer)}.do(ctx, http.MethodGet, what, nil, "")
-		if err != nil {
-			t.Fatal(err)
-		}
-		return got.code
-	}
+	token := func(form url.Values) (int, map[string]any) { t.Helper(); return chartAppToken(t, d, form) }
+	read := func(bearer any, what string) int { t.Helper(); return readAs(t, d, bearer, what) }
 	status, got := token(url.Values{"grant_type": {"authorization_code"}, "code": {code}, "redirect_uri": {w.stop}, "code_verifier": {verifier}})
 	if status != http.StatusOK || "Patient/"+fmt.Sprint(got["patient"]) != patient || strings.Contains(fmt.Sprint(got["scope"]), "Encounter") {
 		t.Fatalf("%d %v", status, got)

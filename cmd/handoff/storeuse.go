@@ -95,6 +95,8 @@ var storeUses = map[string]storeUse{
 	"token keygen":          {},
 	"token secret":          {},
 	"users list":            {opens: true},
+	"users sign-out":        {opens: true, writes: true},
+	"users signed-in":       {opens: true},
 	"users unlock":          {opens: true, writes: true},
 }
 

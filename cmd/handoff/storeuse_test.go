@@ -101,6 +101,8 @@ func lines(t *testing.T, files string) map[string][]string {
 		"rejects show":          {"1"},
 		"store check":           {},
 		"users list":            {},
+		"users sign-out":        {"--by", "ann", "p", "u"},
+		"users signed-in":       {},
 		"users unlock":          {"--by", "ann", "p", "u"},
 	}
 }

@@ -16,24 +16,31 @@ import (
 	"github.com/handoff-health/handoff/gateway/signin"
 )
 
-// newUsersCommand lets in again whom too many failures have locked.
+// newUsersCommand tells who is locked or signed in, lets in again whom too many failures
+// have locked, and signs people out.
 func newUsersCommand() *cobra.Command {
 	var file string
 	cmd := &cobra.Command{
 		Use:   "users",
-		Short: "List locked users and let them in again",
-		Long: `Five sign-ins that fail within fifteen minutes lock a user whom the gateway knows
+		Short: "See who is signed in and sign people out; let locked users in again",
+		Long: `Sign-out ends the sign-ins of a person and every token that apps have for them, as
+when a device is stolen or somebody leaves.
+
+Five sign-ins that fail within fifteen minutes lock a user whom the gateway knows
 by itself (those of the demo) until an administrator lets the user in again.
 Users of an organisation's own identity provider are locked and let in there.
 
 It works beside a running gateway: what was done is in the gateway's audit trail
 a few seconds later.`,
-		Example: "  handoff users list --config handoff.yaml\n  handoff users unlock --config handoff.yaml --by mlopez demo-riverton ortiz",
-		Args:    noSubcommand,
-		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		Example: `  handoff users signed-in --config handoff.yaml
+  handoff users sign-out --config handoff.yaml --by mlopez --reason "laptop stolen" clinic-idp 4711
+  handoff users list --config handoff.yaml
+  handoff users unlock --config handoff.yaml --by mlopez demo-riverton ortiz`,
+		Args: noSubcommand,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.PersistentFlags().StringVarP(&file, "config", "c", "", "configuration file")
-	cmd.AddCommand(newUsersList(&file), newUsersUnlock(&file))
+	cmd.AddCommand(newUsersList(&file), newUsersUnlock(&file), newUsersSignedIn(&file), newUsersSignOut(&file))
 	return cmd
 }
 

@@ -46,6 +46,8 @@ func kind(e *Event) (coding, []coding) {
 		return coding{dicom, "110113", "Security Alert"}, []coding{{ownSystems + "audit-subtype", Cut, ""}}
 	case Logout:
 		return coding{dicom, "110114", "User Authentication"}, []coding{{dicom, "110123", "Logout"}}
+	case SignOut:
+		return coding{dicom, "110114", "User Authentication"}, []coding{{dicom, "110123", "Logout"}, {ownSystems + "audit-subtype", SignOut, ""}}
 	case Lock, Unlock, ClientChange:
 		return coding{dicom, "110113", "Security Alert"}, []coding{{dicom, "110137", "User security Attributes Changed"}, {ownSystems + "audit-subtype", e.Interaction, ""}}
 	case "token", "authorize", Login:

@@ -30,6 +30,8 @@ const (
 	Logout = "logout"
 	Lock   = "lock"   // a user after too many failures
 	Unlock = "unlock" // by an administrator
+	// SignOut is the end of a person's sign-ins and tokens, by an administrator.
+	SignOut = "sign-out"
 	// ClientChange is a request about the registration of a client: by the
 	// registration API, or by the operator on the command line.
 	ClientChange = "client"
