@@ -1,10 +1,13 @@
 #!/usr/bin/env bash
-# What CI runs on MongoDB: .ci/mongo/test.sh [suites|kill]...; both without arguments.
+# What CI runs on MongoDB: .ci/mongo/test.sh [suites|kill|members|set]...; the first three without arguments.
 #   suites  the store's suite, cut connections, its races under the race
 #           detector, the same answers as the embedded store, the attacks, the demo,
 #           two gateways on one store
 #   kill    the server is killed in the middle of acknowledged writes
-# $HANDOFF_TEST_MONGO_URI names the deployment: each test makes databases
+#   members replica sets of mongod that the tests make and break: the primary changes in
+#           the middle of writes, members are cut off and lag; users, TLS, certificates
+#   set     the suites, on a replica set of three mongod that is made for it
+# For the first two $HANDOFF_TEST_MONGO_URI names the deployment: each test makes databases
 # handoff_test_… there and drops them. Without it start.sh makes a server, apart from
 # that of `make mongo`: it is the only kind that gets killed. It is stopped in the end.
 set -euo pipefail
@@ -14,17 +17,20 @@ export DOCDB_DIR=${DOCDB_DIR:-/tmp/handoff-mongo-test} DOCDB_PORT=${DOCDB_PORT:-
 cd "$here/../.."
 started=$SECONDS own= logs=
 note() { printf -- '-- %s (%ds)\n' "$1" "$((SECONDS - started))"; }
-if [ -z "${HANDOFF_TEST_MONGO_URI:-}" ]; then
-  [ -n "$(front)" ] || trap '"$here/stop.sh"' EXIT
-  HANDOFF_TEST_MONGO_URI=$("$here/start.sh")
-  own=1
-  logs=$D/log
-else
-  logs=$(mktemp -d) # $D may be somebody else's
-  trap 'rm -rf "$logs"' EXIT
-fi
-export HANDOFF_TEST_MONGO_URI
-[ $# -gt 0 ] || set -- suites kill
+[ $# -gt 0 ] || set -- suites kill members
+case " $* " in
+  *" suites "* | *" kill "*)
+    if [ -z "${HANDOFF_TEST_MONGO_URI:-}" ]; then
+      [ -n "$(front)" ] || trap '"$here/stop.sh"' EXIT
+      HANDOFF_TEST_MONGO_URI=$("$here/start.sh")
+      own=1
+      logs=$D/log
+    else
+      logs=$(mktemp -d) # $D may be somebody else's
+      trap 'rm -rf "$logs"' EXIT
+    fi
+    export HANDOFF_TEST_MONGO_URI ;;
+esac
 
 suites() {
   local race=-race
@@ -65,11 +71,36 @@ killing() {
     go test -count=1 -timeout 15m -v -run 'TestServerKilled' ./fhir/store/mongo
 }
 
+members() {
+  local mongod
+  mongod=$("$here/mongod.sh") || { echo "SKIPPED: there is no mongod to be had here, 5 tests of members that fail, lag or ask for users were not run"; return; }
+  note "members of mongod: the primary changes under writers, a deposed one, members that lag; users, TLS, certificates"
+  HANDOFF_TEST_MONGOD=$mongod go test -count=1 -timeout 10m -v \
+    -run '^(TestThePrimaryChangesUnderWriters|TestADeposedPrimaryHidesNothing|TestMembersThatLag|TestUsersCertificatesAndRights|TestMembersOfMongodThatCannotServe)$' ./fhir/store/mongo
+}
+
+on_set() {
+  local mongod
+  mongod=$("$here/mongod.sh")
+  logs=$(mktemp -d)
+  go build -o "$logs/serve" ./fhir/store/mongo/replset/serve
+  "$logs/serve" -mongod "$mongod" >"$logs/uri" &
+  serve=$!
+  trap 'kill "$serve" && wait "$serve"; rm -rf "$logs"' EXIT
+  for _ in $(seq 600); do [ ! -s "$logs/uri" ] || break; kill -0 "$serve" || fail "the replica set does not start"; sleep 0.1; done
+  HANDOFF_TEST_MONGO_URI=$(cat "$logs/uri")
+  export HANDOFF_TEST_MONGO_URI
+  note "a replica set of $mongod: $HANDOFF_TEST_MONGO_URI"
+  suites
+}
+
 for what in "$@"; do
   case $what in
     suites) suites ;;
     kill) killing ;;
-    *) fail "what is $what? suites or kill" ;;
+    members) members ;;
+    set) on_set ;;
+    *) fail "what is $what? suites, kill, members or set" ;;
   esac
 done
 note "done"

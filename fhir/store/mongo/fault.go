@@ -148,6 +148,9 @@ func (db *DB) notAuthenticated() string {
 	if db.dial.Auth == nil {
 		return "the server asks for a user and a password, and the URI has none"
 	}
+	if db.dial.Auth.Username == "" { // the certificate names it
+		return "authentication failed: the server knows no user in $external of the certificate's subject, or was shown no certificate (tlsCertificateKeyFile)"
+	}
 	return "authentication failed: the server does not know " + db.user() + ", or the password is another (where users are kept is named by authSource)"
 }
 
