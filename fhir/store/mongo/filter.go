@@ -11,10 +11,6 @@ import (
 	"github.com/handoff-health/handoff/fhir/store/plan"
 )
 
-// maxNested is how many levels a condition may have once it is folded. Each takes two
-// of a filter's, of which a MongoDB server allows 200 in a document.
-const maxNested = 80
-
 // A condition is what a search asks of a type's heads, ready for the server and for
 // judging a head in memory. It stands for one type: entries and ids carry it.
 type condition struct {
@@ -31,21 +27,10 @@ func newCondition(p store.Plan) (condition, error) {
 	if err != nil {
 		return condition{}, err
 	}
-	if depth(n) > maxNested {
-		return condition{}, invalid("the plan has more than %d levels once it is folded", maxNested)
-	}
 	if !resource.ValidType(p.Type) {
 		n = &plan.Node{}
 	}
 	return condition{typ: encode(p.Type), root: n}, nil
-}
-
-func depth(n *plan.Node) int {
-	d := 0
-	for _, a := range n.Args {
-		d = max(d, depth(a))
-	}
-	return d + 1
 }
 
 // A stretch is a set of strings: those from low on and below high, or only low.

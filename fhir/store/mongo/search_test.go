@@ -211,7 +211,7 @@ func TestDeepAndWideConditions(t *testing.T) {
 		many = append(many, eq(strings.Repeat("x", 100)+fmt.Sprint(i)))
 	}
 	for name, where := range map[string]store.Expr{
-		"deep": deep(maxNested - 1), "wide": {Op: store.Or, Args: append(many, eq("a"))},
+		"deep": deep(plan.MaxDepth - 1), "wide": {Op: store.Or, Args: append(many, eq("a"))},
 		"wide not": {Op: store.Not, Args: []store.Expr{{Op: store.Or, Args: many}}},
 	} {
 		s, err := w.db.searcher(store.Plan{Type: "Patient", Where: where, Limit: 100})
@@ -226,7 +226,7 @@ func TestDeepAndWideConditions(t *testing.T) {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
 		}
 	}
-	if _, err := w.db.searcher(store.Plan{Type: "Patient", Where: deep(maxNested), Limit: 1}); err == nil {
+	if _, err := w.db.searcher(store.Plan{Type: "Patient", Where: deep(plan.MaxDepth), Limit: 1}); err == nil {
 		t.Error("a level more is taken")
 	}
 }

@@ -46,7 +46,7 @@ type normalizer struct {
 }
 
 func (n *normalizer) node(e store.Expr, depth int) (*Node, error) {
-	if n.terms++; n.terms > MaxTerms || depth > MaxDepth {
+	if n.terms++; n.terms > MaxTerms || depth >= MaxDepth {
 		return nil, invalid("the plan has more than %d terms or %d levels", MaxTerms, MaxDepth)
 	}
 	switch e.Op {

@@ -9,7 +9,7 @@ import (
 
 // Bounds of a plan, below those of every store's query language.
 const (
-	MaxDepth = 100   // levels of an Expr
+	MaxDepth = 80    // levels of an Expr: each takes MongoDB two of the 200 of a document
 	MaxTerms = 20000 // Exprs in all
 	MaxLimit = 10000 // records a page
 )

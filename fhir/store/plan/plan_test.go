@@ -59,9 +59,13 @@ func TestNormalize(t *testing.T) {
 
 func TestWhatCannotBeSearchedForIsRefused(t *testing.T) {
 	deep := store.Expr{Op: store.All}
-	for range MaxDepth + 1 {
+	for range MaxDepth - 1 {
 		deep = op(store.Not, deep)
 	}
+	if _, err := Normalize(deep, nil); err != nil {
+		t.Errorf("of %d levels: %v", MaxDepth, err)
+	}
+	deep = op(store.Not, deep)
 	for name, e := range map[string]store.Expr{
 		"unknown operation": {Op: 99},
 		"no parameter":      eq("", "x"),

@@ -12,11 +12,13 @@ import (
 
 	"github.com/handoff-health/handoff/fhir/resource"
 	"github.com/handoff-health/handoff/fhir/store"
+	"github.com/handoff-health/handoff/fhir/store/plan"
 )
 
 var searchTests = []test{
 	{"one entry must meet both bounds of a range", rangesInArrays},
 	{"And, Or and Not", logic},
+	{"conditions of as many levels as there may be", deepConditions},
 	{"_id and _lastUpdated need no entries", reservedParams},
 	{"an update moves the entries", movedEntries},
 	{"types do not mix", typesApart},
@@ -157,6 +159,27 @@ func typesApart(t *testing.T, e *env) {
 		{"all", store.Expr{Op: store.All}, []string{"same"}},
 	})
 	e.check(t, "Encounter", []caseOf{{"none", store.Expr{Op: store.All}, nil}})
+}
+
+// nested gives a condition of so many levels, none of which can be folded, that holds of
+// all that have n|1.
+func nested(levels int) store.Expr {
+	x := equal("n", "1")
+	for i := range levels - 1 {
+		x = join([]store.Op{store.And, store.Or}[i%2], x, store.Expr{Op: store.Exists, Param: []string{"n", "m"}[i%2]})
+	}
+	return x
+}
+
+func deepConditions(t *testing.T, e *env) {
+	e.write(t, put(patient("a"), store.Absent, 1, "n|1"))
+	e.write(t, put(patient("b"), store.Absent, 1, "n|2"))
+	e.check(t, "Patient", []caseOf{
+		{"levels", nested(plan.MaxDepth), []string{"a"}},
+		{"levels, all but", join(store.Not, nested(plan.MaxDepth-1)), []string{"b"}},
+	})
+	_, err := e.Store.Search(e.ctx, store.Plan{Type: "Patient", Where: nested(plan.MaxDepth + 1), Limit: 1})
+	wantError(t, err, store.ErrInvalid, "a level more")
 }
 
 func wrongPlans(t *testing.T, e *env) {
