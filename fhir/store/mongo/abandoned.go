@@ -78,18 +78,29 @@ func (db *DB) endUnit(ctx context.Context, u *unitDoc) error {
 	if err := db.returnClaims(ctx, u.ID, u.Claims); err != nil {
 		return err
 	}
+	if err := db.dropMade(ctx, u); err != nil {
+		return err
+	}
+	return db.closeUnit(ctx, u.ID)
+}
+
+// dropMade removes the versions that a unit has made which is not to be, unless a head
+// reaches them: the document of a unit that was carried out, closed and forgotten long
+// ago may come again, by an insert that the server does late.
+func (db *DB) dropMade(ctx context.Context, u *unitDoc) error {
+	made := map[string][]suspect{}
 	for _, key := range u.Members {
 		filter := allVersions(key)
 		filter["n"] = u.ID // a unit's versions have its name as nonce
-		var refs []versionRef
-		if err := db.findAll(ctx, versions, filter, bson.M{"c": 1}, &refs); err != nil {
+		var found []suspect
+		if err := db.findAll(ctx, versions, filter, suspectFields, &found); err != nil {
 			return err
 		}
-		if err := db.dropVersions(ctx, refs); err != nil {
-			return err
+		if len(found) > 0 {
+			made[key] = found
 		}
 	}
-	return db.closeUnit(ctx, u.ID)
+	return db.removeOrphans(ctx, made)
 }
 
 // sweepVersions removes versions that no head reaches: of writers that died between
@@ -105,7 +116,7 @@ func (db *DB) sweepVersions(ctx context.Context) error {
 		return nil
 	}
 	cur, err := db.coll(versions).Find(ctx, bson.M{"at": bson.M{"$gt": from, "$lte": until}},
-		options.Find().SetSort(bson.M{"at": 1}).SetProjection(bson.M{"k": 1, "v": 1, "n": 1, "c": 1, "at": 1}).SetBatchSize(sweepBatch))
+		options.Find().SetSort(bson.M{"at": 1}).SetProjection(suspectFields).SetBatchSize(sweepBatch))
 	if err != nil {
 		return db.explain(err)
 	}
@@ -172,6 +183,8 @@ type suspect struct {
 	Nonce   string     `bson:"n"`
 	At      int64      `bson:"at"`
 }
+
+var suspectFields = bson.M{"k": 1, "v": 1, "n": 1, "c": 1, "at": 1}
 
 // removeOrphans removes those suspects, by key, that no head reaches, and claims of
 // theirs that count for nobody.

@@ -2,6 +2,7 @@ package mongo
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
@@ -38,7 +39,7 @@ func (db *DB) assure(ctx context.Context, ds []*draft) error {
 	if err := db.putVersions(ctx, docs); err != nil {
 		return err
 	}
-	return db.takeBack(ctx, lost)
+	return db.takeBack(ctx, again)
 }
 
 // lost lists those whose version is not there.
@@ -79,7 +80,10 @@ func (db *DB) lost(ctx context.Context, ds []*draft) ([]*draft, error) {
 // the meantime: an expunge leaves no content.
 func (db *DB) takeBack(ctx context.Context, ds []*draft) error {
 	for _, d := range ds {
-		is, err := db.reaches(ctx, d.key, &d.next)
+		is, err := db.inChain(ctx, d.key, &d.next)
+		if errors.Is(err, errBroken) {
+			continue // one above it is to be written again too; the sweep will ask
+		}
 		if err == nil && !is {
 			err = db.dropVersions(ctx, []versionRef{d.doc.ref()})
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"testing"
+	"time"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 
@@ -44,16 +45,24 @@ func TestACreateOutlivesAnExpungeMeanwhile(t *testing.T) {
 
 // What is written again of a resource that has been expunged by then is removed again.
 func TestAnExpungeLeavesNothingOfACreateMeanwhile(t *testing.T) {
-	newScene(t, 2).run("visible", func(s *scene) {
-		halted := s.haltAt("visible", func() { s.expunge("a") })
-		s.apply(s.dbs[0], s.change("a", "gone"))
-		if _, err := s.dbs[1].Read(context.Background(), s.key("a")); !*halted || !errors.Is(err, store.ErrNotFound) {
-			t.Errorf("halted %v, read: %v", *halted, err)
-		}
-		if n, err := s.dbs[1].coll(versions).CountDocuments(context.Background(), bson.M{"k": keyOf(s.key("a"))}); err != nil || n != 0 {
-			t.Errorf("%d versions are left, %v", n, err)
-		}
-	})
+	s := newScene(t, 2)
+	for name, late := range map[string]time.Duration{"at once": 0, "halted for long": orphanAge} {
+		s.run(name, func(s *scene) { s.expungedWhenVisible(late) })
+	}
+}
+
+func (s *scene) expungedWhenVisible(late time.Duration) {
+	s.Helper()
+	halted := s.haltAt("visible", func() { s.expunge("a") })
+	s.dbs[0].late = late
+	defer func() { s.dbs[0].late = 0 }()
+	s.apply(s.dbs[0], s.change("a", "gone"))
+	if _, err := s.dbs[1].Read(context.Background(), s.key("a")); !*halted || !errors.Is(err, store.ErrNotFound) {
+		s.Errorf("halted %v, read: %v", *halted, err)
+	}
+	if n, err := s.dbs[1].coll(versions).CountDocuments(context.Background(), bson.M{"k": keyOf(s.key("a"))}); err != nil || n != 0 {
+		s.Errorf("%d versions are left, %v", n, err)
+	}
 }
 
 // haltAt has the first process do something at the next step of that name.

@@ -87,7 +87,10 @@ func (c *checker) checkHead(ctx context.Context, read *headDoc, p *headPage) err
 		c.report(store.Finding{Kind: store.FoundDamaged, What: fmt.Sprintf("head %q", h.ID), Detail: "its name is no key of a resource"})
 		return nil
 	}
-	if h.State.Version == 0 {
+	switch {
+	case h.State.Version == 0 && h.Gone > 0:
+		return c.checkOrphans(ctx, h, k, nil, 0, marks)
+	case h.State.Version == 0:
 		return c.checkUnborn(ctx, h, k)
 	}
 	chain, lost := walk(h.ID, &h.State, marks)
@@ -116,14 +119,14 @@ func (c *checker) checkHead(ctx context.Context, read *headDoc, p *headPage) err
 	return c.checkTold(ctx, h, k, newest)
 }
 
-// checkUnborn looks at a head that has no version: its first writer has died, unless an
-// intent stands on it.
+// checkUnborn looks at a head that has no version, and does not say since when there is
+// nothing: its first writer has died, unless an intent stands on it.
 func (c *checker) checkUnborn(ctx context.Context, h *headDoc, k store.Key) error {
 	if h.Intent != nil {
 		return nil
 	}
 	return c.mend(ctx, store.Finding{Kind: store.FoundOrphan, What: k.String(), Detail: "a head without a version"}, func(ctx context.Context) (bool, error) {
-		_, err := c.coll(heads).DeleteOne(ctx, bson.M{"_id": h.ID, "v": int64(0), "x": bson.M{"$exists": false}, "e": bson.M{"$exists": false}})
+		_, err := c.coll(heads).DeleteOne(ctx, bson.M{"_id": h.ID, "v": int64(0), "x": bson.M{"$exists": false}, "e": bson.M{"$exists": false}, "g": bson.M{"$exists": false}})
 		return err == nil, err
 	})
 }

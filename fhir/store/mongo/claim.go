@@ -160,20 +160,21 @@ func (db *DB) judge(ctx context.Context, w *want, old *claimDoc, ds []*draft) (*
 			continue // mine to take: the head does not list it
 		}
 		i := slices.IndexFunc(ds, func(d *draft) bool { return d.key == holder.key })
-		if i >= 0 {
-			if slices.Contains(ds[i].next.Claims, w.claim) {
-				return nil, &claimTaken{w, holder.key}
-			}
-			if slices.Contains(ds[i].was.Claims, w.claim) { // passed on inside the unit
-				next.PreviousKey, next.PreviousUnit = holder.key, holder.unit
-			}
+		switch {
+		case i >= 0 && slices.Contains(ds[i].next.Claims, w.claim):
+			return nil, &claimTaken{w, holder.key}
+		case i >= 0 && slices.Contains(ds[i].was.Claims, w.claim): // passed on inside the unit
+			next.PreviousKey, next.PreviousUnit = holder.key, holder.unit
 			continue
 		}
 		h, err := db.current(ctx, holder.key)
-		if err != nil {
+		switch {
+		case err != nil:
 			return nil, err
-		}
-		if h != nil && slices.Contains(h.State.Claims, w.claim) {
+		case h == nil || !slices.Contains(h.State.Claims, w.claim):
+		case i >= 0: // taken since its draft was made
+			return nil, errLost
+		default:
 			return nil, &claimTaken{w, holder.key}
 		}
 	}

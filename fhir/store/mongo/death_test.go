@@ -10,6 +10,8 @@ import (
 	"sync"
 	"testing"
 
+	"go.mongodb.org/mongo-driver/v2/bson"
+
 	"github.com/handoff-health/handoff/fhir/store"
 )
 
@@ -188,16 +190,21 @@ func TestExpungesThatDie(t *testing.T) {
 				if err := s.dbs[1].Expunge(s.Context(), s.key("a")); err != nil {
 					s.Error(err)
 				}
+				s.emptied()
+			},
+			"others write": func(*scene) {},
+			"a sweep": func(s *scene) {
+				s.sweep(s.dbs[1])
+				s.emptied()
 				if n := s.remains(heads, "Patient/"+s.prefix, nil); n != 0 {
 					s.Errorf("%d heads remain", n)
 				}
 			},
-			"others write": func(*scene) {},
-			"a sweep":      func(s *scene) { s.sweep(s.dbs[1]) },
 		} {
 			s.run(point+"/"+name, func(s *scene) {
 				s.apply(s.dbs[0], s.change("a", "first", "x"))
 				s.apply(s.dbs[0], s.change("a", "second", "x", "y"))
+				s.sweep(s.dbs[1]) // it has asked about these versions
 				s.dbs[0].onStep = func(p string) error {
 					if p == point {
 						return errors.New(p)
@@ -217,6 +224,48 @@ func TestExpungesThatDie(t *testing.T) {
 			})
 		}
 	}
+}
+
+// emptied wants nothing to be left of all resources and claims.
+func (s *scene) emptied() {
+	s.Helper()
+	all := "Patient/" + s.prefix
+	for what, n := range map[string]int64{
+		"heads that say something": s.remains(heads, all, bson.M{"v": bson.M{"$gt": 0}}), "expunges": s.remains(heads, all, bson.M{"e": true}),
+		"versions": s.remains(versions, all, nil), "parts": s.remains(chunks, "v/"+all, nil), "claims": s.remains(claims, s.prefix, nil),
+	} {
+		if n != 0 {
+			s.Errorf("%d %s are left", n, what)
+		}
+	}
+}
+
+// A unit was aborted, closed and forgotten before its writer, who was halted, puts its
+// intents, and dies: nobody sees them, and the sweep takes them away.
+func TestIntentsOfAForgottenUnit(t *testing.T) {
+	s := newScene(t, 2)
+	s.apply(s.dbs[0], s.change("a", "first"))
+	s.dbs[0].onStep = func(p string) error {
+		switch p {
+		case "claims":
+			s.sweep(s.dbs[1])
+		case "intents":
+			return errors.New(p)
+		}
+		return nil
+	}
+	if _, err := s.dbs[0].Apply(t.Context(), []store.Write{s.change("a", "dead", "x"), s.change("c", "dead")}); !errors.Is(err, errDied) {
+		t.Fatalf("it does not die: %v", err)
+	}
+	s.dbs[0].onStep = nil
+	want := map[string]int64{"a": 1, "c": 0}
+	s.versions(s.dbs[1], want)
+	if n := s.remains(heads, "Patient/"+s.prefix, bson.M{"x": bson.M{"$exists": true}}); n != 2 {
+		t.Fatalf("%d intents stand", n)
+	}
+	s.sweep(s.dbs[1])
+	s.whole()
+	s.versions(s.dbs[1], want)
 }
 
 // A unit that takes too long is aborted by who waits for it, while its writer still

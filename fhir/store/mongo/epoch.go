@@ -36,9 +36,11 @@ func (db *DB) Epoch(ctx context.Context) (int64, error) {
 	return db.asks.do(ctx, func() (n int64, err error) {
 		began := time.Now()
 		err = db.readLatest(context.WithoutCancel(ctx), "read the epoch", numbers, epochs.name, func(r *driver.SingleResult) error {
-			var doc numberDoc
+			doc := numberDoc{Last: -1} // if it has lost its number
 			err := r.Decode(&doc)
-			n = doc.Last
+			if n = doc.Last; err == nil && n < 0 {
+				err = driver.ErrNoDocuments
+			}
 			return db.lacksCounter(epochs, err)
 		})
 		if err == nil {

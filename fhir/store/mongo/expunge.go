@@ -12,8 +12,9 @@ import (
 
 // Expunge implements store.Store. The head is replaced by one that says so, from
 // which moment on the resource is not there; while that stands nobody writes a
-// version that counts, so that all there are can go, and then it goes itself. Who
-// finds an expunge that was interrupted finishes it.
+// version that counts, so that all there are can go. Then the head says that there is
+// nothing, for goneKept. Who finds an expunge that was interrupted finishes it, the
+// sweep at the latest.
 func (db *DB) Expunge(ctx context.Context, k store.Key) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -50,11 +51,11 @@ func (db *DB) beginExpunge(ctx context.Context, k store.Key) (*headDoc, error) {
 		return nil, err
 	}
 	was := hs[key]
-	if was == nil {
+	if was == nil || was.Gone > 0 {
 		return nil, fmt.Errorf("%s: %w", k, store.ErrNotFound)
 	}
 	h := newHead(k, nothing())
-	h.State.Nonce, h.Expunging = newNonce(), true
+	h.State.Nonce, h.Expunging, h.Gone = newNonce(), true, db.now().UnixNano()
 	won := false
 	repeated, err := db.persist(ctx, "expunge a head", func(ctx context.Context) error {
 		res, err := db.coll(heads).ReplaceOne(ctx, was.State.at(key), h)
@@ -78,8 +79,8 @@ func (db *DB) beginExpunge(ctx context.Context, k store.Key) (*headDoc, error) {
 	return h, db.step("expunging")
 }
 
-// finishExpunge removes all that an expunged head had, then the head. What is removed
-// was listed while the head stood: what a writer makes after it has gone stays.
+// finishExpunge removes all that an expunged head had, then has the head say that it is
+// done. What is removed was listed before that: what a writer makes afterwards stays.
 func (db *DB) finishExpunge(ctx context.Context, h *headDoc) error {
 	if err := db.expungeVersions(ctx, h); err != nil {
 		return err
@@ -93,8 +94,9 @@ func (db *DB) finishExpunge(ctx context.Context, h *headDoc) error {
 	if err := db.step("claims expunged"); err != nil {
 		return err
 	}
-	_, err := db.persist(ctx, "remove a head", func(ctx context.Context) error {
-		_, err := db.coll(heads).DeleteOne(ctx, bson.M{"_id": h.ID, "n": h.State.Nonce, "e": true})
+	_, err := db.persist(ctx, "end an expunge", func(ctx context.Context) error {
+		_, err := db.coll(heads).UpdateOne(ctx, bson.M{"_id": h.ID, "n": h.State.Nonce, "e": true},
+			bson.M{"$set": bson.M{"g": db.now().UnixNano()}, "$unset": bson.M{"e": ""}})
 		return err
 	})
 	return err

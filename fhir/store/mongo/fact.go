@@ -67,13 +67,16 @@ func (db *DB) Get(ctx context.Context, key string) (store.Fact, error) {
 		doc, err = db.factDoc(ctx, key)
 		return err
 	})
-	switch {
-	case isMissing(err), err == nil && db.expired(doc):
-		return store.Fact{}, fmt.Errorf("fact %q: %w", key, store.ErrNotFound)
-	case err != nil:
-		return store.Fact{}, err
+	if err == nil { // first: it may be its expiry that is damaged
+		var f store.Fact
+		if f, err = db.fact(doc); err != nil || !db.expired(doc) {
+			return f, err
+		}
 	}
-	return db.fact(doc)
+	if err == nil || isMissing(err) {
+		err = fmt.Errorf("fact %q: %w", key, store.ErrNotFound)
+	}
+	return store.Fact{}, err
 }
 
 // Gather implements store.Gatherer.
@@ -182,6 +185,9 @@ func (db *DB) PutIfAbsent(ctx context.Context, key string, value []byte, expires
 			return false, err
 		case !db.expired(old):
 			return false, fmt.Errorf("fact %q: %w", key, store.ErrExists)
+		}
+		if _, err := db.fact(old); err != nil { // it may be its expiry that is damaged
+			return false, err
 		}
 		done := false
 		err = db.once("replace an expired fact", func() error {

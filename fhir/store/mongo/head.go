@@ -52,6 +52,15 @@ func (s *state) fits() error {
 	return nil
 }
 
+// sound says whether a state can have been written: one without a version says nothing
+// of a resource. A field that was lost must not make a resource absent.
+func (s *state) sound() bool {
+	if s.Version == 0 {
+		return s.Deleted && s.Updated == "" && len(s.Index) == 0 && len(s.Claims) == 0
+	}
+	return s.Version > 0 && s.Nonce != ""
+}
+
 // entries gives a state's index entries as records have them.
 func (s *state) entries(typ string) ([]string, error) {
 	var out []string
@@ -70,9 +79,15 @@ func newHead(k store.Key, s state) *headDoc {
 	return &headDoc{ID: keyOf(k), Type: encode(k.Type), ResourceID: encode(k.ID), State: s}
 }
 
-// at matches the head while it is in this state and no intent stands on it.
+// at matches the head while it is in this state and no intent stands on it, nor has
+// stood since it was read.
 func (s *state) at(key string) bson.M {
-	return bson.M{"_id": key, "v": s.Version, "n": s.Nonce, "x": bson.M{"$exists": false}}
+	none := bson.M{"$exists": false}
+	filter := bson.M{"_id": key, "v": s.Version, "n": s.Nonce, "x": none, "a": none}
+	if s.Cleared != "" {
+		filter["a"] = s.Cleared
+	}
+	return filter
 }
 
 // headOf reads one head as it stands, nil if there is none.

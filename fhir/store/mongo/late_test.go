@@ -1,12 +1,8 @@
 package mongo
 
 import (
-	"bufio"
 	"context"
-	"encoding/binary"
 	"errors"
-	"io"
-	"net"
 	"slices"
 	"sync"
 	"testing"
@@ -16,155 +12,6 @@ import (
 
 	"github.com/handoff-health/handoff/fhir/store"
 )
-
-// A delayer is a proxy that holds requests back: who sent one finds the connection cut
-// and sends it again, and the server gets the first when the test says so, as one that
-// has stood in a queue.
-type delayer struct {
-	address string
-
-	mu    sync.Mutex
-	hold  string // "command collection" of the requests that are held; "": none
-	most  int    // so many; 0: all
-	kept  []withheld
-	conns []net.Conn
-}
-
-type withheld struct {
-	server net.Conn
-	answer *bufio.Reader
-	raw    []byte
-}
-
-func newDelayer(t *testing.T, to string) *delayer {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	d := &delayer{address: l.Addr().String()}
-	var serving sync.WaitGroup
-	serving.Go(func() {
-		for {
-			client, err := l.Accept()
-			if err != nil {
-				return
-			}
-			server, err := net.Dial("tcp", to)
-			if err != nil {
-				_ = client.Close()
-				continue
-			}
-			d.mu.Lock()
-			d.conns = append(d.conns, client, server)
-			d.mu.Unlock()
-			serving.Go(func() { d.serve(client, server) })
-		}
-	})
-	t.Cleanup(func() {
-		_ = l.Close()
-		d.mu.Lock()
-		for _, c := range d.conns {
-			_ = c.Close()
-		}
-		d.mu.Unlock()
-		serving.Wait()
-	})
-	return d
-}
-
-// serve carries one request after the other, each with its answer.
-func (d *delayer) serve(client, server net.Conn) {
-	defer client.Close()
-	requests, answers := bufio.NewReader(client), bufio.NewReader(server)
-	for {
-		raw, m, err := rawMessage(requests)
-		if err != nil {
-			_ = server.Close()
-			return
-		}
-		if d.holds(m, withheld{server, answers, raw}) {
-			return // the client's end is closed, the server's waits
-		}
-		if _, err := server.Write(raw); err != nil {
-			return
-		}
-		for more := true; more; {
-			answer, _, err := rawMessage(answers)
-			if err != nil {
-				return
-			}
-			if _, err := client.Write(answer); err != nil {
-				return
-			}
-			more = binary.LittleEndian.Uint32(answer[12:]) == opMsg && answer[16]&2 != 0 // the server says more by itself
-		}
-	}
-}
-
-func (d *delayer) holds(m bson.D, h withheld) bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.hold == "" || len(m) == 0 || d.most > 0 && len(d.kept) >= d.most {
-		return false
-	}
-	if of, ok := m[0].Value.(string); !ok || m[0].Key+" "+of != d.hold {
-		return false
-	}
-	d.kept = append(d.kept, h)
-	return true
-}
-
-func (d *delayer) holdBack(what string, most int) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.hold, d.most = what, most
-}
-
-// release has the server do what was held back, and says how much that was.
-func (d *delayer) release(t *testing.T) int {
-	t.Helper()
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	n := len(d.kept)
-	for _, h := range d.kept {
-		if _, err := h.server.Write(h.raw); err != nil {
-			t.Fatal(err)
-		}
-		raw, _, err := rawMessage(h.answer)
-		if err != nil {
-			t.Fatalf("what was held back is not answered: %v", err)
-		}
-		var said struct {
-			OK     float64 `bson:"ok"`
-			Errors bson.A  `bson:"writeErrors"`
-		}
-		if err := bson.Unmarshal(raw[21:], &said); err != nil || said.OK != 1 {
-			t.Errorf("what was held back fails: %+v, %v", said, err)
-		}
-		_ = h.server.Close()
-	}
-	d.kept, d.hold = nil, ""
-	return n
-}
-
-// rawMessage reads a message with what it says, as far as that can be read.
-func rawMessage(r io.Reader) (raw []byte, m bson.D, err error) {
-	head := make([]byte, 16)
-	if _, err := io.ReadFull(r, head); err != nil {
-		return nil, nil, err
-	}
-	size := binary.LittleEndian.Uint32(head)
-	if size < 16 || size > 48<<20 {
-		return nil, nil, errWire
-	}
-	raw = append(head, make([]byte, size-16)...)
-	if _, err := io.ReadFull(r, raw[16:]); err != nil {
-		return nil, nil, err
-	}
-	m, _ = commandOf(binary.LittleEndian.Uint32(head[12:]), raw[16:])
-	return raw, m, nil
-}
 
 // What a server does late, after it was asked again and somebody else has gone on,
 // undoes nothing that is newer.
@@ -225,7 +72,15 @@ func TestWhatTheServerDoesLateUndoesNothing(t *testing.T) {
 			l.ok(finish())
 			l.quick.late = 0
 		}, func(l late) { l.versions(l.quick, map[string]int64{l.name: 2}) }},
-		{"an expunge, and the resource is made anew", "delete head", 1, func(l late) {
+		{"a sweep of heads of nothing, and the resource is made anew", "delete head", 1, func(l late) {
+			l.apply(l.quick, l.change(l.name, "1", l.name))
+			l.ok(l.quick.Expunge(l.ctx, l.key(l.name)))
+			clock.advance(2 * goneKept)
+			_, err := l.slow.Sweep(l.ctx)
+			l.ok(err)
+			l.apply(l.quick, l.change(l.name, "2", l.name))
+		}, func(l late) { l.versions(l.quick, map[string]int64{l.name: 1}) }},
+		{"an expunge, and the resource is made anew", "update head", 1, func(l late) {
 			l.apply(l.quick, l.change(l.name, "1", l.name))
 			l.ok(l.slow.Expunge(l.ctx, l.key(l.name)))
 			l.apply(l.quick, l.change(l.name, "2", l.name))
@@ -235,9 +90,57 @@ func TestWhatTheServerDoesLateUndoesNothing(t *testing.T) {
 			l.ok(l.slow.Expunge(l.ctx, l.key(l.name)))
 			l.apply(l.quick, l.change(l.name, "2"))
 		}, func(l late) { l.versions(l.quick, map[string]int64{l.name: 1}) }},
+		{"a head, and the resource is expunged", "insert head", 1, func(l late) {
+			l.apply(l.slow, l.change(l.name, "1"))
+			l.ok(l.quick.Expunge(l.ctx, l.key(l.name)))
+		}, lateNothing},
+		{"a head, and the resource is expunged, made anew and expunged", "insert head", 1, func(l late) {
+			l.apply(l.slow, l.change(l.name, "1"))
+			for range 2 {
+				l.ok(l.quick.Expunge(l.ctx, l.key(l.name)))
+				l.apply(l.quick, l.change(l.name, "2", l.name))
+			}
+			l.ok(l.quick.Expunge(l.ctx, l.key(l.name)))
+		}, lateNothing},
+		{"heads of a unit, and one is expunged", "insert head", 1, func(l late) {
+			l.apply(l.slow, l.change(l.name, "1", l.name), l.change("beside-"+l.name, "1"))
+			l.ok(l.quick.Expunge(l.ctx, l.key(l.name)))
+		}, func(l late) { l.versions(l.quick, map[string]int64{l.name: 0, "beside-" + l.name: 1}) }},
+		{"the head of a create that is refused", "insert head", 1, func(l late) {
+			l.apply(l.quick, l.change("holder", "1", l.name))
+			l.refused(l.change(l.name, "1", l.name))
+		}, func(l late) { l.versions(l.quick, map[string]int64{l.name: 0}) }},
+		{"the intent of an update that is refused", "update head", 1, func(l late) {
+			l.apply(l.quick, l.change("holder", "1", l.name))
+			l.apply(l.quick, l.change(l.name, "1"))
+			l.refused(l.change(l.name, "2", l.name))
+		}, func(l late) { l.versions(l.quick, map[string]int64{l.name: 1}) }},
+		{"a create, after a unit in its way was taken back", "insert head", 1, lateBetween,
+			func(l late) { l.versions(l.quick, map[string]int64{l.name: 2, "beside-" + l.name: 1}) }},
+		{"an update, after a unit in its way was taken back", "update head", 1, func(l late) {
+			l.apply(l.quick, l.change(l.name, "1"))
+			lateBetween(l)
+		}, func(l late) { l.versions(l.quick, map[string]int64{l.name: 3, "beside-" + l.name: 1}) }},
+		{"a version, and the resource is expunged when it is old", "insert version", 1, func(l late) {
+			l.apply(l.slow, l.change(l.name, "1"))
+			l.sweep(l.quick)
+			l.ok(l.quick.Expunge(l.ctx, l.key(l.name)))
+		}, lateSwept},
+		{"a claim, and the resource is expunged when it is old", "insert claim", 1, func(l late) {
+			l.apply(l.slow, l.change(l.name, "1", l.name))
+			l.sweep(l.quick)
+			l.ok(l.quick.Expunge(l.ctx, l.key(l.name)))
+		}, lateSwept},
+		{"a unit, after it was carried out and forgotten", "insert unit", 1, func(l late) {
+			l.apply(l.slow, l.change(l.name, "1", l.name), l.change("beside-"+l.name, "1"))
+			l.sweep(l.quick)
+		}, func(l late) {
+			l.sweep(l.quick)
+			l.versions(l.quick, map[string]int64{l.name: 1, "beside-" + l.name: 1})
+		}},
 	} {
 		s.run(tt.name, func(s *scene) {
-			l := late{scene: s, ctx: context.Background(), quick: s.dbs[0], slow: s.dbs[1], name: newNonce()[:8]}
+			l := late{scene: s, d: d, ctx: context.Background(), quick: s.dbs[0], slow: s.dbs[1], name: newNonce()[:8]}
 			d.holdBack(tt.held, tt.most)
 			tt.do(l)
 			if n := d.release(s.T); n == 0 {
@@ -252,6 +155,7 @@ func TestWhatTheServerDoesLateUndoesNothing(t *testing.T) {
 // late is one case: quick goes straight to the server, slow through the proxy.
 type late struct {
 	*scene
+	d           *delayer
 	ctx         context.Context
 	quick, slow *DB
 	name        string // of a fact, a resource and a claim that nobody else has
@@ -269,6 +173,51 @@ func (l late) put(value string) store.Fact {
 	f, err := l.quick.PutIfAbsent(l.ctx, l.name, []byte(value), time.Time{})
 	l.ok(err)
 	return f
+}
+
+// refused has slow try what another's claim forbids.
+func (l late) refused(w store.Write) {
+	l.Helper()
+	if _, err := l.slow.Write(l.ctx, w); !errors.Is(err, store.ErrExists) {
+		l.Errorf("%s gets a claim that another holds: %v", w.ID, err)
+	}
+}
+
+// lateBetween has slow write its resource while a unit of quick, halted before it is
+// decided, stands in the way. Slow's first try is held back; it waits for the unit, takes
+// it back, and before it writes anew the server does the first try. Then quick goes on.
+func lateBetween(l late) {
+	var finish func() error
+	tries := 0
+	l.slow.patience = 20 * time.Millisecond
+	l.slow.onStep = func(p string) error {
+		if p != "version" {
+			return nil
+		}
+		switch tries++; tries {
+		case 1:
+			finish = l.halt("intents", []store.Write{l.change(l.name, "quick"), l.change("beside-"+l.name, "quick")})
+		case 2:
+			l.d.release(l.T)
+		}
+		return nil
+	}
+	l.apply(l.slow, l.change(l.name, "slow"))
+	l.slow.onStep, l.slow.patience = nil, 0
+	if tries != 2 {
+		l.Errorf("it was written in %d tries, want 2", tries)
+	}
+	l.ok(finish())
+}
+
+// lateNothing wants a resource that was expunged to stay so.
+func lateNothing(l late) { l.versions(l.quick, map[string]int64{l.name: 0}) }
+
+// lateSwept wants nothing to be left of it some time later.
+func lateSwept(l late) {
+	lateNothing(l)
+	l.sweep(l.quick)
+	l.emptied()
 }
 
 // fact wants the fact to be there with a value, "" for not at all.

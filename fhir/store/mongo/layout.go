@@ -56,6 +56,10 @@ type state struct {
 	Deleted bool     `bson:"d"`
 	Index   []string `bson:"ix"` // "Type|param|value" by entryOf, sorted; empty if deleted
 	Claims  []string `bson:"cl,omitempty"`
+	// Cleared is the unit whose intent was taken from the head last, since it is in this
+	// state. It makes the state another: what was sent to the server before that, and is
+	// done late, does not fit it any more.
+	Cleared string `bson:"a,omitempty"`
 }
 
 // State is state under a name that the driver looks into when it is embedded.
@@ -76,6 +80,10 @@ type headDoc struct {
 	// before the head does: for readers it is not there, and a writer who finds it
 	// finishes the work first.
 	Expunging bool `bson:"e,omitempty"`
+	// Gone is since when, nanoseconds by the store's clock, there is nothing: the
+	// resource was expunged (or that was begun, while Expunging), or the unit that was to
+	// make it came to nothing. See goneKept.
+	Gone int64 `bson:"g,omitempty"`
 }
 
 // An intent is the state that a unit wants for a head. Where only one head has one,
@@ -126,6 +134,7 @@ type unitDoc struct {
 	Types   []string `bson:"ts"`           // of its members
 	Members []string `bson:"m"`            // keyOf of its heads
 	Claims  []string `bson:"cl,omitempty"` // claimID of those it takes
+	Lost    int      `bson:"w,omitempty"`  // how many times its writer had to begin again before: see outranks
 	At      int64    `bson:"at"`           // when begun, or closed, nanoseconds: only for the sweep
 }
 

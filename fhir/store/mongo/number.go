@@ -44,7 +44,8 @@ func (db *DB) take(ctx context.Context, c counter) (int64, error) {
 // increment adds to a counter and returns what it is then.
 func (db *DB) increment(ctx context.Context, c counter, by int64) (int64, error) {
 	var doc numberDoc
-	err := db.coll(numbers).FindOneAndUpdate(ctx, bson.D{{Key: "_id", Value: c.name}},
+	// One that has lost its number would begin anew.
+	err := db.coll(numbers).FindOneAndUpdate(ctx, bson.D{{Key: "_id", Value: c.name}, {Key: "n", Value: bson.D{{Key: "$gte", Value: int64(0)}}}},
 		bson.D{{Key: "$inc", Value: bson.D{{Key: "n", Value: by}}}},
 		options.FindOneAndUpdate().SetReturnDocument(options.After)).Decode(&doc)
 	return doc.Last, db.lacksCounter(c, err)

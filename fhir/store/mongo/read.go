@@ -24,7 +24,10 @@ func (db *DB) reading(ctx context.Context, k store.Key, f func(*headDoc) error) 
 		if err != nil {
 			return err
 		}
-		if h == nil || h.State.Version == 0 {
+		switch {
+		case h != nil && !h.State.sound():
+			return fmt.Errorf("%s: %w: the head of %s is none that was written", db.where(), store.ErrDamaged, k)
+		case h == nil || h.State.Version == 0:
 			return fmt.Errorf("%s: %w", k, store.ErrNotFound)
 		}
 		if err = f(h); !errors.Is(err, errBroken) {

@@ -2,11 +2,14 @@ package mongo
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
+
+	"github.com/handoff-health/handoff/fhir/store"
 )
 
 // soloUnit is the name of a unit of one head: see intent.
@@ -16,21 +19,38 @@ func isSolo(unit string) bool { return strings.HasPrefix(unit, "~") }
 
 // statuses looks units up: those that are there, by id.
 func (db *DB) statuses(ctx context.Context, ids []string) (map[string]string, error) {
-	var docs []struct {
-		ID     string `bson:"_id"`
-		Status string `bson:"s"`
+	docs, err := db.unitsOf(ctx, ids)
+	out := make(map[string]string, len(docs))
+	for id, d := range docs {
+		out[id] = d.Status
 	}
+	return out, err
+}
+
+// A standing is what a unit's document says of who may go first.
+type standing struct {
+	ID     string `bson:"_id"`
+	Status string `bson:"s"`
+	Lost   int    `bson:"w"`
+}
+
+// unitsOf reads the standing of units: of those that are there, by id.
+func (db *DB) unitsOf(ctx context.Context, ids []string) (map[string]standing, error) {
 	if len(ids) == 0 {
-		return map[string]string{}, nil
+		return nil, nil
 	}
+	var docs []standing
 	slices.Sort(ids)
 	ids = slices.Compact(ids)
-	if err := db.findAll(ctx, units, bson.M{"_id": bson.M{"$in": ids}}, bson.M{"s": 1}, &docs); err != nil {
+	if err := db.findAll(ctx, units, bson.M{"_id": bson.M{"$in": ids}}, bson.M{"s": 1, "w": 1}, &docs); err != nil {
 		return nil, err
 	}
-	out := make(map[string]string, len(docs))
+	out := make(map[string]standing, len(docs))
 	for _, d := range docs {
-		out[d.ID] = d.Status
+		if d.Status != pending && d.Status != committed && d.Status != aborted {
+			return nil, fmt.Errorf("%s: %w: the unit %s is in no status", db.where(), store.ErrDamaged, d.ID)
+		}
+		out[d.ID] = d
 	}
 	return out, nil
 }
@@ -72,6 +92,9 @@ func (db *DB) resolve(ctx context.Context, hs []*headDoc) error {
 		for _, h := range hs {
 			switch status[h.Intent.Unit] {
 			case committed:
+				if h.Intent.State.Version == 0 {
+					return fmt.Errorf("%s: %w: an intent on %s says nothing", db.where(), store.ErrDamaged, h.ID)
+				}
 				h.State, h.Intent = h.Intent.State, nil
 			case pending, aborted:
 				h.Intent = nil
@@ -149,11 +172,11 @@ func (db *DB) settle(ctx context.Context, h *headDoc) error {
 func (db *DB) await(ctx context.Context, unit, key string) (string, error) {
 	begun, pause := time.Now(), 2*time.Millisecond
 	for {
-		status, err := db.statusOf(ctx, unit, key)
+		status, lost, err := db.standingOf(ctx, unit, key)
 		if err != nil || status != pending {
 			return status, err
 		}
-		if time.Since(begun) > db.unitPatience() {
+		if time.Since(begun) > db.unitPatience()*time.Duration(1+min(lost, patienceMore)) {
 			if err := db.abortUnit(ctx, unit, key); err != nil {
 				return "", err
 			}
@@ -168,15 +191,21 @@ func (db *DB) await(ctx context.Context, unit, key string) (string, error) {
 
 // statusOf looks a unit up; of a solo one the head of key tells.
 func (db *DB) statusOf(ctx context.Context, unit, key string) (string, error) {
+	status, _, err := db.standingOf(ctx, unit, key)
+	return status, err
+}
+
+// standingOf tells also how often a unit's writer had to begin again.
+func (db *DB) standingOf(ctx context.Context, unit, key string) (status string, lost int, err error) {
 	if !isSolo(unit) {
-		status, err := db.statuses(ctx, []string{unit})
-		return status[unit], err
+		docs, err := db.unitsOf(ctx, []string{unit})
+		return docs[unit].Status, docs[unit].Lost, err
 	}
 	h, err := db.headOf(ctx, key)
 	if err == nil && h != nil && h.Intent != nil && h.Intent.Unit == unit {
-		return pending, nil
+		status = pending
 	}
-	return "", err
+	return status, 0, err
 }
 
 // abortUnit decides that a unit is not to be, unless it is decided already.
@@ -191,15 +220,18 @@ func (db *DB) abortUnit(ctx context.Context, unit, key string) error {
 	return err
 }
 
-// clearIntents takes the intents of an aborted unit from heads. A head that the unit
-// has made goes.
+// clearIntents takes the intents of an aborted unit from heads, which say so from then
+// on: a request of before, that the server does late, finds another state. A head that
+// the unit has made says that there is nothing.
 func (db *DB) clearIntents(ctx context.Context, keys []string, unit string) error {
+	none := bson.M{"x": "", "xt": ""}
 	_, err := db.persist(ctx, "clear intents", func(ctx context.Context) error {
-		mine := bson.M{"_id": bson.M{"$in": keys}, "x.tx": unit}
-		if _, err := db.coll(heads).DeleteMany(ctx, bson.M{"_id": bson.M{"$in": keys}, "x.tx": unit, "v": int64(0)}); err != nil {
+		made := bson.M{"_id": bson.M{"$in": keys}, "x.tx": unit, "v": int64(0)}
+		if _, err := db.coll(heads).UpdateMany(ctx, made, bson.M{"$set": bson.M{"a": unit, "g": db.now().UnixNano()}, "$unset": none}); err != nil {
 			return err
 		}
-		_, err := db.coll(heads).UpdateMany(ctx, mine, bson.M{"$unset": bson.M{"x": "", "xt": ""}})
+		mine := bson.M{"_id": bson.M{"$in": keys}, "x.tx": unit}
+		_, err := db.coll(heads).UpdateMany(ctx, mine, bson.M{"$set": bson.M{"a": unit}, "$unset": none})
 		return err
 	})
 	return err

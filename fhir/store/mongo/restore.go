@@ -83,7 +83,10 @@ func (r *restoring) add(ctx context.Context, a *store.Archived, old *headDoc) er
 	if h == nil {
 		h = &restoredHead{key: a.Key, was: nothing(), next: nothing()}
 		if old != nil {
-			h.there, h.was, h.next = true, old.State, old.State
+			h.there, h.was = true, old.State
+			if old.State.Version > 0 {
+				h.next = old.State
+			}
 		}
 		r.heads[key], r.order = h, append(r.order, key)
 	}

@@ -109,8 +109,11 @@ func (s *scene) whole() {
 	}
 	var reached, listed int64
 	for _, h := range hs {
-		if h.Intent != nil || h.IntentType != "" || h.Expunging || h.State.Version == 0 {
+		if h.Intent != nil || h.IntentType != "" || h.Expunging || (h.State.Version == 0) != (h.Gone > 0) {
 			s.Errorf("%s is in the middle of something: %+v", h.ID, h)
+		}
+		if h.Gone > 0 && (!h.State.Deleted || len(h.State.Index) > 0 || len(h.State.Claims) > 0) {
+			s.Errorf("%s says something: %+v", h.ID, h)
 		}
 		reached += h.State.Version
 		listed += int64(len(h.State.Claims))

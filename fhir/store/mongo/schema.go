@@ -27,6 +27,7 @@ var indexes = []index{
 	{of: heads, name: "entry", keys: bson.D{{Key: "ix", Value: 1}}},
 	{of: heads, name: "newest", keys: bson.D{{Key: "t", Value: 1}, {Key: "d", Value: 1}, {Key: "u", Value: -1}, {Key: "i", Value: 1}}},
 	{of: heads, name: "intent", keys: bson.D{{Key: "xt", Value: 1}}, sparse: true},
+	{of: heads, name: "gone", keys: bson.D{{Key: "g", Value: 1}}, sparse: true},
 	{of: versions, name: "key", keys: bson.D{{Key: "k", Value: 1}, {Key: "v", Value: -1}}},
 	{of: versions, name: "written", keys: bson.D{{Key: "at", Value: 1}}},
 	{of: units, name: "journal", keys: bson.D{{Key: "ts", Value: 1}, {Key: "c", Value: 1}}},

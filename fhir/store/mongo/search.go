@@ -241,6 +241,9 @@ func (s *searcher) records(ctx context.Context, rows []row) ([]*store.Record, er
 		if err != nil {
 			return nil, err
 		}
+		if rec.Deleted {
+			return nil, fmt.Errorf("%s: %w: the head of %s says that it is there, its version %d that it is deleted", s.db.where(), store.ErrDamaged, k, rec.Version)
+		}
 		out = append(out, rec)
 	}
 	return out, nil

@@ -19,6 +19,9 @@ var sweeps = []struct {
 	do   func(*DB, context.Context) error
 }{
 	{"units", (*DB).sweepUnits},
+	{"intents", (*DB).sweepIntents},
+	{"expunges", (*DB).sweepExpunges},
+	{"heads", (*DB).sweepGone},
 	{"versions", (*DB).sweepVersions},
 	{"chunks", (*DB).sweepChunks},
 }

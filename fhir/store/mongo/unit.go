@@ -74,8 +74,8 @@ func fitTogether(ds []*draft) error {
 
 // unit does several writes: everything is prepared under a pending unit document,
 // whose flip to committed makes all of it visible.
-func (db *DB) unit(ctx context.Context, id string, ds []*draft) error {
-	err := db.prepare(ctx, id, ds)
+func (db *DB) unit(ctx context.Context, id string, lost int, ds []*draft) error {
+	err := db.prepare(ctx, id, lost, ds)
 	if err == nil {
 		err = db.commit(ctx, id, ds)
 	}
@@ -87,14 +87,14 @@ func (db *DB) unit(ctx context.Context, id string, ds []*draft) error {
 }
 
 // prepare does all that is before the commit.
-func (db *DB) prepare(ctx context.Context, id string, ds []*draft) error {
+func (db *DB) prepare(ctx context.Context, id string, lost int, ds []*draft) error {
 	docs := make([]*versionDoc, len(ds))
 	for i, d := range ds {
 		docs[i] = d.doc
 	}
 	written := make(chan error, 1)
 	go func() { written <- db.putVersions(ctx, docs) }() // nobody looks at them yet
-	err := db.beginUnit(ctx, id, ds)
+	err := db.beginUnit(ctx, id, lost, ds)
 	if err := errors.Join(err, <-written); err != nil {
 		return err
 	}
@@ -107,15 +107,15 @@ func (db *DB) prepare(ctx context.Context, id string, ds []*draft) error {
 	if err := db.step("claims"); err != nil {
 		return err
 	}
-	if err := db.propose(ctx, id, ds); err != nil {
+	if err := db.propose(ctx, id, lost, ds); err != nil {
 		return err
 	}
 	return db.step("intents")
 }
 
 // beginUnit inserts the unit's document.
-func (db *DB) beginUnit(ctx context.Context, id string, ds []*draft) error {
-	doc := unitDoc{ID: id, Status: pending, Open: true, Number: unnumbered, At: db.now().UnixNano()}
+func (db *DB) beginUnit(ctx context.Context, id string, lost int, ds []*draft) error {
+	doc := unitDoc{ID: id, Status: pending, Open: true, Number: unnumbered, Lost: lost, At: db.now().UnixNano()}
 	for _, d := range ds {
 		doc.Members = append(doc.Members, d.key)
 		doc.Types = append(doc.Types, encode(d.write.Type))
@@ -133,68 +133,6 @@ func (db *DB) beginUnit(ctx context.Context, id string, ds []*draft) error {
 		return err
 	})
 	return err
-}
-
-// propose puts the intents of a unit on all its heads; where one is not as the draft
-// found it the error is errLost.
-func (db *DB) propose(ctx context.Context, unit string, ds []*draft) error {
-	var (
-		made    []*headDoc
-		updates []driver.WriteModel
-	)
-	for _, d := range ds {
-		x := &intent{Unit: unit, State: d.next}
-		if !d.there {
-			h := newHead(d.write.Key, nothing())
-			h.Intent, h.IntentType = x, h.Type
-			made = append(made, h)
-			continue
-		}
-		updates = append(updates, driver.NewUpdateOneModel().SetFilter(d.was.at(d.key)).
-			SetUpdate(bson.M{"$set": bson.M{"x": x, "xt": encode(d.write.Type)}}))
-	}
-	lacking := 0
-	_, err := db.persist(ctx, "put intents", func(ctx context.Context) error {
-		lacking = 0
-		if len(made) > 0 {
-			there, err := db.insertMany(ctx, heads, made)
-			if err != nil {
-				return err
-			}
-			lacking = len(there)
-		}
-		if len(updates) == 0 {
-			return nil
-		}
-		res, err := db.coll(heads).BulkWrite(ctx, updates, options.BulkWrite().SetOrdered(false))
-		if err == nil {
-			lacking += len(updates) - int(res.MatchedCount)
-		}
-		return err
-	})
-	if err != nil || lacking == 0 {
-		return err
-	}
-	return db.proposed(ctx, unit, ds)
-}
-
-// proposed looks whether the intents stand after all: put by a try whose answer was
-// lost.
-func (db *DB) proposed(ctx context.Context, unit string, ds []*draft) error {
-	keys := make([]string, len(ds))
-	for i, d := range ds {
-		keys[i] = d.key
-	}
-	hs, err := db.headsOf(ctx, keys)
-	if err != nil {
-		return err
-	}
-	for _, key := range keys {
-		if h := hs[key]; h == nil || h.Intent == nil || h.Intent.Unit != unit {
-			return errLost
-		}
-	}
-	return nil
 }
 
 // commit flips the unit: the one step that makes everything visible. A unit that
@@ -276,9 +214,9 @@ func (db *DB) undo(ctx context.Context, why error, unit string, ds []*draft) err
 	if isPassing(why) {
 		return why
 	}
-	keys, refs := make([]string, len(ds)), make([]versionRef, len(ds))
+	keys, refs := make([]string, len(ds)), make([]versionRef, 0, len(ds))
 	for i, d := range ds {
-		keys[i], refs[i] = d.key, d.doc.ref()
+		keys[i], refs = d.key, append(append(refs, d.doc.ref()), d.past...)
 	}
 	var ids []string
 	for _, w := range wanted(unit, ds) {

@@ -176,7 +176,7 @@ func (db *DB) record(ctx context.Context, k store.Key, v *versionDoc) (*store.Re
 		}
 	}
 	what := fmt.Sprintf("%s version %d", k, v.Version)
-	if v.Key != keyOf(k) || v.Sum != v.checksum(raw) {
+	if v.Key != keyOf(k) || v.ID != versionID(v.Key, v.Version, v.Nonce) || v.Sum != v.checksum(raw) {
 		return nil, db.damaged(what)
 	}
 	rec := &store.Record{Key: k, Version: v.Version, Deleted: v.Deleted}

@@ -187,6 +187,23 @@ func TestDamage(t *testing.T) {
 			_, err := s.dbs[0].coll(versions).DeleteMany(t.Context(), bson.M{"k": key, "v": int64(2)})
 			return err
 		},
+		"a head that has lost its version": func(s *scene, key string) error {
+			_, err := s.dbs[0].coll(heads).UpdateMany(t.Context(), bson.M{"_id": key}, bson.M{"$set": bson.M{"v": int64(0)}})
+			return err
+		},
+		"a version under the name of another": func(s *scene, key string) error {
+			var docs []versionDoc
+			if err := s.dbs[0].findAll(t.Context(), versions, bson.M{"k": key}, nil, &docs); err != nil {
+				return err
+			}
+			for i, other := range []versionDoc{docs[1], docs[0]} {
+				other.ID = docs[i].ID
+				if _, err := s.dbs[0].coll(versions).ReplaceOne(t.Context(), bson.M{"_id": other.ID}, other); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
 		"a head that names another version": func(s *scene, key string) error {
 			_, err := s.dbs[0].coll(heads).UpdateMany(t.Context(), bson.M{"_id": key}, bson.M{"$set": bson.M{"n": "another"}})
 			return err
@@ -210,6 +227,50 @@ func TestDamage(t *testing.T) {
 				t.Errorf("what is damaged cannot be expunged: %v", err)
 			}
 		})
+	}
+}
+
+// A unit is committed and stands on heads still: what says so is damaged. Readers do not
+// take it for one that is not.
+func TestDamagedUnits(t *testing.T) {
+	s := newScene(t, 2)
+	for name, spoil := range map[string]func(h *headDoc) (collection, bson.M, bson.M){
+		"its status": func(h *headDoc) (collection, bson.M, bson.M) {
+			return units, bson.M{"_id": h.Intent.Unit}, bson.M{"s": "C"}
+		},
+		"its intent": func(h *headDoc) (collection, bson.M, bson.M) {
+			return heads, bson.M{"_id": h.ID}, bson.M{"x": bson.M{"tx": h.Intent.Unit}}
+		},
+	} {
+		s.run(name, func(s *scene) {
+			s.apply(s.dbs[0], s.change("a", "first"))
+			s.die("visible", []store.Write{s.change("a", "second"), s.change("b", "second")})
+			h, err := s.dbs[1].headOf(t.Context(), keyOf(s.key("a")))
+			if err != nil || h.Intent == nil {
+				t.Fatal(h, err)
+			}
+			of, which, change := spoil(h)
+			if res, err := s.dbs[1].coll(of).UpdateOne(t.Context(), which, bson.M{"$set": change}); err != nil || res.MatchedCount != 1 {
+				t.Fatal(res, err)
+			}
+			if rec, err := s.dbs[1].Read(t.Context(), s.key("a")); !errors.Is(err, store.ErrDamaged) {
+				t.Errorf("Read: %+v, %v", rec, err)
+			}
+		})
+	}
+}
+
+// A counter that has lost its number does not begin anew.
+func TestACounterWithoutANumber(t *testing.T) {
+	db := fresh(t)
+	if _, err := db.coll(numbers).UpdateOne(t.Context(), bson.M{"_id": epochs.name}, bson.M{"$unset": bson.M{"n": ""}}); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := db.Epoch(t.Context()); !errors.Is(err, store.ErrDamaged) {
+		t.Errorf("Epoch: %d, %v", n, err)
+	}
+	if n, err := db.bumpEpoch(t.Context()); !errors.Is(err, store.ErrDamaged) {
+		t.Errorf("it is raised to %d, %v", n, err)
 	}
 }
 

@@ -26,8 +26,9 @@ type draft struct {
 	was   state
 	next  state
 	doc   *versionDoc
-	drop  []claimDoc // claims given up, as they were before
-	begun time.Time  // before doc was written
+	drop  []claimDoc   // claims given up, as they were before
+	past  []versionRef // written before the head became another: see renew
+	begun time.Time    // before doc was written
 }
 
 // newDraft compares what a write expects with its head, nil for none.
@@ -43,8 +44,12 @@ func (db *DB) newDraft(w *store.Write, h *headDoc, nonce string) (*draft, error)
 	if err := d.next.fits(); err != nil {
 		return nil, err
 	}
+	previous := d.was.Nonce
+	if d.was.Version == 0 {
+		previous = "" // the name is that of an expunge
+	}
 	var err error
-	d.doc, err = newVersion(w, &d.next, d.was.Nonce)
+	d.doc, err = newVersion(w, &d.next, previous)
 	return d, err
 }
 
@@ -95,8 +100,8 @@ func (db *DB) Apply(ctx context.Context, ws []store.Write) ([]*store.Record, err
 // another writer tries again: the other has come forward, so somebody always does.
 func (db *DB) contest(ctx context.Context, ws []store.Write) ([]*draft, error) {
 	begun, pause := time.Now(), time.Millisecond
-	for {
-		ds, err := db.attempt(ctx, ws)
+	for lost := 0; ; lost++ {
+		ds, err := db.attempt(ctx, ws, lost)
 		var busy *busyError
 		met := errors.As(err, &busy)
 		switch {
@@ -116,8 +121,8 @@ func (db *DB) contest(ctx context.Context, ws []store.Write) ([]*draft, error) {
 	}
 }
 
-// attempt does the writes once.
-func (db *DB) attempt(ctx context.Context, ws []store.Write) ([]*draft, error) {
+// attempt does the writes once, after so many attempts that were lost.
+func (db *DB) attempt(ctx context.Context, ws []store.Write, lost int) ([]*draft, error) {
 	nonce := newNonce()
 	ds, err := db.draftAll(ctx, ws, nonce)
 	if err != nil {
@@ -125,7 +130,7 @@ func (db *DB) attempt(ctx context.Context, ws []store.Write) ([]*draft, error) {
 	}
 	switch {
 	case len(ds) > 1:
-		err = db.unit(ctx, nonce, ds)
+		err = db.unit(ctx, nonce, lost, ds)
 	case ds[0].takes():
 		err = db.solo(ctx, ds[0])
 	default:
@@ -166,10 +171,12 @@ func (db *DB) tidy(ctx context.Context, nonce string, ds []*draft) error {
 	}
 	if rolled {
 		var given []claimDoc
+		var past []versionRef
 		for _, d := range ds {
-			given = append(given, d.drop...)
+			given, past = append(given, d.drop...), append(past, d.past...)
 		}
 		_ = db.dropClaims(ctx, given)
+		_ = db.dropVersions(ctx, past)
 	}
 	if err := db.step("dropped"); err != nil || len(ds) == 1 || !rolled {
 		return err
@@ -235,14 +242,20 @@ func (db *DB) replaceHead(ctx context.Context, d *draft, head *headDoc) (bool, e
 
 // reaches says whether the chain of a head, as it stands now, has a state in it.
 func (db *DB) reaches(ctx context.Context, key string, s *state) (bool, error) {
+	is, err := db.inChain(ctx, key, s)
+	if errors.Is(err, errBroken) { // expunged this moment: nothing is reached
+		return false, nil
+	}
+	return is, err
+}
+
+// inChain is reaches where a version that is missing is an error, errBroken.
+func (db *DB) inChain(ctx context.Context, key string, s *state) (bool, error) {
 	h, err := db.current(ctx, key)
 	if err != nil || h == nil || h.State.Version < s.Version {
 		return false, err
 	}
 	nonce, err := db.nonceAt(ctx, key, &h.State, s.Version)
-	if errors.Is(err, errBroken) { // expunged this moment: nothing is reached
-		return false, nil
-	}
 	return nonce == s.Nonce, err
 }
 
@@ -257,7 +270,7 @@ func (db *DB) solo(ctx context.Context, d *draft) error {
 	if err := db.step("version"); err != nil {
 		return err
 	}
-	err := db.propose(ctx, unit, []*draft{d})
+	err := db.propose(ctx, unit, 0, []*draft{d})
 	if err == nil {
 		err = db.step("intent")
 	}

@@ -19,6 +19,7 @@ var unitTests = []test{
 	{"a resource stands once in a unit", twiceInUnit},
 	{"claims pass from one write of a unit to another", passClaims},
 	{"no reader sees half of a unit", halfUnits},
+	{"a unit is not kept from its end by writers of its members", overtakenUnit},
 }
 
 func rollback(t *testing.T, e *env) {
@@ -125,6 +126,50 @@ func halfUnits(t *testing.T, e *env) {
 		}
 	})
 	t.Logf("%d looks", looks.Load())
+}
+
+// overtakenUnit has writers change the members of units all the time, in no order, while
+// units of many are written. None of what was acknowledged is lost.
+func overtakenUnit(t *testing.T, e *env) {
+	const members, units = 60, 3
+	unit := func(n int) (ws []store.Write) {
+		for i := range members {
+			ws = append(ws, put(patient(fmt.Sprintf("m%02d", i)), store.AnyVersion, n, "in|unit"))
+		}
+		return ws
+	}
+	if _, err := e.Store.Apply(e.ctx, unit(0)); err != nil {
+		t.Fatal(err)
+	}
+	var stop atomic.Bool
+	var single atomic.Int64
+	begun := time.Now()
+	together(5, func(w int) {
+		if w == 0 {
+			defer stop.Store(true)
+			for n := range units {
+				if _, err := e.Store.Apply(e.ctx, unit(n)); err != nil {
+					t.Errorf("unit %d: %v", n, err)
+				}
+			}
+			return
+		}
+		for !stop.Load() {
+			if _, err := e.Store.Write(e.ctx, put(patient(fmt.Sprintf("m%02d", rand.N(members))), store.AnyVersion, 1000+w)); err != nil {
+				t.Errorf("writer %d: %v", w, err)
+				return
+			}
+			single.Add(1)
+		}
+	})
+	t.Logf("%d units of %d in %v, among %d single writes", units, members, time.Since(begun).Round(time.Millisecond), single.Load())
+	sum := int64(0)
+	for i := range members {
+		sum += e.read(t, patient(fmt.Sprintf("m%02d", i))).Version
+	}
+	if want := (1+units)*members + single.Load(); sum != want {
+		t.Errorf("%d versions, want %d", sum, want)
+	}
 }
 
 func lookAtUnit(t *testing.T, e *env, keys []store.Key, how int) {
