@@ -151,7 +151,7 @@ func unreadTrails(ctx context.Context, facts store.Facts, read []audit.Report) (
 	}
 	var out []unread
 	for _, m := range members {
-		if !slices.ContainsFunc(read, func(r audit.Report) bool { return r.Trail == m.ID }) {
+		if !m.Entering && !slices.ContainsFunc(read, func(r audit.Report) bool { return r.Trail == m.ID }) {
 			out = append(out, unread{m.ID, m.Name, m.Trail})
 		}
 	}

@@ -119,6 +119,9 @@ func runDemo(ctx context.Context, o demoOptions, out, log io.Writer) (err error)
 	if d.gateway, err = assemble(ctx, c, logger, users...); err != nil {
 		return err
 	}
+	if err := d.gateway.peers.Stay(ctx); err != nil {
+		return err
+	}
 	serving, stop := context.WithCancel(ctx)
 	defer stop()
 	defer d.gateway.deliver(serving)()

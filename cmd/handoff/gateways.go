@@ -69,6 +69,8 @@ stands still or cannot reach the store.`,
 						state = "stopped"
 					case m.Silent(list):
 						state = "silent"
+					case m.Entering:
+						state = "starting"
 					}
 					fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", m.ID, printable(m.Name), state, m.Started.Format(time.RFC3339), m.Heard.Format(time.RFC3339), printable(m.Trail))
 				}

@@ -3,33 +3,15 @@ package peers
 import (
 	"context"
 	"crypto/rand"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/handoff-health/handoff/fhir/store"
 )
-
-const factMember = "gateways/at/"
-
-// A Member is one gateway of a store, as it tells of itself.
-type Member struct {
-	ID       string    `json:"id"`      // of its audit trail
-	Name     string    `json:"name"`    // host and address, for people
-	Trail    string    `json:"trail"`   // folder of its audit trail, on its host
-	Started  time.Time `json:"started"` // by the store's clock
-	Heard    time.Time `json:"heard"`   // when it last said something; a gateway alone says nothing
-	Stopped  bool      `json:"stopped,omitempty"`
-	Instance string    `json:"instance"` // of this start
-	Beat     int64     `json:"beat"`
-
-	version int64
-}
 
 // Options of Join. Facts, ID and Name are required.
 type Options struct {
@@ -75,7 +57,8 @@ type sighting struct {
 }
 
 // Join enters a gateway. Where others may serve it waits until they have noticed,
-// so that nothing is served before limits are shared. Leave ends it.
+// so that nothing is served before limits are shared. Before it serves it says so
+// (Stay); Leave ends it. After an error there is nothing to leave.
 func Join(ctx context.Context, o Options) (*Peers, error) {
 	if o.Facts == nil || o.ID == "" || o.Name == "" {
 		return nil, errors.New("peers: facts, id or name are missing")
@@ -97,11 +80,34 @@ func Join(ctx context.Context, o Options) (*Peers, error) {
 	}
 	p := &Peers{o: o, now: time.Now, seen: map[string]sighting{}}
 	at := o.Now().UTC().Truncate(time.Second)
-	p.me = Member{ID: o.ID, Name: o.Name, Trail: o.Trail, Started: at, Instance: rand.Text()}
+	p.me = Member{ID: o.ID, Name: o.Name, Trail: o.Trail, Started: at, Instance: rand.Text(), Entering: true}
 	if err := p.enter(ctx); err != nil {
+		leaving, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+		defer cancel()
+		_ = p.Leave(leaving) // an entry that stays goes by itself, or counts as one that was killed
 		return nil, fmt.Errorf("enter the gateways of the store: %w", err)
 	}
 	return p, nil
+}
+
+// Stay says that this gateway serves from now on: whoever accounts for disclosures
+// asks for its trail. One that never gets so far leaves no entry behind.
+func (p *Peers) Stay(ctx context.Context) error {
+	p.mu.Lock()
+	was := p.me.Entering
+	p.me.Entering = false
+	p.mu.Unlock()
+	if !was {
+		return nil
+	}
+	err := p.say(ctx, false)
+	if err != nil {
+		p.mu.Lock()
+		p.me.Entering = true
+		p.mu.Unlock()
+		err = fmt.Errorf("say to the gateways of the store that this one serves: %w", err)
+	}
+	return err
 }
 
 // enter writes this gateway's fact, and waits where somebody may have something to say
@@ -112,6 +118,7 @@ func (p *Peers) enter(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	p.me.Entering = before == nil || before.Entering
 	if err := p.say(ctx, true); err != nil {
 		return err
 	}
@@ -207,16 +214,7 @@ func (p *Peers) say(ctx context.Context, start bool) error {
 		}
 		m.Beat++
 		m.Heard = p.o.Now().UTC().Truncate(time.Second)
-		raw, err := json.Marshal(m)
-		if err != nil {
-			return err
-		}
-		if have == nil {
-			_, err = p.o.Facts.PutIfAbsent(ctx, factMember+m.ID, raw, time.Time{})
-		} else {
-			_, err = p.o.Facts.CompareAndSet(ctx, factMember+m.ID, have.version, raw, time.Time{})
-		}
-		if err == nil {
+		if err = put(ctx, p.o.Facts, &m, have, p.o.Now()); err == nil {
 			p.mu.Lock()
 			p.me, p.beaten = m, p.now()
 			p.mu.Unlock()
@@ -273,97 +271,21 @@ func (p *Peers) compare(m *Member) {
 	p.o.Logger.Error("another process runs with a copy of this gateway's audit trail; give each gateway a trail of its own", "trail", m.ID, "other", m.Name, "started", m.Started)
 }
 
-// Leave says that this gateway has stopped, so that nobody waits for it.
+// Leave says that this gateway has stopped, so that nobody waits for it. One that has
+// served nothing, such as one that was refused for its keys, takes its entry away.
 func (p *Peers) Leave(ctx context.Context) error {
 	p.mu.Lock()
 	p.me.Stopped = true
+	me := p.me
 	p.mu.Unlock()
-	return p.say(ctx, false)
-}
-
-// List returns all gateways that have ever served from the store and were not
-// forgotten, in order of their ids.
-func List(ctx context.Context, facts store.Facts) ([]Member, error) {
-	var out []Member
-	for after := ""; ; {
-		page, err := facts.Scan(ctx, factMember, after, 200)
-		if err != nil {
-			return nil, fmt.Errorf("gateways of the store: %w", err)
-		}
-		for _, f := range page {
-			after = f.Key
-			m, err := parse(f)
-			if err != nil {
-				return nil, err
-			}
-			out = append(out, *m)
-		}
-		if len(page) < 200 {
-			return out, nil
-		}
+	if !me.Entering {
+		return p.say(ctx, false)
 	}
-}
-
-// Silent says of a member that has not stopped that another was heard of for more than
-// a minute after it: it was killed, stands still or cannot reach the store. Of a gateway
-// alone nobody can say that.
-func (m *Member) Silent(among []Member) bool {
-	if m.Stopped {
-		return false
-	}
-	for i := range among {
-		o := &among[i]
-		if o.ID != m.ID && o.Instance != "" && o.Heard.Sub(m.Heard) > defaultDead { // "": a command's (Note)
-			return true
-		}
-	}
-	return false
-}
-
-// Note makes a trail known that a command writes, where no gateway has it.
-func Note(ctx context.Context, facts store.Facts, m Member) error {
-	m.Stopped, m.Heard = true, m.Started
-	raw, err := json.Marshal(m)
-	if err != nil {
+	have, err := read(ctx, p.o.Facts, me.ID)
+	if err != nil || have == nil || have.Instance != me.Instance {
 		return err
 	}
-	if _, err := facts.PutIfAbsent(ctx, factMember+m.ID, raw, time.Time{}); err != nil && !errors.Is(err, store.ErrExists) {
-		return fmt.Errorf("gateways of the store: %w", err)
-	}
-	return nil
-}
-
-func read(ctx context.Context, facts store.Facts, id string) (*Member, error) {
-	f, err := facts.Get(ctx, factMember+id)
-	if errors.Is(err, store.ErrNotFound) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	return parse(f)
-}
-
-func parse(f store.Fact) (*Member, error) {
-	m := &Member{version: f.Version}
-	if err := json.Unmarshal(f.Value, m); err != nil || m.ID != strings.TrimPrefix(f.Key, factMember) {
-		return nil, fmt.Errorf("%w: %s: %w", store.ErrDamaged, f.Key, err)
-	}
-	return m, nil
-}
-
-// ErrNoMember says that no gateway has this id.
-var ErrNoMember = errors.New("no gateway of this store has the id")
-
-// Forget takes a gateway off the list: one that is gone for good. Whoever accounts
-// for disclosures is not told of its trail any more.
-func Forget(ctx context.Context, facts store.Facts, id string) error {
-	m, err := read(ctx, facts, id)
-	if err != nil {
-		return err
-	}
-	if m == nil {
-		return fmt.Errorf("%w: %s", ErrNoMember, id)
-	}
-	return facts.Delete(ctx, factMember+id)
+	// If another takes the place in this moment, with a copy of the trail, it enters
+	// again when it finds itself absent.
+	return p.o.Facts.Delete(ctx, factMember+me.ID)
 }

@@ -19,9 +19,23 @@ func open(t *testing.T) backend.Backend {
 	return backendtest.Open(t, backend.Options{})
 }
 
+// join has a gateway enter and serve.
 func join(t *testing.T, facts store.Facts, id string, log *slog.Logger) *Peers {
 	t.Helper()
-	p, err := Join(t.Context(), Options{Facts: facts, ID: id, Name: "host " + id, Look: time.Millisecond, Beat: 20 * time.Millisecond, Dead: 100 * time.Millisecond, Logger: log})
+	p := enter(t, facts, id, log)
+	if err := p.Stay(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func enter(t *testing.T, facts store.Facts, id string, log *slog.Logger) *Peers {
+	t.Helper()
+	var now func() time.Time
+	if db, ok := facts.(backend.Backend); ok {
+		now = db.Now
+	}
+	p, err := Join(t.Context(), Options{Facts: facts, ID: id, Name: "host " + id, Now: now, Look: time.Millisecond, Beat: 20 * time.Millisecond, Dead: 100 * time.Millisecond, Logger: log})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -64,7 +78,7 @@ func TestGatewaysNoticeEachOther(t *testing.T) {
 		now.Add(int64(30 * time.Millisecond))
 		step(t, a)
 	}
-	if a.Others() || beats(t, db)[0] != 1 {
+	if a.Others() || beats(t, db)[0] != 2 { // it has entered, and serves
 		t.Fatalf("alone: others %v, beats %v", a.Others(), beats(t, db))
 	}
 	b := join(t, db, "b", nil)
@@ -187,6 +201,104 @@ func TestOneThatStoppedBeforeDoesNotCount(t *testing.T) {
 	}
 }
 
+// One that has not got so far as to serve has nothing in its trail of which others would
+// have to know.
+func TestOneThatServedNothingLeavesNoEntry(t *testing.T) {
+	var ahead atomic.Int64
+	now := func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }
+	listed := func(t *testing.T, facts store.Facts) *Member {
+		t.Helper()
+		list, err := List(t.Context(), facts)
+		if err != nil || len(list) > 1 {
+			t.Fatal(list, err)
+		}
+		if len(list) == 0 {
+			return nil
+		}
+		return &list[0]
+	}
+	leave := func(t *testing.T, p *Peers) {
+		t.Helper()
+		if err := p.Leave(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, c := range map[string]struct {
+		do   func(t *testing.T, db store.Facts)
+		want *Member // its states; nil: it is not listed
+	}{
+		"it enters": {func(t *testing.T, db store.Facts) { enter(t, db, "a", nil) }, &Member{Entering: true}},
+		"it serves": {func(t *testing.T, db store.Facts) { join(t, db, "a", nil) }, &Member{}},
+		"refused":   {func(t *testing.T, db store.Facts) { leave(t, enter(t, db, "a", nil)) }, nil},
+		"refused, and has served before": {func(t *testing.T, db store.Facts) {
+			leave(t, join(t, db, "a", nil))
+			leave(t, enter(t, db, "a", nil))
+		}, &Member{Stopped: true}},
+		"refused, and was killed while it served": {func(t *testing.T, db store.Facts) {
+			join(t, db, "a", nil)
+			leave(t, enter(t, db, "a", nil))
+		}, &Member{Stopped: true}},
+		"refused twice": {func(t *testing.T, db store.Facts) {
+			leave(t, enter(t, db, "a", nil))
+			leave(t, enter(t, db, "a", nil))
+		}, nil},
+		"killed before it served": {func(t *testing.T, db store.Facts) {
+			enter(t, db, "a", nil)
+			ahead.Add(int64(enteringFor))
+		}, nil},
+		"killed before it served, and refused": {func(t *testing.T, db store.Facts) {
+			enter(t, db, "a", nil)
+			leave(t, enter(t, db, "a", nil))
+		}, nil},
+		"slower than its entry lasts": {func(t *testing.T, db store.Facts) {
+			p := enter(t, db, "a", nil)
+			ahead.Add(int64(enteringFor))
+			if err := p.Stay(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			ahead.Add(int64(enteringFor))
+		}, &Member{}},
+		"it serves for long": {func(t *testing.T, db store.Facts) {
+			join(t, db, "a", nil)
+			ahead.Add(int64(enteringFor))
+		}, &Member{}},
+		"it could not say that it serves": {func(t *testing.T, db store.Facts) {
+			p := enter(t, db, "a", nil)
+			ended, end := context.WithCancel(t.Context())
+			end()
+			if err := p.Stay(ended); err == nil {
+				t.Fatal("it has said it")
+			}
+			leave(t, p)
+		}, nil},
+		"killed before it served, and a command wrote its trail": {func(t *testing.T, db store.Facts) {
+			enter(t, db, "a", nil)
+			if err := Note(t.Context(), db, Member{ID: "a"}); err != nil {
+				t.Fatal(err)
+			}
+			ahead.Add(int64(enteringFor))
+		}, &Member{Stopped: true}},
+		"a command wrote its trail": {func(t *testing.T, db store.Facts) {
+			for range 2 {
+				if err := Note(t.Context(), db, Member{ID: "a"}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			leave(t, enter(t, db, "a", nil))
+		}, &Member{Stopped: true}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			db := backendtest.Open(t, backend.Options{Now: now})
+			c.do(t, db)
+			switch got := listed(t, db); {
+			case got == nil && c.want == nil:
+			case got == nil || c.want == nil || got.Stopped != c.want.Stopped || got.Entering != c.want.Entering:
+				t.Errorf("%+v is listed, want %+v", got, c.want)
+			}
+		})
+	}
+}
+
 // A gateway that finds one running with a copy of its trail does not serve. One that
 // was killed takes its place again.
 func TestACopyOfATrailIsRefused(t *testing.T) {
@@ -293,7 +405,7 @@ func TestOfTwoThatStartAtOnceWithKeysOfTheirOwnOneIsRefused(t *testing.T) {
 	}
 	check := func(t *testing.T, db store.Facts, id string) error { return CheckKeys(t.Context(), db, id, mine(id)) }
 	enter := func(t *testing.T, db store.Facts, id string) error {
-		join(t, db, id, nil)
+		enter(t, db, id, nil)
 		return ConfirmKeys(t.Context(), db, mine(id))
 	}
 	t.Run("the other checks before it enters", func(t *testing.T) {
