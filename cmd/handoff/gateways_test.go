@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"net/http"
 	"os"
@@ -41,6 +40,7 @@ func TestTwoGatewaysOfOneStore(t *testing.T) {
 		f := newFleet(t, address, "", 0)
 		f.cross(t, 300)
 		f.linkHolds(t)
+		f.emergency(t)
 		f.killInTheMiddle(t)
 		f.cross(t, 40)
 		f.trailsVerify(t)
@@ -140,6 +140,22 @@ func (f *fleet) linkHolds(t *testing.T) {
 	f.roads.send(attack.InTurn)
 }
 
+// emergency links ada to a program under 42 CFR Part 2 while an emergency is tried.
+func (f *fleet) emergency(t *testing.T) {
+	t.Helper()
+	for _, verb := range []string{"confirm", "undo"} {
+		if _, err := f.run("link", verb, "--config", f.a.config, "--reviewer", "lee", f.target.Records["ada"], "program-ehr", "a1"); err != nil {
+			t.Fatal(err)
+		}
+		if c := attack.EmergencyCrossing(f.roads.send); verb == "confirm" {
+			if err := c.Do(f.target); err != nil {
+				t.Errorf("%s: %v", c.Name, err)
+			}
+		}
+	}
+	f.roads.send(attack.InTurn)
+}
+
 // killInTheMiddle kills each gateway while requests and events come, and starts it
 // again.
 func (f *fleet) killInTheMiddle(t *testing.T) {
@@ -175,93 +191,6 @@ func (f *fleet) killInTheMiddle(t *testing.T) {
 		t.Errorf("%d acknowledged events prove nothing", acked.Load())
 	}
 	f.acked(t, acked.Load())
-}
-
-// acked waits until the feed tells of as many messages as were acknowledged, and of
-// none that waits.
-func (f *fleet) acked(t *testing.T, least int64) {
-	t.Helper()
-	var r feedNumbers
-	for deadline := time.Now().Add(60 * time.Second); ; time.Sleep(500 * time.Millisecond) {
-		r = f.feed(t)
-		if r.Messages.Waiting == 0 && r.Messages.Received >= least && r.Messages.Received == r.Messages.Stored+r.Messages.Rejected+r.Messages.Deferred {
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("%d events were acknowledged, and the feed tells of %+v", least, r)
-		}
-	}
-}
-
-type feedNumbers struct {
-	Holder   string
-	Messages struct{ Received, Stored, Rejected, Deferred, Waiting int64 }
-	Gateways []struct {
-		Gateway string
-		Holds   bool
-	}
-}
-
-func (f *fleet) feed(t *testing.T) (r feedNumbers) {
-	t.Helper()
-	out, err := f.run("feeds", "report", "--config", f.b.config, "--system", "pd-hook", "--json")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := json.Unmarshal([]byte(strings.SplitN(out, "\n", 2)[0]), &r); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
-	return r
-}
-
-// feedsAddUp sends events to both gateways; one of them processes, until it is
-// stopped, and then the other.
-func (f *fleet) feedsAddUp(t *testing.T) {
-	t.Helper()
-	before := f.feed(t)
-	send := func(n int) (taken int64) {
-		for range n {
-			if ok, err := f.target.Event(); err != nil || !ok {
-				t.Errorf("an event was not taken: %v", err)
-			} else {
-				taken++
-			}
-		}
-		return taken
-	}
-	total := before.Messages.Received + send(20)
-	f.acked(t, total)
-	r := f.feed(t)
-	if len(r.Gateways) != 2 || r.Holder == "" {
-		t.Fatalf("%+v", r)
-	}
-	holder, other := f.a, f.b
-	if strings.HasSuffix(r.Holder, f.b.listen) {
-		holder, other = f.b, f.a
-	}
-	// It stands still for longer than others wait, and wakes while they process.
-	if err := holder.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
-		t.Fatal(err)
-	}
-	f.roads.send(map[*gatewayProcess]int{f.a: attack.AtA, f.b: attack.AtB}[other])
-	total += send(10)
-	f.acked(t, total) // the other has taken over
-	if r := f.feed(t); !strings.HasSuffix(r.Holder, other.listen) {
-		t.Errorf("the feed is processed by %s, not %s", r.Holder, other.listen)
-	}
-	if err := holder.cmd.Process.Signal(syscall.SIGCONT); err != nil {
-		t.Fatal(err)
-	}
-	f.roads.send(attack.InTurn)
-	total += send(20)
-	f.acked(t, total)
-	if r := f.feed(t); r.Messages.Received != total || !strings.HasSuffix(r.Holder, other.listen) {
-		t.Errorf("%d were acknowledged, and the feed tells of %+v", total, r)
-	}
-	out, err := f.run("feeds", "list", "--config", f.a.config)
-	if err != nil || !strings.Contains(out, other.listen) {
-		t.Errorf("%v\n%s", err, out)
-	}
 }
 
 // trailsVerify verifies both trails while the gateways write, and asks for what they
@@ -378,6 +307,30 @@ func TestAGatewayWithOtherKeysDoesNotStart(t *testing.T) {
 	}
 	if _, err := os.Stat(filepath.Join(f.dir, "keys", "new.jwk")); !errors.Is(err, os.ErrNotExist) {
 		t.Error("a key was made that no gateway of the store knows")
+	}
+	f.county.Share(false)
+	defer f.county.Share(true)
+	// Nor does one whose address is taken, or whose certificate cannot be read. It has
+	// served nothing, so that nobody is to ask for its trail.
+	for what, change := range map[string]func(string) string{
+		"server.listen": func(s string) string { return strings.Replace(s, f.b.listen, f.a.listen, 1) },
+		"server.tlsCert": func(s string) string {
+			return strings.Replace(s, "\n  base: ", "\n  tlsCert: none.pem\n  tlsKey: none.key\n  base: ", 1)
+		},
+	} {
+		err := start(func(s string) string {
+			return strings.NewReplacer("dir: audit-b", "dir: audit-c", "anchor: b.anchor", "anchor: c.anchor", "keyFile: b.pem", "keyFile: c.pem").Replace(change(s))
+		})
+		if err == nil || !strings.Contains(err.Error(), what) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	out, err := f.run("gateways", "list", "--config", f.a.config)
+	if err != nil || strings.Count(out, "audit-") != 2 {
+		t.Errorf("%v: the gateways are\n%s", err, out)
+	}
+	if out, err := f.run("audit", "verify", "--config", f.a.config); err != nil || strings.Contains(out, "NOT READ") {
+		t.Errorf("%v\n%s", err, out)
 	}
 	f.again(t, f.b) // with its own keys it does
 }

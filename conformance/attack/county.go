@@ -46,7 +46,7 @@ type Command func(ctx context.Context, args ...string) error
 // a key, with the algorithm of the key where it is not ES384.
 var countyClients = map[string]string{
 	"officer": "", "unit": "", "deputy": "", "clinician": "", "twin": "RS384", "remote": "", "narrow": "",
-	"granular": "", "retired": "", "both": "", "privacy": "", "desk": "",
+	"granular": "", "retired": "", "both": "", "privacy": "", "desk": "", "physician": "", "program-desk": "",
 	"ehr": "", "watcher": "", "registrar": "", "clerk": "", "police-registrar": "",
 }
 

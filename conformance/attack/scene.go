@@ -92,6 +92,7 @@ func (c *County) Target(ctx context.Context) (*Target, error) {
 	var registered struct {
 		Clients []struct {
 			ID, Organization, Scopes, Users string
+			Purposes                        []string
 			RedirectURIs                    []string `yaml:"redirectUris"`
 			SecretHashes                    []string `yaml:"secretHashes"`
 		}
@@ -105,8 +106,8 @@ func (c *County) Target(ctx context.Context) (*Target, error) {
 		if c.keys[cl.ID] != nil {
 			a.Key = cl.ID + ".jwk"
 		}
-		if cl.Users == "asserted" {
-			a.Organization, a.Purpose = "Organization/"+cl.Organization, "http://terminology.hl7.org/CodeSystem/v3-ActReason#HOPERAT"
+		if cl.Users == "asserted" && len(cl.Purposes) > 0 {
+			a.Organization, a.Purpose = "Organization/"+cl.Organization, "http://terminology.hl7.org/CodeSystem/v3-ActReason#"+cl.Purposes[0]
 		}
 		if len(cl.RedirectURIs) > 0 {
 			a.Redirect = cl.RedirectURIs[0]
