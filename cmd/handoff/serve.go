@@ -47,44 +47,90 @@ mended. 'handoff config check' fails for such a feed.`,
 			if err != nil {
 				return err
 			}
-			stopMetrics, err := g.serveMetrics(cmd.Context())
-			if err != nil {
-				return errors.Join(err, g.Close())
-			}
-			stop := g.deliver(cmd.Context())
-			stopFeeds := g.runFeeds(cmd.Context())
-			err = serve(cmd.Context(), c, g.handler, log)
-			stopFeeds()
-			stop()
-			stopMetrics()
-			return errors.Join(err, g.Close())
+			return errors.Join(g.serve(cmd.Context()), g.Close())
 		},
 	}
 	cmd.Flags().StringVarP(&path, "config", "c", "", "configuration file")
 	return cmd
 }
 
-// serve listens until the context ends.
-func serve(ctx context.Context, c *config.Config, h http.Handler, log *slog.Logger) error {
-	l, err := net.Listen("tcp", c.Server.Listen)
+// serve runs the whole gateway until the context ends. It does not count as one that
+// has served from the store before it can listen.
+func (g *running) serve(ctx context.Context) error {
+	l, err := net.Listen("tcp", g.config.Server.Listen)
 	if err != nil {
-		return fmt.Errorf("server.listen %s: %w", c.Server.Listen, err)
+		return fmt.Errorf("server.listen %s: %w", g.config.Server.Listen, err)
 	}
-	return serveOn(ctx, l, c, h, log)
+	defer func() { _ = l.Close() }() // serving closes it too
+	s, err := newHTTPServer(g.config, g.handler, g.log)
+	if err != nil {
+		return err
+	}
+	stopMetrics, err := g.serveMetrics(ctx)
+	if err != nil {
+		return err
+	}
+	defer stopMetrics()
+	if err := g.peers.Stay(ctx); err != nil {
+		return err
+	}
+	stopDelivering, stopFeeds := g.deliver(ctx), g.runFeeds(ctx)
+	err = serveUntil(ctx, l, s, g.config, g.log)
+	return errors.Join(err, atMost(stopWithin, func() {
+		stopFeeds()
+		stopDelivering()
+	}))
+}
+
+// stopWithin is how long a gateway that stops waits for what its feeds and its background
+// work have to write. With the ten seconds that requests have, it stays below the thirty
+// that Kubernetes gives.
+const stopWithin = 12 * time.Second
+
+// atMost waits for stop as long as it may take. A store that is away does not give up a
+// write that was begun, and several wait for each other. What was not written is as
+// after a kill.
+func atMost(limit time.Duration, stop func()) error {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		stop()
+	}()
+	t := time.NewTimer(limit)
+	defer t.Stop()
+	select {
+	case <-done:
+		return nil
+	case <-t.C:
+		return fmt.Errorf("what the gateway had to write at its end was not written within %v, as if it had been killed: the store is slow or away", limit)
+	}
 }
 
 // serveOn serves one listener and shuts down gently.
 func serveOn(ctx context.Context, l net.Listener, c *config.Config, h http.Handler, log *slog.Logger) error {
-	tuneMemory()
-	s := rest.NewServer(h, log)
-	if c.Server.TLSCert != "" {
-		cert, err := newCertificate(c.Path(c.Server.TLSCert), c.Path(c.Server.TLSKey), log)
-		if err != nil {
-			return fmt.Errorf("server.tlsCert: %w", err)
-		}
-		s.TLSConfig = rest.TLS()
-		s.TLSConfig.GetCertificate = cert.get
+	s, err := newHTTPServer(c, h, log)
+	if err != nil {
+		return err
 	}
+	return serveUntil(ctx, l, s, c, log)
+}
+
+func newHTTPServer(c *config.Config, h http.Handler, log *slog.Logger) (*http.Server, error) {
+	s := rest.NewServer(h, log)
+	if c.Server.TLSCert == "" {
+		return s, nil
+	}
+	cert, err := newCertificate(c.Path(c.Server.TLSCert), c.Path(c.Server.TLSKey), log)
+	if err != nil {
+		return nil, fmt.Errorf("server.tlsCert: %w", err)
+	}
+	s.TLSConfig = rest.TLS()
+	s.TLSConfig.GetCertificate = cert.get
+	return s, nil
+}
+
+func serveUntil(ctx context.Context, l net.Listener, s *http.Server, c *config.Config, log *slog.Logger) error {
+	tuneMemory()
 	failed := make(chan error, 1)
 	go func() {
 		if c.Server.TLSCert != "" {

@@ -182,11 +182,16 @@ func loadLaw(c *config.Config, log *slog.Logger, now time.Time) (*policy.Law, er
 	return rules, nil
 }
 
+// leaveWithin is how long a gateway that stops tries to say so to the others.
+const leaveWithin = 3 * time.Second
+
 // Close ends the trail with a checkpoint and closes the store.
 func (g *running) Close() error {
 	var errs []error
 	if g.peers != nil {
-		errs = append(errs, g.peers.Leave(context.Background()))
+		ctx, cancel := context.WithTimeout(context.Background(), leaveWithin)
+		defer cancel()
+		errs = append(errs, g.peers.Leave(ctx))
 	}
 	if g.trail != nil {
 		errs = append(errs, g.trail.Close())

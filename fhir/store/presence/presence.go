@@ -86,6 +86,9 @@ func (l *Lease) renew(ctx context.Context, version int64) {
 			return
 		case <-tick.C:
 		}
+		if ctx.Err() != nil { // both, after a renewal that took long
+			return
+		}
 		f, err := l.facts.CompareAndSet(ctx, l.key, version, l.value, l.now().Add(lease))
 		if errors.Is(err, store.ErrConflict) {
 			f, err = l.facts.PutIfAbsent(ctx, l.key, l.value, l.now().Add(lease))
@@ -99,16 +102,32 @@ func (l *Lease) renew(ctx context.Context, version int64) {
 	}
 }
 
-// End takes the fact away. A nil Lease has none.
+// endWithin is how long End waits for the store.
+const endWithin = 5 * time.Second
+
+// End takes the fact away. A nil Lease has none. A store that is away does not give a
+// write up that it has begun: it is not waited for longer than endWithin, and the fact
+// goes by itself.
 func (l *Lease) End() error {
 	if l == nil {
 		return nil
 	}
 	l.stop()
-	l.done.Wait()
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-	defer cancel()
-	return l.facts.Delete(ctx, l.key)
+	ended := make(chan error, 1)
+	go func() {
+		ctx, cancel := context.WithTimeout(context.Background(), endWithin)
+		defer cancel()
+		l.done.Wait()
+		ended <- l.facts.Delete(ctx, l.key)
+	}()
+	late := time.NewTimer(endWithin)
+	defer late.Stop()
+	select {
+	case err := <-ended:
+		return err
+	case <-late.C:
+		return fmt.Errorf("take back that this process uses the store: %w", context.DeadlineExceeded)
+	}
 }
 
 // Others lists who uses the store now beside this process.

@@ -20,6 +20,7 @@ type memory struct {
 	version int64
 	facts   map[string]store.Fact
 	failing bool
+	hangs   time.Duration // how long a write goes on, whatever its context says
 }
 
 func (m *memory) Get(_ context.Context, key string) (store.Fact, error) {
@@ -57,6 +58,7 @@ func (m *memory) PutIfAbsent(_ context.Context, key string, value []byte, expire
 }
 
 func (m *memory) CompareAndSet(_ context.Context, key string, version int64, value []byte, expires time.Time) (store.Fact, error) {
+	time.Sleep(m.hangs)
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	f, err := m.get(key)
@@ -70,6 +72,7 @@ func (m *memory) CompareAndSet(_ context.Context, key string, version int64, val
 }
 
 func (m *memory) Delete(_ context.Context, key string) error {
+	time.Sleep(m.hangs)
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	delete(m.facts, key)
@@ -132,6 +135,27 @@ func TestAProcessIsPresentWhileItLives(t *testing.T) {
 		time.Sleep(lease)
 		present(0, "a minute after a kill")
 	})
+}
+
+// A process ends although its store is away, and does not give up a write.
+func TestAProcessEndsWithoutItsStore(t *testing.T) {
+	for name, after := range map[string]time.Duration{"while it renews": renewed + time.Second, "otherwise": 0} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				m := &memory{facts: map[string]store.Fact{}, hangs: 30 * time.Second}
+				l, err := Announce(t.Context(), m, time.Now, "serve")
+				if err != nil {
+					t.Fatal(err)
+				}
+				time.Sleep(after)
+				began := time.Now()
+				if err := l.End(); err == nil || time.Since(began) != endWithin {
+					t.Errorf("after %v: %v", time.Since(began), err)
+				}
+				time.Sleep(2 * time.Minute) // until nothing is under way
+			})
+		})
+	}
 }
 
 func TestAProcessIsNotAmongTheOthers(t *testing.T) {
