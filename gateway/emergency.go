@@ -169,6 +169,11 @@ type declared struct {
 	id string // of its Task
 }
 
+// same says whether two are one declaration, or both none.
+func (d *declared) same(other *declared) bool {
+	return (d == nil) == (other == nil) && (d == nil || d.id == other.id)
+}
+
 // declaredFor finds the newest declaration of an emergency that stands for this
 // client and user about this person; nil if there is none.
 func (s *Server) declaredFor(ctx context.Context, x *exchange, person []string) (*declared, error) {

@@ -60,14 +60,10 @@ func (s *Server) stand(ctx context.Context, x *exchange, p *attribute.Person) (*
 	if err := s.refile(ctx, st); err != nil {
 		return nil, err
 	}
-	var err error
-	if st.bases, err = s.basesAbout(ctx, p.References); err != nil {
+	if err := s.open(ctx, x, st); err != nil {
 		return nil, err
 	}
-	if err := s.oneMoment(ctx, st); err != nil {
-		return nil, err
-	}
-	if st.glass, err = s.declaredFor(ctx, x, p.References); err != nil {
+	if err := s.oneMoment(ctx, x, st); err != nil {
 		return nil, err
 	}
 	x.stands(st)
@@ -83,33 +79,42 @@ func (s *Server) refile(ctx context.Context, st *standing) (err error) {
 	return err
 }
 
-// momentTries is how often Consents and legal bases of one person may change under a
-// request.
+// open reads what opens without a Consent: accepted legal bases, and the caller's
+// declaration of an emergency.
+func (s *Server) open(ctx context.Context, x *exchange, st *standing) (err error) {
+	if st.bases, err = s.basesAbout(ctx, st.person.References); err != nil {
+		return err
+	}
+	st.glass, err = s.declaredFor(ctx, x, st.person.References)
+	return err
+}
+
+// momentTries is how often Consents, legal bases and declarations of one person may
+// change under a request.
 const momentTries = 8
 
-// oneMoment makes what is known of a person's Consents and accepted legal bases that of
-// one moment: they are read one after the other, and a Consent that ends before a basis
-// begins must not be joined with it. Both are read again from the store until neither has
-// changed; then both stood so when the bases were read. Bases only open, so where there
-// are none the Consents are a moment by themselves, and nothing is read again.
-func (s *Server) oneMoment(ctx context.Context, st *standing) error {
+// oneMoment makes what is known of a person's Consents and of what opens without them
+// that of one moment: they are read one after the other, and a Consent that ends before a
+// basis begins must not be joined with it. All are read again from the store until none
+// has changed; then all stood so when the bases were read. Bases and declarations only
+// open, so where there are none the Consents are a moment by themselves, and nothing is
+// read again.
+func (s *Server) oneMoment(ctx context.Context, x *exchange, st *standing) error {
 	ctx = epoch.Unpinned(ctx)
 	for range momentTries {
-		if len(st.bases) == 0 {
+		if len(st.bases) == 0 && st.glass == nil {
 			return nil
 		}
-		bases, err := s.basesAbout(ctx, st.person.References)
-		if err != nil {
+		bases, glass, filed := st.bases, st.glass, st.filed
+		if err := s.open(ctx, x, st); err != nil {
 			return err
 		}
-		filed := st.filed
 		if err := s.refile(ctx, st); err != nil {
 			return err
 		}
-		same := slices.EqualFunc(bases, st.bases, func(a, b *filedCase) bool { return a.name == b.name }) &&
-			slices.EqualFunc(filed, st.filed, func(a, b *attribute.Filed) bool { return a.Key == b.Key && a.Version == b.Version })
-		st.bases = bases
-		if same {
+		if slices.EqualFunc(bases, st.bases, func(a, b *filedCase) bool { return a.name == b.name }) &&
+			slices.EqualFunc(filed, st.filed, func(a, b *attribute.Filed) bool { return a.Key == b.Key && a.Version == b.Version }) &&
+			glass.same(st.glass) {
 			return nil
 		}
 	}

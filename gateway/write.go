@@ -324,7 +324,7 @@ func (s *Server) showConsent(ctx context.Context, x *exchange, rec *store.Record
 		if err := s.refile(ctx, st); err != nil {
 			return err
 		}
-		if err := s.oneMoment(ctx, st); err != nil {
+		if err := s.oneMoment(ctx, x, st); err != nil {
 			return err
 		}
 		x.stands(st)
