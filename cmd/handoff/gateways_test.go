@@ -41,6 +41,7 @@ func TestTwoGatewaysOfOneStore(t *testing.T) {
 		f.cross(t, 300)
 		f.linkHolds(t)
 		f.emergency(t)
+		f.personEnds(t)
 		f.killInTheMiddle(t)
 		f.cross(t, 40)
 		f.trailsVerify(t)
@@ -104,6 +105,19 @@ func TestEndsHoldWhereOneGatewaysClockIsAhead(t *testing.T) {
 	if tried != 1 {
 		t.Errorf("%d crossings were tried", tried)
 	}
+}
+
+// personEnds signs a person out by the command line, which is a third process.
+func (f *fleet) personEnds(t *testing.T) {
+	t.Helper()
+	err := attack.PersonEnds(f.target, f.roads.send, func() error {
+		_, err := f.run("users", "sign-out", "--config", f.a.config, "--by", "mlopez", "clinic-idp", "ortiz")
+		return err
+	})
+	if err != nil {
+		t.Error(err)
+	}
+	f.roads.send(attack.InTurn)
 }
 
 // linkHolds undoes and confirms a link by the command line and looks at both. A page
