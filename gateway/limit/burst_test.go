@@ -13,7 +13,6 @@ import (
 	"github.com/handoff-health/handoff/fhir/store"
 	"github.com/handoff-health/handoff/fhir/store/backend"
 	"github.com/handoff-health/handoff/fhir/store/backend/backendtest"
-	"github.com/handoff-health/handoff/fhir/store/storetest"
 	"github.com/handoff-health/handoff/gateway/limit"
 )
 
@@ -132,20 +131,20 @@ func TestWhoProvesANameWaitsForOthersOfItsAddress(t *testing.T) {
 		l := newLimits(t, newClock(), backendtest.Address(t), func(o *limit.Options) { o.Shared = shared })
 		var refused atomic.Int32
 		var all sync.WaitGroup
-		for range 60 {
+		for range 24 {
 			all.Go(func() {
 				settle, err := l.Admit(context.Background(), "203.0.113.9:1")
 				if err != nil {
 					refused.Add(1)
 					return
 				}
-				time.Sleep(2 * time.Millisecond)
+				time.Sleep(time.Millisecond)
 				settle(true)
 			})
 		}
 		all.Wait()
 		if refused.Load() > 0 {
-			t.Errorf("%d of 60 were refused", refused.Load())
+			t.Errorf("%d of 24 were refused", refused.Load())
 		}
 		for i := range 11 {
 			settle, err := l.Admit(context.Background(), "203.0.113.9:1")
@@ -244,36 +243,39 @@ func TestLocksOfAnEarlierReleaseHold(t *testing.T) {
 	}
 }
 
-// The right secret comes while wrong ones that were before it wait to be counted: it is
+// The right secret comes while wrong ones that were before it wait to be judged: it is
 // judged after them.
 func TestTheRightSecretWaitsForGuessesOfBefore(t *testing.T) {
+	const here = "203.0.113.9:1"
 	for _, wrong := range []int{4, 5} {
-		var steps *storetest.Halting
-		o := newOffice(t, func(o *limit.Options) {
-			steps = &storetest.Halting{Facts: o.Facts}
-			o.Tokens, o.Facts = -1, steps
-		})
-		var others, held sync.WaitGroup
-		held.Add(1)
-		var once sync.Once
-		counting := make(chan struct{})
-		steps.From(func(step int, _ string) {
-			if step > 1 { // first it is looked whether the address is locked out; then it is counted
-				once.Do(func() { close(counting); held.Wait() })
-			}
-		})
-		for i := range wrong {
-			others.Go(func() { o.try("app", fmt.Sprint("guess", i), "203.0.113.9:1") })
-			if i == 0 {
-				<-counting
+		o := newOffice(t, func(o *limit.Options) { o.Tokens = -1 })
+		done, err := o.limits.Turn(t.Context(), "app", here)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var all sync.WaitGroup
+		var status int
+		for i := range wrong + 1 {
+			all.Go(func() {
+				if i < wrong {
+					o.try("app", fmt.Sprint("guess", i), here)
+				} else {
+					status, _ = o.try("app", o.secret, here)
+				}
+			})
+			for began := time.Now(); o.limits.Waiting("app", here) < i+2; time.Sleep(time.Millisecond) {
+				if time.Since(began) > time.Minute {
+					t.Fatal("it does not wait for its turn")
+				}
 			}
 		}
-		time.Sleep(200 * time.Millisecond) // the others wait for their turn
-		go func() { time.Sleep(200 * time.Millisecond); held.Done() }()
-		status, _ := o.try("app", o.secret, "203.0.113.9:1")
-		others.Wait()
+		done()
+		all.Wait()
 		if want := map[int]int{4: http.StatusOK, 5: http.StatusTooManyRequests}[wrong]; status != want {
 			t.Errorf("after %d wrong ones: %d, want %d", wrong, status, want)
+		}
+		if n := o.limits.Waiting("app", here); n != 0 {
+			t.Errorf("%d are still remembered", n)
 		}
 	}
 }
