@@ -130,7 +130,7 @@ func (s *searcher) whole() bson.A {
 
 // gather fetches a few heads as the index gives them, one more if there are more.
 func (s *searcher) gather(ctx context.Context) ([]row, error) {
-	opts := options.Find().SetLimit(few + 1).SetBatchSize(few + 1).SetHint(s.db.hintOf(s.start(s.root)))
+	opts := options.Find().SetLimit(few + 1).SetBatchSize(atOnce(few + 1)).SetHint(s.db.hintOf(s.start(s.root)))
 	return s.find(ctx, s.driven(), opts)
 }
 

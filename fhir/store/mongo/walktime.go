@@ -231,5 +231,7 @@ func (s *searcher) within(ctx context.Context, in bson.D, most int) (n int, err 
 	return n, err
 }
 
-// atOnce is how many documents a server should give at once: all of a page.
-func atOnce(need int) int32 { return int32(min(need, 1000)) } //nolint:gosec // at most 1000
+// atOnce is how many documents a server should give at once: all of a page. It is asked
+// for one more, because mongod keeps the cursor of a batch that is just full open, and the
+// driver would go there again to hear that there is nothing more.
+func atOnce(need int) int32 { return int32(min(need, 1000)) + 1 } //nolint:gosec // at most 1001
