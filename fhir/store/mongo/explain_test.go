@@ -133,8 +133,8 @@ func (e explained) fault() error {
 	return nil
 }
 
-// The documents are written after the reference, not recorded from a server: no mongod
-// was at hand.
+// The documents are written after the reference, so that there are plans of every kind;
+// those of a server are read by TestSearchesUseTheirIndexes.
 func TestReadingExplain(t *testing.T) {
 	for file, want := range map[string]struct {
 		stages, indexes string
