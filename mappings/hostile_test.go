@@ -79,7 +79,7 @@ resources:
 		} else if !errors.Is(err, ErrLimit) && !strings.Contains(err.Error(), "memory budget exceeded") {
 			t.Errorf("%s: %v", name, err)
 		}
-		if took := time.Since(began); took > 10*time.Second {
+		if took := time.Since(began); took > time.Minute {
 			t.Errorf("%s: took %v", name, took)
 		}
 	}
@@ -122,7 +122,7 @@ func TestAMappingThatIsTooMuchIsRefused(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), c[1]) {
 			t.Errorf("%s: got %.300v, want %s", name, err, c[1])
 		}
-		if took := time.Since(began); took > 10*time.Second {
+		if took := time.Since(began); took > time.Minute {
 			t.Errorf("%s: took %v", name, took)
 		}
 	}

@@ -82,7 +82,7 @@ func TestTextThatTheParserCannotBearIsRefused(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), c.want) || strings.Count(err.Error(), "nested too deeply") > 1 {
 			t.Errorf("%s: %.300v", name, err)
 		}
-		if took := time.Since(began); took > 5*time.Second {
+		if took := time.Since(began); took > time.Minute { // only what is refused too late takes so long, however busy the machine
 			t.Errorf("%s took %v", name, took)
 		}
 	}

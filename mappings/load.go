@@ -5,71 +5,11 @@ import (
 	"fmt"
 	"io/fs"
 	"reflect"
-	"regexp"
 	"slices"
-	"strconv"
-	"strings"
 
 	"github.com/expr-lang/expr"
 	"github.com/handoff-health/handoff/mappings/schema"
 )
-
-// A Map is a compiled mapping for one source format and sender. It is immutable
-// and safe for concurrent use.
-type Map struct {
-	Name    string // "rms/riverton/contact"
-	Version string
-
-	profile      *Profile
-	content      string
-	kinds        []string
-	shape        shape
-	paths        map[string]*recordPath
-	vocabularies map[string]*vocabulary
-	lets         []*let
-	key          *program
-	version      *program
-	groups       []*program
-	reach        *program        // nil: every record is named by its key
-	updates      map[string]bool // kinds of records that say what changes; nil: every record is a snapshot
-	outcomes     []*outcome
-	checks       []*check
-	entries      []*entry
-	rules        []*rule // of all entries
-	merges       []*merging
-	ignored      map[string]string // field → why no row reads it
-	read         map[string]bool
-}
-
-// Profile returns the profile that the map was loaded for.
-func (m *Map) Profile() *Profile { return m.profile }
-
-// Content is a short digest of all files that the map was made of: mapping,
-// datatypes, rowsets, vocabularies, profile and those that it inherits. Two maps
-// of one content do the same.
-func (m *Map) Content() string { return m.content }
-
-// Identity names the map in full, for Provenance: "rms/riverton/contact 1.0.0,
-// profile riverton, content 3f2a91bc0d1e2f34".
-func (m *Map) Identity() string {
-	s := m.Name + " " + m.Version
-	if m.profile.Name != "" {
-		s += ", profile " + strings.TrimSpace(m.profile.Name+" "+m.profile.Version)
-	}
-	return s + ", content " + m.content
-}
-
-// Columns returns the columns that the mapping knows, in order; nil for formats
-// that are no tables.
-func (m *Map) Columns() []string { return slices.Clone(m.shape.columns) }
-
-// AnyKind is the record kind of a mapping that takes records of every kind, and
-// says by its outcomes which of them it only keeps.
-const AnyKind = "*"
-
-// Kinds returns the record kinds that the mapping takes: "contact", "ADT_A01",
-// [AnyKind].
-func (m *Map) Kinds() []string { return slices.Clone(m.kinds) }
 
 // Load reads the mapping file name from fsys (Files() has the built-in ones),
 // with everything that it refers to, for the sender that profile describes (nil:
@@ -201,61 +141,6 @@ func (c *compiler) chooseProfile(root *node, given *Profile) *Profile {
 	return p
 }
 
-var segmentName = regexp.MustCompile(`^[A-Z][A-Z0-9]{2}$`)
-
-func (c *compiler) loadShape(root *node) {
-	columns, segments, elements := root.get("columns"), root.get("segments"), root.get("elements")
-	given := 0
-	for _, n := range []*node{columns, segments, elements} {
-		if n != nil {
-			given++
-		}
-	}
-	if given != 1 {
-		root.errorf("a mapping has one of columns, segments or elements")
-		return
-	}
-	if elements != nil {
-		c.loadElements(root)
-		return
-	}
-	if columns != nil {
-		c.loadColumns(root)
-		return
-	}
-	c.m.shape.segments = map[string]int{}
-	for i, k := range segments.keys {
-		last, err := strconv.Atoi(segments.values[i].text)
-		if !segmentName.MatchString(k) || err != nil || last < 1 || last > 200 {
-			segments.keyNodes[i].errorf("a segment is three capitals or digits with the number of its last field")
-			continue
-		}
-		c.m.shape.segments[k] = last
-	}
-}
-
-var elementForm = regexp.MustCompile(`^@?[A-Za-z_][\w.:-]*(/@?[A-Za-z_][\w.:-]*)*$`)
-
-// loadElements reads the paths of a tree, from its root: "Incident/Person/Name".
-func (c *compiler) loadElements(root *node) {
-	c.m.shape.elements = []string{}
-	list := root.list("elements")
-	if len(list) > maxElements {
-		root.get("elements").errorf("the mapping has more than %d elements", maxElements)
-		return
-	}
-	for _, n := range list {
-		switch {
-		case !elementForm.MatchString(n.text):
-			n.errorf("an element is a path of names: Incident/Person/Name, Incident/@id")
-		case slices.Contains(c.m.shape.elements, n.text):
-			n.errorf("the element %q is there twice", n.text)
-		default:
-			c.m.shape.elements = append(c.m.shape.elements, n.text)
-		}
-	}
-}
-
 func (c *compiler) loadVocabularies(n *node) {
 	if n == nil {
 		return
@@ -282,44 +167,6 @@ func (c *compiler) vocabularyNames() []string {
 	return names
 }
 
-// baseScope holds the columns, the profile and the functions that need the
-// record at hand.
-func (c *compiler) baseScope() scope {
-	env := map[string]any{
-		"profile":  c.m.profile,
-		"text":     func(string) string { return "" },
-		"has":      func(string) bool { return false },
-		"count":    func(string) int { return 0 },
-		"segments": func(string) int { return 0 },
-		"code":     func(string, string) string { return "" },
-		"mapped":   func(string, string) bool { return false },
-		"targets":  func(string, any) []Target { return nil },
-		"known":    func(string, any) []string { return nil },
-		"token":    func(string, string) string { return "" },
-		"texts":    func(string) []string { return nil },
-		"pick":     func(string, string) Picked { return Picked{} },
-
-		"places":       func(...string) []Place { return nil },
-		"innermost":    func(string) []Place { return nil },
-		"clinicians":   func(...string) []Clinician { return nil },
-		"restrictions": func(string) []Access { return nil },
-
-		"kind":   "",
-		"source": facts{},
-
-		"reference": func(string, string, string) string { return "" },
-	}
-	boundedSamples(env)
-	for _, col := range c.m.shape.columns {
-		if _, taken := env[col]; !taken && identifier.MatchString(col) {
-			env[col] = ""
-		}
-	}
-	return scope{env: env, letFields: map[string][]string{}, letAbout: map[string][]string{}}
-}
-
-var identifier = regexp.MustCompile(`^[A-Za-z_]\w*$`)
-
 func (c *compiler) requiredExpr(root *node, key string) *program {
 	n := root.get(key)
 	if n == nil {
@@ -327,68 +174,6 @@ func (c *compiler) requiredExpr(root *node, key string) *program {
 		return nil
 	}
 	return c.compileExpr(n, c.scope, reflect.String)
-}
-
-func (c *compiler) loadLets(root *node) {
-	c.m.lets, c.scope = c.compileLets(root, c.scope)
-}
-
-// compileLets compiles named values, each of which can use those before it.
-func (c *compiler) compileLets(root *node, s scope) ([]*let, scope) {
-	var out []*let
-	s = s.copy()
-	for _, n := range root.list("let") {
-		if c.letCount++; c.letCount > maxLets {
-			n.errorf("the mapping has more than %d named values", maxLets)
-			break
-		}
-		if !n.strict("a let", "name", "expr", "field", "when", "note") {
-			continue
-		}
-		l := &let{name: n.string("name", true), field: n.string("field", false)}
-		if l.field != "" {
-			c.checkField(n.get("field"))
-		}
-		if _, taken := s.env[l.name]; taken || !identifier.MatchString(l.name) {
-			n.errorf("the name %q is taken or is not a name", l.name)
-			continue
-		}
-		if c.compileLet(n, l, s) {
-			out = append(out, l)
-		}
-	}
-	return out, s
-}
-
-// compileLet compiles one named value and adds it to the scope.
-func (c *compiler) compileLet(n *node, l *let, s scope) bool {
-	e := n.get("expr")
-	if e == nil {
-		n.errorf("the key \"expr\" is missing")
-		return false
-	}
-	if l.expr = c.compileExpr(e, s, reflect.Invalid); l.expr == nil {
-		s.env[l.name] = "" // so that its users do not fail too
-		return false
-	}
-	if l.expr.typ == nil || l.expr.typ.Kind() == reflect.Interface {
-		e.errorf("the type of the expression is not known")
-		return false
-	}
-	l.zero = reflect.Zero(l.expr.typ).Interface()
-	s.letFields[l.name] = l.expr.fields
-	if l.field != "" && slices.Contains(l.expr.fields, l.field) { // what it is about comes first
-		s.letFields[l.name] = append([]string{l.field}, l.expr.fields...)
-	}
-	s.letAbout[l.name] = l.expr.about
-	if l.field != "" {
-		s.letAbout[l.name] = []string{l.field}
-	}
-	if w := n.get("when"); w != nil {
-		l.when = c.compileExpr(w, s, reflect.Bool)
-	}
-	s.env[l.name] = l.zero
-	return true
 }
 
 // checkField checks a path that only names where an issue belongs.
@@ -400,5 +185,3 @@ func (c *compiler) checkField(n *node) {
 		n.errorf("%v", err)
 	}
 }
-
-var codeForm = regexp.MustCompile(`^[a-z][a-z0-9-]*$`)

@@ -2,6 +2,7 @@ package mappings
 
 import (
 	"reflect"
+	"regexp"
 	"strings"
 )
 
@@ -38,6 +39,8 @@ func (c *compiler) loadOutcomes(root *node) {
 		c.m.outcomes = append(c.m.outcomes, o)
 	}
 }
+
+var codeForm = regexp.MustCompile(`^[a-z][a-z0-9-]*$`)
 
 func (c *compiler) checkCode(n *node, code string) {
 	if code != "" && !codeForm.MatchString(code) {
