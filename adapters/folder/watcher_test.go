@@ -462,8 +462,12 @@ func TestAFileThatChangesWhileItIsRead(t *testing.T) {
 func TestRunEndsWithItsContextAndTellsOfAFolderThatIsNotThere(t *testing.T) {
 	b := newBench(t, func(o *Options) { o.Every = 10 * time.Millisecond })
 	b.put("a.csv", "one")
-	ctx, stop := context.WithTimeout(context.Background(), 300*time.Millisecond)
+	ctx, stop := context.WithTimeout(context.Background(), time.Minute)
 	defer stop()
+	b.ingest = func(_ context.Context, in adapters.Input, _ string) (*flow.Report, error) {
+		time.AfterFunc(100*time.Millisecond, stop) // some looks later
+		return &flow.Report{Source: in.Name, Records: 1, Created: 1}, nil
+	}
 	w, err := New(b.o)
 	if err != nil {
 		t.Fatal(err)

@@ -84,7 +84,7 @@ func states(t *testing.T, b *inbox.Box, n int) string {
 	t.Helper()
 	var out []string
 	for seq := 1; seq <= n; seq++ {
-		ctx, stop := context.WithTimeout(context.Background(), 10*time.Second)
+		ctx, stop := context.WithTimeout(context.Background(), time.Minute)
 		s, err := b.Await(ctx, uint64(seq))
 		stop()
 		if err != nil {

@@ -18,9 +18,11 @@ import (
 func send(t *testing.T, s *mllp.Sender, message string) mllp.Result {
 	t.Helper()
 	t.Cleanup(func() { _ = s.Close() })
-	s.Pause, s.Linger = 20*time.Millisecond, 150*time.Millisecond
+	if s.Pause = 20 * time.Millisecond; s.Linger == 0 {
+		s.Linger = 150 * time.Millisecond
+	}
 	if s.Timeout == 0 {
-		s.Timeout = 2 * time.Second
+		s.Timeout = time.Minute
 	}
 	return s.Send(context.Background(), []byte(message))
 }
@@ -36,6 +38,15 @@ func said(r mllp.Result) string {
 	return out
 }
 
+// linger is long where the application's acknowledgement comes, and short where the
+// whole of it is waited for in vain.
+func linger(want string) time.Duration {
+	if strings.Contains(want, "/A") {
+		return time.Minute
+	}
+	return 150 * time.Millisecond
+}
+
 func TestASenderHearsWhatItAskedFor(t *testing.T) {
 	bad := mllp.Outcome{Code: hl7v2.ApplicationReject, Errors: []hl7v2.AckError{{Code: hl7v2.RequiredField, Field: "PID-3", Text: "no identifier"}}}
 	for _, c := range []struct{ accept, application, good, bad string }{
@@ -48,11 +59,11 @@ func TestASenderHearsWhatItAskedFor(t *testing.T) {
 		{"ER", "AL", "/AA", "/AR refused"},
 		{"NE", "NE", "/", "/"},
 	} {
-		if got := said(send(t, &mllp.Sender{Address: start(t, &keeper{}, nil).addr}, adt("1", c.accept, c.application))); got != c.good {
+		if got := said(send(t, &mllp.Sender{Address: start(t, &keeper{}, nil).addr, Linger: linger(c.good)}, adt("1", c.accept, c.application))); got != c.good {
 			t.Errorf("%s-%s: %s, want %s", c.accept, c.application, got, c.good)
 		}
 		k := &keeper{bad: map[uint64]mllp.Outcome{1: bad}}
-		if got := said(send(t, &mllp.Sender{Address: start(t, k, nil).addr}, adt("1", c.accept, c.application))); got != c.bad {
+		if got := said(send(t, &mllp.Sender{Address: start(t, k, nil).addr, Linger: linger(c.bad)}, adt("1", c.accept, c.application))); got != c.bad {
 			t.Errorf("%s-%s, rejected: %s, want %s", c.accept, c.application, got, c.bad)
 		}
 	}
@@ -125,8 +136,8 @@ func TestASenderMatchesAndRepeats(t *testing.T) {
 		strays int
 	}{
 		{"another message's first", peer(t, answers(ack("AA", "0"), ack("AE", "9"), ack("AA", "1"))), mllp.Sender{}, "/AA", 1, 2},
-		{"only another's", peer(t, answers(ack("AA", "0"))), mllp.Sender{Timeout: 100 * time.Millisecond, Tries: 2}, "/ refused unheard", 2, 1},
-		{"silence, then an answer", peer(t, silent, answers(ack("AA", "1"))), mllp.Sender{Timeout: 100 * time.Millisecond}, "/AA", 2, 0},
+		{"only another's", peer(t, answers(ack("AA", "0"))), mllp.Sender{Timeout: 500 * time.Millisecond, Tries: 2}, "/ refused unheard", 2, 1},
+		{"silence, then an answer", peer(t, silent, answers(ack("AA", "1"))), mllp.Sender{Timeout: 500 * time.Millisecond}, "/AA", 2, 0},
 		{"silence", peer(t, silent), mllp.Sender{Timeout: 50 * time.Millisecond}, "/ refused unheard", 3, 0},
 		{"hung up, then an answer", peer(t, hangUp, answers(ack("AA", "1"))), mllp.Sender{}, "/AA", 2, 0},
 		{"refused", peer(t, answers(ack("AE", "1"))), mllp.Sender{}, "/AE refused", 1, 0},
@@ -158,7 +169,7 @@ func TestASenderMatchesAndRepeats(t *testing.T) {
 	ctx, stop := context.WithCancel(context.Background())
 	time.AfterFunc(50*time.Millisecond, stop)
 	began := time.Now()
-	if r := (&mllp.Sender{Address: peer(t, silent)}).Send(ctx, []byte(adt("1", "", ""))); r.Err == nil || time.Since(began) > 5*time.Second {
+	if r := (&mllp.Sender{Address: peer(t, silent)}).Send(ctx, []byte(adt("1", "", ""))); r.Err == nil || time.Since(began) > 20*time.Second {
 		t.Errorf("it went on after its context: %+v", r)
 	}
 }
