@@ -7,6 +7,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/handoff-health/handoff/gateway"
 )
 
 const release = `{"resourceType":"Consent","identifier":[{"system":"urn:forms","value":"7"}],"status":"active",
@@ -253,14 +255,14 @@ func TestARecorderCanAlwaysRevoke(t *testing.T) {
 
 // Look-ups that the gateway itself cuts short do not shut a system off.
 func TestCuttingLookUpsShortIsNoFailureOfTheSystem(t *testing.T) {
-	c := newCountyOf(t, time.Now, strings.Replace(settings, "timeout: 300ms", "timeout: 4s", 1), nil)
+	c := newCountyOf(t, time.Now, settings, func(o *gateway.Options) { o.Lookups = 200 * time.Millisecond })
 	c.populate()
 	many := []string{remote, plan}
 	for i := range 100 {
 		many = append(many, fmt.Sprintf(`{"resourceType":"Condition","id":"c%d","code":{"text":"x"},"encounter":{"reference":"Encounter/none%d"},"subject":{"reference":"Patient/r1"}}`, i, i))
 	}
 	c.ehr.set(false, 0, many...)
-	c.ehr.slow(700 * time.Millisecond) // far below what a system has here; all look-ups together have 2 s
+	c.ehr.slow(100 * time.Millisecond) // far below what a system has here; all look-ups together have twice that
 	for range 2 {
 		c.get("clinician", "Condition?patient=Patient/p1&_count=100")
 	}

@@ -38,7 +38,7 @@ const siteKey = "0123456789abcdef0123456789abcdef"
 // settings is a county in small. UPSTREAM and PART2 stand for addresses.
 const settings = `
 site: {key: ` + siteKey + `, timeZone: America/Chicago}
-broker: {timeout: 300ms}
+broker: {timeout: 60s, overall: 60s}
 organizations:
   - {id: pd, name: Police, kind: police}
   - {id: so, name: Sheriff, kind: police}
@@ -122,6 +122,10 @@ type ehr struct {
 	asked     []string
 	hang      bool
 	delay     time.Duration
+	held      chan struct{} // no answer before it is closed; nil: at once
+	together  int           // no read is answered before so many wait
+	reads     int
+	all       chan struct{} // closed when they do
 	status    int
 }
 
@@ -131,7 +135,7 @@ func newEHR(t testing.TB) *ehr {
 	e.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		e.mu.Lock()
 		e.asked = append(e.asked, r.URL.RequestURI())
-		hang, status, all, delay := e.hang, e.status, e.resources, e.delay
+		hang, status, all, delay, held := e.hang, e.status, e.resources, e.delay, e.held
 		e.mu.Unlock()
 		if hang {
 			select {
@@ -141,11 +145,20 @@ func newEHR(t testing.TB) *ehr {
 			return
 		}
 		time.Sleep(delay)
+		if held != nil {
+			select {
+			case <-held:
+			case <-release:
+			}
+		}
+		parts := strings.Split(strings.Trim(r.URL.Path, "/"), "/")
+		if len(parts) == 3 && !e.read(r.Context()) {
+			return
+		}
 		if status != 0 {
 			http.Error(w, "<html>no</html>", status)
 			return
 		}
-		parts := strings.Split(strings.Trim(r.URL.Path, "/"), "/")
 		w.Header().Set("Content-Type", "application/fhir+json")
 		var entries []string
 		for _, raw := range all {
@@ -182,6 +195,46 @@ func (e *ehr) slow(d time.Duration) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.delay = d
+}
+
+// hold keeps every answer back until let is called.
+func (e *ehr) hold() (let func()) {
+	held := make(chan struct{})
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.held = held
+	return sync.OnceFunc(func() {
+		e.mu.Lock()
+		e.held = nil
+		e.mu.Unlock()
+		close(held)
+	})
+}
+
+// readTogether answers no read before n of them wait.
+func (e *ehr) readTogether(n int) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.together, e.reads, e.all = n, 0, make(chan struct{})
+}
+
+// read waits for the others; false says that who asked has gone.
+func (e *ehr) read(ctx context.Context) bool {
+	e.mu.Lock()
+	all := e.all
+	if e.reads++; e.reads == e.together {
+		close(all)
+	}
+	e.mu.Unlock()
+	if all == nil {
+		return true
+	}
+	select {
+	case <-all:
+		return true
+	case <-ctx.Done():
+		return false
+	}
 }
 
 func keyOf(typ, id string) store.Key { return store.Key{Type: typ, ID: id} }
@@ -230,7 +283,7 @@ func (c *county) assemble(now func() time.Time, settings string, change func(*ga
 	c.links = identity.NewLinks(c.memory, c.ids, time.Now)
 	directory, err := attribute.NewDirectory(cfg)
 	c.must(err)
-	o := broker.Options{IDs: c.ids, Timeout: cfg.Broker.Timeout}
+	o := broker.Options{IDs: c.ids, Timeout: cfg.Broker.Timeout, Overall: cfg.Broker.Overall}
 	for _, s := range directory.Upstreams() {
 		cl, err := client.New(client.Options{System: s.Key, Base: s.Base, Retries: -1})
 		c.must(err)
@@ -248,7 +301,7 @@ func (c *county) assemble(now func() time.Time, settings string, change func(*ga
 		Discovery: smart.Discovery{TokenEndpoint: "http://gateway.test/oauth/token", Algorithms: []string{"ES384"}, Scopes: []string{"system/*.rs"}},
 		Directory: directory, Identity: c.links, IDs: c.ids, Broker: b, Labeller: label.New(label.Options{}),
 		Policy: policy.New(policy.Options{Directory: []string{"Practitioner", "Organization"}}), Audit: c.trail,
-		Now: now,
+		Now: now, Lookups: time.Minute,
 	}
 	if change != nil {
 		change(&options)
@@ -278,7 +331,7 @@ func (c *county) must(err error) {
 
 // login makes the token of the same name as the client.
 func (c *county) login(client, org string, police bool, role, purpose, scopes string) {
-	p := &auth.Principal{TokenID: "jti-" + client, Client: client, Police: police, Purposes: []string{purpose}, Expires: time.Now().Add(time.Minute)}
+	p := &auth.Principal{TokenID: "jti-" + client, Client: client, Police: police, Purposes: []string{purpose}, Expires: time.Now().Add(time.Hour)}
 	p.Requester = policy.Requester{Client: client, Organization: "Organization/" + org, Police: police, Roles: []label.Code{attribute.Role(role)}}
 	for s := range strings.FieldsSeq(scopes) {
 		sc, err := smart.ParseScope(s)

@@ -20,7 +20,8 @@ const (
 	// maxLookups is how many references of one lot are looked up to find whether
 	// the caller may see what they point at. Beyond it a reference is removed.
 	maxLookups = 128
-	// lookupTime bounds them all together; what was not known by then is removed.
+	// lookupTime bounds them all together if Options.Lookups does not; what was not
+	// known by then is removed.
 	lookupTime = 2 * time.Second
 	// lookupsAtOnce is how many run side by side.
 	lookupsAtOnce = 16
@@ -58,7 +59,7 @@ func (s *Server) lookAhead(ctx context.Context, x *exchange, cs []*candidate) er
 // what did not come by then is nil. That time is the gateway's own and counts
 // against no system.
 func (s *Server) fetchAll(ctx context.Context, x *exchange, pointers []pointer) ([]*candidate, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, lookupTime, broker.ErrImpatient)
+	ctx, cancel := context.WithTimeoutCause(ctx, s.o.Lookups, broker.ErrImpatient)
 	defer cancel()
 	found := make([]*candidate, len(pointers))
 	g, gctx := errgroup.WithContext(ctx)

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/handoff-health/handoff/gateway/auth"
 	"github.com/handoff-health/handoff/gateway/rest"
@@ -240,7 +241,7 @@ func TestAnAnswerSaysWhenASystemIsMissing(t *testing.T) {
 		hang   bool
 		status int
 	}{{"hangs", true, 0}, {"fails", false, 500}, {"answers HTML", false, 200}} {
-		c := newCounty(t)
+		c := newCountyOf(t, time.Now, strings.Replace(settings, "timeout: 60s", "timeout: 300ms", 1), nil)
 		c.populate()
 		c.ehr.set(fault.hang, fault.status)
 		a := c.get("clinician", "Encounter?patient=Patient/p1")

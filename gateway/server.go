@@ -65,6 +65,7 @@ type Options struct {
 	// Bases and Emergency bound acceptance and declarations; optional.
 	Bases     BasisLimits
 	Emergency EmergencyLimits
+	Lookups   time.Duration    // how long the references of one lot are looked up; 0: 2 s
 	Location  *time.Location   // of dates without a zone; optional, UTC
 	Now       func() time.Time // optional
 	NewID     func() string    // ids of requests and new resources; optional
@@ -101,6 +102,9 @@ func New(o Options) (*Server, error) {
 	}
 	if o.MaxBody == 0 {
 		o.MaxBody = 1 << 20
+	}
+	if o.Lookups == 0 {
+		o.Lookups = lookupTime
 	}
 	if o.Now == nil {
 		o.Now = time.Now

@@ -308,7 +308,7 @@ func TestACopyOfATrailIsRefused(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	done := make(chan struct{})
 	go func() { defer close(done); a.Run(ctx) }()
-	_, err := Join(t.Context(), Options{Facts: db, ID: "a", Name: "a copy", Look: 50 * time.Millisecond})
+	_, err := Join(t.Context(), Options{Facts: db, ID: "a", Name: "a copy", Look: 500 * time.Millisecond}) // the other looks every millisecond
 	if !errors.Is(err, ErrCopy) || !strings.Contains(err.Error(), "host a, started ") {
 		t.Error(err)
 	}

@@ -25,6 +25,9 @@ type Broken struct {
 	Unclear bool
 	// Suppressed says that the server withholds by its own rules.
 	Suppressed bool
+	// Slow says that it goes on for longer than any caller waits; all others have
+	// done their worst at once.
+	Slow bool
 }
 
 // BrokenServers lists the ways. elsewhere is the URL of another origin to which
@@ -47,7 +50,7 @@ func BrokenServers(elsewhere string) []Broken {
 		return `{"resourceType":"OperationOutcome","issue":[{"severity":"` + severity + `","code":"` + code + `","details":{"coding":[{"code":"` + detail + `"}],"text":"secret text about Patient/p1"}}]}`
 	}
 	return []Broken{
-		{Name: "hangs", Handler: func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }},
+		{Name: "hangs", Handler: func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, Slow: true},
 		{Name: "resets the connection", Handler: func(w http.ResponseWriter, _ *http.Request) { reset(w) }},
 		{Name: "closes after the headers", Handler: func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", "application/fhir+json")
@@ -99,7 +102,7 @@ func BrokenServers(elsewhere string) []Broken {
 				flush(w)
 				time.Sleep(20 * time.Millisecond)
 			}
-		}},
+		}, Slow: true},
 		{Name: "leads to its next page elsewhere", Handler: fhir(200, page(`{"relation":"next","url":"`+elsewhere+`/fhir/Observation?p=2"}`, good)), Partial: true},
 		{Name: "leads to its next page out of its base", Handler: fhir(200, page(`{"relation":"next","url":"../admin?p=2"}`, good)), Partial: true},
 		{Name: "leads to its next page in a circle", Handler: func(w http.ResponseWriter, _ *http.Request) {
