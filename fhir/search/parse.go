@@ -16,6 +16,7 @@ import (
 const (
 	MaxParams = 64   // parameters
 	MaxValues = 256  // alternatives of one parameter
+	MaxInAll  = 1024 // alternatives of all parameters together: a plan of them is one that every store takes
 	MaxLength = 4096 // bytes of one value
 )
 
@@ -54,7 +55,7 @@ func Parse(typ string, params []Param, o Options) (*Query, error) {
 	if len(params) > MaxParams {
 		return nil, refuse(params[MaxParams].Name, TooMany, "more than %d parameters", MaxParams)
 	}
-	seen := map[string]bool{}
+	seen, values := map[string]bool{}, 0
 	for _, p := range params {
 		if len(p.Value) > MaxLength {
 			return nil, refuse(p.Name, TooMany, "the value is longer than %d bytes", MaxLength)
@@ -75,6 +76,9 @@ func Parse(typ string, params []Param, o Options) (*Query, error) {
 		c, err := q.criterion(p)
 		if err != nil {
 			return nil, err
+		}
+		if values += len(c.values); values > MaxInAll {
+			return nil, refuse(p.Name, TooMany, "more than %d values in all", MaxInAll)
 		}
 		q.criteria = append(q.criteria, *c)
 	}
