@@ -33,6 +33,9 @@ func (c condition) orders(p store.Plan) []order {
 			o.field = "u"
 		default:
 			o.entries = c.entriesOf(k.Param)
+			if strings.Contains(k.Param, "|") { // it is nobody's, but may look like the beginning of an entry
+				o.entries = c.entriesOf("")
+			}
 		}
 		out = append(out, o)
 	}

@@ -68,7 +68,23 @@ func (n *normalizer) node(e store.Expr, depth int) (*Node, error) {
 	return nil, invalid("unknown operation %d", e.Op)
 }
 
+// together counts the conditions that an And holds together, those of Ands within it
+// included.
+func together(e store.Expr) int {
+	if e.Op != store.And {
+		return 1
+	}
+	n := 0
+	for _, a := range e.Args {
+		n += together(a)
+	}
+	return n
+}
+
 func (n *normalizer) combine(e store.Expr, depth int) (*Node, error) {
+	if t := together(e); t > MaxTogether {
+		return nil, invalid("the plan has %d conditions that hold together, at most %d are possible", t, MaxTogether)
+	}
 	args := make([]*Node, len(e.Args))
 	for i, a := range e.Args {
 		arg, err := n.node(a, depth+1)

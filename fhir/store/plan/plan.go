@@ -7,11 +7,13 @@ import (
 	"github.com/handoff-health/handoff/fhir/store"
 )
 
-// Bounds of a plan, below those of every store's query language.
+// Bounds of a plan, below those of every store's query language: what one store cannot
+// be asked all of them refuse.
 const (
-	MaxDepth = 80    // levels of an Expr: each takes MongoDB two of the 200 of a document
-	MaxTerms = 20000 // Exprs in all
-	MaxLimit = 10000 // records a page
+	MaxDepth    = 80    // levels of an Expr: each takes MongoDB two of the 200 of a document
+	MaxTerms    = 10000 // Exprs in all: each takes SQLite up to three of the 32,766 variables of a statement
+	MaxTogether = 500   // conditions that hold together: of a thousand SQLite says that it is too much
+	MaxLimit    = 10000 // records a page
 )
 
 // Check refuses what cannot be searched for, with [store.ErrInvalid]. The condition

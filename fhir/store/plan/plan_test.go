@@ -62,8 +62,11 @@ func TestWhatCannotBeSearchedForIsRefused(t *testing.T) {
 	for range MaxDepth - 1 {
 		deep = op(store.Not, deep)
 	}
-	if _, err := Normalize(deep, nil); err != nil {
-		t.Errorf("of %d levels: %v", MaxDepth, err)
+	wide, all := slices.Repeat([]store.Expr{eq("a", "1")}, MaxTerms-1), slices.Repeat([]store.Expr{eq("a", "1")}, MaxTogether)
+	for name, e := range map[string]store.Expr{"as deep as may be": deep, "as many as may be": op(store.Or, wide...), "all of as many": op(store.And, all...)} {
+		if _, err := Normalize(e, nil); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 	deep = op(store.Not, deep)
 	for name, e := range map[string]store.Expr{
@@ -72,7 +75,8 @@ func TestWhatCannotBeSearchedForIsRefused(t *testing.T) {
 		"not of nothing":    op(store.Not),
 		"not of two":        op(store.Not, eq("a", "1"), eq("a", "1")),
 		"too deep":          deep,
-		"too many":          op(store.Or, slices.Repeat([]store.Expr{eq("a", "1")}, MaxTerms)...),
+		"too many":          op(store.Or, append(wide, eq("a", "1"))...),
+		"all of too many":   op(store.And, eq("b", "2"), op(store.And, all...)),
 		"within":            op(store.And, eq("a", "1"), eq("", "x")),
 	} {
 		if n, err := Normalize(e, nil); !errors.Is(err, store.ErrInvalid) {

@@ -44,26 +44,37 @@ func (m *Model) Put(rec *store.Record) {
 // Has says whether a resource is there.
 func (m *Model) Has(k store.Key) bool { return m.live[k] != nil }
 
+// A Place is where a page ended: a resource as it was then, whatever has become of it.
+// The zero value is the start.
+type Place struct{ at *modelled }
+
+// Place gives the place of a resource as it is now.
+func (m *Model) Place(k store.Key) Place { return Place{m.live[k]} }
+
 // Search returns the ids of all that satisfies a plan, in its order.
-func (m *Model) Search(p store.Plan) []string {
+func (m *Model) Search(p store.Plan) []string { return m.SearchFrom(p, Place{}) }
+
+// SearchFrom returns the ids of all that satisfies a plan and comes after a place.
+func (m *Model) SearchFrom(p store.Plan, from Place) []string {
 	keys := p.Sort
 	if len(keys) == 0 {
 		keys = []store.SortKey{{Param: store.ParamLastUpdated, Descending: true}}
 	}
-	var found []*modelled
-	for k, r := range m.live {
-		if k.Type == p.Type && r.matches(p.Where) {
-			found = append(found, r)
-		}
-	}
-	slices.SortFunc(found, func(a, b *modelled) int {
+	order := func(a, b *modelled) int {
 		for _, key := range keys {
 			if c := compare(a, b, key); c != 0 {
 				return c
 			}
 		}
 		return strings.Compare(a.id, b.id)
-	})
+	}
+	var found []*modelled
+	for k, r := range m.live {
+		if k.Type == p.Type && r.matches(p.Where) && (from.at == nil || order(from.at, r) < 0) {
+			found = append(found, r)
+		}
+	}
+	slices.SortFunc(found, order)
 	var ids []string
 	for _, r := range found {
 		ids = append(ids, r.id)
