@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/url"
 	"slices"
 	"strings"
@@ -24,6 +25,7 @@ const (
 	dialTimeout   = 5 * time.Second
 	selectTimeout = 10 * time.Second // how long a member that can serve is looked for
 	callTimeout   = 15 * time.Second // one command, all in all
+	leastTimeout  = time.Second      // what the URI may set it to
 	pingTimeout   = 3 * time.Second
 	idleTimeout   = 5 * time.Minute
 	poolSize      = 64
@@ -79,6 +81,8 @@ func clientOptions(a Address) (*options.ClientOptions, error) {
 		return nil, errors.New("asks for another readPreference than primary, from which the store reads: leave it out")
 	case opts.Timeout != nil && *opts.Timeout == 0:
 		return nil, errors.New("asks for timeoutMS=0, with which a call could wait for ever")
+	case opts.Timeout != nil && *opts.Timeout < leastTimeout:
+		return nil, fmt.Errorf("asks for timeoutMS below %d, in which a majority may not have confirmed a write", leastTimeout.Milliseconds())
 	}
 	return opts.
 		SetReadConcern(readconcern.Majority()).
@@ -89,6 +93,9 @@ func clientOptions(a Address) (*options.ClientOptions, error) {
 // legacyOptions are known to other drivers and change nothing here.
 var legacyOptions = []string{"sockettimeoutms", "waitqueuetimeoutms", "waitqueuemultiple", "wtimeout", "wtimeoutms", "uuidrepresentation", "gssapiservicename"}
 
+// secondaryOptions say more of a readPreference that the store refuses.
+var secondaryOptions = []string{"maxstalenessseconds", "readpreferencetags"}
+
 // checkOptions refuses options that the driver would pass over in silence: one that
 // is misspelt may have asked for TLS.
 func (a Address) checkOptions() error {
@@ -96,6 +103,11 @@ func (a Address) checkOptions() error {
 	cs, err := connstring.Parse(a.URI())
 	if err != nil {
 		return a.tell(err)
+	}
+	for name := range cs.Options {
+		if slices.Contains(secondaryOptions, name) {
+			return a.withoutSecrets(fmt.Sprintf("has the option %q, which chooses among secondaries; the store reads from the primary: leave it out", name))
+		}
 	}
 	for name := range cs.UnknownOptions {
 		if !slices.Contains(legacyOptions, name) {
@@ -115,6 +127,10 @@ var errOptions = errors.New("has an option, a user or a password that is not rig
 // tell gives what the driver says of an address, unless it repeats anything that may
 // be secret.
 func (a Address) tell(err error) error {
+	var dns *net.DNSError
+	if errors.As(err, &dns) {
+		return a.withoutSecrets(fmt.Sprintf("names a deployment whose members cannot be looked up: %s: %s", dns.Name, dns.Err))
+	}
 	text := err.Error()
 	for _, prefix := range []string{"error parsing uri: ", "error validating uri: "} {
 		text = strings.TrimPrefix(text, prefix)

@@ -154,9 +154,12 @@ func (db *DB) checkEmpty(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	names = slices.DeleteFunc(names, func(n string) bool { return n == meta.name || strings.HasPrefix(n, "system.") })
+	names = slices.DeleteFunc(names, func(n string) bool { return strings.HasPrefix(n, "system.") })
 	if len(names) == 0 {
 		return nil
+	}
+	if len(names) == 1 && names[0] == meta.name {
+		return db.checkMeta(ctx)
 	}
 	err = db.read(ctx, "read the layout", func(ctx context.Context) error {
 		_, err := db.layout(ctx)
@@ -167,6 +170,21 @@ func (db *DB) checkEmpty(ctx context.Context) error {
 	}
 	slices.Sort(names)
 	return fmt.Errorf("%s: it is a database of something else, with the collections %s; name another database", db.where(), shorten(strings.Join(names, ", ")))
+}
+
+// checkMeta refuses a database whose one collection has the name of one of ours by
+// chance: it holds what no store has in it.
+func (db *DB) checkMeta(ctx context.Context) error {
+	err := db.read(ctx, "look for a store", func(ctx context.Context) error {
+		return db.coll(meta).FindOne(ctx, bson.D{{Key: "_id", Value: bson.D{{Key: "$ne", Value: layoutID}}}}).Err()
+	})
+	switch {
+	case err == nil:
+		return fmt.Errorf("%s: it is a database of something else: its collection %s is none of a store's; name another database", db.where(), meta.name)
+	case isMissing(err):
+		return nil
+	}
+	return err
 }
 
 // bringUp does the migrations that are left, then makes the indexes.

@@ -256,10 +256,15 @@ func TestIndexesAreMadeWhereTheyLack(t *testing.T) {
 }
 
 func TestADatabaseOfSomethingElseIsLeftAlone(t *testing.T) {
-	for name, fill := range map[string]bson.D{
-		"patients": {{Key: "_id", Value: "a"}},
-		meta.name:  {{Key: "_id", Value: layoutID}, {Key: "app", Value: "other"}},
+	for _, tt := range []struct {
+		name string
+		fill bson.D
+	}{
+		{"patients", bson.D{{Key: "_id", Value: "a"}}},
+		{meta.name, bson.D{{Key: "_id", Value: layoutID}, {Key: "app", Value: "other"}}},
+		{meta.name, bson.D{{Key: "_id", Value: "a"}}}, // by chance of the same name
 	} {
+		name, fill := tt.name, tt.fill
 		uri := freshURI(t)
 		base := raw(t, uri)
 		if _, err := base.Collection(name).InsertOne(t.Context(), fill); err != nil {

@@ -1,12 +1,14 @@
 package mongo
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"strings"
 	"sync"
@@ -142,14 +144,42 @@ func (db *DB) whyNot(ctx context.Context, address string, err error) string {
 		return "it refuses the TLS connection: " + alertOf(err)
 	case secure && (errors.As(err, &record) || isEOF(err) && db.speaksPlainly(ctx, address)):
 		return "it does not speak TLS, which the URI asks for"
+	case isGarbled(err), !secure && speaksHTTP(ctx, address):
+		return "it does not speak MongoDB's protocol: it is a server of another kind"
 	case isNetworkTimeout(err):
 		return "no answer"
 	case !secure && speaksTLS(ctx, address):
 		return "it speaks TLS, which the URI does not ask for (tls=true)"
 	case isEOF(err):
-		return "it closes the connection"
+		return "it closes the connection, as a server of another kind does"
 	}
 	return reasonOf(err)
+}
+
+// isGarbled says that what came back cannot be a message of the protocol. The driver
+// has no type for it.
+func isGarbled(err error) bool {
+	return strings.Contains(err.Error(), "length of read message too large") || strings.Contains(err.Error(), "malformed message length")
+}
+
+// speaksHTTP asks for a page: a web server waits for more of what it takes for the
+// beginning of a request. MongoDB itself says in a page that it is none.
+func speaksHTTP(ctx context.Context, address string) bool {
+	d := net.Dialer{Timeout: probeTimeout}
+	ctx = context.WithoutCancel(ctx)
+	conn, err := d.DialContext(ctx, networkOf(address), address)
+	if err != nil {
+		return false
+	}
+	defer func() { _ = conn.Close() }() // only asked
+	if conn.SetDeadline(time.Now().Add(probeTimeout/2)) != nil {
+		return false
+	}
+	if _, err := io.WriteString(conn, "GET / HTTP/1.0\r\n\r\n"); err != nil {
+		return false
+	}
+	page, _ := io.ReadAll(io.LimitReader(conn, 1024)) // as much as there is
+	return bytes.HasPrefix(page, []byte("HTTP/")) && !bytes.Contains(page, []byte("MongoDB"))
 }
 
 func (db *DB) speaksPlainly(ctx context.Context, address string) bool {
