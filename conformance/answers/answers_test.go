@@ -2,6 +2,7 @@ package answers
 
 import (
 	"bytes"
+	"flag"
 	"fmt"
 	"os"
 	"slices"
@@ -17,11 +18,16 @@ import (
 	"github.com/handoff-health/handoff/fhir/store/storetest"
 )
 
-// plans is how many are run, and between how many of them something is written.
-const (
-	plans   = 2000
-	between = 25
+// What is tried. Other seeds, and more, are a matter of time:
+//
+//	go test ./conformance/answers -seed 7 -plans 20000
+var (
+	seed  = flag.Uint64("seed", 20261127, "of what is generated")
+	plans = flag.Int("plans", 2000, "how many plans are run")
 )
+
+// between is after how many plans something is written.
+const between = 25
 
 // A world is one corpus in several stores and in the model.
 type world struct {
@@ -69,6 +75,30 @@ func (w *world) write(t *testing.T, g *generator, ws []store.Write) {
 	}
 }
 
+// fill writes a corpus.
+func (w *world) fill(t *testing.T, g *generator, records []store.Record) {
+	t.Helper()
+	for part := range slices.Chunk(records, 100) {
+		var ws []store.Write
+		for _, rec := range part {
+			ws = append(ws, store.Write{Record: rec})
+		}
+		w.write(t, g, ws)
+	}
+	t.Logf("%d resources in %v", len(records), w.names())
+}
+
+// expunge takes a resource out of every store and of the model.
+func (w *world) expunge(t *testing.T, k store.Key) {
+	t.Helper()
+	for _, name := range w.names() {
+		if err := w.stores[name].Expunge(t.Context(), k); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+	}
+	w.model.Put(&store.Record{Key: k, Deleted: true})
+}
+
 func (w *world) names() []string {
 	var out []string
 	for name := range w.stores {
@@ -79,19 +109,12 @@ func (w *world) names() []string {
 }
 
 func TestStoresGiveTheSameAnswers(t *testing.T) {
-	n, records, w := plans, corpus(t), newWorld(t)
+	n, records, w := *plans, corpus(t), newWorld(t)
 	if testing.Short() && len(w.stores) == 1 {
-		n = plans / 5 // with a server all are run: it is what this is for
+		n /= 5 // with a server all are run: it is what this is for
 	}
-	g := newGenerator(20261127, records)
-	for part := range slices.Chunk(records, 100) {
-		var ws []store.Write
-		for _, rec := range part {
-			ws = append(ws, store.Write{Record: rec})
-		}
-		w.write(t, g, ws)
-	}
-	t.Logf("%d resources in %v", len(records), w.names())
+	g := newGenerator(*seed, records)
+	w.fill(t, g, records)
 	var total tally
 	for done := 0; done < n && !t.Failed(); done += between {
 		w.write(t, g, g.change())

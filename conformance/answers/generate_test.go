@@ -117,10 +117,13 @@ func (g *generator) expr(typ string, depth int) store.Expr {
 
 // change is a unit of work on what is there: updates with the content of another
 // resource of the type, deletions, and what was deleted coming back.
-func (g *generator) change() []store.Write {
+func (g *generator) change() []store.Write { return g.changeOf("") }
+
+// changeOf is change of resources of a type, "" of any.
+func (g *generator) changeOf(typ string) []store.Write {
 	var out []store.Write
 	for range 1 + g.IntN(4) {
-		rec := g.records[g.IntN(len(g.records))]
+		rec := g.record(typ)
 		if slices.ContainsFunc(out, func(w store.Write) bool { return w.Key == rec.Key }) {
 			continue
 		}
@@ -128,17 +131,21 @@ func (g *generator) change() []store.Write {
 		if g.IntN(4) == 0 {
 			w.Deleted = true
 		} else {
-			like := rec
-			for range 20 {
-				if other := g.records[g.IntN(len(g.records))]; other.Type == rec.Type {
-					like = other
-				}
-			}
+			like := g.record(rec.Type)
 			w.Raw, w.Index = like.Raw, like.Index
 		}
 		out = append(out, w)
 	}
 	return out
+}
+
+// record is one of a type, "" of any.
+func (g *generator) record(typ string) store.Record {
+	for {
+		if rec := g.records[g.IntN(len(g.records))]; typ == "" || rec.Type == typ {
+			return rec
+		}
+	}
 }
 
 func (g *generator) wrote(rec *store.Record) {
