@@ -128,14 +128,14 @@ const queriesOfAKind = 64
 
 // questions are the queries about a corpus of n resources.
 type questions struct {
-	token, familyAndBirth, consents, newest, oldest, sorted, count []asked
+	token, familyAndBirth, familyAndMonth, consents, newest, oldest, sorted, count []asked
 
 	born, live int // persons born about a month that is asked for, or in a city, in the middle
 }
 
 func newQuestions(n int) (*questions, error) {
 	q := &questions{}
-	males, months, days := 0, map[string]int{}, map[string]int{}
+	males, months, born, days := 0, map[string]int{}, map[string]int{}, map[string]int{}
 	byCity, consents := map[string]int{}, map[string]int{}
 	for i := range n {
 		if !isPatient(i) {
@@ -152,20 +152,22 @@ func newQuestions(n int) (*questions, error) {
 		days[p.birth]++
 		// A prefix of three letters is what a search by it finds, too.
 		months[strings.ToLower(p.family[:3])+p.birth[:7]]++
+		born[strings.ToLower(p.family[:3])+p.birth]++
 	}
 	var failed []error
 	add := func(to *[]asked, typ, query string, hits int, first string) {
 		a, err := ask(typ, query, hits, first)
 		*to, failed = append(*to, a), append(failed, err)
 	}
-	var born, live []number
+	var about, live []number
 	for k := range queriesOfAKind {
 		i := pick(k, "query", n/10)*10 + k%5
 		p := sampledPerson(i)
 		add(&q.token, "Patient", "identifier="+mrnSystem+"|"+p.mrn, 1, p.id)
-		add(&q.familyAndBirth, "Patient", "family="+p.family[:3]+"&birthdate="+p.birth[:7], months[strings.ToLower(p.family[:3])+p.birth[:7]], "")
+		add(&q.familyAndBirth, "Patient", "family="+p.family[:3]+"&birthdate="+p.birth, born[strings.ToLower(p.family[:3])+p.birth], "")
+		add(&q.familyAndMonth, "Patient", "family="+p.family[:3]+"&birthdate="+p.birth[:7], months[strings.ToLower(p.family[:3])+p.birth[:7]], "")
 		add(&q.consents, "Consent", "patient=Patient/"+p.id, consents[p.id], "")
-		born = append(born, number(aboutMonth(days, p.birth[:7])))
+		about = append(about, number(aboutMonth(days, p.birth[:7])))
 		hits := 0
 		for city, c := range byCity { // a string parameter finds what starts with it
 			if strings.HasPrefix(city, p.city) {
@@ -175,7 +177,7 @@ func newQuestions(n int) (*questions, error) {
 		add(&q.sorted, "Patient", "address-city="+strings.ReplaceAll(p.city, " ", "%20")+"&_sort=family", hits, "")
 		live = append(live, number(hits))
 	}
-	q.born, q.live = int(median(born)), int(median(live))
+	q.born, q.live = int(median(about)), int(median(live))
 	add(&q.newest, "Patient", "", n/2, "")
 	add(&q.oldest, "Patient", "_sort=_lastUpdated", n/2, "")
 	add(&q.count, "Patient", "gender=male", males, "")
@@ -194,7 +196,7 @@ func aboutMonth(days map[string]int, month string) (n int) {
 
 // all are all of them by kind, for a comparison of stores.
 func (q *questions) all() [][]asked {
-	return [][]asked{q.token, q.familyAndBirth, q.consents, q.sorted, q.count, q.newest, q.oldest}
+	return [][]asked{q.token, q.familyAndBirth, q.familyAndMonth, q.consents, q.sorted, q.count, q.newest, q.oldest}
 }
 
 // check asks a store for the first page and holds it against what is known.
