@@ -129,7 +129,7 @@ func (t *Target) signOut(b *browser) error {
 // the other at once, and so does the end of it.
 func captureCrosses(to func(int), rounds int) func(*Target) error {
 	return func(t *Target) error {
-		for round := range min(rounds, 6) {
+		for round := range min(rounds, 2) {
 			if err := t.refusal(to, round%2); err != nil {
 				return fmt.Errorf("round %d: %w", round, err)
 			}

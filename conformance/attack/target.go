@@ -42,14 +42,14 @@ type Target struct {
 	Later func(time.Duration)
 
 	client *http.Client
-	tokens map[string]string
+	tokens map[string]heldToken
 }
 
 // NewTarget looks the gateway's endpoints up.
 func NewTarget(ctx context.Context, base string) (*Target, error) {
 	t := &Target{
 		Base: strings.TrimRight(base, "/"), Parties: map[string]*Party{}, Keys: map[string]*Key{},
-		Issuers: map[string]string{}, Records: map[string]string{"mark": rand.Text()}, tokens: map[string]string{},
+		Issuers: map[string]string{}, Records: map[string]string{"mark": rand.Text()}, tokens: map[string]heldToken{},
 	}
 	t.client = &http.Client{
 		Timeout:       20 * time.Second,
@@ -165,15 +165,26 @@ func (t *Target) tokenOf(party, scope string) (string, error) {
 	if scope == "" {
 		scope = p.Scope
 	}
-	if token := t.tokens[party+" "+scope]; token != "" {
-		return token, nil
+	if held := t.tokens[party+" "+scope]; held.token != "" && time.Since(held.since) < tokenUse {
+		return held.token, nil
 	}
+	since := time.Now()
 	token, err := t.newToken(p, scope)
 	if err == nil {
-		t.tokens[party+" "+scope] = token
+		t.tokens[party+" "+scope] = heldToken{token, since}
 	}
 	return token, err
 }
+
+// A heldToken is an access token and when it was asked for.
+type heldToken struct {
+	token string
+	since time.Time
+}
+
+// tokenUse is how long one is used: it lives five minutes, and a run on a busy machine
+// takes longer.
+const tokenUse = 3 * time.Minute
 
 // newToken gets one that nobody had before.
 func (t *Target) newToken(p *Party, scope string) (string, error) {
