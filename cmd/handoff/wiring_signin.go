@@ -75,8 +75,8 @@ func practitioners(c *config.Config, organization string) []signin.Known {
 	return out
 }
 
-// recordUnlocks puts into the trail what administrators did by 'handoff users
-// unlock' and 'handoff clients' while this process held it, until the context ends.
+// recordUnlocks puts into the trail what administrators did by 'handoff users' and
+// 'handoff clients' while this process held it, until the context ends.
 func (g *running) recordUnlocks(ctx context.Context) {
 	tick := time.NewTicker(5 * time.Second)
 	defer tick.Stop()
@@ -85,7 +85,7 @@ func (g *running) recordUnlocks(ctx context.Context) {
 			g.log.Error("the unlocking of a user could not be recorded", "error", err)
 		}
 		if err := registration.RecordNotes(ctx, g.store, g.trail); err != nil && ctx.Err() == nil {
-			g.log.Error("what the operator did with a client could not be recorded", "error", err)
+			g.log.Error("what the operator did with a client or a person could not be recorded", "error", err)
 		}
 		select {
 		case <-ctx.Done():
