@@ -266,7 +266,23 @@ func (db *DB) orphansOf(ctx context.Context, key string, h *headDoc, suspects []
 			return nil, err
 		}
 	}
-	return slices.DeleteFunc(slices.Clone(suspects), func(s suspect) bool { return reached[s.Nonce] }), nil
+	orphans := slices.DeleteFunc(slices.Clone(suspects), func(s suspect) bool { return reached[s.Nonce] })
+	if len(orphans) == 0 || h == nil || h.State.Version < 1 {
+		return orphans, nil
+	}
+	// A head that names a version that is not there has lost it, or its name is damaged,
+	// and one of these is what it should name.
+	names, err := db.hasVersion(ctx, versionID(key, h.State.Version, h.State.Nonce))
+	if err != nil || !names {
+		return nil, err
+	}
+	return orphans, nil
+}
+
+func (db *DB) hasVersion(ctx context.Context, id string) (bool, error) {
+	var found []versionRef
+	err := db.findAll(ctx, versions, bson.M{"_id": id}, bson.M{"c": 1}, &found)
+	return len(found) > 0, err
 }
 
 // chainOf collects the nonces that a head in state top reaches, down to low. It is

@@ -165,6 +165,15 @@ var damages = []storetest.Damage{
 		Want: []string{"orphan Patient/full", "stale-claim a claim of Patient/full"}},
 	{Name: "the newest version is lost", Do: breaks(func(b *broken) { b.drop(versions, bson.M{"k": fullKey, "v": 8}) }),
 		Want: []string{"lost-version Patient/full"}, Left: []string{"lost-version Patient/full"}},
+	{Name: "the name of the newest version is damaged on the head", Do: breaks(func(b *broken) { b.set(heads, bson.M{"_id": fullKey}, bson.M{"n": "other"}) }),
+		Want: []string{"head-drift Patient/full"}},
+	{Name: "the newest version is lost, and a dead writer left another", Do: breaks(func(b *broken) {
+		v := b.version(fullKey, 8)
+		b.drop(versions, bson.M{"_id": v.ID})
+		v.Nonce, v.Updated = "other", "2026-03-01T07:00:00.000Z"
+		v.ID, v.Sum = versionID(v.Key, 8, v.Nonce), v.checksum(v.Raw)
+		b.put(versions, v)
+	}), Want: []string{"lost-version Patient/full"}, Left: []string{"lost-version Patient/full"}},
 	{Name: "versions in the middle are lost", Do: breaks(func(b *broken) { b.drop(versions, bson.M{"k": fullKey, "v": bson.M{"$in": bson.A{3, 4}}}) }),
 		Want: []string{"lost-version Patient/full"}, Left: []string{"lost-version Patient/full"}},
 	{Name: "content was altered", Do: breaks(func(b *broken) { b.set(versions, bson.M{"k": fullKey, "v": 3}, bson.M{"raw": []byte("{}")}) }),
@@ -218,7 +227,7 @@ var damages = []storetest.Damage{
 	}), Want: []string{"missing-index claim.holder"}},
 	{Name: "documents of another form, and under other names", Do: breaks(func(b *broken) {
 		b.set(facts, bson.M{"_id": "forever"}, bson.M{"v": "x"})
-		b.set(heads, bson.M{"_id": "Observation/o02"}, bson.M{"n": "other"}) // its version stays
+		b.set(heads, bson.M{"_id": "Observation/o02"}, bson.M{"n": "other"})
 		b.put(heads, bson.M{"_id": "nokey", "v": int64(1), "n": "x"})
 		b.put(claims, bson.M{"_id": "x"})
 		for _, c := range []collection{versions, logs, positions} {
@@ -226,10 +235,9 @@ var damages = []storetest.Damage{
 		}
 	}), Want: []string{
 		`damaged fact "forever"`, `damaged head "nokey"`, `damaged log "junk"`, `damaged position "junk"`, `damaged version "junk"`,
-		"lost-version Observation/o02", "stale-claim a claim of ",
+		"head-drift Observation/o02", "stale-claim a claim of ",
 	}, Left: []string{
 		`damaged fact "forever"`, `damaged head "nokey"`, `damaged log "junk"`, `damaged position "junk"`, `damaged version "junk"`,
-		"lost-version Observation/o02",
 	}},
 	{Name: "a fact was altered", Do: breaks(func(b *broken) { b.set(facts, bson.M{"_id": "forever"}, bson.M{"b": []byte("w")}) }),
 		Want: []string{`damaged fact "forever"`}, Left: []string{`damaged fact "forever"`}},
@@ -241,6 +249,39 @@ var damages = []storetest.Damage{
 		Want: []string{`gap stream "raw/a"`}, Left: []string{`gap stream "raw/a"`}},
 	{Name: "an entry was altered", Do: breaks(func(b *broken) { b.set(logs, bson.M{"s": "raw/a", "f": 4}, bson.M{"b": bson.A{[]byte("x")}}) }),
 		Want: []string{`damaged stream "raw/a"`}, Left: []string{`damaged stream "raw/a"`}},
+}
+
+// The sweep keeps what a repair needs: where a head names a version that is not there,
+// the one that it should name looks like one of nobody.
+func TestSweepKeepsWhatADamagedHeadLost(t *testing.T) {
+	at := time.Date(2026, 3, 1, 8, 0, 0, 0, time.UTC)
+	db := openAt(t, freshURI(t), Options{SweepEvery: -1, Now: func() time.Time { return at }})
+	b := &broken{db, t, t.Context()}
+	k := store.Key{Type: "Patient", ID: "p"}
+	for n := range 2 {
+		_, err := db.Write(b.ctx, store.Write{Record: store.Record{Key: k, Raw: bodyOf("p")}, Expect: int64(n)})
+		b.must(err)
+	}
+	key, was := keyOf(k), b.head(keyOf(k)).State
+	at = at.Add(orphanAge + time.Minute)
+	for name, damage := range map[string]bson.M{
+		"its name":   {"n": "other"},
+		"its number": {"v": int64(1)},
+	} {
+		b.set(heads, bson.M{"_id": key}, damage)
+		_, err := db.Sweep(b.ctx)
+		b.must(err)
+		for n := int64(1); n <= 2; n++ {
+			if count, err := db.coll(versions).CountDocuments(b.ctx, bson.M{"k": key, "v": n}); err != nil || count != 1 {
+				t.Errorf("%s: version %d is there %d times, %v", name, n, count, err)
+			}
+		}
+		b.set(heads, bson.M{"_id": key}, bson.M{"n": was.Nonce, "v": was.Version})
+		b.set(numbers, bson.M{"_id": swept}, bson.M{"n": int64(0)}) // ask about all once more
+	}
+	if rec, err := db.Read(b.ctx, k); err != nil || rec.Version != 2 {
+		t.Errorf("%+v, %v", rec, err)
+	}
 }
 
 // What a writer may still be at work on is left alone.

@@ -8,6 +8,7 @@ import (
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 
+	"github.com/handoff-health/handoff/fhir/resource"
 	"github.com/handoff-health/handoff/fhir/store"
 )
 
@@ -70,6 +71,55 @@ func lostText(lost, newest int64, marks map[string]*versionMark) string {
 		return fmt.Sprintf("it has no version %d", lost)
 	}
 	return fmt.Sprintf("it has no versions %d to %d", below+1, lost)
+}
+
+// checkName judges a head that names a newest version that is not there. If exactly one
+// of that number is, whole and with all before it, made when the head says, then it is the
+// name on the head that is damaged: a writer that lost its compare-and-set would have
+// left one of another moment, or the one that won would be there as well. It returns the
+// version, if the head has been given its name.
+func (c *checker) checkName(ctx context.Context, h *headDoc, k store.Key, marks map[string]*versionMark) (*versionMark, error) {
+	var one *versionMark
+	for _, m := range marks {
+		if m.Version != h.State.Version {
+			continue
+		}
+		if one != nil {
+			return nil, nil
+		}
+		one = m
+	}
+	if one == nil {
+		return nil, nil
+	}
+	named := state{Version: one.Version, Nonce: one.Nonce}
+	if _, lost := walk(h.ID, &named, marks); lost > 0 {
+		return nil, nil
+	}
+	rec, err := c.newest(ctx, k, &named)
+	if errors.Is(err, store.ErrDamaged) || errors.Is(err, errBroken) {
+		return nil, nil
+	}
+	if err != nil || resource.FormatInstant(rec.LastUpdated) != h.State.Updated || rec.Deleted != h.State.Deleted {
+		return nil, err
+	}
+	if same, err := c.unchanged(ctx, h); err != nil || !same {
+		return nil, err
+	}
+	f := store.Finding{Kind: store.FoundHeadDrift, What: k.String(), Detail: fmt.Sprintf("its head names a version %d that is not there, and another fits it", h.State.Version)}
+	done := false
+	err = c.mend(ctx, f, func(ctx context.Context) (bool, error) {
+		_, err := c.persist(ctx, "mend a head", func(ctx context.Context) error {
+			res, err := c.coll(heads).UpdateOne(ctx, h.State.at(h.ID), bson.M{"$set": bson.M{"n": one.Nonce}})
+			done = err == nil && res.MatchedCount == 1
+			return err
+		})
+		return done, err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return one, nil
 }
 
 // checkOrphans looks for versions of a resource that its head does not reach. Below a

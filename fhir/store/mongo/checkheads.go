@@ -94,6 +94,17 @@ func (c *checker) checkHead(ctx context.Context, read *headDoc, p *headPage) err
 		return c.checkUnborn(ctx, h, k)
 	}
 	chain, lost := walk(h.ID, &h.State, marks)
+	if lost == h.State.Version {
+		named, err := c.checkName(ctx, h, k, marks)
+		if err != nil {
+			return err
+		}
+		if named != nil { // the rest is as if it said so
+			h.State.Nonce = named.Nonce
+			chain, lost = walk(h.ID, &h.State, marks)
+			contents = nil
+		}
+	}
 	if lost > 0 {
 		if same, err := c.unchanged(ctx, h); err != nil || !same {
 			return err // expunged or written meanwhile
