@@ -16,12 +16,13 @@ type headRow struct {
 	key               store.Key
 	updated           string
 	deleted           bool
+	claims            string // see claimList
 }
 
-const headColumns = `rid, type, id, version, vid, updated, deleted`
+const headColumns = `rid, type, id, version, vid, updated, deleted, claims`
 
 func (h *headRow) fields() []any {
-	return []any{&h.rid, &h.key.Type, &h.key.ID, &h.version, &h.vid, &h.updated, &h.deleted}
+	return []any{&h.rid, &h.key.Type, &h.key.ID, &h.version, &h.vid, &h.updated, &h.deleted, &h.claims}
 }
 
 // A verdict is what is found about one head, to be reported when the reader is given
@@ -96,41 +97,6 @@ func (c *checker) head(s *session, h headRow) ([]verdict, error) {
 	}
 	held, err := c.claims(s, h, chain.newest)
 	return append(out, held...), err
-}
-
-// claims looks whether a resource holds the claims of which its record tells. What else
-// it claims stands nowhere but in the claim itself.
-func (c *checker) claims(s *session, h headRow, rec *store.Record) (out []verdict, err error) {
-	if rec.Deleted || c.o.Entries == nil || c.o.Claims == nil {
-		return nil, nil
-	}
-	for _, claim := range c.o.Claims(rec) {
-		var holder int64
-		found, err := s.one(c.ctx, `SELECT rid FROM claim WHERE claim = ?`, []any{blob(claim)}, &holder)
-		if err != nil {
-			return nil, err
-		}
-		if holder == h.rid {
-			continue
-		}
-		f := store.Finding{Kind: store.FoundLostClaim, What: h.key.String(), Detail: fmt.Sprintf("it does not hold a claim that it makes, %d bytes long", len(claim))}
-		if found {
-			f.Detail += "; another holds it"
-		}
-		out = append(out, verdict{f, func(t *txn) (bool, error) { return t.takeBack(h, claim) }})
-	}
-	return out, nil
-}
-
-// takeBack gives a resource a claim that no live one holds. Whether one that does makes
-// it, too, nobody can tell.
-func (t *txn) takeBack(h headRow, claim string) (bool, error) {
-	if found, err := t.one(t.ctx, `SELECT 1 FROM head WHERE rid = ? AND version = ?`, []any{h.rid, h.version}, new(int)); err != nil || !found {
-		return found, err // written meanwhile: with the claims of that write
-	}
-	n, err := t.change(t.ctx, `INSERT INTO claim (claim, rid) VALUES (?, ?) ON CONFLICT (claim) DO UPDATE SET rid = excluded.rid
-		WHERE claim.rid NOT IN (SELECT rid FROM head WHERE deleted = 0) OR claim.rid = excluded.rid`, blob(claim), h.rid)
-	return n == 1, err
 }
 
 // A chain is what the versions of a head are like.
@@ -246,7 +212,8 @@ func (t *txn) moveHead(rid int64, k store.Key, was, to int64, entries func(*stor
 	if err != nil {
 		return false, err
 	}
-	n, err := t.change(t.ctx, `UPDATE head SET version = ?, vid = ?, updated = ?, deleted = ? WHERE rid = ? AND version = ?`, to, vid, row.updated, row.deleted, rid, was)
+	n, err := t.change(t.ctx, `UPDATE head SET version = ?, vid = ?, updated = ?, deleted = ?, claims = CASE WHEN ? THEN '' ELSE `+heldClaims+` END
+		WHERE rid = ? AND version = ?`, to, vid, row.updated, row.deleted, row.deleted, rid, was)
 	if err != nil || n != 1 {
 		return false, err
 	}

@@ -94,7 +94,7 @@ func (t *txn) adopt(rid int64, key store.Key, o store.CheckOptions) (bool, error
 	if err != nil || last == 0 {
 		return false, err
 	}
-	if err := t.exec(t.ctx, `INSERT INTO head (`+headColumns+`) VALUES (?, ?, ?, 0, 0, '', 1)`, rid, key.Type, key.ID); err != nil {
+	if err := t.exec(t.ctx, `INSERT INTO head (`+headColumns+`) VALUES (?, ?, ?, 0, 0, '', 1, '')`, rid, key.Type, key.ID); err != nil {
 		return false, err
 	}
 	return t.moveHead(rid, key, 0, last, o.Entries)

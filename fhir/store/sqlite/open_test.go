@@ -117,6 +117,53 @@ func execute(t *testing.T, path, query string) {
 	}
 }
 
+// A file of the first layout is brought to this one: its heads then list what they claim,
+// and nothing that was there looks wrong.
+func TestTheFirstLayoutIsBroughtForward(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "handoff.db")
+	open := func() *sqlite.DB {
+		db, err := sqlite.Open(t.Context(), path, sqlite.Options{SweepEvery: -1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return db
+	}
+	db := open()
+	for id, claims := range map[string][]string{"a": {"c/\xff", "b"}, "b": nil, "gone": {"z"}} {
+		w := patient(id, 1, "family|smith")
+		w.Claims = claims
+		if _, err := db.Write(t.Context(), w); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := db.Write(t.Context(), store.Write{Record: store.Record{Key: store.Key{Type: "Patient", ID: "gone"}, Deleted: true}, Expect: 1}); err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	execute(t, path, "ALTER TABLE head DROP COLUMN claims; PRAGMA user_version = 1")
+	db = open()
+	err := db.CheckStore(t.Context(), store.CheckOptions{Young: -1}, func(f store.Finding) { t.Errorf("found %+v", f) })
+	if err != nil {
+		t.Error(err)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	raw, err := sql.Open("sqlite", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer raw.Close() // it only looks
+	for id, want := range map[string]string{"a": "62 632FFF", "b": "", "gone": ""} {
+		var got string
+		if err := raw.QueryRow("SELECT claims FROM head WHERE id = ?", id).Scan(&got); err != nil || got != want {
+			t.Errorf("%s lists %q, %v, want %q", id, got, err, want)
+		}
+	}
+}
+
 func TestUnwritablePathsAreNamed(t *testing.T) {
 	if os.Geteuid() == 0 {
 		t.Skip("root may write everywhere: permissions were not tried")

@@ -20,6 +20,9 @@ func (db *DB) Restore(ctx context.Context, rs []*store.Archived) error {
 	})
 }
 
+// Forget implements store.Transferer: nothing is ever left.
+func (db *DB) Forget(ctx context.Context, _ []store.Key) error { return ctx.Err() }
+
 func (t *txn) restore(a *store.Archived) error {
 	if len(a.Versions) == 0 {
 		return invalid("no versions")
@@ -46,6 +49,9 @@ func (t *txn) restore(a *store.Archived) error {
 		return nil
 	}
 	if _, err := t.index(&p); err != nil {
+		return err
+	}
+	if err := t.exec(t.ctx, `UPDATE head SET claims = ? WHERE rid = ?`, claimList(w), p.rid); err != nil {
 		return err
 	}
 	if err := t.releaseClaims(&p); err != nil {

@@ -12,7 +12,7 @@ import (
 const applicationID = 0x486f6666
 
 // schemaVersion is the newest layout this program knows.
-const schemaVersion = 1
+const schemaVersion = 2
 
 // migrations[n] takes a file from layout n to n+1. A landed one never changes.
 var migrations = [schemaVersion]string{`
@@ -100,6 +100,12 @@ CREATE TABLE position (
 	seq    INTEGER NOT NULL,
 	PRIMARY KEY (stream, reader)
 ) WITHOUT ROWID;
+`, `
+-- What a resource claims, said once more by its head, so that a claim that is lost is
+-- missed: in hex, sorted, apart by spaces.
+ALTER TABLE head ADD COLUMN claims TEXT NOT NULL DEFAULT '';
+UPDATE head SET claims = (SELECT group_concat(hex(claim), ' ' ORDER BY claim) FROM claim WHERE claim.rid = head.rid)
+	WHERE rid IN (SELECT rid FROM claim);
 `}
 
 var errNoWAL = errors.New("the file system does not support a write-ahead log")

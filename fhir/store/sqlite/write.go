@@ -100,8 +100,8 @@ func (t *txn) swing(p *pending) error {
 	if err != nil {
 		return err
 	}
-	n, err := t.change(t.ctx, `UPDATE head SET version = ?, vid = ?, updated = ?, deleted = ? WHERE rid = ? AND version = ?`,
-		next, vid, updated, w.Deleted, p.rid, p.was)
+	n, err := t.change(t.ctx, `UPDATE head SET version = ?, vid = ?, updated = ?, deleted = ?, claims = ? WHERE rid = ? AND version = ?`,
+		next, vid, updated, w.Deleted, claimList(w), p.rid, p.was)
 	if err == nil && n != 1 {
 		err = &store.VersionError{Key: w.Key, Expect: w.Expect, Have: p.was}
 	}
