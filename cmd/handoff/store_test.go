@@ -173,6 +173,8 @@ func TestStoreCopyIsRefused(t *testing.T) {
 		{"source and destination are one", []string{"--from", from, "--to", "sqlite:" + from}, exitFailed, "are one store"},
 		{"nothing to compare with", []string{"--from", from, "--to", filepath.Join(dir, "nothing.db"), "--verify-only"}, exitFailed, "nothing.db"},
 		{"ahead and compared", []string{"--from", from, "--to", "x.db", "--live", "--verify-only"}, exitUsage, "exclude each other"},
+		{"another comparison", []string{"--from", from, "--to", "x.db", "--verify", "half"}, exitUsage, "it may be full or ahead"},
+		{"a comparison alone, ahead", []string{"--from", from, "--to", "x.db", "--verify-only", "--verify", "ahead"}, exitUsage, "exclude each other"},
 		{"no configuration", []string{"--from-config", filepath.Join(dir, "none.yaml"), "--to", "x.db"}, exitFailed, "none.yaml"},
 		{"a server that is not there", []string{"--from", from, "--to", "mongodb://u:secretword@127.0.0.1:1/x?serverSelectionTimeoutMS=300"}, exitFailed, "127.0.0.1:1"},
 	} {
@@ -254,7 +256,7 @@ func copiesAhead(t *testing.T, to string) {
 		return r
 	}
 	_, _, stop := runGateway(t, dir)
-	if r := copied("--live"); r.Copied.Resources < 50 || r.Same || !r.Live || r.Comparison != nil {
+	if r := copied("--live", "--verify", "ahead"); r.Copied.Resources < 50 || r.Same || !r.Live || r.Comparison != nil || r.VerifiedAhead < 50 {
 		t.Errorf("the first: %+v", r)
 	}
 	write(3)
@@ -270,7 +272,7 @@ func copiesAhead(t *testing.T, to string) {
 	}
 	stop()
 	write(2)
-	if r := copied(); r.Copied.Versions < 2 || r.Copied.Resources > 40 || !r.Same || r.Live {
+	if r := copied("--verify", "ahead"); r.Copied.Versions < 2 || r.Copied.Resources > 40 || !r.Same || r.Live || r.VerifiedAhead < 40 || r.VerifiedAhead >= r.Comparison.Source["resources"].Count {
 		t.Errorf("the last: %+v", r)
 	}
 	if _, errs, code := runLine("", "store", "copy", "--from-config", config, "--to", to, "--live"); code != exitFailed || !strings.Contains(errs, "a finished copy already") {

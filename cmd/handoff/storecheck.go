@@ -11,7 +11,6 @@ import (
 	"github.com/handoff-health/handoff/fhir/resource"
 	"github.com/handoff-health/handoff/fhir/store"
 	"github.com/handoff-health/handoff/fhir/store/backend"
-	"github.com/handoff-health/handoff/fhir/store/presence"
 	"github.com/handoff-health/handoff/fhir/store/transfer"
 	"github.com/handoff-health/handoff/gateway"
 )
@@ -79,7 +78,11 @@ func (f *storeCheck) run(cmd *cobra.Command) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
-	defer f.announce(cmd, db)()
+	end, err := f.announce(cmd, db)
+	if err != nil {
+		return fmt.Errorf("%s: %w", at.name, err)
+	}
+	defer end()
 	bar := newBar(cmd.ErrOrStderr(), "check")
 	sum := checkSummary{Store: at.name}
 	o := store.CheckOptions{Repair: f.repair, Young: f.young, Entries: gateway.Entries, Claims: gateway.Claims, Name: contentOf,
@@ -111,19 +114,21 @@ func (f *storeCheck) run(cmd *cobra.Command) (err error) {
 
 // announce tells whoever copies that the store is written to. What is damaged may not
 // take the word: that is no reason not to mend it.
-func (f *storeCheck) announce(cmd *cobra.Command, db backend.Backend) (end func()) {
+func (f *storeCheck) announce(cmd *cobra.Command, db backend.Backend) (end func(), err error) {
 	u := useOf(cmd)
 	if !u.writes {
 		told(db, u)
-		return func() {}
+		return func() {}, nil
 	}
-	l, err := presence.Announce(cmd.Context(), db, db.Now, u.command)
+	l, err := announce(cmd.Context(), db, u)
+	if errors.Is(err, errCopied) {
+		return nil, err
+	}
 	if err != nil {
 		fmt.Fprintln(cmd.ErrOrStderr(), "the store was not told that it is being repaired, so a copy would not notice:", err)
-		return func() {}
 	}
 	told(db, u)
-	return func() { _ = l.End() } // it ends by itself
+	return func() { _ = l.End() }, nil // it ends by itself
 }
 
 // report prints a finding and counts it.

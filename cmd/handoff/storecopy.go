@@ -18,13 +18,14 @@ import (
 
 type storeCopy struct {
 	from, to, fromConfig, toConfig string
+	verify                         string
 	live, verifyOnly, asJSON       bool
 }
 
 func newStoreCopyCommand() *cobra.Command {
 	var f storeCopy
 	cmd := &cobra.Command{
-		Use:   "copy --from ADDRESS --to ADDRESS [--live | --verify-only] [--json]",
+		Use:   "copy --from ADDRESS --to ADDRESS [--live | --verify-only] [--verify full|ahead] [--json]",
 		Short: "Copy everything that a store holds to an empty one, and compare both",
 		Long: `Copy a store, of either kind, to an empty one: resources with every version,
 deleted ones too, index entries and claims; facts with versions and expiries;
@@ -43,6 +44,12 @@ verified no gateway starts on the destination; run again after that, it compares
 FINISHED COPY: it is not compared, and may hold what the source has revoked or
 expunged meanwhile. Run it ahead, as often as you like; then stop the gateways and run
 the same command without it, which brings over what has changed, and compares.
+
+--verify says how much the comparison reads: full, the default, reads everything.
+With ahead the runs with --live read what is there whole and note what is the same on
+both sides; the last run then reads only those resources whole of which either side
+has other versions, entries or claims by now, and all facts and streams. It does not
+see bytes that a disk has altered since they were read; --verify-only does, later.
 
 Not in the store, and to be copied as files: the audit folder with its anchor and
 signing key, the keys that the configuration names, rule packs, value sets, mapping
@@ -67,13 +74,25 @@ line is wrong.`,
 	cmd.Flags().StringVar(&f.toConfig, "to-config", "", "configuration that names the destination")
 	cmd.Flags().BoolVar(&f.live, "live", false, "copy ahead while the source is in use; what comes of it is no finished copy")
 	cmd.Flags().BoolVar(&f.verifyOnly, "verify-only", false, "copy nothing, compare")
+	cmd.Flags().StringVar(&f.verify, "verify", verifyFull, "how much the comparison reads: full, or ahead, what has changed since runs with --live --verify ahead")
 	cmd.Flags().BoolVar(&f.asJSON, "json", false, "print one JSON object")
 	return cmd
 }
 
+// How much a comparison reads.
+const (
+	verifyFull  = "full"
+	verifyAhead = "ahead"
+)
+
 func (f *storeCopy) run(cmd *cobra.Command) (err error) {
-	if f.live && f.verifyOnly {
+	switch {
+	case f.live && f.verifyOnly:
 		return usageError("--live and --verify-only exclude each other")
+	case f.verify != verifyFull && f.verify != verifyAhead:
+		return usageError("--verify is %q; it may be %s or %s", f.verify, verifyFull, verifyAhead)
+	case f.verify == verifyAhead && f.verifyOnly:
+		return usageError("--verify %s and --verify-only exclude each other: a copy that is finished is compared whole", verifyAhead)
 	}
 	source, err := choosePlace("--from", f.from, "--from-config", f.fromConfig)
 	if err != nil {
@@ -98,7 +117,7 @@ func (f *storeCopy) run(cmd *cobra.Command) (err error) {
 	}
 	defer func() { err = errors.Join(err, b.Close()) }()
 	bar := newBar(cmd.ErrOrStderr(), "copy")
-	report, err := f.work(ctx, transfer.Side{Store: a, Name: source.name}, transfer.Side{Store: b, Name: target.name}, transfer.Options{Live: f.live, Progress: func(p transfer.Progress) {
+	report, err := f.work(ctx, transfer.Side{Store: a, Name: source.name}, transfer.Side{Store: b, Name: target.name}, transfer.Options{Live: f.live, Ahead: f.verify == verifyAhead, Progress: func(p transfer.Progress) {
 		what := "copy"
 		if p.Verifying {
 			what = "verify"
@@ -162,7 +181,8 @@ type copyReport struct {
 	CopySeconds   float64              `json:"copySeconds"`
 	VerifySeconds float64              `json:"verifySeconds"`
 	Live          bool                 `json:"live"`
-	Same          bool                 `json:"same"` // compared, and found the same
+	VerifiedAhead int64                `json:"verifiedAhead"` // resources: by a live run in all, by another those not read again
+	Same          bool                 `json:"same"`          // compared, and found the same
 	Comparison    *transfer.Comparison `json:"comparison,omitempty"`
 	Error         string               `json:"error,omitempty"`
 }
@@ -170,7 +190,10 @@ type copyReport struct {
 func (f *storeCopy) write(w io.Writer, from, to string, r transfer.Report, failed error) error {
 	if f.asJSON {
 		x := copyReport{From: from, To: to, Resumed: r.Resumed, Copied: r.Copied, CopySeconds: r.CopyTime.Seconds(), VerifySeconds: r.VerifyTime.Seconds(),
-			Live: f.live, Same: failed == nil && r.Comparison != nil && r.Comparison.Same(), Comparison: r.Comparison}
+			Live: f.live, VerifiedAhead: r.Proven, Same: failed == nil && r.Comparison != nil && r.Comparison.Same(), Comparison: r.Comparison}
+		if r.Comparison != nil {
+			x.VerifiedAhead = r.Comparison.Spared
+		}
 		if failed != nil {
 			x.Error = failed.Error()
 		}
@@ -182,8 +205,11 @@ func (f *storeCopy) write(w io.Writer, from, to string, r transfer.Report, faile
 	}
 	c := r.Comparison
 	if c == nil {
+		if f.live && f.verify == verifyAhead && failed == nil {
+			fmt.Fprintf(w, "verified ahead %d resources in %.1f s, %d of them by earlier runs\n", r.Proven, r.VerifyTime.Seconds(), r.Spared)
+		}
 		if f.live && failed == nil {
-			fmt.Fprint(w, "NO FINISHED COPY: the source may have been written to meanwhile, and nothing was compared. Stop what uses\n"+
+			fmt.Fprint(w, "NO FINISHED COPY: the source may have been written to meanwhile, and nothing was compared as a whole. Stop what uses\n"+
 				"it and run the same command without --live; until then no gateway starts on the destination.\n")
 		}
 		return nil
@@ -192,7 +218,11 @@ func (f *storeCopy) write(w io.Writer, from, to string, r transfer.Report, faile
 	if !c.Same() {
 		verdict = fmt.Sprintf("NOT THE SAME: %d differences", c.Differing)
 	}
-	fmt.Fprintf(w, "compared in %.1f s: %s\n", r.VerifyTime.Seconds(), verdict)
+	spared := ""
+	if c.Spared > 0 {
+		spared = fmt.Sprintf(" (%d resources as verified ahead)", c.Spared)
+	}
+	fmt.Fprintf(w, "compared in %.1f s: %s%s\n", r.VerifyTime.Seconds(), verdict, spared)
 	for _, d := range c.Differences {
 		fmt.Fprintf(w, "  %s %s: %s\n", d.Kind, d.What, d.How)
 	}

@@ -279,6 +279,43 @@ func TestCommandsThatWriteAnnounceThemselves(t *testing.T) {
 	})
 }
 
+// While a store is copied no command begins to write to it, and who is refused leaves
+// nothing behind that would spoil the copy. A copy beside gateways keeps nobody out.
+func TestCommandsThatWriteWaitForACopy(t *testing.T) {
+	w := newKeyedStore(t)
+	withStore(t, w.address, func(db backend.Backend) {
+		for _, use := range []presence.Use{{Alone: true, Reads: true}, {Reads: true}} {
+			l, err := presence.AnnounceUse(t.Context(), db, db.Now, "store copy", use, func(renew func()) { renew() })
+			if err != nil {
+				t.Fatal(err)
+			}
+			w.eachLine(t, func(t *testing.T, name string, writes bool, args []string) {
+				before, err := db.Epoch(t.Context())
+				if err != nil {
+					t.Fatal(err)
+				}
+				opened, text, code := openedBy(t, append(args, "--config", w.good)...)
+				if !writes || !use.Alone {
+					if strings.Contains(text, "being copied") || len(opened) != 1 && name != "gateways accept-keys" {
+						t.Errorf("alone %v, exit %d, opened %d: %s", use.Alone, code, len(opened), text)
+					}
+					return
+				}
+				if code != exitFailed || len(opened) > 0 || !strings.Contains(text, "the store is being copied by 'handoff store copy' on ") {
+					t.Errorf("exit %d, opened %d: %s", code, len(opened), text)
+				}
+				if after, err := db.Epoch(t.Context()); err != nil || after != before {
+					t.Errorf("it has written: epoch %d, then %d, %v", before, after, err)
+				}
+			})
+			if err := l.End(); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+	w.keys(t, aSiteKey)
+}
+
 // A store that knows no key takes that of the first command that writes what is made
 // with it.
 func TestAStoreTakesTheKeyOfWhoWritesWithIt(t *testing.T) {

@@ -78,8 +78,8 @@ func openStore(ctx context.Context, c *config.Config, u storeUse, log *slog.Logg
 	if !u.writes {
 		return told(readStore{used}, u), nil
 	}
-	if used.lease, err = presence.Announce(ctx, db, db.Now, u.command); err != nil {
-		return nil, err
+	if used.lease, err = announce(ctx, db, u); err != nil {
+		return nil, fmt.Errorf("%s: %w", storeName(c), err)
 	}
 	if err := used.aloneIf(ctx, u.alone); err != nil {
 		return nil, fmt.Errorf("%s: %w", storeName(c), err)
@@ -89,6 +89,42 @@ func openStore(ctx context.Context, c *config.Config, u storeUse, log *slog.Logg
 		return nil, err
 	}
 	return told(used, u), nil
+}
+
+// announce makes a command known that writes to a store, unless a copy is being made of
+// it or to it, which the command would spoil: it looks before it says a word, which is a
+// write, and again after, when whoever looks sees it.
+func announce(ctx context.Context, db backend.Backend, u storeUse) (*presence.Lease, error) {
+	hs, err := presence.Present(ctx, db)
+	if err != nil {
+		return nil, err
+	}
+	if err := copied(hs); err != nil {
+		return nil, err
+	}
+	lease, err := presence.Announce(ctx, db, db.Now, u.command)
+	if err != nil {
+		return nil, err
+	}
+	if hs, err = lease.Others(ctx); err == nil {
+		err = copied(hs)
+	}
+	if err != nil {
+		_ = lease.End() // one that stays ends by itself
+		return nil, err
+	}
+	return lease, nil
+}
+
+// errCopied is of a store that nobody may write to at the moment.
+var errCopied = errors.New("the store is being copied")
+
+func copied(hs []presence.Holder) error {
+	if hs = presence.Alone(hs); len(hs) == 0 {
+		return nil
+	}
+	return fmt.Errorf("%w by %s: wait until that is done, or stop it and start it again with --live; if it was killed on another machine it counts for a minute more",
+		errCopied, presence.Names(hs))
 }
 
 func told(db backend.Backend, u storeUse) backend.Backend {

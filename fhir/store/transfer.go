@@ -24,6 +24,9 @@ type Archived struct {
 	Versions []*Record
 	Complete bool
 	Claims   []string // sorted, each once
+	// Chain, of the stretch that is Complete, is that of the resource's Print, if all of
+	// its versions were asked for.
+	Chain [sha256.Size]byte
 }
 
 // A Mark is what tells that a resource is another than it was, read for less than its
@@ -38,6 +41,14 @@ type Mark struct {
 	// Expunging says that there is no such resource, but that what is left of it has
 	// still to go: who was at that has died, perhaps.
 	Expunging bool
+}
+
+// A Print is a Mark with what tells, within one store, that each version below it is the
+// row or document that it was when another Print was equal: their names and checksums,
+// read without their content. Those of two stores have nothing to do with one another.
+type Print struct {
+	Mark
+	Chain [sha256.Size]byte
 }
 
 // BesideSum is over what a resource has beside its versions: index entries and claims,
@@ -99,6 +110,8 @@ type Transferer interface {
 	// those of resources that are half expunged.
 	Keys(ctx context.Context, after Key, limit int) ([]Key, error)
 	Marks(ctx context.Context, after Key, limit int) ([]Mark, error)
+	// Prints gives the prints of what Keys lists.
+	Prints(ctx context.Context, after Key, limit int) ([]Print, error)
 	// Archive gives resources to each, in the order in which they are asked for, every
 	// stretch of one before the next. One that is not there, or not at that version,
 	// gives ErrNotFound.
@@ -107,6 +120,9 @@ type Transferer interface {
 	// repeat them. A claim goes over to the resource that makes it: who held it here
 	// is another than its source says, and has to be put as well.
 	Restore(ctx context.Context, rs []*Archived) error
+	// Forget removes what a Restore that was cut off has left of resources of which there
+	// is none.
+	Forget(ctx context.Context, keys []Key) error
 
 	// RestoreFacts puts facts (as Scan gives them) with their versions in place of what
 	// is there under their keys; an expired one leaves nothing. DropFacts removes

@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"slices"
 
-	"go.mongodb.org/mongo-driver/v2/bson"
 	driver "go.mongodb.org/mongo-driver/v2/mongo"
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 
@@ -154,63 +153,6 @@ func (r *restoring) versions(ctx context.Context) error {
 	return r.db.putVersions(ctx, r.docs)
 }
 
-// claims takes the claims of all heads, whoever holds them.
-func (r *restoring) claims(ctx context.Context) error {
-	var docs []claimDoc
-	names := map[string]string{} // id to claim
-	for _, key := range r.order {
-		h := r.heads[key]
-		for _, c := range except(h.next.Claims, h.was.Claims) {
-			docs = append(docs, claimDoc{ID: claimID(c), Key: key, Unit: restoredUnit})
-			names[claimID(c)] = c
-		}
-	}
-	if len(docs) == 0 {
-		return nil
-	}
-	var taken []int
-	_, err := r.db.persist(ctx, "take claims", func(ctx context.Context) (err error) {
-		taken, err = r.db.insertMany(ctx, claims, docs)
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	for _, i := range taken {
-		if err := r.claim(ctx, docs[i], names[docs[i].ID]); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// claim takes a claim that has a document already. The head of who held it lists it no
-// more before it goes over: until then it counts for him, and afterwards his mark says
-// that he is another.
-func (r *restoring) claim(ctx context.Context, doc claimDoc, claim string) error {
-	var found []claimDoc
-	if err := r.db.findAll(ctx, claims, bson.M{"_id": doc.ID}, nil, &found); err != nil {
-		return err
-	}
-	if len(found) == 1 && found[0].Key != doc.Key {
-		if mine := r.heads[found[0].Key]; mine != nil && slices.Contains(mine.next.Claims, claim) {
-			return fmt.Errorf("restore %s: %w: %s makes a claim of it too", doc.Key, store.ErrConflict, found[0].Key)
-		}
-		_, err := r.db.persist(ctx, "give a claim up", func(ctx context.Context) error {
-			_, err := r.db.coll(heads).UpdateOne(ctx, bson.M{"_id": found[0].Key, "cl": claim}, bson.M{"$pull": bson.M{"cl": claim}})
-			return err
-		})
-		if err != nil {
-			return err
-		}
-	}
-	_, err := r.db.persist(ctx, "take a claim", func(ctx context.Context) error {
-		_, err := r.db.coll(claims).ReplaceOne(ctx, bson.M{"_id": doc.ID}, doc, options.Replace().SetUpsert(true))
-		return err
-	})
-	return err
-}
-
 // swing puts the heads.
 func (r *restoring) swing(ctx context.Context) error {
 	var models []driver.WriteModel
@@ -249,25 +191,6 @@ func (r *restoring) swing(ctx context.Context) error {
 	for _, key := range keys {
 		if h := now[key]; h == nil || h.Intent != nil || h.State.Version != r.heads[key].next.Version || h.State.Nonce != r.heads[key].next.Nonce {
 			return fmt.Errorf("restore %s: %w: somebody else writes to it", key, store.ErrConflict)
-		}
-	}
-	return nil
-}
-
-// release removes the claims that restored resources no longer make.
-func (r *restoring) release(ctx context.Context) error {
-	for _, key := range r.order {
-		h := r.heads[key]
-		gone := claimIDs(except(h.was.Claims, h.next.Claims))
-		if !h.complete || len(gone) == 0 {
-			continue
-		}
-		_, err := r.db.persist(ctx, "give up claims", func(ctx context.Context) error {
-			_, err := r.db.coll(claims).DeleteMany(ctx, bson.M{"_id": bson.M{"$in": gone}, "k": key, "tx": restoredUnit})
-			return err
-		})
-		if err != nil {
-			return err
 		}
 	}
 	return nil

@@ -219,7 +219,7 @@ func (db *DB) Archive(ctx context.Context, wants []store.Since, each func(*store
 	if err := db.resolve(ctx, there); err != nil {
 		return err
 	}
-	links, err := db.linksOf(ctx, ids)
+	links, _, err := db.linksOf(ctx, ids)
 	if err != nil {
 		return err
 	}
@@ -243,41 +243,6 @@ func (db *DB) Archive(ctx context.Context, wants []store.Since, each func(*store
 		}
 	}
 	return nil
-}
-
-// linksOf reads what all versions of some resources say of their chains.
-func (db *DB) linksOf(ctx context.Context, keys []string) (map[string]map[string]link, error) {
-	var docs []struct {
-		Key      string `bson:"k"`
-		Version  int64  `bson:"v"`
-		Nonce    string `bson:"n"`
-		Previous string `bson:"p"`
-	}
-	if err := db.findAll(ctx, versions, bson.M{"k": bson.M{"$in": keys}}, bson.M{"k": 1, "v": 1, "n": 1, "p": 1}, &docs); err != nil {
-		return nil, err
-	}
-	out := make(map[string]map[string]link, len(keys))
-	for _, d := range docs {
-		if out[d.Key] == nil {
-			out[d.Key] = map[string]link{}
-		}
-		out[d.Key][versionID(d.Key, d.Version, d.Nonce)] = link{d.Version, d.Nonce, d.Previous}
-	}
-	return out, nil
-}
-
-// reached lists the ids of the versions that a state reaches, oldest first.
-func (db *DB) reached(k store.Key, top *state, links map[string]link) ([]string, error) {
-	out := make([]string, top.Version)
-	for version, nonce := top.Version, top.Nonce; version > 0; version-- {
-		id := versionID(keyOf(k), version, nonce)
-		l, ok := links[id]
-		if !ok {
-			return nil, fmt.Errorf("%s: %w: %s has lost its version %d", db.where(), store.ErrDamaged, k, version)
-		}
-		out[version-1], nonce = id, l.Previous
-	}
-	return out, nil
 }
 
 // Streams implements store.Transferer.

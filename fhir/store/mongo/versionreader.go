@@ -19,7 +19,7 @@ type versionReader struct {
 }
 
 func (r *versionReader) archive(ctx context.Context, k store.Key, s *state, chain []string, each func(*store.Archived) error) error {
-	a, size := &store.Archived{Key: k}, 0
+	a, size, sum := &store.Archived{Key: k}, 0, newChainSum()
 	for _, id := range chain {
 		doc, err := r.next(ctx, id)
 		if err != nil {
@@ -35,9 +35,10 @@ func (r *versionReader) archive(ctx context.Context, k store.Key, s *state, chai
 			}
 			a, size = &store.Archived{Key: k}, 0
 		}
+		sum.add(id, doc.Sum)
 		a.Versions, size = append(a.Versions, rec), size+len(rec.Raw)
 	}
-	a.Complete = true
+	a.Complete, a.Chain = true, sum.sum()
 	var err error
 	if a.Versions[len(a.Versions)-1].Index, err = s.entries(k.Type); err != nil {
 		return err

@@ -3,7 +3,8 @@
 //
 // It turns a process into such a fact, and the facts of a store into a list. It
 // keeps nobody out: what to do about somebody who is there is the caller's
-// decision. Every command that writes announces itself; moving a store asks.
+// decision. Every command that writes announces itself, and so does who moves a
+// store; each asks whether the other is there.
 package presence
 
 import (
@@ -13,6 +14,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -31,12 +33,24 @@ const (
 	renewed = 20 * time.Second
 )
 
+// A Use is what a process does with a store. The zero value writes and lets others write.
+type Use struct {
+	Reads bool `json:"reads,omitempty"` // it writes nothing but that it is there
+	// Alone says that its work is spoilt by whoever writes to the store meanwhile.
+	Alone bool `json:"alone,omitempty"`
+}
+
 // A Holder is a process that uses a store.
 type Holder struct {
 	What  string    `json:"what"` // the command, "serve"
 	Host  string    `json:"host"`
 	PID   int       `json:"pid"`
 	Since time.Time `json:"since"`
+	Use
+	// Kernel and Started tell, to who runs under the same kernel, whether it still is
+	// the process that wrote this; "" where that cannot be told.
+	Kernel  string `json:"kernel,omitempty"`
+	Started string `json:"started,omitempty"`
 }
 
 func (h Holder) String() string {
@@ -51,20 +65,30 @@ type Lease struct {
 	value []byte
 	stop  context.CancelFunc
 	done  sync.WaitGroup
+	// around does each renewal.
+	around func(renew func())
 }
 
-// Announce makes this process known as one that uses the store, until End. now is
+// Announce makes this process known as one that writes to the store, until End. now is
 // the store's clock.
 func Announce(ctx context.Context, facts store.Facts, now func() time.Time, what string) (*Lease, error) {
+	return AnnounceUse(ctx, facts, now, what, Use{}, func(renew func()) { renew() })
+}
+
+// AnnounceUse is Announce for what a process does otherwise with the store. around
+// does each renewal, which is a write, when it is due.
+func AnnounceUse(ctx context.Context, facts store.Facts, now func() time.Time, what string, use Use, around func(renew func())) (*Lease, error) {
 	host, err := os.Hostname()
 	if err != nil {
 		host = "a host without a name"
 	}
-	value, err := json.Marshal(Holder{What: what, Host: host, PID: os.Getpid(), Since: now().UTC().Truncate(time.Second)})
+	h := Holder{What: what, Host: host, PID: os.Getpid(), Since: now().UTC().Truncate(time.Second), Use: use}
+	h.Kernel, h.Started = identify(h.PID)
+	value, err := json.Marshal(h)
 	if err != nil {
 		return nil, err
 	}
-	l := &Lease{facts: facts, now: now, key: Prefix + rand.Text(), value: value}
+	l := &Lease{facts: facts, now: now, key: Prefix + rand.Text(), value: value, around: around}
 	f, err := facts.PutIfAbsent(ctx, l.key, value, now().Add(lease))
 	if err != nil {
 		return nil, fmt.Errorf("announce this process to the store: %w", err)
@@ -89,16 +113,18 @@ func (l *Lease) renew(ctx context.Context, version int64) {
 		if ctx.Err() != nil { // both, after a renewal that took long
 			return
 		}
-		f, err := l.facts.CompareAndSet(ctx, l.key, version, l.value, l.now().Add(lease))
-		if errors.Is(err, store.ErrConflict) {
-			f, err = l.facts.PutIfAbsent(ctx, l.key, l.value, l.now().Add(lease))
-			if errors.Is(err, store.ErrExists) { // an answer was lost
-				f, err = l.facts.Get(ctx, l.key)
+		l.around(func() {
+			f, err := l.facts.CompareAndSet(ctx, l.key, version, l.value, l.now().Add(lease))
+			if errors.Is(err, store.ErrConflict) {
+				f, err = l.facts.PutIfAbsent(ctx, l.key, l.value, l.now().Add(lease))
+				if errors.Is(err, store.ErrExists) { // an answer was lost
+					f, err = l.facts.Get(ctx, l.key)
+				}
 			}
-		}
-		if err == nil {
-			version = f.Version
-		}
+			if err == nil {
+				version = f.Version
+			}
+		})
 	}
 }
 
@@ -154,9 +180,17 @@ func present(ctx context.Context, facts store.Facts, without string) ([]Holder, 
 		if err := json.Unmarshal(f.Value, &h); err != nil {
 			h = Holder{What: "?", Host: "a host that cannot be read"}
 		}
+		if (h.Alone || h.Reads) && h.gone() { // nobody need wait for it
+			continue
+		}
 		out = append(out, h)
 	}
 	return out, nil
+}
+
+// Alone are those whose work is spoilt by whoever else writes.
+func Alone(hs []Holder) []Holder {
+	return slices.DeleteFunc(slices.Clone(hs), func(h Holder) bool { return !h.Alone })
 }
 
 // Names puts holders into one line.

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
+	"hash"
 
 	"github.com/handoff-health/handoff/fhir/store"
 )
@@ -76,37 +77,87 @@ func (db *DB) Keys(ctx context.Context, after store.Key, limit int) ([]store.Key
 }
 
 // Marks implements store.Transferer.
-func (db *DB) Marks(ctx context.Context, after store.Key, limit int) ([]store.Mark, error) {
-	if limit < 1 {
-		return nil, invalid("limit %d", limit)
-	}
-	var out []store.Mark
-	err := db.snapshot(ctx, func(s *session) error {
-		var rids []int64
-		err := s.each(ctx, `SELECT rid, type, id, version, updated, deleted FROM head WHERE (type, id) > (?, ?) ORDER BY type, id LIMIT ?`,
-			[]any{after.Type, after.ID, limit}, func(scan func(...any) error) error {
-				var (
-					m       store.Mark
-					rid     int64
-					updated string
-				)
-				err := scan(&rid, &m.Type, &m.ID, &m.Version, &updated, &m.Deleted)
-				if err == nil {
-					// One that cannot be read is no version's: it is another than any.
-					m.LastUpdated, _ = parseInstant(updated)
-				}
-				out, rids = append(out, m), append(rids, rid)
-				return err
-			})
-		for i, rid := range rids {
+func (db *DB) Marks(ctx context.Context, after store.Key, limit int) (out []store.Mark, err error) {
+	err = db.snapshot(ctx, func(s *session) error {
+		out, _, err = marks(ctx, s, after, limit)
+		return err
+	})
+	return out, err
+}
+
+// Prints implements store.Transferer.
+func (db *DB) Prints(ctx context.Context, after store.Key, limit int) (out []store.Print, err error) {
+	err = db.snapshot(ctx, func(s *session) error {
+		ms, rids, err := marks(ctx, s, after, limit)
+		for i, m := range ms {
 			if err != nil {
 				break
 			}
-			out[i].Beside, err = besideOf(ctx, s, rid)
+			p := store.Print{Mark: m}
+			if p.Chain, err = chainOf(ctx, s, rids[i], m.Version); err == nil {
+				out = append(out, p)
+			}
 		}
 		return err
 	})
 	return out, err
+}
+
+// A chainSum is over what names versions of a resource, oldest first, and what guards
+// their content.
+type chainSum struct{ hash.Hash }
+
+func newChainSum() chainSum { return chainSum{sha256.New()} }
+
+func (c chainSum) add(version int64, updated string, deleted bool, sum int64) {
+	fmt.Fprintf(c, "%d %s %t %d\n", version, updated, deleted, sum)
+}
+
+func (c chainSum) sum() (out [sha256.Size]byte) {
+	c.Sum(out[:0])
+	return out
+}
+
+func chainOf(ctx context.Context, s *session, rid, newest int64) ([sha256.Size]byte, error) {
+	c := newChainSum()
+	err := s.each(ctx, `SELECT version, updated, deleted, sum FROM version WHERE rid = ? AND version <= ? ORDER BY version`, []any{rid, newest}, func(scan func(...any) error) error {
+		var version, sum int64
+		var updated string
+		var deleted bool
+		err := scan(&version, &updated, &deleted, &sum)
+		c.add(version, updated, deleted, sum)
+		return err
+	})
+	return c.sum(), err
+}
+
+// marks gives marks with the rows of their heads.
+func marks(ctx context.Context, s *session, after store.Key, limit int) (out []store.Mark, rids []int64, err error) {
+	if limit < 1 {
+		return nil, nil, invalid("limit %d", limit)
+	}
+	err = s.each(ctx, `SELECT rid, type, id, version, updated, deleted FROM head WHERE (type, id) > (?, ?) ORDER BY type, id LIMIT ?`,
+		[]any{after.Type, after.ID, limit}, func(scan func(...any) error) error {
+			var (
+				m       store.Mark
+				rid     int64
+				updated string
+			)
+			err := scan(&rid, &m.Type, &m.ID, &m.Version, &updated, &m.Deleted)
+			if err == nil {
+				// One that cannot be read is no version's: it is another than any.
+				m.LastUpdated, _ = parseInstant(updated)
+			}
+			out, rids = append(out, m), append(rids, rid)
+			return err
+		})
+	for i, rid := range rids {
+		if err != nil {
+			break
+		}
+		out[i].Beside, err = besideOf(ctx, s, rid)
+	}
+	return out, rids, err
 }
 
 func besideOf(ctx context.Context, s *session, rid int64) (sum [sha256.Size]byte, err error) {
@@ -143,7 +194,7 @@ func (db *DB) archive(ctx context.Context, s *session, k store.Key, first int64,
 	case !found || newest < first:
 		return fmt.Errorf("%s: %w", k, store.ErrNotFound)
 	}
-	a, size, have := &store.Archived{Key: k}, 0, first-1
+	a, size, have, sum := &store.Archived{Key: k}, 0, first-1, newChainSum()
 	err = s.each(ctx, `SELECT `+versionColumns+` FROM version v WHERE v.rid = ? AND v.version >= ? AND v.version <= ? ORDER BY v.version`,
 		[]any{rid, first, newest}, func(scan func(...any) error) error {
 			var row versionRow
@@ -160,6 +211,7 @@ func (db *DB) archive(ctx context.Context, s *session, k store.Key, first int64,
 				a, size = &store.Archived{Key: k}, 0
 			}
 			rec, err := db.record(k, &row)
+			sum.add(row.version, row.updated, row.deleted, row.sum)
 			a.Versions, size, have = append(a.Versions, rec), size+len(row.raw), row.version
 			return err
 		})
@@ -169,7 +221,7 @@ func (db *DB) archive(ctx context.Context, s *session, k store.Key, first int64,
 	if have != newest {
 		return db.lacks(k, have+1)
 	}
-	a.Complete = true
+	a.Complete, a.Chain = true, sum.sum()
 	if a.Versions[len(a.Versions)-1].Index, err = entriesOf(ctx, s, rid); err != nil {
 		return err
 	}

@@ -25,6 +25,8 @@ func RunTransfer(t *testing.T, from, to Target) {
 		{"a copy that is cut off anywhere goes on", copyGoesOn},
 		{"a destination of something else is refused", occupied},
 		{"a store that is in use is refused", inUse},
+		{"a copy says that it is there", announced},
+		{"a copy that was killed keeps nobody waiting", killedCopy},
 		{"an unfinished copy is no store yet", unfinished},
 		{"what differs is found", differences},
 		{"a source that changes meanwhile is noticed", changing},
@@ -35,6 +37,9 @@ func RunTransfer(t *testing.T, from, to Target) {
 		{"a copy beside writers, then one without", besideWriters},
 		{"a resource whose history is another is made anew", otherHistory},
 		{"a source that was set back is noticed", setBack},
+		{"what was verified ahead is not read again", verifiedAhead},
+		{"what has become another since is found", aheadFinds},
+		{"a run ahead that is cut off goes on", aheadGoesOn},
 		{"a finished copy is not brought up to date", finishedStays},
 	} {
 		t.Run(tt.name, func(t *testing.T) { tt.run(t, newEnv(t, from), newEnv(t, to)) })

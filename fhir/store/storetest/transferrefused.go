@@ -1,6 +1,8 @@
 package storetest
 
 import (
+	"encoding/json"
+	"runtime"
 	"slices"
 	"testing"
 	"time"
@@ -62,6 +64,100 @@ func inUse(t *testing.T, from, to *env) {
 	from.clock.advance(time.Minute)
 	move(t, from, to)
 	_ = dead.End() // whether it is still there does not matter
+}
+
+// announced has a copy tell both stores that it is there, until it has ended.
+func announced(t *testing.T, from, to *env) {
+	from.write(t, put(patient("p"), store.Absent, 1))
+	to.clock.at = from.clock.at
+	for _, live := range []bool{true, false} {
+		looked := false
+		look := func(transfer.Progress) {
+			if looked {
+				return
+			}
+			looked = true
+			for e, want := range map[*env]presence.Use{from: {Reads: true, Alone: !live}, to: {Alone: true}} {
+				hs, err := presence.Present(e.ctx, e.Facts)
+				if err != nil || len(hs) != 1 || hs[0].Use != want || hs[0].What != "store copy" {
+					t.Errorf("live %v: present are %v, %v, want %+v", live, hs, err, want)
+				}
+			}
+			for _, l := range []bool{true, false} {
+				_, err := transfer.Run(from.ctx, from.side(t, "the source"), to.side(t, "the destination"), transfer.Options{Live: l})
+				wantError(t, err, transfer.ErrInUse, "a second copy to the same destination")
+			}
+			third := newEnv(t, to.target)
+			third.clock.at = from.clock.at
+			if live {
+				copyLive(t, from, third) // of the same source
+			}
+			for _, l := range []bool{true, false} {
+				if live && l {
+					continue
+				}
+				_, err := transfer.Run(from.ctx, from.side(t, "the source"), third.side(t, "a third"), transfer.Options{Live: l})
+				wantError(t, err, transfer.ErrInUse, "a copy of a source that is being copied")
+			}
+		}
+		r, err := transfer.Run(from.ctx, from.side(t, "the source"), to.side(t, "the destination"), transfer.Options{Live: live, Progress: look})
+		if err != nil || !looked {
+			t.Fatalf("live %v: %v, looked %v", live, err, looked)
+		}
+		if !live {
+			wantSame(t, r.Comparison)
+		}
+		for _, e := range []*env{from, to} {
+			if hs, err := presence.Present(e.ctx, e.Facts); err != nil || len(hs) > 0 {
+				t.Errorf("live %v: afterwards %v, %v", live, hs, err)
+			}
+		}
+	}
+}
+
+// killedCopy has the word of a copy that was killed keep nobody waiting, where it can be
+// known that it was; elsewhere for a minute.
+func killedCopy(t *testing.T, from, to *env) {
+	from.write(t, put(patient("p"), store.Absent, 1))
+	to.clock.at = from.clock.at
+	copyLive(t, from, to)
+	l, err := presence.AnnounceUse(to.ctx, to.Facts, to.clock.now, "store copy", presence.Use{Alone: true}, func(renew func()) { renew() })
+	if err != nil {
+		t.Fatal(err)
+	}
+	mine, err := to.Facts.Scan(to.ctx, presence.Prefix, "", 2)
+	if err != nil || len(mine) != 1 {
+		t.Fatal(mine, err)
+	}
+	if err := l.End(); err != nil {
+		t.Fatal(err)
+	}
+	leave := func(e *env, change func(*presence.Holder)) {
+		t.Helper()
+		var h presence.Holder
+		if err := json.Unmarshal(mine[0].Value, &h); err != nil {
+			t.Fatal(err)
+		}
+		change(&h)
+		value, err := json.Marshal(h)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := e.Facts.PutIfAbsent(e.ctx, presence.Prefix+t.Name(), value, e.clock.now().Add(time.Minute)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	leave(to, func(h *presence.Holder) { h.Host, h.Kernel = "another", "another" })
+	_, err = transfer.Run(from.ctx, from.side(t, "the source"), to.side(t, "the destination"), transfer.Options{})
+	wantError(t, err, transfer.ErrInUse, "a copy on another machine")
+	from.clock.advance(time.Minute)
+	to.clock.advance(time.Minute)
+	if runtime.GOOS == "linux" {
+		for _, e := range []*env{from, to} { // a process of that number that was another
+			leave(e, func(h *presence.Holder) { h.Started = "1" })
+		}
+	}
+	move(t, from, to)
 }
 
 func overSomething(t *testing.T, from, to *env) {

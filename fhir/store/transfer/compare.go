@@ -52,6 +52,9 @@ type Comparison struct {
 	Destination map[string]Tally `json:"destination"`
 	Differences []Difference     `json:"differences"` // the first maxDifferences
 	Differing   int64            `json:"differing"`   // of all
+	// Spared is how many resources were not read, because a run ahead has found them the
+	// same and neither side has changed them since.
+	Spared int64 `json:"spared,omitempty"`
 }
 
 // maxDifferences is how many are named one by one.
@@ -66,6 +69,12 @@ func Kinds() []string { return kinds }
 // Compare reads both stores and compares them item by item. A fact that expires
 // meanwhile may be missing on either side.
 func Compare(ctx context.Context, from, to Side, o Options) (*Comparison, error) {
+	return compare(ctx, from, to, o, from.FactVersion, "")
+}
+
+// compare has the destination's versions of facts stand above what given says. What a
+// ledger proves, if one is named, is not read again.
+func compare(ctx context.Context, from, to Side, o Options, given func(context.Context) (int64, error), ledger string) (*Comparison, error) {
 	z, err := from.Sizes(ctx)
 	if err != nil {
 		return nil, named(from, err)
@@ -76,10 +85,19 @@ func Compare(ctx context.Context, from, to Side, o Options) (*Comparison, error)
 		now:  func() time.Time { return latest(from.Now(), to.Now()) },
 		tick: o.Progress, done: Progress{Verifying: true, Total: z.Resources + z.Facts + z.Entries},
 	}
-	if err := merge(ctx, itemsOf(from), itemsOf(to), place, m.pair); err != nil {
+	if ledger != "" {
+		p := &prover{from: from, to: to, found: func(k store.Key, src, dst *whole) error { return m.pairAll(src.items(k), dst.items(k)) }}
+		if err := p.run(ctx, ledgerOf(to, ledger)); err != nil {
+			return nil, err
+		}
+		m.out.Spared = p.spared
+	} else if err := merge(ctx, itemsOf(from, walkResources), itemsOf(to, walkResources), place, m.pair); err != nil {
 		return nil, err
 	}
-	return m.finish(ctx, from, to)
+	if err := merge(ctx, itemsOf(from, walkRest), itemsOf(to, walkRest), place, m.pair); err != nil {
+		return nil, err
+	}
+	return m.finish(ctx, from, to, given)
 }
 
 func latest(a, b time.Time) time.Time {
@@ -115,13 +133,13 @@ func (x *item) String() string {
 	return fmt.Sprintf("%q", x.a)
 }
 
-func itemsOf(s Side) reader[item] {
+func itemsOf(s Side, walk func(context.Context, Side, func(item) error) error) reader[item] {
 	return func(ctx context.Context, emit func(item) error) error { return named(s, walk(ctx, s, emit)) }
 }
 
-// walk gives every item of a store in order of its place.
-func walk(ctx context.Context, s Side, emit func(item) error) error {
-	err := eachArchived(ctx, s, func(a *store.Archived) error {
+// walkResources gives the items of a store's resources in order of their place.
+func walkResources(ctx context.Context, s Side, emit func(item) error) error {
+	return eachArchived(ctx, s, func(a *store.Archived) error {
 		for _, rec := range a.Versions {
 			if err := emit(item{stage: 1, a: a.Key.Type, b: a.Key.ID, n: uint64(rec.Version), kind: KindVersions, sum: versionHash(rec)}); err != nil {
 				return err
@@ -132,10 +150,11 @@ func walk(ctx context.Context, s Side, emit func(item) error) error {
 		}
 		return emit(item{stage: 1, a: a.Key.Type, b: a.Key.ID, n: math.MaxUint64, kind: KindResources, sum: headHash(a)})
 	})
-	if err != nil {
-		return err
-	}
-	err = eachFact(ctx, s, func(f store.Fact) error {
+}
+
+// walkRest gives those of its facts and streams.
+func walkRest(ctx context.Context, s Side, emit func(item) error) error {
+	err := eachFact(ctx, s, func(f store.Fact) error {
 		return emit(item{stage: 2, a: f.Key, kind: KindFacts, sum: factHash(f), expires: f.Expires})
 	})
 	if err != nil {
@@ -187,6 +206,29 @@ func (m *merger) pair(x, y *item) error {
 	return nil
 }
 
+// pairAll is pair for lists of items, each in order of place.
+func (m *merger) pairAll(xs, ys []*item) error {
+	for len(xs)+len(ys) > 0 {
+		var x, y *item
+		if len(ys) == 0 || len(xs) > 0 && place(xs[0], ys[0]) <= 0 {
+			x = xs[0]
+		}
+		if len(xs) == 0 || len(ys) > 0 && place(ys[0], xs[0]) <= 0 {
+			y = ys[0]
+		}
+		if err := m.pair(x, y); err != nil {
+			return err
+		}
+		if x != nil {
+			xs = xs[1:]
+		}
+		if y != nil {
+			ys = ys[1:]
+		}
+	}
+	return nil
+}
+
 // lone is an item that only one side has.
 func (m *merger) lone(side int, x *item, how string) {
 	if !x.expires.IsZero() && !x.expires.After(m.now()) {
@@ -230,8 +272,8 @@ func (m *merger) report(d Difference) {
 }
 
 // finish compares the counters and closes the tallies.
-func (m *merger) finish(ctx context.Context, from, to Side) (*Comparison, error) {
-	a, err := from.FactVersion(ctx)
+func (m *merger) finish(ctx context.Context, from, to Side, given func(context.Context) (int64, error)) (*Comparison, error) {
+	a, err := given(ctx)
 	if err != nil {
 		return nil, named(from, err)
 	}

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/handoff-health/handoff/fhir/store"
-	"github.com/handoff-health/handoff/fhir/store/presence"
 )
 
 // A Store is one side of a copy.
@@ -61,6 +60,10 @@ type Options struct {
 	// Live copies from a source that may be in use. What comes of it is not compared
 	// and no finished copy: a run without Live brings over what changed since.
 	Live bool
+	// Ahead has a run with Live verify what it can ahead, and one without read only
+	// those resources whole that have changed on either side since. What has become of
+	// the bytes of others meanwhile by themselves it does not see.
+	Ahead bool
 }
 
 // A Report says what a run has done.
@@ -70,6 +73,8 @@ type Report struct {
 	CopyTime   time.Duration
 	Comparison *Comparison // nil if it did not come to that
 	VerifyTime time.Duration
+	Proven     int64 // resources that were verified ahead
+	Spared     int64 // of these, how many an earlier run had proven
 }
 
 // copier is one run.
@@ -78,6 +83,8 @@ type copier struct {
 	tick     func(Progress)
 	state    state
 	version  int64 // of the state's fact
+	watch    watch // over the source
+	given    int64 // the source's versions of facts, before this run's own word
 	counts   Counts
 	done     Progress
 }
@@ -86,19 +93,29 @@ type copier struct {
 // that holds an unfinished copy of this source is brought to what the source is now.
 // On error, and where the comparison shows a difference, the destination stays an
 // unfinished copy. One that is finished is compared only: it may be in use by now.
-func Run(ctx context.Context, from, to Side, o Options) (Report, error) {
-	c := &copier{from: from, to: to, tick: o.Progress}
+func Run(ctx context.Context, from, to Side, o Options) (r Report, err error) {
+	c := &copier{from: from, to: to, tick: o.Progress, watch: watch{side: from}}
 	if c.tick == nil {
 		c.tick = func(Progress) {}
 	}
-	var r Report
-	begun, err := c.begin(ctx, o.Live)
+	source, err := c.distinct(ctx)
 	if err != nil {
 		return r, err
 	}
-	epoch, err := from.Epoch(ctx)
-	if err != nil {
+	if c.given, err = from.FactVersion(ctx); err != nil {
 		return r, named(from, err)
+	}
+	leave, err := c.announce(ctx, o.Live)
+	if err != nil {
+		return r, err
+	}
+	defer leave()
+	begun, err := c.begin(ctx, source, o.Live)
+	if err != nil {
+		return r, err
+	}
+	if err := c.watch.begin(ctx); err != nil {
+		return r, err
 	}
 	r.Resumed = !begun
 	start := time.Now()
@@ -106,34 +123,43 @@ func Run(ctx context.Context, from, to Side, o Options) (Report, error) {
 		err = c.pass(ctx, o.Live)
 	}
 	r.Copied, r.CopyTime = c.counts, time.Since(start)
-	if err != nil || o.Live {
+	switch {
+	case err != nil:
 		return r, err
+	case o.Live && o.Ahead:
+		start := time.Now()
+		r.Proven, r.Spared, err = c.proveAhead(ctx)
+		r.VerifyTime = time.Since(start)
+		return r, err
+	case o.Live:
+		return r, nil
 	}
-	return c.verify(ctx, r, epoch, o)
+	return c.verify(ctx, r, o)
 }
 
 // verify compares both sides, and marks the copy as finished if nobody wrote to the
 // source meanwhile.
-func (c *copier) verify(ctx context.Context, r Report, epoch int64, o Options) (Report, error) {
-	from, to := c.from, c.to
-	start := time.Now()
-	cmp, err := Compare(ctx, from, to, o)
+func (c *copier) verify(ctx context.Context, r Report, o Options) (Report, error) {
+	start, ledger := time.Now(), ""
+	if o.Ahead {
+		ledger = c.state.Ledger
+	}
+	cmp, err := compare(ctx, c.from, c.to, o, func(context.Context) (int64, error) { return c.given, nil }, ledger)
 	r.Comparison, r.VerifyTime = cmp, time.Since(start)
+	if err == nil {
+		err = c.watch.unchanged(ctx)
+	}
 	if err != nil {
 		return r, err
-	}
-	after, err := from.Epoch(ctx)
-	if err != nil {
-		return r, named(from, err)
-	}
-	if after != epoch {
-		return r, fmt.Errorf("%s was %w: stop what uses it, and copy again", from.Name, ErrChanged)
 	}
 	if !cmp.Same() || c.state.Step == stepVerified {
 		return r, nil
 	}
-	c.state.Step = stepVerified
-	return r, c.save(ctx)
+	c.state.Step, c.state.Ledger = stepVerified, ""
+	if err := c.save(ctx); err != nil {
+		return r, err
+	}
+	return r, c.dropLedgers(ctx)
 }
 
 // Verify compares without copying.
@@ -144,30 +170,25 @@ func Verify(ctx context.Context, from, to Side, o Options) (r Report, err error)
 	return r, err
 }
 
-// begin looks at both sides. begun is true if the copy is a new one.
-func (c *copier) begin(ctx context.Context, live bool) (begun bool, err error) {
-	source, err := c.from.Identity(ctx)
-	if err != nil {
-		return false, named(c.from, err)
+// distinct gives the source's identity. One that is the destination's, or an unfinished
+// copy, is refused.
+func (c *copier) distinct(ctx context.Context) (source string, err error) {
+	if source, err = c.from.Identity(ctx); err != nil {
+		return "", named(c.from, err)
 	}
 	target, err := c.to.Identity(ctx)
 	if err != nil {
-		return false, named(c.to, err)
+		return "", named(c.to, err)
 	}
 	if source == target {
-		return false, fmt.Errorf("%w: %s and %s are one store, or one is a copy of the other's files", store.ErrInvalid, c.from.Name, c.to.Name)
+		return "", fmt.Errorf("%w: %s and %s are one store, or one is a copy of the other's files", store.ErrInvalid, c.from.Name, c.to.Name)
 	}
-	if err := Ready(ctx, c.from); err != nil {
-		return false, named(c.from, err)
-	}
-	if !live {
-		if err := unused(ctx, c.from); err != nil {
-			return false, err
-		}
-	}
-	if err := unused(ctx, c.to); err != nil {
-		return false, err
-	}
+	return source, named(c.from, Ready(ctx, c.from))
+}
+
+// begin makes the destination an unfinished copy of the source, or takes up one that is
+// there. begun is true if the copy is a new one.
+func (c *copier) begin(ctx context.Context, source string, live bool) (begun bool, err error) {
 	st, version, err := readState(ctx, c.to)
 	if err != nil {
 		return false, named(c.to, err)
@@ -195,17 +216,6 @@ func (c *copier) goOn(ctx context.Context, st *state, version int64, live bool) 
 		return c.save(ctx)
 	case live:
 		return fmt.Errorf("%s is %w of %s, and may have been used since: give an empty destination", c.to.Name, ErrFinished, c.from.Name)
-	}
-	return nil
-}
-
-func unused(ctx context.Context, side Side) error {
-	hs, err := presence.Present(ctx, side)
-	if err != nil {
-		return named(side, err)
-	}
-	if len(hs) > 0 {
-		return fmt.Errorf("%s is %w by %s: stop it first; a process that was killed counts for a minute more", side.Name, ErrInUse, presence.Names(hs))
 	}
 	return nil
 }
@@ -240,7 +250,8 @@ func empty(ctx context.Context, to Side) error {
 
 var errEnough = errors.New("enough")
 
-// save keeps how far the copy has come.
+// save keeps how far the copy has come. It is called before anything is written to the
+// destination: a run that stood still while another took the copy up ends here.
 func (c *copier) save(ctx context.Context) error {
 	value, err := json.Marshal(c.state)
 	if err != nil {

@@ -3,6 +3,7 @@ package transfer
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -41,7 +42,16 @@ func archivedSize(a *store.Archived) int {
 // resources has the destination hold what the source holds. What is the same by its
 // mark is not read.
 func (c *copier) resources(ctx context.Context) error {
-	return pipe(ctx, changeSize, c.findChanges, c.writeChanges)
+	if len(c.state.Putting) > 0 { // by a run that ended in the middle of them
+		if err := c.to.Forget(ctx, c.state.Putting); err != nil {
+			return named(c.to, err)
+		}
+	}
+	if err := pipe(ctx, changeSize, c.findChanges, c.writeChanges); err != nil {
+		return err
+	}
+	c.state.Putting = nil
+	return nil
 }
 
 // changes is one walk over the marks of both sides.
@@ -167,7 +177,18 @@ func archiveMoving(ctx context.Context, from Side, want store.Since, each func(*
 func (c *copier) writeChanges(ctx context.Context, piece []change) error {
 	var puts []*store.Archived
 	var done, bytes int64
-	before, wrote := c.counts.Resources, false
+	before := c.counts.Resources
+	if slices.ContainsFunc(piece, func(x change) bool { return x.same == 0 }) {
+		c.state.Putting = c.state.Putting[:0]
+		for _, x := range piece {
+			if n := len(c.state.Putting); x.put != nil && (n == 0 || c.state.Putting[n-1] != x.put.Key) {
+				c.state.Putting = append(c.state.Putting, x.put.Key)
+			}
+		}
+		if err := c.save(ctx); err != nil {
+			return err
+		}
+	}
 	for _, x := range piece {
 		done += x.same
 		gone := x.drop
@@ -183,22 +204,17 @@ func (c *copier) writeChanges(ctx context.Context, piece []change) error {
 		default:
 			c.counts.Removed++
 		}
-		wrote = true
 		if err := c.expunge(ctx, gone); err != nil {
 			return err
 		}
 	}
 	if len(puts) > 0 {
-		wrote = true
 		if err := c.put(ctx, puts); err != nil {
 			return err
 		}
 	}
 	c.progress(done+c.counts.Resources-before, bytes)
-	if !wrote {
-		return nil
-	}
-	return c.save(ctx)
+	return nil
 }
 
 // count counts what is put, and gives its size.

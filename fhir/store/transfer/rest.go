@@ -34,8 +34,13 @@ func (c *copier) facts(ctx context.Context) error {
 	if err != nil {
 		return named(c.from, err)
 	}
-	return named(c.to, c.to.RaiseFactVersion(ctx, v))
+	return named(c.to, c.to.RaiseFactVersion(ctx, v+ownVersions))
 }
+
+// ownVersions is how many versions of facts copies may use up on the source, from one
+// on, by saying that they are there. The destination begins above those too, so that a
+// comparison at a later time does not take them for somebody's.
+const ownVersions = 1 << 24
 
 func (c *copier) findFacts(ctx context.Context, emit func(factChange) error) error {
 	reading := func(side Side) reader[store.Fact] {
@@ -79,6 +84,11 @@ func (c *copier) writeFacts(ctx context.Context, piece []factChange) error {
 			size += int64(factSize(x.fact))
 		}
 	}
+	if len(puts)+len(drops) > 0 {
+		if err := c.save(ctx); err != nil {
+			return err
+		}
+	}
 	if len(puts) > 0 {
 		if err := c.to.RestoreFacts(ctx, puts); err != nil {
 			return named(c.to, err)
@@ -92,10 +102,7 @@ func (c *copier) writeFacts(ctx context.Context, piece []factChange) error {
 	c.counts.Facts += int64(len(puts))
 	c.counts.FactsRemoved += int64(len(drops))
 	c.progress(done+int64(len(puts)), size)
-	if len(puts)+len(drops) == 0 {
-		return nil
-	}
-	return c.save(ctx)
+	return nil
 }
 
 // streams has the destination hold the streams of the source with their positions.
@@ -143,6 +150,9 @@ func (c *copier) stream(ctx context.Context, src, dst *store.Stream) error {
 			return err
 		}
 	}
+	if err := c.save(ctx); err != nil {
+		return err
+	}
 	return named(c.to, c.to.RestorePositions(ctx, *src))
 }
 
@@ -170,6 +180,9 @@ func (c *copier) entries(ctx context.Context, s *store.Stream, from uint64) erro
 		return named(c.from, eachEntry(ctx, c.from, *s, from, emit))
 	}
 	write := func(ctx context.Context, es []store.Entry) error {
+		if err := c.save(ctx); err != nil {
+			return err
+		}
 		if err := c.to.RestoreEntries(ctx, s.Name, es); err != nil {
 			return named(c.to, err)
 		}
@@ -179,7 +192,7 @@ func (c *copier) entries(ctx context.Context, s *store.Stream, from uint64) erro
 		}
 		c.counts.Entries += int64(len(es))
 		c.progress(int64(len(es)), size)
-		return c.save(ctx)
+		return nil
 	}
 	return pipe(ctx, entrySize, read, write)
 }

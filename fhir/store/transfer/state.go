@@ -13,7 +13,7 @@ import (
 )
 
 // stateKey is the fact in which a destination keeps of what it is a copy, and that it
-// is not finished. It is written again with each piece, so that of two runs one is
+// is not finished. It is written again before each piece, so that of two runs one is
 // stopped. It stays when the copy is finished, so that a run that is started again finds
 // that nothing is left to do.
 const stateKey = "store-copy"
@@ -35,6 +35,10 @@ type state struct {
 	Address string    `json:"address"`
 	Began   time.Time `json:"began"`
 	Step    string    `json:"step"` // that is under way
+	// Ledger names what was verified ahead, "" nothing.
+	Ledger string `json:"ledger,omitempty"`
+	// Putting are the resources of the piece that is being written.
+	Putting []store.Key `json:"putting,omitempty"`
 }
 
 func readState(ctx context.Context, facts store.Facts) (st *state, version int64, err error) {
@@ -69,5 +73,5 @@ func Ready(ctx context.Context, facts store.Facts) error {
 // private says of a fact's key that it is about one store and no part of what is
 // copied.
 func private(key string) bool {
-	return key == stateKey || strings.HasPrefix(key, presence.Prefix)
+	return key == stateKey || strings.HasPrefix(key, ledgerPrefix) || strings.HasPrefix(key, presence.Prefix)
 }
