@@ -122,7 +122,7 @@ func (db *DB) Forget(ctx context.Context, keys []store.Key) error {
 	if err != nil {
 		return err
 	}
-	ids = slices.DeleteFunc(ids, func(key string) bool { return hs[key] != nil })
+	ids = slices.DeleteFunc(ids, func(key string) bool { return hs[key] != nil && hs[key].State.Version > 0 })
 	if len(ids) == 0 {
 		return nil
 	}
