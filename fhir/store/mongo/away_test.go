@@ -124,7 +124,7 @@ func TestAServerThatIsAwayAndComesBack(t *testing.T) {
 					t.Errorf("%s without a server: %v", name, err)
 					return
 				}
-				if took := time.Since(begun); took > 12*time.Second {
+				if took := time.Since(begun); took > 25*time.Second {
 					t.Errorf("%s took %v to fail", name, took)
 				}
 				if !strings.Contains(err.Error(), g.address) {
@@ -139,7 +139,7 @@ func TestAServerThatIsAwayAndComesBack(t *testing.T) {
 		g.open(t)
 		back := time.Now()
 		for db.Ping(t.Context()) != nil {
-			if time.Since(back) > 30*time.Second {
+			if time.Since(back) > time.Minute {
 				t.Fatal("it does not come back")
 			}
 		}
@@ -160,7 +160,7 @@ func TestWhoGivesUpDoesNotWaitForTheServer(t *testing.T) {
 	defer cancel()
 	begun := time.Now()
 	_, err := db.Get(ctx, "k")
-	if took := time.Since(begun); !errors.Is(err, context.DeadlineExceeded) || took > 2*time.Second {
+	if took := time.Since(begun); !errors.Is(err, context.DeadlineExceeded) || took > readFor-time.Second {
 		t.Errorf("%v after %v", err, took)
 	}
 	if _, err := db.PutIfAbsent(ctx, "k", nil, time.Time{}); !errors.Is(err, context.DeadlineExceeded) {
@@ -190,7 +190,7 @@ func TestCloseLeavesNothingRunning(t *testing.T) {
 		if err := db.Close(); err != nil {
 			t.Error(err)
 		}
-		if took := time.Since(begun); took > 5*time.Second {
+		if took := time.Since(begun); took > 20*time.Second {
 			t.Errorf("Close took %v", took)
 		}
 		if err := db.Close(); err != nil {
@@ -203,7 +203,7 @@ func TestCloseLeavesNothingRunning(t *testing.T) {
 			t.Errorf("Append to a closed store: %v", err)
 		}
 	}
-	for range 100 {
+	for range 1500 { // half a minute
 		if runtime.NumGoroutine() <= before {
 			return
 		}

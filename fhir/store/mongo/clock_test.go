@@ -13,12 +13,14 @@ import (
 
 func TestTheServersClockCounts(t *testing.T) {
 	db := fresh(t)
+	before := db.Now()
 	h, err := db.sayHello(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if off := db.Now().Sub(h.LocalTime).Abs(); off > time.Second {
-		t.Errorf("off by %v", off)
+	const off = 2 * time.Second // how well it was measured when the store was opened
+	if after := db.Now(); h.LocalTime.Before(before.Add(-off)) || h.LocalTime.After(after.Add(off)) {
+		t.Errorf("the server says %v, between %v and %v", h.LocalTime, before, after)
 	}
 	if db.Now().Location() != time.UTC {
 		t.Error("not UTC")
@@ -49,10 +51,11 @@ func TestAClockThatIsOffIsToldOnceAndNotUsed(t *testing.T) {
 		warned int
 	}{{-2 * time.Minute, 1}, {-2 * time.Minute, 1}, {0, 1}, {3 * time.Minute, 2}, {500 * time.Millisecond, 2}} {
 		skew.Store(int64(step.skew))
+		begun := time.Now()
 		if err := db.measure(t.Context(), c); err != nil {
 			t.Fatal(err)
 		}
-		if off := db.Now().Sub(time.Now().Add(step.skew)).Abs(); off > 200*time.Millisecond {
+		if off := db.Now().Sub(time.Now().Add(step.skew)).Abs(); off > 200*time.Millisecond+time.Since(begun) { // nobody can tell better
 			t.Errorf("step %d: off by %v", i, off)
 		}
 		if n := strings.Count(log.String(), "clock differs"); n != step.warned {
@@ -75,7 +78,9 @@ func TestAMeasurementThatAgreesMovesNothing(t *testing.T) {
 		t.Error("a better measurement was not taken over")
 	}
 	c.set(at.Add(2*time.Second), at, 6*time.Millisecond)
-	if off := c.now().Sub(at.Add(time.Since(at) - 2*time.Second)).Abs(); off > 100*time.Millisecond {
-		t.Errorf("a clock that was set back is not followed: off by %v", off)
+	earliest := time.Since(at)
+	now := c.now().Sub(at) + 2*time.Second
+	if latest := time.Since(at); now < earliest-100*time.Millisecond || now > latest+100*time.Millisecond {
+		t.Errorf("a clock that was set back is not followed: %v, not between %v and %v", now, earliest, latest)
 	}
 }

@@ -237,7 +237,7 @@ func found(docs ...any) bson.D {
 // onPaper opens a store on a server made of paper, with nothing of its database.
 func onPaper(t *testing.T, s *wireServer) *DB {
 	t.Helper()
-	db, err := dial("mongodb://"+s.start(t, nil)+"/db?directConnection=true"+soon, Options{Now: time.Now}, thisLayout)
+	db, err := dial("mongodb://"+s.start(t, nil)+"/db?directConnection=true"+ample, Options{Now: time.Now}, thisLayout)
 	if err != nil {
 		t.Fatal(err)
 	}

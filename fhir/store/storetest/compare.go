@@ -27,7 +27,7 @@ func (s *standing) fault(format string, args ...any) {
 // compare holds what the writers were told against what stands, and returns what
 // does not fit.
 func (l *load) compare(b *Backend) []string {
-	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
 	defer cancel()
 	s := &standing{Backend: b, ctx: ctx, written: map[string]map[store.Key]int{},
 		deleted: map[store.Key]bool{}, live: map[store.Key]bool{}, entries: map[string][]uint64{}}

@@ -68,7 +68,7 @@ type env struct {
 
 func newEnv(t *testing.T, target Target) *env {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
 	e := &env{target: target, address: target.Address(t), ctx: ctx, clock: &clock{at: time.Date(2026, 3, 1, 8, 0, 0, 0, time.UTC)}}
 	e.open(t)
 	t.Cleanup(func() {
