@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"io"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -131,12 +132,14 @@ func recordsUses(t *testing.T, dir, file, patient string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	anchor := filepath.Join(dir, c.Audit.Anchor)
+	before := sizeOf(t, anchor)
 	trail, err := openTrail(c, slog.New(slog.NewTextHandler(io.Discard, nil)), time.Now)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer trail.Close()
-	time.Sleep(10 * time.Millisecond) // its first record is anchored
+	eventually(t, "its first record is anchored", func() bool { return sizeOf(t, anchor) > before })
 	if _, errs := disclosures(t, "--config", file, "--patient", patient); !strings.Contains(errs, usesStream) {
 		t.Errorf("got %s", errs)
 	}
@@ -145,4 +148,13 @@ func recordsUses(t *testing.T, dir, file, patient string) {
 	if err != nil || len(entries) != 1 || !strings.Contains(string(entries[0].Data), patient) {
 		t.Errorf("%v, %d entries", err, len(entries))
 	}
+}
+
+func sizeOf(t *testing.T, file string) int64 {
+	t.Helper()
+	info, err := os.Stat(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return info.Size()
 }

@@ -80,7 +80,7 @@ func stored(t *testing.T, g *running, typ string) int {
 
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	for range 200 {
+	for range 1200 { // a minute
 		if ok() {
 			return
 		}

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/handoff-health/handoff/adapters/inbox"
+	"github.com/handoff-health/handoff/conformance/loopback"
 	"github.com/handoff-health/handoff/gateway/audit"
 	"github.com/handoff-health/handoff/gateway/auth"
 	"github.com/handoff-health/handoff/gateway/policy"
@@ -73,12 +74,11 @@ func runGateway(t *testing.T, dir string) (g *running, log *safeLog, stop func()
 
 func freeAddress(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	a, err := loopback.Address()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	return l.Addr().String()
+	return a
 }
 
 // clinicConfig has one feed of HL7 v2 and one of CSV, with more at its end.

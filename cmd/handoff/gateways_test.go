@@ -194,6 +194,10 @@ func (f *fleet) killInTheMiddle(t *testing.T) {
 	}
 	for _, g := range []*gatewayProcess{f.a, f.b, f.a} {
 		time.Sleep(500 * time.Millisecond)
+		some := acked.Load() + 8
+		for until := time.Now().Add(time.Minute); acked.Load() < some && time.Now().Before(until); {
+			time.Sleep(20 * time.Millisecond) // a busy machine
+		}
 		g.end(syscall.SIGKILL)
 		time.Sleep(300 * time.Millisecond)
 		f.again(t, g)

@@ -388,9 +388,15 @@ func TestAStoreThatIsAwayIsWaitedForInWords(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, stop := context.WithTimeout(t.Context(), time.Second)
+	ctx, stop := context.WithTimeout(t.Context(), time.Minute)
 	defer stop()
 	log := &safeLog{}
+	go func() { // who waits has been told
+		for ctx.Err() == nil && !log.has("still waiting for it") {
+			time.Sleep(5 * time.Millisecond)
+		}
+		stop()
+	}()
 	_, err = openStore(ctx, c, useNamed("link list"), newLogger(log, "info"))
 	if err == nil || !log.has("still waiting for it") || !log.has("mongodb://127.0.0.1:1/county") || log.has("s3cr3t") || strings.Contains(err.Error(), "s3cr3t") {
 		t.Errorf("%v\n%s", err, log)

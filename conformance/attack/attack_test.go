@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/handoff-health/handoff/conformance/attack"
+	"github.com/handoff-health/handoff/conformance/loopback"
 )
 
 // TestAttacks runs the suite: against the gateway at $HANDOFF_URL, or against one
@@ -113,12 +114,11 @@ func target(t *testing.T) *attack.Target {
 
 func freeAddress(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	a, err := loopback.Address()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	return l.Addr().String()
+	return a
 }
 
 // serve runs the gateway until the test ends.
@@ -138,7 +138,7 @@ func serve(t *testing.T, binary string, c *attack.County) {
 		}
 	})
 	address := strings.TrimSuffix(strings.TrimPrefix(c.Base, "http://"), "/fhir")
-	for range 100 {
+	for range 600 { // a minute
 		if conn, err := net.DialTimeout("tcp", address, time.Second); err == nil {
 			_ = conn.Close()
 			return

@@ -4,11 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"path/filepath"
 	"time"
 
+	"github.com/handoff-health/handoff/conformance/loopback"
 	"github.com/handoff-health/handoff/fhir/store"
 	"github.com/handoff-health/handoff/fhir/store/backend"
 	"github.com/handoff-health/handoff/gateway/auth"
@@ -50,7 +50,7 @@ func (w *world) furnish(ctx context.Context) error {
 	if w.signer, err = auth.NewSigner("ward", key, 0, nil); err != nil {
 		return err
 	}
-	if w.listen, err = freePort(); err != nil {
+	if w.listen, err = loopback.Address(); err != nil {
 		return err
 	}
 	text := fmt.Sprintf(settings, w.listen, benchKey, w.source, ehr.path, w.source, laboratory.path)
@@ -58,15 +58,6 @@ func (w *world) furnish(ctx context.Context) error {
 		return err
 	}
 	return w.fillStore(ctx)
-}
-
-// freePort finds a port that nobody listens on.
-func freePort() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	return l.Addr().String(), l.Close()
 }
 
 // fillStore puts every person with a Consent into the own store and links those

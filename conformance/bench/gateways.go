@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/handoff-health/handoff/conformance/loopback"
 	"github.com/handoff-health/handoff/fhir/store"
 	"github.com/handoff-health/handoff/fhir/store/backend"
 	"github.com/handoff-health/handoff/gateway/auth"
@@ -74,7 +75,7 @@ func (b *bench) startFleet(ctx context.Context, name, address string, n int) (*f
 	}
 	for i := range n {
 		w := &world{dir: filepath.Join(dir, fmt.Sprint(i)), binary: filepath.Join(b.dir, "handoff"), signer: signer, scope: "system/Consent.c"}
-		if w.listen, err = freePort(); err != nil {
+		if w.listen, err = loopback.Address(); err != nil {
 			return f, err
 		}
 		f.members = append(f.members, w)

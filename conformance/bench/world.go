@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/handoff-health/handoff/conformance/loopback"
 	"github.com/handoff-health/handoff/fhir/resource"
 	"github.com/handoff-health/handoff/gateway/auth"
 )
@@ -62,7 +63,7 @@ func (b *bench) need(ctx context.Context) (*world, error) {
 		return nil, err
 	}
 	if b.profile != "" {
-		if w.pprof, err = freePort(); err != nil {
+		if w.pprof, err = loopback.Address(); err != nil {
 			return nil, err
 		}
 	}

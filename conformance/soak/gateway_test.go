@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"io/fs"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -14,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/handoff-health/handoff/conformance/loopback"
 	"github.com/handoff-health/handoff/mappings"
 )
 
@@ -51,7 +51,7 @@ func newGateway(t *testing.T) *gateway {
 	if out, err := exec.Command("go", "build", "-o", g.binary, "../../cmd/handoff").CombinedOutput(); err != nil {
 		t.Fatalf("building: %v\n%s", err, out)
 	}
-	g.listen, g.mllp = freePort(t), freePort(t)
+	g.listen, g.mllp = freeAddress(t), freeAddress(t)
 	if err := os.Mkdir(filepath.Join(g.dir, "drop"), 0o700); err != nil {
 		t.Fatal(err)
 	}
@@ -71,15 +71,13 @@ func newGateway(t *testing.T) *gateway {
 
 func (g *gateway) config() string { return filepath.Join(g.dir, "handoff.yaml") }
 
-// freePort finds a port that nobody listens on.
-func freePort(t *testing.T) string {
+func freeAddress(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	a, err := loopback.Address()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	return l.Addr().String()
+	return a
 }
 
 // start starts the gateway and waits until it is ready.

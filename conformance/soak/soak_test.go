@@ -68,7 +68,7 @@ func TestEveryAcknowledgedRecordIsThereOnce(t *testing.T) {
 // drain waits until no feed has anything left.
 func (g *gateway) drain(t *testing.T) {
 	t.Helper()
-	for deadline := time.Now().Add(time.Minute); ; {
+	for deadline := time.Now().Add(5 * time.Minute); ; {
 		waiting, err := g.waiting()
 		if err == nil && waiting == 0 {
 			return
