@@ -17,12 +17,13 @@ type generator struct {
 	params  map[string][]string            // by type
 	values  map[string]map[string][]string // by type and parameter
 	times   []string                       // of writes
+	gone    map[string][]string            // ids that were deleted once, by type
 }
 
 func newGenerator(seed uint64, records []store.Record) *generator {
 	g := &generator{
 		Rand: rand.New(rand.NewPCG(seed, 6)), records: records, //nolint:gosec // test data
-		params: map[string][]string{}, values: map[string]map[string][]string{},
+		params: map[string][]string{}, values: map[string]map[string][]string{}, gone: map[string][]string{},
 	}
 	for _, rec := range records {
 		g.types = append(g.types, rec.Type)
@@ -54,6 +55,9 @@ func (g *generator) param(typ string) string {
 func (g *generator) value(typ, param string) string {
 	switch param {
 	case store.ParamID:
+		if gone := g.gone[typ]; len(gone) > 0 && g.IntN(2) == 0 {
+			return g.pick(gone)
+		}
 		return g.records[g.IntN(len(g.records))].ID
 	case store.ParamLastUpdated:
 		return g.pick(g.times)
@@ -150,4 +154,7 @@ func (g *generator) record(typ string) store.Record {
 
 func (g *generator) wrote(rec *store.Record) {
 	g.times = append(g.times, resource.FormatInstant(rec.LastUpdated))
+	if rec.Deleted {
+		g.gone[rec.Type] = append(g.gone[rec.Type], rec.ID)
+	}
 }
