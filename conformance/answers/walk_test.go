@@ -46,8 +46,12 @@ func (w *world) walk(t *testing.T, g *generator, p store.Plan) (pages int, err e
 	for {
 		want := w.model.SearchFrom(p, place)
 		for _, name := range w.names() {
-			if total, err := w.stores[name].Count(t.Context(), p); err != nil || total != len(w.model.Search(p)) {
-				return 0, fmt.Errorf("page %d: %s: total %d, %v, want %d", pages+1, name, total, err, len(w.model.Search(p)))
+			total, err := w.stores[name].Count(t.Context(), p)
+			if err != nil {
+				return 0, fmt.Errorf("page %d: %s: %w", pages+1, name, err)
+			}
+			if want := len(w.model.Search(p)); total != want {
+				return 0, fmt.Errorf("page %d: %s: total %d, want %d", pages+1, name, total, want)
 			}
 		}
 		page := want[:min(len(want), p.Limit)]

@@ -6,7 +6,6 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
-	"time"
 )
 
 // foreigner listens and says something that is not MongoDB's to whoever has connected:
@@ -38,7 +37,7 @@ func foreigner(t *testing.T, first bool, says string) string {
 
 func TestAServerOfAnotherKindIsTold(t *testing.T) {
 	web := httptest.NewServer(http.NotFoundHandler()) // waits for the end of a request line
-	defer web.Close()
+	t.Cleanup(web.Close)
 	for name, x := range map[string]struct{ at, says string }{
 		"a web server":              {web.Listener.Addr().String(), "does not speak MongoDB's protocol"},
 		"a web server that says so": {foreigner(t, false, "HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n"), "does not speak MongoDB's protocol"},
@@ -46,14 +45,11 @@ func TestAServerOfAnotherKindIsTold(t *testing.T) {
 		"PostgreSQL":                {foreigner(t, false, ""), "it closes the connection, as a server of another kind does"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			begun := time.Now()
+			t.Parallel()
 			err := refused(t, "mongodb://u:"+secret+"@"+x.at+"/db?authSource=admin"+soon)
 			t.Log(err)
 			if !strings.Contains(err.Error(), x.at+": ") || !strings.Contains(err.Error(), x.says) || strings.Contains(err.Error(), "\n") {
 				t.Errorf("%q does not say %q", err, x.says)
-			}
-			if took := time.Since(begun); took > 8*time.Second {
-				t.Errorf("it took %v", took)
 			}
 		})
 	}
