@@ -94,7 +94,8 @@ func newGatewaysForget(file *string) *cobra.Command {
 		Short: "Take a gateway that is gone for good off the list",
 		Long: `Takes a gateway off the list, by the id of its audit trail. Accountings of
 disclosures no longer ask for that trail: keep it, and name it under audit.others,
-for as long as the law asks for what is in it.`,
+for as long as the law asks for what is in it. One that was heard of within a minute
+and has not stopped is refused.`,
 		Example: "  handoff gateways forget --config handoff.yaml 4f1c…",
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) != 1 {
@@ -104,7 +105,11 @@ for as long as the law asks for what is in it.`,
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return withFacts(cmd, *file, func(_ *config.Config, db backend.Backend) error {
-				return peers.Forget(cmd.Context(), db, args[0])
+				if err := peers.Forget(cmd.Context(), db, args[0], db.Now()); err != nil {
+					return err
+				}
+				_, err := fmt.Fprintf(cmd.OutOrStdout(), "%s is forgotten\n", args[0])
+				return err
 			})
 		},
 	}

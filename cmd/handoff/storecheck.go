@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -35,7 +36,8 @@ finding is a line: its kind, what it is about, details. No line shows content.
 
 --repair mends what can be mended without losing anything that was acknowledged. A
 version or an entry that is lost cannot be made: restore it from a backup. Damaged
-content stays as it is.
+content stays as it is. On MongoDB a resource with a single version whose head is gone
+looks like one whose writer died before it was acknowledged, and is removed like it.
 
 It may run beside a gateway. What a writer that is still at work may have left so
 far (--young) is counted and left alone; look again later.
@@ -151,7 +153,9 @@ func (f *storeCheck) report(cmd *cobra.Command, x store.Finding, sum *checkSumma
 	if f.asJSON {
 		return json.NewEncoder(cmd.OutOrStdout()).Encode(x)
 	}
-	_, err := fmt.Fprintf(cmd.OutOrStdout(), "%s: %s: %s%s\n", x.Kind, x.What, x.Detail, outcome)
+	// SQLite tells what is wrong with its file in lines.
+	detail := strings.Join(strings.FieldsFunc(x.Detail, func(r rune) bool { return r == '\n' || r == '\r' }), "; ")
+	_, err := fmt.Fprintf(cmd.OutOrStdout(), "%s: %s: %s%s\n", x.Kind, x.What, detail, outcome)
 	return err
 }
 

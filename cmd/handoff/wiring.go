@@ -191,7 +191,9 @@ func (g *running) Close() error {
 	if g.peers != nil {
 		ctx, cancel := context.WithTimeout(context.Background(), leaveWithin)
 		defer cancel()
-		errs = append(errs, g.peers.Leave(ctx))
+		if err := g.peers.Leave(ctx); err != nil {
+			errs = append(errs, fmt.Errorf("the list of gateways still says that this one serves, as if it had been killed: %w", err))
+		}
 	}
 	if g.trail != nil {
 		errs = append(errs, g.trail.Close())

@@ -115,15 +115,23 @@ func parse(f store.Fact) (*Member, error) {
 // ErrNoMember says that no gateway has this id.
 var ErrNoMember = errors.New("no gateway of this store has the id")
 
+// ErrServes says that a gateway which is to be forgotten was heard of within a minute.
+var ErrServes = errors.New("it serves")
+
 // Forget takes a gateway off the list: one that is gone for good. Whoever accounts
-// for disclosures is not told of its trail any more.
-func Forget(ctx context.Context, facts store.Facts, id string) error {
+// for disclosures is not told of its trail any more. now is the store's clock. One that
+// serves is not taken off, since it would come back with its next beat; of one that is
+// alone nobody knows it when it has said nothing for a minute.
+func Forget(ctx context.Context, facts store.Facts, id string, now time.Time) error {
 	m, err := read(ctx, facts, id)
 	if err != nil {
 		return err
 	}
 	if m == nil {
 		return fmt.Errorf("%w: %s", ErrNoMember, id)
+	}
+	if since := now.Sub(m.Heard); !m.Stopped && since < defaultDead {
+		return fmt.Errorf("%s, %s: %w, it was heard of %v ago; stop it first, or wait a minute if it was killed", m.ID, m.Name, ErrServes, max(since, 0).Round(time.Second))
 	}
 	return facts.Delete(ctx, factMember+id)
 }

@@ -132,10 +132,14 @@ func TestGatewaysNoticeEachOther(t *testing.T) {
 	if list, err := List(t.Context(), db); err != nil || len(list) != 2 || !a.Others() {
 		t.Error(list, err, a.Others())
 	}
-	if err := Forget(t.Context(), db, "b"); err != nil {
+	// It was heard of just now; a minute after it was killed it can be forgotten.
+	if err := Forget(t.Context(), db, "b", db.Now()); !errors.Is(err, ErrServes) || !strings.Contains(err.Error(), "host b") {
+		t.Error(err)
+	}
+	if err := Forget(t.Context(), db, "b", db.Now().Add(defaultDead)); err != nil {
 		t.Fatal(err)
 	}
-	if err := Forget(t.Context(), db, "b"); !errors.Is(err, ErrNoMember) {
+	if err := Forget(t.Context(), db, "b", db.Now()); !errors.Is(err, ErrNoMember) {
 		t.Error(err)
 	}
 }
@@ -146,7 +150,8 @@ func TestAGatewayThatWasForgottenWhileItServesEntersAgain(t *testing.T) {
 	db := open(t)
 	a, b := join(t, db, "a", nil), join(t, db, "b", nil)
 	step(t, a, b)
-	if err := Forget(t.Context(), db, "b"); err != nil {
+	// It stood still for a minute, so that it could be forgotten.
+	if err := Forget(t.Context(), db, "b", db.Now().Add(defaultDead)); err != nil {
 		t.Fatal(err)
 	}
 	step(t, a, b, a)
@@ -156,7 +161,7 @@ func TestAGatewayThatWasForgottenWhileItServesEntersAgain(t *testing.T) {
 	if err := b.Leave(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if err := Forget(t.Context(), db, "b"); err != nil {
+	if err := Forget(t.Context(), db, "b", db.Now()); err != nil {
 		t.Fatal(err)
 	}
 	step(t, a)
