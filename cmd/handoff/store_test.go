@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -110,6 +111,9 @@ func copiesThroughKills(t *testing.T, to string) {
 	config := writeFiles(t, map[string]string{"handoff.yaml": rejectsConfig})
 	if out, _, code := runLine("", "store", "copy", "--from", to, "--to", filepath.Join(config, "x.db")); code != exitFailed {
 		t.Errorf("an unfinished copy is copied on: exit %d, %s", code, out)
+	}
+	if _, err := os.Stat(filepath.Join(config, "x.db")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a copy that was refused leaves a store: %v", err)
 	}
 	out, errs, code := runLine("", "store", "copy", "--from", from, "--to", to, "--json")
 	var r copyReport

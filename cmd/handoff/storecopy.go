@@ -111,13 +111,20 @@ func (f *storeCopy) run(cmd *cobra.Command) (err error) {
 	if err := f.sameSite(ctx, a, source, target); err != nil {
 		return err
 	}
+	from := transfer.Side{Store: a, Name: source.name}
+	if !f.verifyOnly {
+		// Before the destination is made: what is refused leaves nothing.
+		if err := transfer.CheckSource(ctx, from, f.live); err != nil {
+			return err
+		}
+	}
 	b, err := target.open(cmd, backend.Options{Existing: f.verifyOnly})
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, b.Close()) }()
 	bar := newBar(cmd.ErrOrStderr(), "copy")
-	report, err := f.work(ctx, transfer.Side{Store: a, Name: source.name}, transfer.Side{Store: b, Name: target.name}, transfer.Options{Live: f.live, Ahead: f.verify == verifyAhead, Progress: func(p transfer.Progress) {
+	report, err := f.work(ctx, from, transfer.Side{Store: b, Name: target.name}, transfer.Options{Live: f.live, Ahead: f.verify == verifyAhead, Progress: func(p transfer.Progress) {
 		what := "copy"
 		if p.Verifying {
 			what = "verify"

@@ -110,22 +110,38 @@ func presenceOf(s Side) list {
 // alone refuses a destination that anybody uses, and a source too, if only for a copy
 // that has it for itself if this one is live: even another copy's word is a write.
 func (c *copier) alone(ctx context.Context, live bool, ofSource, ofDestination list) error {
-	hs, err := ofSource(ctx)
-	if err != nil {
-		return named(c.from, err)
+	if err := unused(ctx, c.from, live, ofSource); err != nil {
+		return err
 	}
-	if live {
-		hs = presence.Alone(hs)
-	}
-	if len(hs) > 0 {
-		return inUse(c.from, hs)
-	}
-	hs, err = ofDestination(ctx)
+	hs, err := ofDestination(ctx)
 	if err != nil {
 		return named(c.to, err)
 	}
 	if len(hs) > 0 {
 		return inUse(c.to, hs)
+	}
+	return nil
+}
+
+// CheckSource refuses a source that cannot be copied: an unfinished copy, or one that is
+// in use. Run does so too; whoever would make a destination for it asks before.
+func CheckSource(ctx context.Context, from Side, live bool) error {
+	if err := Ready(ctx, from); err != nil {
+		return named(from, err)
+	}
+	return unused(ctx, from, live, presenceOf(from))
+}
+
+func unused(ctx context.Context, from Side, live bool, by list) error {
+	hs, err := by(ctx)
+	if err != nil {
+		return named(from, err)
+	}
+	if live {
+		hs = presence.Alone(hs)
+	}
+	if len(hs) > 0 {
+		return inUse(from, hs)
 	}
 	return nil
 }
