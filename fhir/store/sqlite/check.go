@@ -32,7 +32,7 @@ func (db *DB) CheckStore(ctx context.Context, o store.CheckOptions, found func(s
 		return err
 	}
 	c := &checker{DB: db, ctx: ctx, o: o, found: found, total: z.Resources + z.Facts + z.Entries}
-	for _, part := range []func() error{c.file, c.schema, c.strays, c.heads, c.ownerless, c.facts, c.streams} {
+	for _, part := range []func() error{c.file, c.schema, c.values, c.strays, c.heads, c.ownerless, c.facts, c.streams} {
 		switch err := part(); {
 		case errors.Is(err, store.ErrDamaged): // so damaged that this part cannot be looked at
 			c.found(store.Finding{Kind: store.FoundDamaged, What: "the file", Detail: err.Error()})

@@ -111,6 +111,23 @@ func TestCheckFindsAndMends(t *testing.T) {
 			Want: []string{`counter-behind stream "raw/a"`}},
 		{Name: "entries of no stream", Do: statements(`INSERT INTO log SELECT 4711, seq, at, data, sum FROM log WHERE seq = 4`),
 			Want: []string{"orphan entries of streams"}, Left: []string{"orphan entries of streams"}},
+		{Name: "a reader is beyond the end of its stream", Do: statements(`UPDATE position SET seq = 9 WHERE reader = CAST('r' AS BLOB) AND seq = 3`),
+			Want: []string{`damaged position "raw/a/r"`}, Changed: true},
+		{Name: "a reader is beyond the end of no stream", Do: statements(`UPDATE position SET seq = 9 WHERE seq = 0`),
+			Want: []string{`damaged position "no entries/r"`}, Left: []string{`damaged position "no entries/r"`}},
+		{Name: "entries are text", Do: statements(`INSERT INTO entry SELECT pid, 'zzz', 1 FROM param LIMIT 1`,
+			`UPDATE entry SET value = CAST(value AS TEXT) WHERE rid = (SELECT rid FROM head WHERE id = 'o02')`),
+			Want: []string{"index-drift Patient/full", "index-drift Observation/o02"}},
+		{Name: "a version of a head is no number", Do: statements(`UPDATE head SET version = 'abc' WHERE id = 'again'`, `DELETE FROM claim WHERE claim = CAST('c/1' AS BLOB)`),
+			Want: []string{`damaged row "3" of head`, "lost-claim Patient/full"}, Left: []string{`damaged row "3" of head`}},
+		{Name: "a version of a version is no number", Do: statements(`UPDATE version SET version = 'abc' WHERE vid = 1`),
+			Want: []string{"damaged the file", `damaged row "1" of version`}, Left: []string{"damaged the file", `damaged row "1" of version`}},
+		{Name: "a version of a fact is no number", Do: statements(`UPDATE fact SET version = 'abc' WHERE key = CAST('forever' AS BLOB)`),
+			Want: []string{`damaged row "forever" of fact`}, Left: []string{`damaged row "forever" of fact`}},
+		{Name: "an instant of an entry is no number", Do: statements(`UPDATE log SET at = 'abc' WHERE seq = 4`),
+			Want: []string{`damaged row "1/4" of log`, `gap stream "raw/a"`}, Left: []string{`damaged row "1/4" of log`, `gap stream "raw/a"`}},
+		{Name: "a key of a fact is text", Do: statements(`UPDATE fact SET key = CAST(key AS TEXT) WHERE key = CAST('forever' AS BLOB)`),
+			Want: []string{`damaged row "forever" of fact`}, Left: []string{`damaged row "forever" of fact`}},
 	})
 }
 

@@ -39,7 +39,7 @@ func (c *checker) heads() error {
 		n := 0
 		err := c.snapshot(c.ctx, func(s *session) error {
 			var page []headRow
-			err := s.each(c.ctx, `SELECT `+headColumns+` FROM head WHERE rid > ? ORDER BY rid LIMIT ?`, []any{last, checkedAtOnce},
+			err := s.each(c.ctx, `SELECT `+headColumns+` FROM head WHERE rid > ?`+readable("head")+` ORDER BY rid LIMIT ?`, []any{last, checkedAtOnce},
 				func(scan func(...any) error) error {
 					var h headRow
 					err := scan(h.fields()...)
@@ -270,9 +270,9 @@ func (c *checker) entries(s *session, h headRow, rec *store.Record) (*verdict, e
 
 // keptEntries is entriesOf without the index that it relies on. foreign is how many of
 // a resource's entries stand under parameters of another type: no search finds it by
-// them as it should.
+// them as it should. So it is with values that are not bytes.
 func keptEntries(ctx context.Context, s *session, rid int64, typ string) (out []string, foreign int, err error) {
-	err = s.each(ctx, `SELECT p.type, p.name, e.value FROM entry e JOIN param p ON p.pid = e.pid WHERE e.rid = ?`, []any{rid}, func(scan func(...any) error) error {
+	err = s.each(ctx, `SELECT CASE typeof(e.value) WHEN 'blob' THEN p.type ELSE '' END, p.name, e.value FROM entry e JOIN param p ON p.pid = e.pid WHERE e.rid = ?`, []any{rid}, func(scan func(...any) error) error {
 		var of string
 		var name, value []byte
 		err := scan(&of, &name, &value)

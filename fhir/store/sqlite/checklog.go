@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"database/sql"
 	"fmt"
 
 	"github.com/handoff-health/handoff/fhir/store"
@@ -38,10 +39,51 @@ func (c *checker) streams() error {
 		_, err := s.one(c.ctx, `SELECT count(*) FROM log WHERE sid NOT IN (SELECT sid FROM stream)`, nil, &n)
 		return err
 	})
-	if err == nil && n > 0 { // their name is lost; they were acknowledged and stay
+	if err != nil {
+		return err
+	}
+	if n > 0 { // their name is lost; they were acknowledged and stay
 		c.found(store.Finding{Kind: store.FoundOrphan, What: "entries of streams", Detail: fmt.Sprintf("%d of no stream", n)})
 	}
-	return err
+	return c.positions()
+}
+
+// positions looks for readers that stand beyond their stream's end: they would not be
+// given what is appended next. One is set back to the end, so that it is; of a stream
+// that is not there nobody can tell what it was.
+func (c *checker) positions() error {
+	type beyond struct {
+		stream, reader []byte
+		seq            int64
+		last           sql.NullInt64
+	}
+	var all []beyond
+	err := c.read(c.ctx, func(s *session) error {
+		return s.each(c.ctx, `SELECT p.stream, p.reader, p.seq, s.last FROM position p LEFT JOIN stream s ON s.name = p.stream
+			WHERE p.seq > coalesce(s.last, 0) ORDER BY p.stream, p.reader`, nil, func(scan func(...any) error) error {
+			var b beyond
+			err := scan(&b.stream, &b.reader, &b.seq, &b.last)
+			all = append(all, b)
+			return err
+		})
+	})
+	if err != nil {
+		return err
+	}
+	for _, b := range all {
+		f := store.Finding{Kind: store.FoundDamaged, What: fmt.Sprintf("position %q", string(b.stream)+"/"+string(b.reader)),
+			Detail: fmt.Sprintf("it stands at %d, its stream ends at %d", b.seq, b.last.Int64)}
+		setBack := func(t *txn) (bool, error) {
+			return true, t.exec(t.ctx, `UPDATE position SET seq = min(seq, (SELECT last FROM stream WHERE name = ?1)) WHERE stream = ?1 AND reader = ?2`, b.stream, b.reader)
+		}
+		if !b.last.Valid {
+			setBack = nil
+		}
+		if err := c.mend(f, setBack); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // stream reads a stream a piece at a time, as far as it reached when it was listed
@@ -57,7 +99,7 @@ func (c *checker) stream(x logStream) error {
 	for {
 		n := 0
 		err := c.read(c.ctx, func(s *session) error {
-			return s.each(c.ctx, `SELECT seq, at, data, sum FROM log WHERE sid = ? AND seq >= ? ORDER BY seq LIMIT ?`, []any{x.sid, next, checkedAtOnce}, func(scan func(...any) error) error {
+			return s.each(c.ctx, `SELECT seq, at, data, sum FROM log WHERE sid = ? AND seq >= ?`+readable("log")+` ORDER BY seq LIMIT ?`, []any{x.sid, next, checkedAtOnce}, func(scan func(...any) error) error {
 				var seq, at, sum int64
 				var data []byte
 				if err := scan(&seq, &at, &data, &sum); err != nil {

@@ -178,7 +178,7 @@ func (c *checker) facts() error {
 		n := 0
 		var bad [][]byte
 		err := c.read(c.ctx, func(s *session) error {
-			return s.each(c.ctx, `SELECT `+factColumns+` FROM fact WHERE key > ? ORDER BY key LIMIT ?`, []any{after, checkedAtOnce}, func(scan func(...any) error) error {
+			return s.each(c.ctx, `SELECT `+factColumns+` FROM fact WHERE key > ?`+readable("fact")+` ORDER BY key LIMIT ?`, []any{after, checkedAtOnce}, func(scan func(...any) error) error {
 				var key, value []byte
 				var version, expires, sum int64
 				if err := scan(&key, &value, &version, &expires, &sum); err != nil {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
+	"strings"
 
 	moderncsqlite "modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
@@ -16,6 +18,10 @@ import (
 func (db *DB) explain(err error) error {
 	if err == nil {
 		return nil
+	}
+	var value *valueError
+	if errors.As(err, &value) {
+		return fmt.Errorf("%s: %w: %w", db.path, store.ErrDamaged, err)
 	}
 	var se *moderncsqlite.Error
 	if !errors.As(err, &se) {
@@ -32,6 +38,34 @@ func (db *DB) explain(err error) error {
 		return fmt.Errorf("%s: %w", db.path, context.Canceled)
 	}
 	return fmt.Errorf("%s: %w", db.path, err)
+}
+
+// A valueError is of a row that holds a value of another kind than its column is of.
+type valueError struct {
+	query string
+	err   error
+}
+
+var tablesOf = regexp.MustCompile(`(?:FROM|JOIN) ([a-z]+)`)
+
+func (e *valueError) Error() string {
+	var tables []string
+	for _, m := range tablesOf.FindAllStringSubmatch(e.query, -1) {
+		tables = append(tables, m[1])
+	}
+	_, column, _ := strings.Cut(e.err.Error(), "name ")
+	column, _, _ = strings.Cut(column, ": ") // what follows shows the value
+	return fmt.Sprintf("a row of %s has a value of another kind in its column %s", strings.Join(tables, ", "), column)
+}
+
+func (e *valueError) Unwrap() error { return e.err }
+
+// scanned marks what database/sql says, in words alone, of a value that does not fit.
+func scanned(query string, err error) error {
+	if err == nil || !strings.HasPrefix(err.Error(), "sql: Scan error") {
+		return err
+	}
+	return &valueError{query, err}
 }
 
 func invalid(format string, args ...any) error {

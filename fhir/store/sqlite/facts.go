@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -34,16 +35,20 @@ func (db *DB) scanFact(scan func(...any) error) (store.Fact, error) {
 	return f, nil
 }
 
-// fact reads one fact that has not expired.
+// fact reads one fact that has not expired. Its checksum is looked at before its expiry,
+// which may be what is damaged.
 func (db *DB) fact(ctx context.Context, s *session, key string) (f store.Fact, found bool, err error) {
-	err = s.each(ctx, `SELECT `+factColumns+` FROM fact WHERE key = ? AND (expires = 0 OR expires > ?)`,
-		[]any{blob(key), db.now().UnixNano()}, func(scan func(...any) error) (err error) {
-			found = true
+	now := db.now()
+	err = s.each(ctx, `SELECT `+factColumns+` FROM fact WHERE key = ?`,
+		[]any{blob(key)}, func(scan func(...any) error) (err error) {
 			f, err = db.scanFact(scan)
+			found = alive(f, now)
 			return err
 		})
 	return f, found, err
 }
+
+func alive(f store.Fact, now time.Time) bool { return f.Expires.IsZero() || f.Expires.After(now) }
 
 // Get returns a fact.
 func (db *DB) Get(ctx context.Context, key string) (store.Fact, error) {
@@ -82,7 +87,7 @@ func (db *DB) Gather(ctx context.Context, keys []string) ([]store.Fact, error) {
 			}
 			err := s.each(ctx, gatherFacts[len(some)-1], args, func(scan func(...any) error) error {
 				f, err := db.scanFact(scan)
-				if err == nil && (f.Expires.IsZero() || f.Expires.After(now)) {
+				if err == nil && alive(f, now) {
 					out = append(out, f)
 				}
 				return err
@@ -180,23 +185,36 @@ func (db *DB) Delete(ctx context.Context, key string) error {
 	})
 }
 
-// Scan returns facts by key.
+// errEnough ends a list whose rows are filtered after they are read.
+var errEnough = errors.New("enough")
+
+// Scan returns facts by key. As of one fact, it reads the checksum first.
 func (db *DB) Scan(ctx context.Context, prefix, after string, limit int) ([]store.Fact, error) {
 	if limit < 1 {
 		return nil, invalid("limit %d", limit)
 	}
 	cond, args := condition(plan.Prefix(prefix), "key")
-	args = append(args, blob(after), db.now().UnixNano(), limit)
+	args = append(args, blob(after))
+	now := db.now()
 	var out []store.Fact
 	err := db.read(ctx, func(s *session) error {
-		return s.each(ctx, `SELECT `+factColumns+` FROM fact WHERE `+cond+` AND key > ? AND (expires = 0 OR expires > ?) ORDER BY key LIMIT ?`,
-			args, func(scan func(...any) error) error {
-				f, err := db.scanFact(scan)
-				out = append(out, f)
+		if prefix == "" && after == "" {
+			if err := db.keyed(ctx, s); err != nil {
 				return err
-			})
+			}
+		}
+		return s.each(ctx, `SELECT `+factColumns+` FROM fact WHERE `+cond+` AND key > ? ORDER BY key`, args, func(scan func(...any) error) error {
+			f, err := db.scanFact(scan)
+			if err != nil || !alive(f, now) {
+				return err
+			}
+			if out = append(out, f); len(out) == limit {
+				return errEnough
+			}
+			return nil
+		})
 	})
-	if err != nil {
+	if err != nil && !errors.Is(err, errEnough) {
 		return nil, err
 	}
 	return out, nil

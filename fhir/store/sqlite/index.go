@@ -42,13 +42,19 @@ func (t *txn) index(p *pending) ([]string, error) {
 // there already out of want.
 func (t *txn) dropEntries(rid int64, want map[indexEntry]bool) error {
 	var drop []indexEntry
-	err := t.each(t.ctx, `SELECT pid, value FROM entry INDEXED BY entry_of WHERE rid = ?`, []any{rid}, func(scan func(...any) error) error {
+	odd := false // there are values that are not bytes: no search finds them, nor does the loop below
+	err := t.each(t.ctx, `SELECT pid, value, typeof(value) = 'blob' FROM entry INDEXED BY entry_of WHERE rid = ?`, []any{rid}, func(scan func(...any) error) error {
 		var (
 			e     indexEntry
 			value []byte
+			bytes bool
 		)
-		if err := scan(&e.pid, &value); err != nil {
+		if err := scan(&e.pid, &value, &bytes); err != nil {
 			return err
+		}
+		if !bytes {
+			odd = true
+			return nil
 		}
 		e.value = string(value)
 		if want[e] {
@@ -60,6 +66,11 @@ func (t *txn) dropEntries(rid int64, want map[indexEntry]bool) error {
 	})
 	if err != nil {
 		return err
+	}
+	if odd {
+		if err := t.exec(t.ctx, `DELETE FROM entry WHERE rid = ? AND typeof(value) <> 'blob'`, rid); err != nil {
+			return err
+		}
 	}
 	for _, e := range drop {
 		if err := t.exec(t.ctx, `DELETE FROM entry WHERE pid = ? AND value = ? AND rid = ?`, e.pid, blob(e.value), rid); err != nil {

@@ -84,7 +84,7 @@ func (s *session) one(ctx context.Context, query string, args []any, dest ...any
 	if err != nil {
 		return false, err
 	}
-	err = stmt.QueryRowContext(ctx, args...).Scan(dest...)
+	err = scanned(query, stmt.QueryRowContext(ctx, args...).Scan(dest...))
 	if errors.Is(err, sql.ErrNoRows) {
 		return false, nil
 	}
@@ -106,8 +106,9 @@ func (s *session) each(ctx context.Context, query string, args []any, f func(sca
 			err = cerr
 		}
 	}()
+	scan := func(dest ...any) error { return scanned(query, rows.Scan(dest...)) }
 	for rows.Next() {
-		if err := f(rows.Scan); err != nil {
+		if err := f(scan); err != nil {
 			return err
 		}
 	}

@@ -65,6 +65,9 @@ func (db *DB) Keys(ctx context.Context, after store.Key, limit int) ([]store.Key
 	}
 	var out []store.Key
 	err := db.read(ctx, func(s *session) error {
+		if err := db.reached(ctx, s, after); err != nil {
+			return err
+		}
 		return s.each(ctx, `SELECT type, id FROM head WHERE (type, id) > (?, ?) ORDER BY type, id LIMIT ?`,
 			[]any{after.Type, after.ID, limit}, func(scan func(...any) error) error {
 				var k store.Key
@@ -79,7 +82,7 @@ func (db *DB) Keys(ctx context.Context, after store.Key, limit int) ([]store.Key
 // Marks implements store.Transferer.
 func (db *DB) Marks(ctx context.Context, after store.Key, limit int) (out []store.Mark, err error) {
 	err = db.snapshot(ctx, func(s *session) error {
-		out, _, err = marks(ctx, s, after, limit)
+		out, _, err = db.marks(ctx, s, after, limit)
 		return err
 	})
 	return out, err
@@ -88,7 +91,7 @@ func (db *DB) Marks(ctx context.Context, after store.Key, limit int) (out []stor
 // Prints implements store.Transferer.
 func (db *DB) Prints(ctx context.Context, after store.Key, limit int) (out []store.Print, err error) {
 	err = db.snapshot(ctx, func(s *session) error {
-		ms, rids, err := marks(ctx, s, after, limit)
+		ms, rids, err := db.marks(ctx, s, after, limit)
 		for i, m := range ms {
 			if err != nil {
 				break
@@ -132,9 +135,12 @@ func chainOf(ctx context.Context, s *session, rid, newest int64) ([sha256.Size]b
 }
 
 // marks gives marks with the rows of their heads.
-func marks(ctx context.Context, s *session, after store.Key, limit int) (out []store.Mark, rids []int64, err error) {
+func (db *DB) marks(ctx context.Context, s *session, after store.Key, limit int) (out []store.Mark, rids []int64, err error) {
 	if limit < 1 {
 		return nil, nil, invalid("limit %d", limit)
+	}
+	if err := db.reached(ctx, s, after); err != nil {
+		return nil, nil, err
 	}
 	err = s.each(ctx, `SELECT rid, type, id, version, updated, deleted FROM head WHERE (type, id) > (?, ?) ORDER BY type, id LIMIT ?`,
 		[]any{after.Type, after.ID, limit}, func(scan func(...any) error) error {
@@ -253,6 +259,9 @@ func (db *DB) Streams(ctx context.Context, after string, limit int) ([]store.Str
 	}
 	var out []store.Stream
 	err := db.snapshot(ctx, func(s *session) error {
+		if err := db.streamed(ctx, s, after); err != nil {
+			return err
+		}
 		err := s.each(ctx, `SELECT name, max(last) FROM (SELECT name, last FROM stream UNION ALL SELECT stream, 0 FROM position)
 			WHERE name > ? GROUP BY name ORDER BY name LIMIT ?`, []any{blob(after), limit}, func(scan func(...any) error) error {
 			var name []byte

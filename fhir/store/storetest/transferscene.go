@@ -85,7 +85,7 @@ func (e *env) furnish(t *testing.T) (gone int64) {
 			t.Fatal(err)
 		}
 	}
-	if err := e.Log.Checkpoint(e.ctx, "no entries", "r", 9); err != nil {
+	if err := e.Log.Checkpoint(e.ctx, "no entries", "r", 0); err != nil {
 		t.Fatal(err)
 	}
 	return f.Version
