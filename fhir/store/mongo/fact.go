@@ -87,7 +87,7 @@ func (db *DB) Gather(ctx context.Context, keys []string) ([]store.Fact, error) {
 		for i, key := range some {
 			ids[i] = encode(key)
 		}
-		fs, err := db.findFacts(ctx, bson.D{{Key: "_id", Value: bson.D{{Key: "$in", Value: ids}}}, db.live()}, 0)
+		fs, _, err := db.findFacts(ctx, bson.D{{Key: "$in", Value: ids}}, 0)
 		if err != nil {
 			return nil, err
 		}
@@ -101,14 +101,25 @@ func (db *DB) Scan(ctx context.Context, prefix, after string, limit int) ([]stor
 	if limit < 1 {
 		return nil, invalid("limit %d", limit)
 	}
-	span := bson.D{{Key: "$gte", Value: encode(prefix)}}
-	if after != "" {
-		span = append(span, bson.E{Key: "$gt", Value: encode(after)})
+	var out []store.Fact
+	for last := encode(after); ; {
+		span := bson.D{{Key: "$gte", Value: encode(prefix)}}
+		if last != "" {
+			span = append(span, bson.E{Key: "$gt", Value: last})
+		}
+		if end := afterPrefix(prefix); end != "" {
+			span = append(span, bson.E{Key: "$lt", Value: encode(end)})
+		}
+		fs, docs, err := db.findFacts(ctx, span, limit)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, fs...)
+		if len(docs) < limit || len(out) >= limit {
+			return out[:min(limit, len(out))], nil
+		}
+		last = docs[len(docs)-1].ID
 	}
-	if end := afterPrefix(prefix); end != "" {
-		span = append(span, bson.E{Key: "$lt", Value: encode(end)})
-	}
-	return db.findFacts(ctx, bson.D{{Key: "_id", Value: span}, db.live()}, limit)
 }
 
 // afterPrefix is the smallest string above all that have the prefix, as bytes; "" if
@@ -124,30 +135,32 @@ func afterPrefix(prefix string) string {
 	return ""
 }
 
-// findFacts gives the facts of a filter by key, all of them if limit is 0.
-func (db *DB) findFacts(ctx context.Context, filter bson.D, limit int) ([]store.Fact, error) {
-	var docs []factDoc
+// findFacts reads the documents of some ids by key, all of them if limit is 0, and gives
+// the facts that have not expired. The server is not asked for those alone: it may be an
+// expiry that is damaged.
+func (db *DB) findFacts(ctx context.Context, ids bson.D, limit int) (out []store.Fact, docs []factDoc, err error) {
 	o := options.Find().SetSort(bson.D{{Key: "_id", Value: 1}}).SetLimit(int64(limit))
-	err := db.read(ctx, "read facts", func(ctx context.Context) error {
+	err = db.read(ctx, "read facts", func(ctx context.Context) error {
 		docs = nil
-		cursor, err := db.coll(facts).Find(ctx, filter, o)
+		cursor, err := db.coll(facts).Find(ctx, bson.D{{Key: "_id", Value: ids}}, o)
 		if err != nil {
 			return err
 		}
 		return cursor.All(ctx, &docs)
 	})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	var out []store.Fact
 	for _, doc := range docs {
 		f, err := db.fact(doc)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
-		out = append(out, f)
+		if !db.expired(doc) {
+			out = append(out, f)
+		}
 	}
-	return out, nil
+	return out, docs, nil
 }
 
 func (db *DB) checkFact(key string, value []byte, expires time.Time) error {

@@ -249,6 +249,7 @@ func TestADamagedFactIsNotServed(t *testing.T) {
 		"value":   {{Key: "b", Value: []byte("forged")}},
 		"expiry":  {{Key: "e", Value: time.Now().Add(time.Hour).UnixNano()}},
 		"version": {{Key: "v", Value: int64(1 << 40)}},
+		"expired": {{Key: "e", Value: int64(5)}},
 	} {
 		if _, err := db.PutIfAbsent(t.Context(), key, []byte("v"), time.Time{}); err != nil {
 			t.Fatal(err)
@@ -258,6 +259,12 @@ func TestADamagedFactIsNotServed(t *testing.T) {
 		}
 		if _, err := db.Get(t.Context(), key); !errors.Is(err, store.ErrDamaged) {
 			t.Errorf("%s: %v", key, err)
+		}
+		if _, err := db.Gather(t.Context(), []string{key}); !errors.Is(err, store.ErrDamaged) {
+			t.Errorf("%s, gathered: %v", key, err)
+		}
+		if _, err := db.Scan(t.Context(), key, "", 1); !errors.Is(err, store.ErrDamaged) {
+			t.Errorf("%s, scanned: %v", key, err)
 		}
 	}
 }
