@@ -47,7 +47,7 @@ func (db *DB) CheckStore(ctx context.Context, o store.CheckOptions, found func(s
 	}
 	// An intent that is cleared may leave versions without a head: heads come first.
 	for _, part := range []func(context.Context) error{
-		c.checkIndexes, c.checkUnits, c.checkHeads, c.checkStrays, c.checkClaims, c.checkChunks, c.checkFacts, c.checkCounters, c.checkPlaces, c.checkStreams,
+		c.checkIndexes, c.checkNames, c.checkForms, c.checkUnits, c.checkHeads, c.checkStrays, c.checkClaims, c.checkChunks, c.checkFacts, c.checkCounters, c.checkPlaces, c.checkStreams,
 	} {
 		switch err := part(ctx); {
 		case errors.Is(err, store.ErrDamaged): // so damaged that this part cannot be looked at

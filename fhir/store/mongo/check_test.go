@@ -123,6 +123,19 @@ func twoWrites() []store.Write {
 	}
 }
 
+// What is foreign to a store, or half of it, and stays.
+var (
+	lostStream = []string{
+		`damaged position "raw/a/r"`, `damaged position "raw/a/r\x00\xfe"`, `damaged position "raw/\xff/r"`, `damaged position "raw/ÿ/r"`,
+	}
+	unnamed = []string{
+		"damaged the collection chunk", "damaged the collection claim", "damaged the collection head", "damaged the collection log",
+		"damaged the collection position", "damaged the collection unit", "damaged the collection version", "damaged the collection fact", "damaged the collection number",
+		"damaged unit *",
+	}
+	unmendable = []string{"orphan Patient/new", "orphan Patient/unborn"}
+)
+
 var damages = []storetest.Damage{
 	{Name: "a version that a dead writer left", Do: breaks(func(b *broken) {
 		b.dies("version", func() error {
@@ -217,7 +230,8 @@ var damages = []storetest.Damage{
 		b.must(err)
 		_, err = b.storeChunks(b.ctx, "log/nobody", []byte("x"))
 		b.must(err)
-	}), Want: []string{"stale-chunk log/nobody", "stale-chunk v/Patient/nobody/0000000000000001/x"}},
+		b.put(chunks, bson.M{"_id": "zzz/0", "b": []byte("x")})
+	}), Want: []string{"stale-chunk log/nobody", "stale-chunk v/Patient/nobody/0000000000000001/x", "stale-chunk zzz"}},
 	{Name: "an index is missing", Do: breaks(func(b *broken) { b.must(b.coll(heads).Indexes().DropOne(b.ctx, "entry")) }),
 		Want: []string{"missing-index head.entry"}},
 	{Name: "an index is another", Do: breaks(func(b *broken) {
@@ -239,6 +253,17 @@ var damages = []storetest.Damage{
 	}, Left: []string{
 		`damaged fact "forever"`, `damaged head "nokey"`, `damaged log "junk"`, `damaged position "junk"`, `damaged version "junk"`,
 	}},
+	{Name: "documents whose ids are no names, and a unit of no status", Do: breaks(func(b *broken) {
+		for i, c := range []collection{heads, versions, units, claims, facts, logs, positions, numbers, chunks} {
+			b.put(c, bson.M{"_id": []any{42, "", bson.M{"a": "b"}, 1.5, true}[i%5]})
+		}
+		b.put(units, bson.M{"_id": "foreign", "s": "x", "y": 1})
+	}), Want: unnamed, Left: unnamed},
+	{Name: "what lacks the field by which it would be removed", Do: breaks(func(b *broken) {
+		b.put(versions, bson.M{"_id": versionID("Patient/new", 1, "n"), "k": "Patient/new", "v": int64(1), "n": "n"})
+		b.put(heads, bson.M{"_id": "Patient/unborn"})
+		b.put(claims, bson.M{"_id": "x", "k": goneKey})
+	}), Want: append([]string{"stale-claim a claim of Patient/gone"}, unmendable...), Left: unmendable},
 	{Name: "a fact was altered", Do: breaks(func(b *broken) { b.set(facts, bson.M{"_id": "forever"}, bson.M{"b": []byte("w")}) }),
 		Want: []string{`damaged fact "forever"`}, Left: []string{`damaged fact "forever"`}},
 	{Name: "counters are behind", Changed: true, Do: breaks(func(b *broken) {
@@ -247,6 +272,11 @@ var damages = []storetest.Damage{
 	}), Want: []string{"counter-behind the epoch", "counter-behind versions of facts"}},
 	{Name: "entries of a stream are lost", Do: breaks(func(b *broken) { b.drop(logs, bson.M{"s": "raw/a", "f": 1}) }),
 		Want: []string{`gap stream "raw/a"`}, Left: []string{`gap stream "raw/a"`}},
+	{Name: "a stream is lost, and readers stand beyond ends", Do: breaks(func(b *broken) {
+		b.drop(logs, bson.M{"s": "raw/a"})
+		b.must(b.Checkpoint(b.ctx, encode("raw/\xff"), "r", 1))
+		b.must(b.Checkpoint(b.ctx, "raw/\xff", "r", 4))
+	}), Want: lostStream, Left: lostStream},
 	{Name: "an entry was altered", Do: breaks(func(b *broken) { b.set(logs, bson.M{"s": "raw/a", "f": 4}, bson.M{"b": bson.A{[]byte("x")}}) }),
 		Want: []string{`damaged stream "raw/a"`}, Left: []string{`damaged stream "raw/a"`}},
 }

@@ -168,7 +168,11 @@ func (c *checker) dropOrphan(ctx context.Context, m *versionMark) (bool, error) 
 	if err != nil || len(orphans) == 0 {
 		return false, err
 	}
-	return true, c.dropOrphans(ctx, orphans)
+	if err := c.dropOrphans(ctx, orphans); err != nil {
+		return false, err
+	}
+	there, err := c.hasVersion(ctx, m.ID)
+	return err == nil && !there, err
 }
 
 // checkContent reads what a head reaches and compares it with its checksums. It

@@ -39,16 +39,23 @@ func (c *checker) checkClaims(ctx context.Context) error {
 	})
 }
 
-// dropStale removes a claim that is as it was, also one that names nobody.
+// dropStale removes a claim that is as it was, also one that names nobody, or no unit.
 func (c *checker) dropStale(ctx context.Context, d claimDoc) (gone bool, err error) {
-	if d.Key != "" {
-		return true, c.dropClaims(ctx, []claimDoc{d})
+	as := func(s string) any {
+		if s == "" {
+			return bson.M{"$in": bson.A{nil, ""}}
+		}
+		return s
 	}
 	_, err = c.persist(ctx, "remove a claim of nobody", func(ctx context.Context) error {
-		_, err := c.coll(claims).DeleteOne(ctx, bson.M{"_id": d.ID, "k": bson.M{"$in": bson.A{nil, ""}}})
+		_, err := c.coll(claims).DeleteOne(ctx, bson.M{"_id": d.ID, "k": as(d.Key), "tx": as(d.Unit)})
 		return err
 	})
-	return err == nil, err
+	if err != nil {
+		return false, err
+	}
+	left, err := c.staleAgain(ctx, []claimDoc{d})
+	return err == nil && len(left) == 0, err
 }
 
 // staleAgain gives those that are still there as they were, and still stale.

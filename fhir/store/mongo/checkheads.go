@@ -137,8 +137,8 @@ func (c *checker) checkUnborn(ctx context.Context, h *headDoc, k store.Key) erro
 		return nil
 	}
 	return c.mend(ctx, store.Finding{Kind: store.FoundOrphan, What: k.String(), Detail: "a head without a version"}, func(ctx context.Context) (bool, error) {
-		_, err := c.coll(heads).DeleteOne(ctx, bson.M{"_id": h.ID, "v": int64(0), "x": bson.M{"$exists": false}, "e": bson.M{"$exists": false}, "g": bson.M{"$exists": false}})
-		return err == nil, err
+		res, err := c.coll(heads).DeleteOne(ctx, bson.M{"_id": h.ID, "v": int64(0), "x": bson.M{"$exists": false}, "e": bson.M{"$exists": false}, "g": bson.M{"$exists": false}})
+		return err == nil && res.DeletedCount == 1, err
 	})
 }
 
@@ -164,7 +164,13 @@ func (c *checker) checkStanding(ctx context.Context, h *headDoc, marks map[strin
 	if same, err := c.stillAfter(ctx, h); err != nil || !same {
 		return nil, err
 	}
-	err := c.mend(ctx, f, func(ctx context.Context) (bool, error) { return true, c.settle(ctx, h) })
+	err := c.mend(ctx, f, func(ctx context.Context) (bool, error) {
+		if err := c.settle(ctx, h); err != nil {
+			return false, err
+		}
+		stands, err := c.unchanged(ctx, h)
+		return err == nil && !stands, err
+	})
 	switch {
 	case err != nil:
 		return nil, err

@@ -22,11 +22,20 @@ func (c *checker) checkUnits(ctx context.Context) error {
 		u := &open[i]
 		u.Members = append([]string{}, u.Members...) // of a damaged one there may be none
 		f := store.Finding{Kind: store.FoundOpenUnit, What: "unit " + u.ID, Young: c.young(u.At), Detail: fmt.Sprintf("of %d resources, %s", len(u.Members), statusText(u.Status))}
-		if err := c.mend(ctx, f, func(ctx context.Context) (bool, error) { return true, c.endUnit(ctx, u) }); err != nil {
+		if err := c.mend(ctx, f, func(ctx context.Context) (bool, error) { return c.ended(ctx, u) }); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// ended ends a unit, and says whether it is.
+func (c *checker) ended(ctx context.Context, u *unitDoc) (bool, error) {
+	if err := c.endUnit(ctx, u); err != nil {
+		return false, err
+	}
+	open, err := c.isOpen(ctx, u.ID)
+	return err == nil && !open, err
 }
 
 func statusText(status string) string {
@@ -104,11 +113,18 @@ func (c *checker) checkOwner(ctx context.Context, owner string, marks []chunkMar
 	}
 	f.Detail = fmt.Sprintf("%d parts of nothing", len(stale))
 	return c.mend(ctx, f, func(ctx context.Context) (bool, error) {
+		// One that does not say when it was written is nobody's who writes here.
+		old := bson.A{bson.M{"at": bson.M{"$lte": until}}, bson.M{"at": nil}}
 		_, err := c.persist(ctx, "remove parts", func(ctx context.Context) error {
-			_, err := c.coll(chunks).DeleteMany(ctx, bson.M{"_id": bson.M{"$in": stale}, "at": bson.M{"$lte": until}})
+			_, err := c.coll(chunks).DeleteMany(ctx, bson.M{"_id": bson.M{"$in": stale}, "$or": old})
 			return err
 		})
-		return err == nil, err
+		if err != nil {
+			return false, err
+		}
+		var left []chunkMark
+		err = c.findAll(ctx, chunks, bson.M{"_id": bson.M{"$in": stale}}, bson.M{"at": 1}, &left)
+		return err == nil && len(left) == 0, err
 	})
 }
 
@@ -134,7 +150,8 @@ func (c *checker) checkPlaces(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return c.each(ctx, positions, nil, func(_ context.Context, page func(any) error) error {
+	ends := map[string]int64{}
+	return c.each(ctx, positions, nil, func(ctx context.Context, page func(any) error) error {
 		var docs []positionDoc
 		if err := page(&docs); err != nil {
 			return err
@@ -144,10 +161,32 @@ func (c *checker) checkPlaces(ctx context.Context) error {
 			reader, also := decode(d.Reader)
 			if !ok || !also || d.ID != positionID(stream, reader) || d.Seq < 0 {
 				misplaced(positions, d.ID)
+				continue
+			}
+			if err := c.checkPosition(ctx, stream, reader, d.Seq, ends); err != nil {
+				return err
 			}
 		}
 		return nil
 	})
+}
+
+// checkPosition compares where a reader stands with the end of the stream: nobody has
+// read what was not there. ends are those of streams, as they were found so far.
+func (c *checker) checkPosition(ctx context.Context, stream, reader string, seq int64, ends map[string]int64) error {
+	if seq <= ends[stream] {
+		return nil
+	}
+	end, err := c.reachOf(ctx, stream) // after the position: it may have grown
+	if err != nil || seq <= end {
+		ends[stream] = end
+		return err
+	}
+	c.report(store.Finding{
+		Kind: store.FoundDamaged, What: fmt.Sprintf("position %q", stream+"/"+reader),
+		Detail: fmt.Sprintf("it stands at %d, its stream ends at %d", seq, end),
+	})
+	return nil
 }
 
 // checkStreams looks at every batch of every stream.

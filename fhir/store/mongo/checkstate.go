@@ -21,11 +21,13 @@ func (c *checker) checkState(ctx context.Context, h *headDoc, k store.Key, newes
 			return err
 		}
 		return c.mend(ctx, f, func(ctx context.Context) (bool, error) {
+			done := false // one that was written meanwhile has the state of that write
 			_, err := c.persist(ctx, "mend a head", func(ctx context.Context) error {
-				_, err := c.coll(heads).UpdateOne(ctx, h.State.at(h.ID), bson.M{"$set": fields})
+				res, err := c.coll(heads).UpdateOne(ctx, h.State.at(h.ID), bson.M{"$set": fields})
+				done = err == nil && res.MatchedCount == 1
 				return err
 			})
-			return err == nil, err // one that was written meanwhile has the state of that write
+			return done, err
 		})
 	}
 	updated, err := parseInstant(h.State.Updated)

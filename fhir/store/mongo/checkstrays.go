@@ -72,12 +72,15 @@ func (c *checker) checkStray(ctx context.Context, key string) error {
 		return c.mend(ctx, f, func(ctx context.Context) (bool, error) { return c.adopt(ctx, key, top) })
 	}
 	return c.mend(ctx, f, func(ctx context.Context) (bool, error) {
+		all := true
 		for _, id := range sortedIDs(marks) {
-			if _, err := c.dropOrphan(ctx, marks[id]); err != nil {
+			gone, err := c.dropOrphan(ctx, marks[id])
+			if err != nil {
 				return false, err
 			}
+			all = all && gone
 		}
-		return true, nil
+		return all, nil
 	})
 }
 
