@@ -223,20 +223,43 @@ func (db *DB) Scan(ctx context.Context, prefix, after string, limit int) ([]stor
 // sweepSlice bounds how long one Sweep keeps the writer from others.
 const sweepSlice = 1000
 
-// Sweep removes expired facts.
+// Sweep removes expired facts. One that is damaged stays: its expiry may be what is.
 func (db *DB) Sweep(ctx context.Context) (int, error) {
+	var expires int64
+	var key []byte
 	for total := 0; ; {
-		var n int64
+		seen, removed := 0, 0
 		err := db.submit(ctx, func(t *txn) (err error) {
-			n, err = t.change(t.ctx, `DELETE FROM fact WHERE key IN (SELECT key FROM fact WHERE expires > 0 AND expires <= ? LIMIT ?)`,
-				db.now().UnixNano(), sweepSlice)
+			expires, key, seen, removed, err = t.sweep(expires, blob(key))
 			return err
 		})
-		total += int(n)
-		if err != nil || n < sweepSlice {
+		total += removed
+		if err != nil || seen < sweepSlice {
 			return total, err
 		}
 	}
+}
+
+// sweep removes a slice of the expired facts after one, and says how far it came.
+func (t *txn) sweep(expires int64, after []byte) (to int64, last []byte, seen, removed int, err error) {
+	to, last = expires, after
+	var keys [][]byte
+	err = t.each(t.ctx, `SELECT `+factColumns+` FROM fact WHERE expires > 0 AND expires <= ? AND (expires, key) > (?, ?)`+readable("fact")+` ORDER BY expires, key LIMIT ?`,
+		[]any{t.db.now().UnixNano(), expires, after, sweepSlice}, func(scan func(...any) error) error {
+			var key, value []byte
+			var version, sum int64
+			err := scan(&key, &value, &version, &to, &sum)
+			if last, seen = key, seen+1; sum == factSum(key, value, version, to) {
+				keys = append(keys, key)
+			}
+			return err
+		})
+	for _, key := range keys {
+		if err == nil {
+			err = t.exec(t.ctx, `DELETE FROM fact WHERE key = ?`, key)
+		}
+	}
+	return to, last, seen, len(keys), err
 }
 
 func (db *DB) sweepEvery(d time.Duration) {

@@ -63,6 +63,9 @@ func TestCopyMissesNothing(t *testing.T) {
 			if name != "a fact seems expired" {
 				return
 			}
+			if n, err := from.Sweep(ctx); n != 0 || err != nil {
+				t.Errorf("swept %d: %v", n, err)
+			}
 			if _, err := from.Get(ctx, "k"); !errors.Is(err, store.ErrDamaged) {
 				t.Errorf("Get: %v", err)
 			}
