@@ -48,9 +48,13 @@ func (c *checker) streams() error {
 	return c.positions()
 }
 
+// endOfStream is where a row s of stream ends; NULL if there is none.
+const endOfStream = `max(s.last, coalesce((SELECT max(l.seq) FROM log l WHERE l.sid = s.sid), 0))`
+
 // positions looks for readers that stand beyond their stream's end: they would not be
 // given what is appended next. One is set back to the end, so that it is; of a stream
-// that is not there nobody can tell what it was.
+// that is not there nobody can tell what it was. Where an end is behind its entries it
+// is the last of these that counts.
 func (c *checker) positions() error {
 	type beyond struct {
 		stream, reader []byte
@@ -59,8 +63,8 @@ func (c *checker) positions() error {
 	}
 	var all []beyond
 	err := c.read(c.ctx, func(s *session) error {
-		return s.each(c.ctx, `SELECT p.stream, p.reader, p.seq, s.last FROM position p LEFT JOIN stream s ON s.name = p.stream
-			WHERE p.seq > coalesce(s.last, 0) ORDER BY p.stream, p.reader`, nil, func(scan func(...any) error) error {
+		return s.each(c.ctx, `SELECT p.stream, p.reader, p.seq, `+endOfStream+` FROM position p LEFT JOIN stream s ON s.name = p.stream
+			WHERE p.seq > coalesce(`+endOfStream+`, 0) ORDER BY p.stream, p.reader`, nil, func(scan func(...any) error) error {
 			var b beyond
 			err := scan(&b.stream, &b.reader, &b.seq, &b.last)
 			all = append(all, b)
@@ -74,7 +78,7 @@ func (c *checker) positions() error {
 		f := store.Finding{Kind: store.FoundDamaged, What: fmt.Sprintf("position %q", string(b.stream)+"/"+string(b.reader)),
 			Detail: fmt.Sprintf("it stands at %d, its stream ends at %d", b.seq, b.last.Int64)}
 		setBack := func(t *txn) (bool, error) {
-			return true, t.exec(t.ctx, `UPDATE position SET seq = min(seq, (SELECT last FROM stream WHERE name = ?1)) WHERE stream = ?1 AND reader = ?2`, b.stream, b.reader)
+			return true, t.exec(t.ctx, `UPDATE position SET seq = min(seq, (SELECT `+endOfStream+` FROM stream s WHERE s.name = ?1)) WHERE stream = ?1 AND reader = ?2`, b.stream, b.reader)
 		}
 		if !b.last.Valid {
 			setBack = nil
