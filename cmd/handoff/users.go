@@ -90,18 +90,20 @@ func printLocked(cmd *cobra.Command, format string, all []signin.Locked) error {
 	return w.Flush()
 }
 
+func providerAndUser(cmd *cobra.Command, args []string) error {
+	if len(args) != 2 {
+		return usageError("%s takes a provider and a user; see '%s --help'", cmd.CommandPath(), cmd.CommandPath())
+	}
+	return nil
+}
+
 func newUsersUnlock(file *string) *cobra.Command {
 	var by string
 	cmd := &cobra.Command{
 		Use:     "unlock PROVIDER USER",
 		Short:   "Let a locked user sign in again",
 		Example: "  handoff users unlock --config handoff.yaml --by mlopez demo-riverton ortiz",
-		Args: func(cmd *cobra.Command, args []string) error {
-			if len(args) != 2 {
-				return usageError("%s takes a provider and a user; see '%s --help'", cmd.CommandPath(), cmd.CommandPath())
-			}
-			return nil
-		},
+		Args:    providerAndUser,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if by == "" {
 				return usageError("--by is required: somebody answers for it")

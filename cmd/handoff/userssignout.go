@@ -160,12 +160,7 @@ issuer.
 
 Exit status: 0; 1 if nobody is meant, or several are; 2 wrong usage.`,
 		Example: `  handoff users sign-out --config handoff.yaml --by mlopez --reason "laptop stolen" clinic-idp 4711`,
-		Args: func(cmd *cobra.Command, args []string) error {
-			if len(args) != 2 {
-				return usageError("%s takes a provider and a user; see '%s --help'", cmd.CommandPath(), cmd.CommandPath())
-			}
-			return nil
-		},
+		Args:    providerAndUser,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if by == "" {
 				return usageError("--by is required: somebody answers for it")
