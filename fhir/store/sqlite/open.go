@@ -27,7 +27,7 @@ const Memory = ":memory:"
 type Options struct {
 	Now         func() time.Time // clock of LastUpdated and expiry; time.Now if nil
 	Readers     int              // concurrent readers; 4 if 0
-	BusyTimeout time.Duration    // how long another process's lock is waited for; 5 s if 0
+	BusyTimeout time.Duration    // how long another process's lock is waited for; 10 s if 0
 	SweepEvery  time.Duration    // how often expired facts are removed; 1 min if 0, never if negative
 }
 
@@ -74,7 +74,7 @@ func Open(ctx context.Context, path string, o Options) (*DB, error) {
 		o.Readers = 4
 	}
 	if o.BusyTimeout <= 0 {
-		o.BusyTimeout = 5 * time.Second
+		o.BusyTimeout = 10 * time.Second
 	}
 	if o.SweepEvery == 0 {
 		o.SweepEvery = time.Minute
