@@ -106,8 +106,8 @@ func (v *clientsView) client(id string) (*auth.Client, error) {
 
 // operate notes for the trail what the operator does, and does it.
 func (v *clientsView) operate(ctx context.Context, verb, id, by string, about url.Values, do func() error) error {
-	if by == "" {
-		return usageError("--by is required: somebody answers for it")
+	if err := answeredFor(by); err != nil {
+		return err
 	}
 	if v.db == nil {
 		return errors.New("the gateway has no store yet: change its configuration instead")

@@ -52,8 +52,8 @@ func newUsersList(file *string) *cobra.Command {
 		Example: "  handoff users list --config handoff.yaml",
 		Args:    noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if format != "table" && format != "json" {
-				return usageError("--format must be table or json")
+			if err := tableOrJSON(format); err != nil {
+				return err
 			}
 			return withFacts(cmd, *file, func(_ *config.Config, db backend.Backend) error {
 				all, err := signin.LockedUsers(cmd.Context(), db)
@@ -90,6 +90,21 @@ func printLocked(cmd *cobra.Command, format string, all []signin.Locked) error {
 	return w.Flush()
 }
 
+func tableOrJSON(format string) error {
+	if format != "table" && format != "json" {
+		return usageError("--format must be table or json")
+	}
+	return nil
+}
+
+// answeredFor refuses what an operator does without a name.
+func answeredFor(by string) error {
+	if by == "" {
+		return usageError("--by is required: somebody answers for it")
+	}
+	return nil
+}
+
 func providerAndUser(cmd *cobra.Command, args []string) error {
 	if len(args) != 2 {
 		return usageError("%s takes a provider and a user; see '%s --help'", cmd.CommandPath(), cmd.CommandPath())
@@ -105,8 +120,8 @@ func newUsersUnlock(file *string) *cobra.Command {
 		Example: "  handoff users unlock --config handoff.yaml --by mlopez demo-riverton ortiz",
 		Args:    providerAndUser,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if by == "" {
-				return usageError("--by is required: somebody answers for it")
+			if err := answeredFor(by); err != nil {
+				return err
 			}
 			return withFacts(cmd, *file, func(c *config.Config, db backend.Backend) error {
 				if err := signin.Unlock(cmd.Context(), db, args[0], args[1], by, db.Now()); err != nil {

@@ -116,8 +116,8 @@ itself; it is listed until its time has passed.`,
 		Example: "  handoff users signed-in --config handoff.yaml",
 		Args:    noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if format != "table" && format != "json" {
-				return usageError("--format must be table or json")
+			if err := tableOrJSON(format); err != nil {
+				return err
 			}
 			return withFacts(cmd, *file, func(_ *config.Config, db backend.Backend) error {
 				all, err := peopleIn(cmd.Context(), db, db.Now(), false)
@@ -162,8 +162,8 @@ Exit status: 0; 1 if nobody is meant, or several are; 2 wrong usage.`,
 		Example: `  handoff users sign-out --config handoff.yaml --by mlopez --reason "laptop stolen" clinic-idp 4711`,
 		Args:    providerAndUser,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if by == "" {
-				return usageError("--by is required: somebody answers for it")
+			if err := answeredFor(by); err != nil {
+				return err
 			}
 			return withFacts(cmd, *file, func(c *config.Config, db backend.Backend) error {
 				return signOut(cmd, c, db, args[0], args[1], url.Values{"reason": {reason}}, by)
