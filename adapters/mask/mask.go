@@ -113,10 +113,9 @@ func segments(t, at string) string {
 			line, rest = t[:n], t[n+1:]
 		}
 		if len(line) > 3 && isHeader(line) {
-			field := line[3:4]
-			encoding, _, _ := strings.Cut(line[4:], field)
-			if len(encoding) <= 5 && !strings.ContainsFunc(encoding, unicode.IsLetter) {
-				seps = field + encoding
+			encoding, _, _ := strings.Cut(line[4:], line[3:4])
+			if declared := line[3:4] + encoding; len(declared) <= 6 && !strings.ContainsFunc(declared, isNoSeparator) {
+				seps = declared
 			}
 		}
 		if line != "" {
@@ -128,13 +127,20 @@ func segments(t, at string) string {
 	return b.String()
 }
 
+// isNoSeparator says whether r may be a part of a value's text: what a header
+// declares as separators is shown everywhere.
+func isNoSeparator(r rune) bool {
+	return r <= ' ' || r >= 0x7f || unicode.IsLetter(r) || unicode.IsDigit(r)
+}
+
+// segment masks a line whose name ends at the first of seps.
 func segment(line, seps, at string) string {
 	if len(line) < 3 || len(line) > 3 && line[3] != seps[0] {
 		return words(line)
 	}
 	fields := strings.Split(line, seps[:1])
 	name := fields[0]
-	if !slices.Contains(known, name) && (name[0] != 'Z' || !isWord(name[1]) || !isWord(name[2])) {
+	if !slices.Contains(known, name) && (len(name) != 3 || name[0] != 'Z' || !isWord(name[1]) || !isWord(name[2])) {
 		name, fields[0] = "", hidden
 	}
 	faultName := at
