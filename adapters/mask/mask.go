@@ -84,12 +84,12 @@ func isHeader(line string) bool {
 
 func isWord(c byte) bool { return c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' }
 
-// kept are the fields of MSH that are shown, if they are what they should be. A
-// message whose segments were joined into one has a person in them.
+// kept are the fields of MSH that are shown, if they are what they should be and stand
+// behind separators. A message whose segments were joined into one has a person in them.
 var kept = map[int]*regexp.Regexp{
 	2: regexp.MustCompile(`^[^\pL\pN\s]{1,5}$`),
 	3: namespace, 4: namespace, 5: namespace, 6: namespace,
-	9:  regexp.MustCompile(`^[A-Z][A-Z0-9]{2}([^\pL\pN\s][A-Z0-9_]{2,8}){0,2}$`),
+	9:  regexp.MustCompile(`^[A-Z][A-Z0-9]{2}([^\pL\pN\s][A-Z][A-Z0-9]{2}([^\pL\pN\s][A-Z0-9]{3}(_[A-Z0-9]{3})?)?)?$`),
 	10: regexp.MustCompile(`^[\w.:-]{1,50}$`),
 	11: regexp.MustCompile(`^[DPT]([^\pL\pN\s][ARIT])?$`),
 	12: regexp.MustCompile(`^2(\.[0-9]){1,3}$`),
@@ -133,9 +133,10 @@ func isNoSeparator(r rune) bool {
 	return r <= ' ' || r >= 0x7f || unicode.IsLetter(r) || unicode.IsDigit(r)
 }
 
-// segment masks a line whose name ends at the first of seps.
+// segment masks a line whose name ends at the first of seps. A name with nothing behind
+// it may be a word of a text: ZOE, LAN.
 func segment(line, seps, at string) string {
-	if len(line) < 3 || len(line) > 3 && line[3] != seps[0] {
+	if len(line) < 4 || line[3] != seps[0] {
 		return words(line)
 	}
 	fields := strings.Split(line, seps[:1])
@@ -151,9 +152,10 @@ func segment(line, seps, at string) string {
 	if isHeader(name) {
 		shift = 1 // the separator itself is field 1
 	}
+	declares := shift == 1 && kept[2].MatchString(fields[1])
 	for i := 1; i < len(fields); i++ {
 		n := i + shift
-		if form := kept[n]; shift == 1 && form != nil && (n == 2 || name == "MSH") && form.MatchString(fields[i]) {
+		if form := kept[n]; declares && form != nil && (n == 2 || name == "MSH") && form.MatchString(fields[i]) {
 			continue
 		}
 		fields[i] = parts(fields[i], seps[1:], name != "" && faultName == name+"-"+itoa(n))

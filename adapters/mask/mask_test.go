@@ -1,6 +1,9 @@
 package mask_test
 
 import (
+	"bytes"
+	"encoding/json"
+	"encoding/xml"
 	"strings"
 	"testing"
 
@@ -15,8 +18,10 @@ func TestText(t *testing.T) {
 			"MSH|^~\\&|A\nNTE|***||***\n*** *** ***\n*** ***\n***|***\n*** ***\n"},
 		{"hl7, segments joined into one", "", "MSH|^~\\&|A|B|C|D|20250101||ADT^A01|1|P|2.5.1 PID|1||AL123||DOE^JANE|||F", "",
 			"MSH|^~\\&|A|B|C|D|***||ADT^A01|1|P|***|***||***||***^***|||***\n"},
-		{"hl7, no separators in its head", "", "MSH|JANE DOE|JANE DOE|A", "", "MSH|***|***|A\n"},
-		{"hl7, a digit or a letter that separates", "", "MSH|^~\\&|A\rMSH0Z~1&0A\rZID0DOE01980\rMSHJANE\rMSH|19805|A\rPID|1985", "", "MSH|^~\\&|A\n***\n***\n***\nMSH|***|A\nPID|***\n"},
+		{"hl7, no separators in its head", "", "MSH|JANE DOE|JANE DOE|A", "", "MSH|***|***|***\n"},
+		{"hl7, a digit or a letter that separates", "", "MSH|^~\\&|A\rMSH0Z~1&0A\rZID0DOE01980\rMSHJANE\rMSH|19805|A\rPID|1985", "", "MSH|^~\\&|A\n***\n***\n***\nMSH|***|***\nPID|***\n"},
+		{"hl7, a word of a text that is a segment's name", "", "MSH|^~\\&|A\rNTE|1||she calls herself\nZOE\nLAN\rPID|", "", "MSH|^~\\&|A\nNTE|***||***\n***\n***\nPID|\n"},
+		{"hl7, a person where the message's type belongs", "", "MSH|^~\\&|A|B|C|D|||DOE^JANE|1\rMSH|^~\\&|A|B|C|D|||ADT^A01^ADT_A01|1\r", "", "MSH|^~\\&|A|B|C|D|||***^***|1\nMSH|^~\\&|A|B|C|D|||ADT^A01^ADT_A01|1\n"},
 		{"hl7, a separator that is no character", "", "MSH|^~\\&|A\rMSHé~1\rMSH\x01A\x01Doe\r", "", "MSH|^~\\&|A\n***\n***\n"},
 		{"hl7, a name cut off by its separator", "", "MSH|^~\\&|A\r||||\rZ||x\rZ|||\r", "", "MSH|^~\\&|A\n***||||\n***\n***|||\n"},
 		{"hl7, a deletion", "", "PID|1||\"\"|X", "", "PID|***||\"\"|***\n"},
@@ -48,27 +53,79 @@ func TestText(t *testing.T) {
 	}
 }
 
-// No word of a value gets through, whatever the text is.
+// secrets are what no text may show, whatever separators it declares.
+var secrets = []string{"Zxqvwsecret", "8675309041"}
+
+// No word of a value gets through, whatever stands around it. With a space behind it
+// the value stands for itself nowhere: it is no name, and nothing that a header keeps.
 func FuzzText(f *testing.F) {
-	for _, s := range []string{"MSH|^~\\&|A\rPID|", "<a b=\"", "{\"a\":\"", "x,", "\"", "<!--", "MSH|", "{"} {
-		f.Add(s, "PID-5", ",\"<>\n")
+	for _, s := range []string{"MSH|^~\\&|A\rPID|", "MSH|^~\\&|", "MSH0", "MSHZ", "\x0bMSH|^~\\&|A\rZ01|x\n", "<a b=\"", "<a xmlns='urn:", "{\"a\":\"", "x,", "\"", "<!--", "MSH|", "{"} {
+		f.Add("", s, "PID-5", ",\"<>\n")
+		f.Add("BHS|^~\\&", s, "MSH-3", "\":>")
+		f.Add("MNI,Last Name,DOB\n", s, "DOB", "\n")
 	}
-	f.Fuzz(func(t *testing.T, before, at, after string) {
-		const secret = "Zxqvwsecret"
-		if strings.Contains(before+at+after, secret) {
-			t.Skip()
-		}
-		got := mask.Text(nil, []byte(before+"\""+secret+" 1\""+after), at)
-		if strings.Contains(got, secret) && !isName(before) {
-			t.Errorf("%q shows the value: %q", before, got)
+	f.Fuzz(func(t *testing.T, head, before, at, after string) {
+		for _, secret := range secrets {
+			if strings.Contains(head+before+at+after, secret) {
+				return
+			}
+			for _, value := range []string{"\"" + secret + " 1\"", "1 " + secret + " 1"} {
+				if got := mask.Text([]byte(head), []byte(before+value+after), at); strings.Contains(got, secret) {
+					t.Errorf("%q, %q and %q show the value: %q", head, before, after, got)
+				}
+			}
 		}
 	})
 }
 
-// isName says that what follows stands where a name, a separator or a field of
-// the message header does: those stay.
-func isName(before string) bool {
-	t := strings.TrimLeft(before, "\ufeff \t\r\n\x0b")
-	return strings.HasPrefix(t, "<") || strings.HasPrefix(t, "{") || strings.HasPrefix(t, "[") || strings.HasPrefix(t, "MSH") || strings.HasPrefix(t, "FHS") || strings.HasPrefix(t, "BHS") ||
-		strings.Contains(t, "MSH") || strings.Contains(t, "FHS") || strings.Contains(t, "BHS")
+// A value of a record that is well formed, or was until it was cut off, is not shown,
+// whatever it says.
+func FuzzValue(f *testing.F) {
+	for _, s := range []string{"", " ", "\"", "'", "\\", "|^~\\&", "\n", "\r\n", "<", ">", "]]>", "<!--", "{", ":", ",", ";\t", "\xff", "\u2028", "Z|"} {
+		f.Add(s, s, uint16(0))
+		f.Add(s, "", uint16(40))
+	}
+	f.Fuzz(func(t *testing.T, before, after string, cut uint16) {
+		for _, secret := range secrets {
+			if strings.Contains(before+after, secret) || strings.Contains(before+after, "MSH") { // another header
+				return
+			}
+			for _, r := range records(t, before+secret+after) {
+				raw := []byte(r.raw)
+				if cut > 0 {
+					raw = raw[:int(cut)%(len(raw)+1)]
+				}
+				for _, at := range append(r.at, "", "nothing") {
+					if got := mask.Text([]byte(r.head), raw, at); strings.Contains(got, secret) {
+						t.Errorf("%q shows the value at %q: %q", raw, at, got)
+					}
+				}
+			}
+		}
+	})
+}
+
+type record struct {
+	head, raw string
+	at        []string
+}
+
+// records are a value in each kind of record.
+func records(t *testing.T, value string) []record {
+	var text bytes.Buffer
+	if err := xml.EscapeText(&text, []byte(value)); err != nil {
+		t.Fatal(err)
+	}
+	quoted, err := json.Marshal(value)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cell := `"` + strings.ReplaceAll(value, `"`, `""`) + `"`
+	return []record{
+		{raw: "MSH|^~\\&|ADT1|CLINIC|H|H|20250501||ADT^A01|M1|P|2.5.1\rPID|1||" + value + "||DOE^JANE\rZPX|" + value + "\rNTE|1||" + value + "|", at: []string{"PID-3", "PID-3.1", "ZPX-1", "NTE"}},
+		{head: "MNI,Name,DOB\n", raw: "R1," + cell + ",1980-03-14\n", at: []string{"Name", "column 2"}},
+		{raw: cell + "|" + cell, at: []string{"column 1"}},
+		{raw: `{"name":[{"family":` + string(quoted) + `},` + string(quoted) + `],"n":1}`, at: []string{"/name", "/name/0/family", "n"}},
+		{raw: `<n:P xmlns:n="urn:x" id="` + text.String() + `"><n:Name a='` + text.String() + `'>` + text.String() + `</n:Name></n:P>`, at: []string{"/P/@id", "/P/Name", "/P/Name/text()"}},
+	}
 }
