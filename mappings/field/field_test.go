@@ -2,9 +2,13 @@ package field
 
 import (
 	"fmt"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/text/unicode/norm"
 )
 
 func codes(fs []Finding) string {
@@ -141,7 +145,8 @@ func TestTimestampsKeepPrecisionAndOffset(t *testing.T) {
 		"2026": "2026 ", "202604": "2026-04 ", "20260419": "2026-04-19 ", "2026041910": "2026-04-19 ",
 		"202604191014": "2026-04-19T10:14:00-04:00 ", "20260419101455.1234+0545": "2026-04-19T10:14:55+05:45 ",
 		"20260230": " time-impossible", "202604192514": " time-impossible", "01/15/2025 14:30:00": " time-unreadable", "": " ",
-		"20260419101400+2500": " time-impossible",
+		"20260419101400+2500": " time-impossible", "20260419101400+1430": " time-impossible", "20260419101400-1400": "2026-04-19T10:14:00-14:00 ",
+		"185004191014": "1850-04-19T10:14:00-04:56 ",
 	} {
 		m := ReadTimestamp(in, ny)
 		if got := m.Value + " " + codes(m.Findings); got != want {
@@ -237,6 +242,8 @@ func TestTextIsRepairedOrWithheld(t *testing.T) {
 		"on probation":                            " criminal-history-in-text",
 		"prior arrests for assault":               " criminal-history-in-text",
 		"registered ſex offender":                 " criminal-history-in-text",
+		"he is an rso":                            " criminal-history-in-text",
+		"in person, of course":                    "in person, of course ",
 		"Henry VIII":                              "Henry VIII ",
 		"sidewalk at 1234 Residence Inn":          "sidewalk at 1234 Residence Inn ",
 		"Cedar County Jail":                       "Cedar County Jail ",
@@ -412,11 +419,36 @@ func TestAssigningAuthorities(t *testing.T) {
 	}
 }
 
-// No reader may panic or give back what is not UTF-8.
+func TestStaffAndQuotedNamesOfNothing(t *testing.T) {
+	for _, in := range []string{",,,", ", , ,", " ,,, "} {
+		if n := ReadStaff(in); n.Text != "" || n.Family != "" || len(n.Given) > 0 {
+			t.Errorf("%q: %+v", in, n)
+		}
+	}
+	for _, in := range []string{`JOSE " " NUNEZ`, `"-"`, `x; JOSE "  " NUNEZ (usual)`} {
+		for _, n := range ReadAliases(in).Names {
+			if !told(n) {
+				t.Errorf("%q: %+q", in, n)
+			}
+		}
+	}
+}
+
+// told says that a name holds something, and no empty part.
+func told(n Name) bool {
+	empty := func(s string) bool { return strings.TrimSpace(s) == "" }
+	return n.Text+n.Family+strings.Join(n.Given, "") != "" && !slices.ContainsFunc(slices.Concat(n.Given, n.Prefix, n.Suffix), empty)
+}
+
+// No reader may panic, make what FHIR does not know, or let through what Clean withholds.
 func FuzzReaders(f *testing.F) {
 	f.Add("MuÃ±oz", "06/12/1984 01:30")
 	f.Add("=HYPERLINK(\"x\")", "1973-02-11T00:00:00")
 	f.Add("DOE, JOHN JR", "07-MAR-1962")
+	f.Add(",,,", "20260419101455.1234+1430")
+	f.Add("JOSE \" \" NUNEZ", "2025-01-04 05:13 -1430")
+	f.Add("rso", "185001010000")
+	f.Add("NYSID 01234567L", "10000 YRS")
 	ny, err := LoadZone("America/New_York")
 	if err != nil {
 		f.Fatal(err)
@@ -425,21 +457,77 @@ func FuzzReaders(f *testing.F) {
 		if v := Clean(a).Value; strings.ToValidUTF8(v, "") != v {
 			t.Fatalf("Clean(%q) is not UTF-8", a)
 		}
-		ReadPerson(a, b, a, b)
-		ReadAliases(a)
-		ReadStaff(a)
-		ReadAddress(a, b, a, b)
-		ReadPhone(a)
-		ReadEstimate(a)
+		if s := norm.NFKC.String(a); criminal.MatchString(s) && !hinted(s) {
+			t.Fatalf("%q is criminal history, and no hint of it is found", a)
+		}
+		checkNames(t, a, b)
+		checkPlaces(t, a, b)
+		checkTimes(t, a, b, ny)
+		if e := ReadEstimate(a); e.Low < 0 || e.Low > e.High || e.High > 120 || e.Low > 0 && e.Low < 18 && !e.Minor {
+			t.Fatalf("ReadEstimate(%q) gives %+v", a, e)
+		}
 		ReadCapacity(a, b)
-		m := ReadMoment(b, false, ny)
-		ReadMoment(a, true, ny).Ending(m)
-		if v := ReadBirth(b, false, contactDay).Value; v != "" {
-			if _, err := time.Parse("2006-01-02"[:len(v)], v); err != nil {
-				t.Fatalf("ReadBirth(%q) gives %q", b, v)
+		PlaceholderKey(a)
+	})
+}
+
+func checkNames(t *testing.T, a, b string) {
+	t.Helper()
+	names := slices.Concat(ReadPerson(a, b, a, b).Names, ReadAliases(a).Names)
+	if n := ReadStaff(a); n.Text+n.Family != "" || len(n.Given) > 0 {
+		names = append(names, n)
+	}
+	for _, n := range names {
+		if !told(n) {
+			t.Fatalf("%q and %q give %+q", a, b, n)
+		}
+		for _, part := range slices.Concat([]string{n.Text, n.Family}, n.Given, n.Prefix, n.Suffix) {
+			if CriminalHistory(part) {
+				t.Fatalf("%q and %q give %+q", a, b, n)
 			}
 		}
-		ReadTimestamp(b, nil)
-		ReadExpiry(a, m, m, 72, false, ny)
-	})
+	}
+}
+
+func checkPlaces(t *testing.T, a, b string) {
+	t.Helper()
+	place, line := ReadAddress(a, b, a, b), ReadCityLine(a)
+	for _, part := range append(place.Lines, place.Text, place.City, line.City, ReadPhone(a).Value) {
+		if CriminalHistory(part) || Formula(part) {
+			t.Fatalf("%q and %q give %q", a, b, part)
+		}
+	}
+	if place.PostalCode != "" && !postal.MatchString(place.PostalCode) || len(place.State) > 2 || len(place.Lines) > 0 && IsBlock(place.Lines[0]) {
+		t.Fatalf("%q and %q give %+v", a, b, place)
+	}
+}
+
+// dateTime is the form of R4, https://hl7.org/fhir/R4/datatypes.html#dateTime.
+var dateTime = regexp.MustCompile(`^[0-9]{4}(-(0[1-9]|1[0-2])(-(0[1-9]|[12][0-9]|3[01])(T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](Z|[+-]((0[0-9]|1[0-3]):[0-5][0-9]|14:00)))?)?)?$`)
+
+func checkTimes(t *testing.T, a, b string, zone *time.Location) {
+	t.Helper()
+	m := ReadMoment(b, false, zone)
+	for _, got := range []Moment{m, ReadMoment(a, true, zone), ReadMoment(a, true, zone).Ending(m), ReadTimestamp(b, nil), ReadTimestamp(b, zone), ReadTimestamp(a, zone).Ending(m)} {
+		if !got.OK() {
+			continue
+		}
+		at, err := time.Parse(fhirTime, got.Value)
+		if !dateTime.MatchString(got.Value) || got.Exact && (err != nil || !at.Equal(got.Time)) {
+			t.Fatalf("%q and %q give %q at %v", a, b, got.Value, got.Time)
+		}
+	}
+	for _, v := range []string{ReadBirth(b, false, contactDay).Value, ReadHL7Birth(b, contactDay).Value} {
+		if v == "" {
+			continue
+		}
+		if _, err := time.Parse("2006-01-02"[:len(v)], v); err != nil || v > contactDay.Format("2006-01-02") {
+			t.Fatalf("%q is a birth date of %q", b, v)
+		}
+	}
+	for _, start := range []Moment{m, ReadTimestamp(b, zone)} {
+		if x := ReadExpiry(a, start, m, 72, false, zone); x.Value != "" && (!dateTime.MatchString(x.Value) || x.Basis == "review") || x.Value == "" && x.Basis != "review" {
+			t.Fatalf("%q from %q expires %+v", a, b, x)
+		}
+	}
 }

@@ -38,17 +38,10 @@ func ReadTimestamp(s string, loc *time.Location) Moment {
 		return m
 	}
 	if z := p[7]; z != "" && p[5] != "" {
-		h, _ := strconv.Atoi(z[1:3])
-		mi, _ := strconv.Atoi(z[3:])
-		if h > 14 || mi > 59 {
+		if c.zone = offset(z[0], z[1:]); c.zone == nil {
 			m.note(Warning, "time-impossible", "the offset is impossible")
 			return m
 		}
-		seconds := h*3600 + mi*60
-		if z[0] == '-' {
-			seconds = -seconds
-		}
-		c.zone = time.FixedZone("", seconds)
 	}
 	m.settle(d, c, p[5] != "", loc)
 	return m

@@ -159,11 +159,13 @@ func readAlias(a string) (Name, bool) {
 		use = aliasUse(a[m[2]:m[3]])
 		a = strings.TrimSpace(a[:m[0]])
 	}
-	if m := inQuotes.FindStringSubmatch(a); m != nil {
-		return Name{Use: "nickname", Given: []string{strings.TrimSpace(m[1])}}, true
+	m := inQuotes.FindStringSubmatch(a)
+	if m == nil && use == "usual" {
+		m = nickname.FindStringSubmatch(a) // JOSE "PEPE" NUNEZ
 	}
-	if m := nickname.FindStringSubmatch(a); m != nil && use == "usual" { // JOSE "PEPE" NUNEZ
-		return Name{Use: "nickname", Given: []string{strings.TrimSpace(m[1])}}, true
+	if m != nil {
+		quoted := strings.TrimSpace(m[1])
+		return Name{Use: "nickname", Given: []string{quoted}}, !Blank(quoted)
 	}
 	if a == "" {
 		return Name{}, false
@@ -299,6 +301,9 @@ func ReadStaff(s string) Name {
 		return n
 	}
 	words := strings.Fields(strings.ReplaceAll(t.Value, ",", " "))
+	if len(words) == 0 { // nothing but commas
+		return n
+	}
 	for len(words) > 1 && rank.MatchString(words[0]) {
 		n.Prefix = append(n.Prefix, words[0])
 		words = words[1:]

@@ -183,6 +183,8 @@ func Formula(s string) bool {
 	return s != "" && strings.IndexByte("=@+-", s[0]) >= 0 && formula.MatchString(s)
 }
 
+var rso = regexp.MustCompile(`(?i)\brso\b`)
+
 // hints are parts of words, without spaces and marks, without which criminal
 // cannot match: most texts have none, and looking for them is much cheaper than
 // the pattern.
@@ -199,7 +201,7 @@ func hinted(s string) bool {
 			lower = append(lower, c)
 		}
 	}
-	if strings.Contains(s, "RSO") { // in small letters it is a part of "person"
+	if strings.Contains(s, "RSO") || bytes.Contains(lower, []byte("rso")) && rso.MatchString(s) { // mostly it is a part of "person"
 		return true
 	}
 	for _, h := range hints {

@@ -87,9 +87,10 @@ func (m *Moment) resolve(d date, c clock, loc *time.Location) {
 	wall := time.Date(d.year, time.Month(d.month), d.day, c.hour, c.minute, c.second, 0, time.UTC)
 	at := func(ref time.Time) (time.Time, bool) {
 		_, offset := ref.In(loc).Zone()
+		offset -= offset % 60 // the local times of places had seconds, which FHIR cannot say
 		t := wall.Add(-time.Duration(offset) * time.Second).In(time.FixedZone("", offset))
 		_, real := t.In(loc).Zone()
-		return t, real == offset
+		return t, real-real%60 == offset
 	}
 	first, firstOK := at(wall.Add(-26 * time.Hour)) // the offset before any change nearby
 	last, lastOK := at(wall.Add(26 * time.Hour))
@@ -193,16 +194,10 @@ func readClock(s string) (c clock, ok bool) {
 		if len(o) != 4 || !digits(o) {
 			return c, false
 		}
-		h, _ := strconv.Atoi(o[:2])
-		m, _ := strconv.Atoi(o[2:])
-		if h > 14 || m > 59 {
+		if c.zone = offset(s[i], o); c.zone == nil {
 			return c, false
 		}
-		seconds := h*3600 + m*60
-		if s[i] == '-' {
-			seconds = -seconds
-		}
-		s, c.zone = strings.TrimSpace(s[:i]), time.FixedZone("", seconds)
+		s = strings.TrimSpace(s[:i])
 	}
 	s, _, _ = strings.Cut(s, ".") // fractions of a second
 	parts := strings.Split(s, ":")
@@ -230,6 +225,21 @@ func readClock(s string) (c clock, ok bool) {
 		c.hour = c.hour%12 + (afternoon-1)*12
 	}
 	return c, c.hour < 24 && c.minute < 60 && c.second < 60
+}
+
+// offset is the zone of a sign and four digits; nil of one that FHIR does not know: it
+// ends at 14:00.
+func offset(sign byte, hhmm string) *time.Location {
+	h, _ := strconv.Atoi(hhmm[:2])
+	m, _ := strconv.Atoi(hhmm[2:])
+	if m > 59 || h*60+m > 14*60 {
+		return nil
+	}
+	seconds := h*3600 + m*60
+	if sign == '-' {
+		seconds = -seconds
+	}
+	return time.FixedZone("", seconds)
 }
 
 func digits(s string) bool { return s != "" && strings.Trim(s, "0123456789") == "" }
