@@ -1,11 +1,13 @@
 package main
 
 import (
-	"context"
+	"bufio"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -18,6 +20,7 @@ import (
 	"github.com/handoff-health/handoff/fhir/store"
 	"github.com/handoff-health/handoff/fhir/store/backend"
 	"github.com/handoff-health/handoff/fhir/store/backend/backendtest"
+	"github.com/handoff-health/handoff/fhir/store/transfer"
 )
 
 // manyPatients is how many Patients stand in a store that is copied: several pieces.
@@ -71,42 +74,61 @@ func withStore(t *testing.T, address string, do func(backend.Backend)) {
 
 const copyChild = "HANDOFF_STORE_COPY_CHILD"
 
-// TestStoreCopyChild is a copy in a process of its own, for another test to kill.
+// TestStoreCopyChild is a copy in a process of its own, for another test to kill. Behind
+// each piece it says so and stands still until it is told to go on: it cannot end
+// before it is killed, however busy the machine is.
 func TestStoreCopyChild(t *testing.T) {
 	args := os.Getenv(copyChild)
 	if args == "" {
 		t.Skip("started by TestStoreCopyGoesOnAfterAKill")
 	}
-	from, to, _ := strings.Cut(args, "\n")
-	_, errs, code := runLine("", "store", "copy", "--from", from, "--to", to)
-	fmt.Fprint(os.Stderr, errs)
-	os.Exit(code)
+	source, target, _ := strings.Cut(args, "\n")
+	withStore(t, source, func(from backend.Backend) {
+		withStore(t, target, func(to backend.Backend) {
+			_, err := transfer.Run(t.Context(), transfer.Side{Store: from, Name: "source"}, transfer.Side{Store: to, Name: "target"}, transfer.Options{Progress: func(transfer.Progress) {
+				fmt.Println(pieceWritten)
+				if _, err := os.Stdin.Read(make([]byte, 1)); err != nil {
+					os.Exit(1) // whoever waits for it is gone
+				}
+			}})
+			t.Log("it ended:", err)
+		})
+	})
 }
+
+const pieceWritten = "a piece is written"
 
 func TestStoreCopyGoesOnAfterAKill(t *testing.T) {
 	t.Run("to an embedded store", func(t *testing.T) { copiesThroughKills(t, filepath.Join(t.TempDir(), "copy.db")) })
 	t.Run("to MongoDB", func(t *testing.T) { copiesThroughKills(t, backendtest.MongoAddress(t)) })
 }
 
-// copiesThroughKills kills a copy each time it has come a little further.
+// copiesThroughKills kills a copy each time it has come a little further, somewhere in
+// the next piece.
 func copiesThroughKills(t *testing.T, to string) {
 	from := sourceStore(t, manyPatients)
 	kills, last := 0, ""
 	for ; kills < 2; kills++ {
-		cmd := exec.Command(os.Args[0], "-test.run=^TestStoreCopyChild$") //nolint:gosec // this test
+		cmd := exec.Command(os.Args[0], "-test.run=^TestStoreCopyChild$", "-test.v") //nolint:gosec // this test
 		cmd.Env = append(os.Environ(), copyChild+"="+from+"\n"+to)
+		told, err := cmd.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		goOn, err := cmd.StdinPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
-		ended := make(chan error, 1)
-		go func() { ended <- cmd.Wait() }()
-		place := further(t, to, last, ended)
-		_ = cmd.Process.Kill() // SIGKILL; it may have ended
-		if place == "" {
+		last = further(t, to, last, told, goOn)
+		time.Sleep(rand.N(5 * time.Millisecond))
+		_ = cmd.Process.Kill() // SIGKILL
+		_ = cmd.Wait()
+		if last == "" {
 			t.Fatalf("it ended before kill %d", kills+1)
 		}
-		<-ended
-		last = place
 	}
 	config := writeFiles(t, map[string]string{"handoff.yaml": rejectsConfig})
 	if out, _, code := runLine("", "store", "copy", "--from", to, "--to", filepath.Join(config, "x.db")); code != exitFailed {
@@ -125,31 +147,32 @@ func copiesThroughKills(t *testing.T, to string) {
 	}
 }
 
-// further waits until the copy to an address has come beyond a Patient, and returns
-// which one is the last there; "" if it has ended first.
-func further(t *testing.T, to, last string, ended chan error) string {
+// further lets the copy to an address go on until it has come beyond a Patient, and once
+// more; it returns which one was the last there; "" if the copy has ended first.
+func further(t *testing.T, to, last string, told io.Reader, goOn io.Writer) (place string) {
 	t.Helper()
-	for range 3000 {
-		select {
-		case err := <-ended:
-			t.Logf("the copy ended: %v", err)
-			return ""
-		case <-time.After(5 * time.Millisecond):
+	lines := bufio.NewScanner(told)
+	for place == "" && lines.Scan() {
+		if lines.Text() != pieceWritten {
+			t.Log(lines.Text())
+			continue
 		}
-		db, err := backend.Open(context.Background(), to, backend.Options{SweepEvery: -1, AsIs: true})
+		db, err := backend.Open(t.Context(), to, backend.Options{SweepEvery: -1, AsIs: true})
 		if err != nil {
-			continue // not made yet
+			t.Fatal(err)
 		}
-		keys, err := db.Keys(context.Background(), store.Key{Type: "Patient", ID: last}, manyPatients)
-		if cerr := db.Close(); cerr != nil {
-			t.Fatal(cerr)
+		keys, err := db.Keys(t.Context(), store.Key{Type: "Patient", ID: last}, manyPatients)
+		if err = errors.Join(err, db.Close()); err != nil {
+			t.Fatal(err)
 		}
-		if err == nil && len(keys) > 0 {
-			return keys[len(keys)-1].ID
+		if len(keys) > 0 {
+			place = keys[len(keys)-1].ID
+		}
+		if _, err := goOn.Write([]byte{1}); err != nil {
+			t.Fatal(err)
 		}
 	}
-	t.Fatal("it does not come further")
-	return ""
+	return place
 }
 
 func TestStoreCopyIsRefused(t *testing.T) {
