@@ -22,11 +22,12 @@ func (l *Labeller) attachments(root resource.Node, top *Labels) {
 		if err != nil {
 			return true
 		}
-		if hasNotice(text) {
+		seen := plain(text)
+		if hasNotice(text) || hasNotice(seen) {
 			top.computeLaw(Part2, Reason{Basis: "notice", at: data})
 		}
 		sub := top.part()
-		if l.text(plain(text), data, true, false, &sub); !sub.Sensitive() {
+		if l.text(seen, data, true, false, &sub); !sub.Sensitive() {
 			return true
 		}
 		if n == root { // a Binary is nothing but its content

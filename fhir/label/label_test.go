@@ -255,32 +255,3 @@ func BenchmarkLabel(b *testing.B) {
 		})
 	}
 }
-
-// A resource with any labels gives labels that read back as themselves.
-func FuzzLabel(f *testing.F) {
-	f.Add([]byte(condition(`{"code":"V"}`, `"code":{"coding":[{`+icd+`,"code":"F19.20"}]},`)))
-	f.Add([]byte(`{"resourceType":"Bundle","entry":[{"resource":{"resourceType":"MedicationRequest","contained":[{"resourceType":"Medication","id":"m"}],"medicationReference":{"reference":"#m"}}}]}`))
-	f.Add([]byte(`{"resourceType":"Patient","meta":{"security":[{"code":"PROCESSINLINELABEL"}]},"_birthDate":{"extension":[{"url":"inline-sec-label","valueCoding":{"code":"V"}}]}}`))
-	l := New(Options{})
-	f.Fuzz(func(t *testing.T, raw []byte) {
-		r, err := resource.Parse(raw)
-		if err != nil {
-			return
-		}
-		var a, b Labels
-		l.Label(r, resource.Origin{}, &a)
-		checkExplained(t, l, r, resource.Origin{})
-		sec := MetaSecurity(&a)
-		if sec == nil {
-			return
-		}
-		again, err := resource.Parse([]byte(`{"resourceType":"Basic","meta":{"security":` + string(sec) + `}}`))
-		if err != nil {
-			t.Fatalf("%s: %v", sec, err)
-		}
-		l.Label(again, resource.Origin{}, &b)
-		if a.Level != b.Level || !slices.Equal(a.Sensitivity, b.Sensitivity) || !slices.Equal(a.Law, b.Law) || !slices.Equal(a.CJI, b.CJI) {
-			t.Fatalf("%s reads back as %s, was %s", sec, summary(&b), summary(&a))
-		}
-	})
-}

@@ -56,7 +56,7 @@ func (l *Labeller) Label(r *resource.Resource, o resource.Origin, into *Labels) 
 	if into.attached {
 		l.attachments(root, into)
 	}
-	if r.Type() != "Consent" && into.mentions&terminology.MentionNotice != 0 && hasNotice(r.Raw()) {
+	if r.Type() != "Consent" && into.mentions&terminology.MentionNotice != 0 && notice(r.Raw()) {
 		into.computeLaw(Part2, Reason{Basis: "notice", at: root})
 	}
 }
@@ -174,7 +174,7 @@ func (l *Labeller) element(n resource.Node, top *Labels) {
 func (l *Labeller) nested(n resource.Node, k kind, top *Labels) {
 	sub := top.part()
 	l.resource(n, k, n, &sub, top)
-	if hasNotice(n.Get("text").Raw()) {
+	if notice(n.Get("text").Raw()) {
 		sub.computeLaw(Part2, Reason{Basis: "notice", at: n.Get("text")})
 	}
 	if sub.Sensitive() {

@@ -1,12 +1,54 @@
 package label
 
-import "bytes"
+import (
+	"bytes"
+	"strconv"
+	"unicode/utf16"
+	"unicode/utf8"
+)
 
 // SaysPart2 says whether the raw text of a source record (an HL7 v2 message, a
 // row) says by itself that it is a Part 2 record: by a notice of 42 CFR 2.32 or
 // by the label 42CFRPart2, wherever they stand.
 func SaysPart2(raw []byte) bool {
-	return containsFold(raw, "42cfrpart2") || hasNotice(raw)
+	return containsFold(unescaped(raw), "42cfrpart2") || notice(raw)
+}
+
+// notice says whether a resource's JSON, or a part of it, holds a notice as its reader
+// sees it: letters written as escapes or entities, or with markup between them, are
+// letters.
+func notice(raw []byte) bool {
+	text := unescaped(raw)
+	if hasNotice(text) {
+		return true
+	}
+	seen := plain(text)
+	return len(seen) != len(text) && hasNotice(seen)
+}
+
+// unescaped is JSON with its characters that are written in hexadecimal, but for halves
+// of surrogate pairs; other escapes stay. It allocates only if there are any.
+func unescaped(raw []byte) []byte {
+	if !bytes.Contains(raw, []byte(`\u`)) {
+		return raw
+	}
+	out := make([]byte, 0, len(raw))
+	for i := 0; i < len(raw); i++ {
+		if raw[i] != '\\' || i+1 == len(raw) {
+			out = append(out, raw[i])
+			continue
+		}
+		if raw[i+1] == 'u' && i+6 <= len(raw) {
+			if r, err := strconv.ParseUint(string(raw[i+2:i+6]), 16, 16); err == nil && !utf16.IsSurrogate(rune(r)) {
+				out = utf8.AppendRune(out, rune(r))
+				i += 5
+				continue
+			}
+		}
+		out = append(out, raw[i], raw[i+1])
+		i++
+	}
+	return out
 }
 
 // hasNotice says whether the text of a resource holds a notice of 42 CFR 2.32

@@ -163,6 +163,33 @@ func TestNoticesInEveryPlaceMakePart2(t *testing.T) {
 	}
 }
 
+// Whoever reads it sees the notice, however its letters are written.
+func TestANoticeThatIsSpelledOutMakesPart2(t *testing.T) {
+	for _, text := range []string{
+		`42 CFR p\u0061rt 2 pr\u006fhibits disclosure`, `\u0034\u0032 CFR part 2 prohibits`, `42 C<b>F</b>R part 2 prohibits`, `42 &#67;FR part 2 &#112;rohibits`,
+		`42 CF\u200bR part 2 prohibits`, "42 CF\u200bR part\u00a02 prohi\u00adbits", `42 CFR part 2 pr\u003ci\u003eo\u003c/i\u003ehibits`,
+	} {
+		if l := labelled(t, `{"resourceType":"Basic","note":[{"text":"`+text+`"}]}`, resource.Origin{}); !l.HasLaw(Part2) {
+			t.Errorf("%q is not seen", text)
+		}
+		if l := labelled(t, `{"resourceType":"Bundle","entry":[{"resource":{"resourceType":"Basic","text":{"div":"<div>`+text+`</div>"}}}]}`, resource.Origin{}); len(l.Elements) == 0 || !l.Elements[0].Labels.HasLaw(Part2) {
+			t.Errorf("%q is not seen in an entry: %q", text, elements(l))
+		}
+	}
+}
+
+func TestARecordThatSaysThatItIsPart2(t *testing.T) {
+	for text, want := range map[string]bool{
+		"ZPD|42CFRPart2": true, `{"label":"42CFRP\u0061rt2"}`: true, "NTE|1||42 CFR part 2 prohibits\\.br\\redisclosure": true,
+		`{"note":"42 CFR p\u0061rt 2 prohibits"}`: true, "<Note>42 &#67;FR part 2 prohibits</Note>": true, "<Note>42 CFR <b>pa</b>rt 2: protected by law</Note>": true,
+		`{"note":"42 CFR p\\u0061rt 2 prohibits"}`: false, "NTE|1||42 CFR part 482 prohibits": false, "MSH|^~\\&|A\rPID|1\\u": false, "": false,
+	} {
+		if SaysPart2([]byte(text)) != want {
+			t.Errorf("%q: want %v", text, want)
+		}
+	}
+}
+
 // No clinical code and no word makes a Part 2 record, and none unmakes one.
 func TestNothingClinicalDecidesAboutPart2(t *testing.T) {
 	table, err := terminology.Load()

@@ -31,7 +31,7 @@ const Part2 = "42CFRPart2"
 const LabelSetVersion = rules + terminology.Version
 
 // rules names the rules of this package; change it with them.
-const rules = "rules3/"
+const rules = "rules4/"
 
 // A Level is a v3-Confidentiality level. They are ordered; the zero value is
 // the level that an unlabelled resource has.
