@@ -59,7 +59,7 @@ func wire(t *testing.T, address, request string) string {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	if err := c.SetDeadline(time.Now().Add(5 * time.Second)); err != nil {
+	if err := c.SetDeadline(time.Now().Add(time.Minute)); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := io.WriteString(c, request); err != nil {
@@ -73,7 +73,8 @@ func wire(t *testing.T, address, request string) string {
 }
 
 func TestRequestsAsTheyGoOverTheWire(t *testing.T) {
-	address := listening(t, true)
+	patient, hasty := listening(t, false), listening(t, true)
+	ends := map[string]bool{"in chunks without end": true, "a body that does not come": true, "headers that do not end": true, "no HTTP": true}
 	const head = "Host: gateway\r\nConnection: close\r\n"
 	create := func(headers, body string) string {
 		return "POST /fhir/Consent HTTP/1.1\r\n" + head + "Content-Type: application/fhir+json\r\n" + headers + "\r\n" + body
@@ -106,6 +107,10 @@ func TestRequestsAsTheyGoOverTheWire(t *testing.T) {
 		{"the options of the server", "OPTIONS * HTTP/1.1\r\n" + head + "\r\n", "200 OK\r\n"},
 		{"a head", "HEAD /fhir/metadata HTTP/1.1\r\n" + head + "\r\n", "Content-Length: 4"},
 	} {
+		address := patient
+		if ends[c.name] { // for want of what a busy machine might send too late in the others
+			address = hasty
+		}
 		got := wire(t, address, c.request)
 		if c.want == "closed" && got != "closed" && (got == "" || strings.HasPrefix(got, "HTTP/1.1 4")) {
 			continue
@@ -117,7 +122,7 @@ func TestRequestsAsTheyGoOverTheWire(t *testing.T) {
 			t.Errorf("%s: it says what it is: %.300s", c.name, got)
 		}
 	}
-	if got := wire(t, address, "HEAD /fhir/metadata HTTP/1.1\r\n"+head+"\r\n"); !strings.HasSuffix(got, "\r\n\r\n") {
+	if got := wire(t, patient, "HEAD /fhir/metadata HTTP/1.1\r\n"+head+"\r\n"); !strings.HasSuffix(got, "\r\n\r\n") {
 		t.Errorf("a HEAD has a body: %q", got)
 	}
 }

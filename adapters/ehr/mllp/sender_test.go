@@ -136,8 +136,8 @@ func TestASenderMatchesAndRepeats(t *testing.T) {
 		strays int
 	}{
 		{"another message's first", peer(t, answers(ack("AA", "0"), ack("AE", "9"), ack("AA", "1"))), mllp.Sender{}, "/AA", 1, 2},
-		{"only another's", peer(t, answers(ack("AA", "0"))), mllp.Sender{Timeout: 500 * time.Millisecond, Tries: 2}, "/ refused unheard", 2, 1},
-		{"silence, then an answer", peer(t, silent, answers(ack("AA", "1"))), mllp.Sender{Timeout: 500 * time.Millisecond}, "/AA", 2, 0},
+		{"only another's", peer(t, answers(ack("AA", "0"))), mllp.Sender{Timeout: 2 * time.Second, Tries: 2}, "/ refused unheard", 2, 1},
+		{"silence, then an answer", peer(t, silent, answers(ack("AA", "1"))), mllp.Sender{Timeout: 2 * time.Second}, "/AA", 2, 0},
 		{"silence", peer(t, silent), mllp.Sender{Timeout: 50 * time.Millisecond}, "/ refused unheard", 3, 0},
 		{"hung up, then an answer", peer(t, hangUp, answers(ack("AA", "1"))), mllp.Sender{}, "/AA", 2, 0},
 		{"refused", peer(t, answers(ack("AE", "1"))), mllp.Sender{}, "/AE refused", 1, 0},

@@ -43,7 +43,7 @@ func (h *held) come(t *testing.T, sizes ...int) {
 	t.Helper()
 	for i, size := range sizes {
 		h.done.Go(func() { h.Do(context.Background(), &call{size: size}) })
-		for until := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+		for until := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
 			h.mu.Lock()
 			n := len(h.waiting)
 			h.mu.Unlock()
@@ -154,7 +154,7 @@ func TestEachIsDoneOnceAndAfterItCame(t *testing.T) {
 	if len(done) != callers*each || rounds.Load() > callers*each/2 {
 		t.Errorf("%d calls for %d of %d", rounds.Load(), len(done), callers*each)
 	}
-	for until := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) { // who led looks once more
+	for until := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) { // who led looks once more
 		q.mu.Lock()
 		rest := !q.busy && len(q.waiting) == 0
 		q.mu.Unlock()
