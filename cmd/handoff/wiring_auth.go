@@ -105,8 +105,9 @@ func (a *access) serve(c *config.Config, g *running) error {
 
 // refusedPage tells a person that an app's request cannot be answered.
 func refusedPage(w http.ResponseWriter, _ *http.Request, status int, id, text string) {
-	if text == "" {
-		text = "The gateway could not do this. Try again in a minute."
+	if status >= http.StatusInternalServerError { // nothing is wrong with the app
+		_ = page.Fail(w, id)
+		return
 	}
 	_ = page.Show(w, status, page.Message{ // the person has gone if this fails
 		Title: "The app cannot be opened", RequestID: id,

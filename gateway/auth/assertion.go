@@ -60,12 +60,18 @@ func (n *Authenticator) byAssertion(ctx context.Context, form map[string]string,
 	return &Authenticated{client: client, claims: &s.claims, generation: generation, Method: MethodPrivateKeyJWT}, nil
 }
 
+// Why a client that was named is none that acts here.
+const (
+	reasonUnknown  = "client-unknown"
+	reasonDisabled = "client-disabled"
+)
+
 func whyNot(c *registered) error {
 	switch {
 	case c == nil:
-		return faultf("client-unknown", "no such client")
+		return faultf(reasonUnknown, "no such client")
 	case c.Disabled:
-		return faultf("client-disabled", "the client is disabled")
+		return faultf(reasonDisabled, "the client is disabled")
 	}
 	return faultf("client-outside", "the client has no keys here: it belongs to another issuer, or authenticates otherwise")
 }

@@ -23,6 +23,13 @@ func (r *Registry) Client(ctx context.Context, id string) (*Client, error) {
 	return &out, nil
 }
 
+// NoClient says whether an error of [Registry.Client] is that there is no such client
+// in use, and not that it cannot be known now.
+func NoClient(err error) bool {
+	reason := reasonOf(err)
+	return err != nil && (reason == reasonUnknown || reason == reasonDisabled)
+}
+
 // Requestable reads the scopes that an app asks a person for, strictly, and cuts
 // them down to what it is registered for: scopes of resources (user/ and
 // patient/), of operations, and those of its launch. What is no scope of a

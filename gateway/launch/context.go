@@ -129,7 +129,7 @@ func (s *Server) registration(r *http.Request, e *audit.Event) (*registered, *au
 	}
 	unusable := &auth.Refusal{Status: http.StatusBadRequest, Code: "invalid_request", Description: "client_id, patient or encounter cannot be used in a launch", Reason: "context"}
 	app, err := s.o.Registry.Client(r.Context(), c.Client)
-	if err != nil && !noClient(err) {
+	if err != nil && !auth.NoClient(err) {
 		return nil, nil, err
 	}
 	if err != nil || !app.May(auth.GrantAuthorizationCode) || !slices.Contains(app.ContextScopes, smart.ScopeLaunch) || app.Organization != p.Requester.Organization {

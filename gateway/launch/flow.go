@@ -70,7 +70,7 @@ func (s *Server) flow(w http.ResponseWriter, r *http.Request, id string) (*flow,
 		return nil, errForeign
 	}
 	app, err := s.o.Registry.Client(ctx, q.Client)
-	if noClient(err) {
+	if auth.NoClient(err) {
 		return nil, errForeign
 	}
 	if err != nil {
@@ -104,13 +104,6 @@ func (s *Server) flow(w http.ResponseWriter, r *http.Request, id string) (*flow,
 		return nil, errForeign
 	}
 	return f, nil
-}
-
-// noClient says whether the error is that there is no such client, and not that it
-// cannot be known.
-func noClient(err error) bool {
-	reason := auth.Reason(err)
-	return reason == "client-unknown" || reason == "client-disabled"
 }
 
 // keep stores what was chosen; of two pages that choose at once one counts.

@@ -105,6 +105,9 @@ func (p *provider) VerifyAuthRequest(ctx context.Context, r *op.Request[oidc.Aut
 		return nil, wrong("client-missing", "The app did not say which it is (client_id).")
 	}
 	app, err := p.o.Registry.Client(ctx, c.form["client_id"])
+	if err != nil && !auth.NoClient(err) {
+		return nil, c.refuse(err)
+	}
 	if err != nil || !app.May(auth.GrantAuthorizationCode) {
 		return nil, wrong("client-unknown", "The app is not registered here, or not for people who sign in.")
 	}

@@ -1,7 +1,9 @@
 package oauth_test
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -10,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/handoff-health/handoff/fhir/store"
+	"github.com/handoff-health/handoff/fhir/store/backend"
 	"github.com/handoff-health/handoff/gateway/auth"
 	"github.com/handoff-health/handoff/gateway/oauth"
 )
@@ -51,6 +55,29 @@ func TestDoubtsAboutTheAppAreShownAndNeverRedirected(t *testing.T) {
 			}
 		})
 	}
+}
+
+// An away is a source of clients that cannot be asked.
+type away struct{ err error }
+
+func (a *away) Version(context.Context) (int64, error)     { return 1, a.err }
+func (a *away) Load(context.Context) (auth.Changes, error) { return auth.Changes{}, a.err }
+
+// Where the store cannot say which apps there are, nobody is told that an app is not
+// registered.
+func TestAnAppIsNotUnknownBecauseTheStoreIsAway(t *testing.T) {
+	source := &away{}
+	w := newWorldWith(t, func(backend.Backend) auth.Source { return source })
+	for err, status := range map[error]int{store.ErrAway: http.StatusServiceUnavailable, store.ErrDamaged: http.StatusInternalServerError} {
+		source.err = fmt.Errorf("MongoDB at db.internal: %w", err)
+		res := w.authorize(request("app", nil))
+		body := refusedPage(t, res)
+		if res.StatusCode != status || strings.Contains(body, "registered") || strings.Contains(body, "db.internal") || w.trail.lastEvent(t).Reason == "client-unknown" {
+			t.Errorf("%v: %d %s, event %+v", err, res.StatusCode, body, w.trail.lastEvent(t))
+		}
+	}
+	source.err = nil
+	w.waiting(t, request("app", nil))
 }
 
 func TestRepeatedParametersAreRefused(t *testing.T) {

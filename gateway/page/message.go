@@ -38,8 +38,10 @@ func Show(w http.ResponseWriter, status int, m Message) error {
 	return own.Write(w, status, "message", View{Title: m.Title, Data: m})
 }
 
-// Fail sends the page for what went wrong inside: it says nothing of it.
+// Fail sends the page for what went wrong inside: it says nothing of it, and when to
+// try again.
 func Fail(w http.ResponseWriter, requestID string) error {
+	w.Header().Set("Retry-After", "5")
 	return Show(w, http.StatusServiceUnavailable, Message{
 		Title:     "This does not work at the moment",
 		Text:      []string{"The gateway could not do this. Go back and try again in a minute.", "If it goes on, tell your administrator the request number below."},

@@ -180,7 +180,7 @@ func (s *Server) refuse(w http.ResponseWriter, r *http.Request, a *asked, p *Pro
 	status, m := s.refusalPage(p, who, reason)
 	m.RequestID = requestID(r)
 	err := s.record(ctx, r, happened{interaction: audit.Login, person: who, provider: p, reason: reason, status: status})
-	if err == nil {
+	if err == nil && reason != reasonDown { // that is nobody's guess: a provider's outage must not shut an address out
 		err = s.addressFailed(ctx, r)
 	}
 	var h string

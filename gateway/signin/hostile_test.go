@@ -184,6 +184,13 @@ func TestAProviderThatIsDownLeavesTheOthers(t *testing.T) {
 	if got := b.do("POST", "/oauth/signin", form); got.status != http.StatusSeeOther || b.who() == nil {
 		t.Errorf("the other place: %d\n%s", got.status, got.body)
 	}
+	for range addressFailures { // nobody's guesses: the address is not shut out for them
+		one := w.browser()
+		one.do("POST", "/oauth/signin", one.choice().form(t, "lakeside"))
+	}
+	if got := b.try(b.choice().form(t, "demo"), "ortiz", demoPassword, demoCode); got.status != http.StatusSeeOther {
+		t.Errorf("the other place after many tries: %d", got.status)
+	}
 	before := w.clock.now()
 	w.clock.add(time.Second)
 	if _, err := w.s.providers["lakeside"].OpenID.discover(t.Context()); err == nil || w.s.providers["lakeside"].OpenID.asked.After(before) {

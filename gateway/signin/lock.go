@@ -7,11 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"slices"
 	"time"
 
 	"github.com/handoff-health/handoff/fhir/store"
-	"github.com/handoff-health/handoff/gateway/audit"
 	"github.com/handoff-health/handoff/gateway/guard"
 )
 
@@ -91,13 +89,38 @@ func (s *Server) change(ctx context.Context, key string, do func(*failures) bool
 	return errors.New("failures: too many at once")
 }
 
-// attempt counts a sign-in as failed before it is judged, so that many at once get
-// no more guesses than one after the other. locked: it does not count, whatever
-// the password.
-func (s *Server) attempt(r *http.Request, p *Provider, name string) (locked bool, err error) {
-	err = s.change(r.Context(), s.userKey(p, name), func(f *failures) bool {
-		locked = !f.Locked.IsZero() || len(f.At) >= s.o.Failures
-		if locked {
+// shut says whether nobody signs in as the user, whatever the password.
+func (s *Server) shut(f *failures) bool {
+	return !f.Locked.IsZero() || len(f.At) >= s.o.Failures
+}
+
+// locked says whether the user is locked before a sign-in is judged.
+func (s *Server) locked(ctx context.Context, p *Provider, name string) (locked bool, err error) {
+	err = s.change(ctx, s.userKey(p, name), func(f *failures) bool {
+		locked = s.shut(f) && !guard.Off(guard.SignInLock)
+		return false
+	})
+	return locked, err
+}
+
+// right forgets the failures before a sign-in that succeeded. locked: the user was
+// locked meanwhile, and it does not count. It is written also where there is nothing
+// to forget: a write has its place among the failures, a read may be of before them.
+func (s *Server) right(ctx context.Context, p *Provider, name string) (locked bool, err error) {
+	err = s.change(ctx, s.userKey(p, name), func(f *failures) bool {
+		locked = s.shut(f) && !guard.Off(guard.SignInLock)
+		f.At = nil
+		return !locked
+	})
+	return locked, err
+}
+
+// wrong counts a sign-in that failed, and locks the user with the last one that is
+// allowed, in one step: whoever was locked before is counted no more.
+func (s *Server) wrong(ctx context.Context, p *Provider, name string) (locked, locks bool, err error) {
+	err = s.change(ctx, s.userKey(p, name), func(f *failures) bool {
+		locks = false
+		if locked = s.shut(f); locked {
 			return false
 		}
 		f.Provider = p.ID
@@ -105,62 +128,25 @@ func (s *Server) attempt(r *http.Request, p *Provider, name string) (locked bool
 			f.Name = folded(name)
 		}
 		f.At = append(f.At, s.o.Now())
-		return true
-	})
-	return locked, err
-}
-
-// attemptRight forgets the failures before a sign-in that succeeded. locked: the user
-// was locked while it was judged, and it does not count.
-func (s *Server) attemptRight(ctx context.Context, p *Provider, name string) (locked bool, err error) {
-	err = s.change(ctx, s.userKey(p, name), func(f *failures) bool {
-		if locked = !f.Locked.IsZero() && !guard.Off(guard.SignInLock); locked {
-			return false
+		if locks = s.shut(f); locks {
+			f.Locked = s.o.Now()
 		}
-		f.At = nil
 		return true
 	})
-	return locked, err
+	return locked, locks, err
 }
 
-// attemptWrong locks a user with too many failures, and records it once.
-func (s *Server) attemptWrong(r *http.Request, p *Provider, name string) error {
-	locks := false
-	err := s.change(r.Context(), s.userKey(p, name), func(f *failures) bool {
-		locks = f.Locked.IsZero() && len(f.At) >= s.o.Failures
-		f.Locked = s.o.Now()
-		return locks
-	})
-	if err != nil || !locks {
-		return err
-	}
-	return s.record(r.Context(), r, happened{interaction: audit.Lock, provider: p, claimed: s.claimed(p, name)})
-}
-
-// addressAttempt is attempt for an address, whatever the names. at is what
-// addressRight takes back.
-func (s *Server) addressAttempt(r *http.Request) (blocked bool, at time.Time, err error) {
-	at = s.o.Now()
+// addressPassed puts a judged password in its place among those from the address,
+// whatever the names: a wrong one counts. blocked: too many were wrong before it. A
+// right one is written too, so that it is no faster than wrong ones at the same time.
+func (s *Server) addressPassed(r *http.Request, right bool) (blocked bool, err error) {
 	err = s.change(r.Context(), s.addressKey(r), func(f *failures) bool {
-		if blocked = len(f.At) >= addressFailures; blocked {
-			return false
+		if blocked = len(f.At) >= addressFailures; !blocked && !right {
+			f.At = append(f.At, s.o.Now())
 		}
-		f.At = append(f.At, at)
-		return true
+		return !blocked
 	})
-	return blocked, at, err
-}
-
-// addressRight takes back what was counted of a sign-in that succeeded.
-func (s *Server) addressRight(r *http.Request, at time.Time) error {
-	return s.change(r.Context(), s.addressKey(r), func(f *failures) bool {
-		i := slices.IndexFunc(f.At, at.Equal)
-		if i < 0 {
-			return false
-		}
-		f.At = slices.Delete(f.At, i, i+1)
-		return true
-	})
+	return blocked, err
 }
 
 // addressBlocked says whether too many sign-ins from this address failed.

@@ -1,14 +1,18 @@
 package signin
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/handoff-health/handoff/fhir/store"
 	"github.com/handoff-health/handoff/fhir/store/storetest"
 	"github.com/handoff-health/handoff/gateway/audit"
 	"github.com/handoff-health/handoff/gateway/guard"
@@ -161,6 +165,112 @@ func TestGuessesAtOnce(t *testing.T) {
 	if got := b.try(form, "ortiz", demoPassword, demoCode); got.status != 303 {
 		t.Errorf("the guard stops nothing: %d", got.status)
 	}
+}
+
+// Right passwords at once take nothing from each other, whatever the order of their
+// steps: here none goes on before all have come as far.
+func TestRightPasswordsAtOnce(t *testing.T) {
+	const people = MaxFailures + 1
+	w := newWorld(t)
+	one := w.browser()
+	one.try(one.choice().form(t, "demo"), "ortiz", "wrong", demoCode)
+	var here sync.WaitGroup
+	here.Add(people)
+	var n atomic.Int32
+	steps := &storetest.Halting{Facts: w.facts}
+	steps.From(func(_ int, key string) {
+		if strings.HasPrefix(key, "auth/ended/subject/") && n.Add(1) <= people {
+			here.Done()
+			here.Wait()
+		}
+	})
+	w.s.o.Facts = steps
+	got := make([]int, people)
+	var group sync.WaitGroup
+	for i := range people {
+		b := w.browser()
+		form := b.choice().form(t, "demo")
+		group.Go(func() { got[i] = b.try(form, "ortiz", demoPassword, demoCode).status })
+	}
+	group.Wait()
+	for i, status := range got {
+		if status != http.StatusSeeOther {
+			t.Errorf("%d of %d: %d", i, people, status)
+		}
+	}
+	if list, err := LockedUsers(t.Context(), w.facts); err != nil || len(list) > 0 {
+		t.Errorf("locked are %v, %v", list, err)
+	}
+}
+
+// What the store cuts off anywhere counts against nobody: neither the user nor the
+// address is shut out when the store is back.
+func TestSignInsThatTheStoreCutsOff(t *testing.T) {
+	for at := 1; ; at++ {
+		w := newWorld(t)
+		b := w.browser()
+		form := b.choice().form(t, "demo")
+		cut := &cutFacts{Facts: w.facts}
+		w.s.o.Facts = cut
+		failed := 0
+		for range addressFailures + 1 {
+			cut.left = at
+			if got := b.try(form, "ortiz", demoPassword, demoCode); got.status == http.StatusServiceUnavailable {
+				failed++
+			}
+			b = w.browser()
+			cut.left = -1
+			form = b.choice().form(t, "demo")
+		}
+		if got := b.try(form, "ortiz", demoPassword, demoCode); got.status != http.StatusSeeOther {
+			t.Errorf("cut off before step %d, then the store is back: %d %s", at, got.status, w.trail.last().Reason)
+		}
+		if failed == 0 {
+			if at < 6 {
+				t.Errorf("a sign-in has %d steps", at-1)
+			}
+			return
+		}
+	}
+}
+
+var errAway = errors.New("the store is away")
+
+// cutFacts fail from a step on; left < 0: never.
+type cutFacts struct {
+	store.Facts
+	left int
+}
+
+func (c *cutFacts) step() error {
+	if c.left > 0 {
+		c.left--
+	}
+	if c.left == 0 {
+		return errAway
+	}
+	return nil
+}
+
+func (c *cutFacts) Get(ctx context.Context, key string) (store.Fact, error) {
+	if err := c.step(); err != nil {
+		return store.Fact{}, err
+	}
+	return c.Facts.Get(ctx, key)
+}
+
+func (c *cutFacts) PutIfAbsent(ctx context.Context, key string, value []byte, expires time.Time) (store.Fact, error) {
+	if err := c.step(); err != nil {
+		return store.Fact{}, err
+	}
+	return c.Facts.PutIfAbsent(ctx, key, value, expires)
+}
+
+func (c *cutFacts) CompareAndSet(ctx context.Context, key string, version int64, value []byte, expires time.Time) (store.Fact, error) {
+	if err := c.step(); err != nil {
+		return store.Fact{}, err
+	}
+	return c.Facts.CompareAndSet(ctx, key, version, value, expires)
 }
 
 func TestAnAddressIsSlowedDown(t *testing.T) {

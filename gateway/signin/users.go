@@ -13,7 +13,6 @@ import (
 	"github.com/handoff-health/handoff/fhir/label"
 	"github.com/handoff-health/handoff/gateway/audit"
 	"github.com/handoff-health/handoff/gateway/auth"
-	"github.com/handoff-health/handoff/gateway/guard"
 	"github.com/handoff-health/handoff/gateway/page"
 )
 
@@ -79,34 +78,29 @@ const (
 // password takes the form of a demo user. A wrong name, password or code and a
 // locked user get one answer, after the same steps.
 func (s *Server) password(w http.ResponseWriter, r *http.Request, h string, a *asked, p *Provider) {
-	blocked, at, err := s.addressAttempt(r)
-	if err != nil || blocked {
-		s.slow(w, r, p, err)
-		return
-	}
 	name := r.PostFormValue("name")
 	if len(name) > 255 || !utf8.ValidString(name) {
 		name = ""
 	}
-	who, locked, err := s.proven(r, p, name)
-	if err == nil && who != nil {
-		err = s.addressRight(r, at)
-	}
-	if err != nil {
+	j, err := s.judge(r, p, name)
+	switch {
+	case err != nil:
 		s.fail(w, r, err)
 		return
-	}
-	if who != nil {
-		s.admit(w, r, a, p, who)
+	case j.blocked:
+		s.slow(w, r, p, nil)
+		return
+	case j.who != nil:
+		s.admit(w, r, a, p, j.who)
 		return
 	}
 	why := reasonPassword
-	if locked {
+	if j.locked {
 		why = reasonLocked
 	}
 	err = s.record(r.Context(), r, happened{interaction: audit.Login, provider: p, claimed: s.claimed(p, name), reason: why, status: http.StatusUnprocessableEntity})
-	if err == nil {
-		err = s.attemptWrong(r, p, name)
+	if err == nil && j.locks {
+		err = s.record(r.Context(), r, happened{interaction: audit.Lock, provider: p, claimed: s.claimed(p, name)})
 	}
 	if err != nil {
 		s.fail(w, r, err)
@@ -118,27 +112,44 @@ func (s *Server) password(w http.ResponseWriter, r *http.Request, h string, a *a
 	}})
 }
 
-// proven judges the name, the password and the code of a form: who is nil where they
-// prove nothing, or the user is locked.
-func (s *Server) proven(r *http.Request, p *Provider, name string) (who *Person, locked bool, err error) {
-	if locked, err = s.attempt(r, p, name); err != nil {
-		return nil, false, err
+// A judgement is what became of a name, a password and a code.
+type judgement struct {
+	who     *Person // nil where they prove nothing, or do not count
+	blocked bool    // too many from this address were wrong
+	locked  bool    // the user was locked before
+	locks   bool    // with this failure the user is locked
+}
+
+// judge compares first, and tells nobody before the store has put the sign-in in its
+// place among all others of the address and of the user: the wrong ones before it
+// count, however many come at once, and the right ones take nothing from each other.
+// One that is cut off counts against nobody.
+func (s *Server) judge(r *http.Request, p *Provider, name string) (j judgement, err error) {
+	ctx := r.Context()
+	locked, err := s.locked(ctx, p, name)
+	if err != nil {
+		return j, err
 	}
 	// An end that is noted once the password is judged ends what comes of it.
-	generation, _, err := auth.PersonGeneration(r.Context(), s.o.Facts, s.subject(p, folded(name)))
+	generation, _, err := auth.PersonGeneration(ctx, s.o.Facts, s.subject(p, folded(name)))
 	if err != nil {
-		return nil, false, fmt.Errorf("sign-in: %w", err)
+		return j, fmt.Errorf("sign-in: %w", err)
 	}
-	user, ok := p.Users.check(name, r.PostFormValue("password"), r.PostFormValue("code"))
-	if !ok || locked && !guard.Off(guard.SignInLock) {
-		return nil, locked, nil
+	user, right := p.Users.check(name, r.PostFormValue("password"), r.PostFormValue("code"))
+	right = right && !locked // a locked user's right password takes the steps of a wrong one
+	if j.blocked, err = s.addressPassed(r, right); err != nil || j.blocked {
+		return j, err
 	}
-	if locked, err = s.attemptRight(r.Context(), p, name); err != nil || locked {
-		return nil, locked, err
+	if !right {
+		j.locked, j.locks, err = s.wrong(ctx, p, name)
+		return j, err
 	}
-	who = s.demoPerson(p, user)
-	who.Generation = generation
-	return who, false, nil
+	if j.locked, err = s.right(ctx, p, name); err != nil || j.locked {
+		return j, err
+	}
+	j.who = s.demoPerson(p, user)
+	j.who.Generation = generation
+	return j, nil
 }
 
 // claimed is the name for the trail: of an unknown user a hash, because people
