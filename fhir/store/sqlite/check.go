@@ -27,12 +27,16 @@ type checker struct {
 
 // CheckStore implements store.Checker.
 func (db *DB) CheckStore(ctx context.Context, o store.CheckOptions, found func(store.Finding)) error {
+	c := &checker{DB: db, ctx: ctx, o: o, found: found}
+	if whole, err := c.tables(); err != nil || !whole {
+		return err
+	}
 	z, err := db.Sizes(ctx)
 	if err != nil {
 		return err
 	}
-	c := &checker{DB: db, ctx: ctx, o: o, found: found, total: z.Resources + z.Facts + z.Entries}
-	for _, part := range []func() error{c.file, c.schema, c.values, c.strays, c.heads, c.ownerless, c.facts, c.streams} {
+	c.total = z.Resources + z.Facts + z.Entries
+	for _, part := range []func() error{c.file, c.schema, c.triggers, c.values, c.strays, c.heads, c.ownerless, c.facts, c.streams} {
 		switch err := part(); {
 		case errors.Is(err, store.ErrDamaged): // so damaged that this part cannot be looked at
 			c.found(store.Finding{Kind: store.FoundDamaged, What: "the file", Detail: err.Error()})
@@ -110,20 +114,12 @@ func (c *checker) integrity() (problems []string, err error) {
 
 // schema compares the file's indexes with those of the layout.
 func (c *checker) schema() error {
-	want, err := layoutIndexes(c.ctx)
+	want, err := inLayout(c.ctx, indexQuery)
 	if err != nil {
 		return err
 	}
 	have := map[string]string{}
-	err = c.read(c.ctx, func(s *session) error {
-		return s.each(c.ctx, indexQuery, nil, func(scan func(...any) error) error {
-			var name, text string
-			err := scan(&name, &text)
-			have[name] = text
-			return err
-		})
-	})
-	if err != nil {
+	if err := c.read(c.ctx, func(s *session) (err error) { have, err = named(c.ctx, s, indexQuery); return err }); err != nil {
 		return err
 	}
 	for _, name := range slices.Sorted(maps.Keys(want)) {
@@ -164,9 +160,9 @@ func (t *txn) makeIndex(name, text string) (bool, error) {
 
 const indexQuery = `SELECT name, sql FROM sqlite_schema WHERE type = 'index' AND sql IS NOT NULL`
 
-// layoutIndexes are the indexes of the newest layout with their definitions, from an
-// empty database that is made for it.
-func layoutIndexes(ctx context.Context) (_ map[string]string, err error) {
+// inLayout answers a query for names in the newest layout, of an empty database that is
+// made for it.
+func inLayout(ctx context.Context, query string) (_ map[string]string, err error) {
 	db, err := sql.Open("sqlite", ":memory:")
 	if err != nil {
 		return nil, err
@@ -182,12 +178,5 @@ func layoutIndexes(ctx context.Context) (_ map[string]string, err error) {
 			return nil, err
 		}
 	}
-	out := map[string]string{}
-	err = newSession(conn).each(ctx, indexQuery, nil, func(scan func(...any) error) error {
-		var name, text string
-		err := scan(&name, &text)
-		out[name] = text
-		return err
-	})
-	return out, err
+	return named(ctx, newSession(conn), query)
 }

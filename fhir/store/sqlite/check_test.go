@@ -2,8 +2,12 @@ package sqlite_test
 
 import (
 	"database/sql"
+	"path/filepath"
+	"strings"
 	"testing"
 
+	"github.com/handoff-health/handoff/fhir/store"
+	"github.com/handoff-health/handoff/fhir/store/sqlite"
 	"github.com/handoff-health/handoff/fhir/store/storetest"
 )
 
@@ -121,14 +125,63 @@ func TestCheckFindsAndMends(t *testing.T) {
 		{Name: "a version of a head is no number", Do: statements(`UPDATE head SET version = 'abc' WHERE id = 'again'`, `DELETE FROM claim WHERE claim = CAST('c/1' AS BLOB)`),
 			Want: []string{`damaged row "3" of head`, "lost-claim Patient/full"}, Left: []string{`damaged row "3" of head`}},
 		{Name: "a version of a version is no number", Do: statements(`UPDATE version SET version = 'abc' WHERE vid = 1`),
-			Want: []string{"damaged the file", `damaged row "1" of version`}, Left: []string{"damaged the file", `damaged row "1" of version`}},
+			Want: []string{"lost-version Patient/full", `damaged row "1" of version`}, Left: []string{"lost-version Patient/full", `damaged row "1" of version`}},
 		{Name: "a version of a fact is no number", Do: statements(`UPDATE fact SET version = 'abc' WHERE key = CAST('forever' AS BLOB)`),
 			Want: []string{`damaged row "forever" of fact`}, Left: []string{`damaged row "forever" of fact`}},
 		{Name: "an instant of an entry is no number", Do: statements(`UPDATE log SET at = 'abc' WHERE seq = 4`),
 			Want: []string{`damaged row "1/4" of log`, `gap stream "raw/a"`}, Left: []string{`damaged row "1/4" of log`, `gap stream "raw/a"`}},
 		{Name: "a key of a fact is text", Do: statements(`UPDATE fact SET key = CAST(key AS TEXT) WHERE key = CAST('forever' AS BLOB)`),
-			Want: []string{`damaged row "forever" of fact`}, Left: []string{`damaged row "forever" of fact`}},
+			Want: []string{`damaged row "forever" of fact`}},
+		{Name: "text stands where bytes should, and bytes where text should", Do: statements(
+			`UPDATE head SET type = CAST(type AS BLOB), updated = CAST(updated AS BLOB) WHERE id = 'full'`, `UPDATE head SET id = CAST(id AS BLOB) WHERE id = 'gone'`,
+			`UPDATE param SET name = CAST(name AS TEXT) WHERE pid = 1`, `UPDATE param SET type = CAST(type AS BLOB) WHERE pid = 2`,
+			`UPDATE claim SET claim = CAST(claim AS TEXT) WHERE claim = CAST('c/1' AS BLOB)`,
+			`UPDATE stream SET name = CAST(name AS TEXT) WHERE name = CAST('raw/a' AS BLOB)`),
+			Want: []string{`damaged row "1" of head`, `damaged row "1" of head`, `damaged row "2" of head`, `damaged row "1" of param`, `damaged row "2" of param`, `damaged row "c/1" of claim`,
+				`damaged row "1" of stream`, `damaged position "raw/a/r"`, `damaged position "raw/a/r\x00\xfe"`}},
+		{Name: "whether it is deleted is neither yes nor no", Do: statements(`UPDATE head SET deleted = 2 WHERE id = 'full'`, `UPDATE version SET deleted = 2 WHERE rid = `+gone+` AND version = 1`,
+			`DELETE FROM entry WHERE rid = (SELECT rid FROM head WHERE id = 'o01')`),
+			Want: []string{`damaged row "1" of head`, `damaged row "8" of version`, "lost-version Patient/gone", "index-drift Observation/o01"},
+			Left: []string{`damaged row "1" of head`, `damaged row "8" of version`, "lost-version Patient/gone"}},
+		{Name: "entries and claims of what is no number", Do: statements(
+			`UPDATE entry SET rid = 'abc' WHERE rid = `+full, `UPDATE OR IGNORE entry SET pid = 'abc' WHERE rid = (SELECT rid FROM head WHERE id = 'o02')`, `UPDATE claim SET rid = 'abc' WHERE claim = CAST('c/1' AS BLOB)`),
+			Want: []string{"index-drift Patient/full", "index-drift Observation/o02", "stale-entry entries of row abc", "stale-entry entries", "lost-claim Patient/full", "stale-claim claims of row abc"}},
+		{Name: "a head says less than nothing", Do: statements(`UPDATE head SET version = -3 WHERE id = 'full'`), Want: []string{"orphan Patient/full"}},
+		{Name: "a reader is before the beginning", Do: statements(`UPDATE position SET seq = -5 WHERE reader = CAST('r' AS BLOB) AND stream = CAST('raw/a' AS BLOB)`),
+			Want: []string{`damaged position "raw/a/r"`}, Left: []string{`damaged position "raw/a/r"`}},
+		{Name: "a trigger is not the store's", Do: statements(`CREATE TRIGGER t AFTER INSERT ON log BEGIN DELETE FROM log WHERE seq = 1; END`),
+			Want: []string{`damaged the trigger "t"`}, Left: []string{`damaged the trigger "t"`}},
 	})
+}
+
+// Where a table or a column is gone the check says so, in its own words.
+func TestCheckMissesTables(t *testing.T) {
+	for query, want := range map[string]string{
+		`DROP TABLE claim`:                       "the table claim: it is not there",
+		`DROP TABLE position`:                    "the table position: it is not there",
+		`ALTER TABLE version DROP COLUMN labels`: "the table version: it lacks the column labels",
+	} {
+		path := filepath.Join(t.TempDir(), "a.db")
+		db, err := sqlite.Open(t.Context(), path, sqlite.Options{SweepEvery: -1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := db.Close(); err != nil {
+			t.Fatal(err)
+		}
+		execute(t, path, query)
+		if db, err = sqlite.Open(t.Context(), path, sqlite.Options{SweepEvery: -1}); err != nil {
+			t.Fatal(err)
+		}
+		var found []string
+		err = db.CheckStore(t.Context(), store.CheckOptions{Repair: true}, func(f store.Finding) { found = append(found, f.What+": "+f.Detail) })
+		if err != nil || len(found) != 1 || !strings.HasPrefix(found[0], want) {
+			t.Errorf("%s: %q, %v", query, found, err)
+		}
+		if err := db.Close(); err != nil {
+			t.Error(err)
+		}
+	}
 }
 
 // hideIndex has the claims' index miss a row, as a fault of the disk would.

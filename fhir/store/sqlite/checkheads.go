@@ -19,6 +19,9 @@ type headRow struct {
 	claims            string // see claimList
 }
 
+// reach is the version up to which the head says that there are some.
+func (h *headRow) reach() int64 { return max(0, h.version) }
+
 const headColumns = `rid, type, id, version, vid, updated, deleted, claims`
 
 func (h *headRow) fields() []any {
@@ -116,7 +119,7 @@ func (c *checker) chain(s *session, h headRow) (x chain, out []verdict, err erro
 			out = append(out, verdict{finding: store.Finding{Kind: store.FoundLostVersion, What: h.key.String(), Detail: "it has no " + versionsText(next, until-1)}})
 		}
 	}
-	err = s.each(c.ctx, `SELECT v.vid, `+versionColumns+` FROM version v WHERE v.rid = ? ORDER BY v.version`, []any{h.rid}, func(scan func(...any) error) error {
+	err = s.each(c.ctx, `SELECT v.vid, `+versionColumns+` FROM version v WHERE v.rid = ?`+readable("version")+` ORDER BY v.version`, []any{h.rid}, func(scan func(...any) error) error {
 		var row versionRow
 		var vid int64
 		if err := scan(append([]any{&vid}, row.fields()...)...); err != nil {
@@ -124,7 +127,7 @@ func (c *checker) chain(s *session, h headRow) (x chain, out []verdict, err erro
 		}
 		rec, bad := c.record(h.key, &row)
 		if row.version > h.version {
-			if bad == nil && x.fit == len(x.beyond) && row.version == h.version+int64(x.fit)+1 {
+			if bad == nil && x.fit == len(x.beyond) && row.version == h.reach()+int64(x.fit)+1 {
 				x.fit++
 			}
 			x.beyond = append(x.beyond, row.version)
@@ -196,7 +199,7 @@ func (c *checker) beyond(h headRow, x chain) verdict {
 		if x.fit == 0 {
 			return true, nil
 		}
-		return t.moveHead(h.rid, h.key, h.version, h.version+int64(x.fit), c.o.Entries)
+		return t.moveHead(h.rid, h.key, h.version, h.reach()+int64(x.fit), c.o.Entries)
 	}}
 }
 

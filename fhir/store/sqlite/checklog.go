@@ -51,10 +51,11 @@ func (c *checker) streams() error {
 // endOfStream is where a row s of stream ends; NULL if there is none.
 const endOfStream = `max(s.last, coalesce((SELECT max(l.seq) FROM log l WHERE l.sid = s.sid), 0))`
 
-// positions looks for readers that stand beyond their stream's end: they would not be
-// given what is appended next. One is set back to the end, so that it is; of a stream
-// that is not there nobody can tell what it was. Where an end is behind its entries it
-// is the last of these that counts.
+// positions looks for readers that stand beyond their stream's end, or before its
+// beginning: they would not be given what is appended next. One is set back to the end,
+// so that it is; of a stream that is not there nobody can tell what it was, nor where
+// one stood that stands before the beginning. Where an end is behind its entries it is
+// the last of these that counts.
 func (c *checker) positions() error {
 	type beyond struct {
 		stream, reader []byte
@@ -64,7 +65,7 @@ func (c *checker) positions() error {
 	var all []beyond
 	err := c.read(c.ctx, func(s *session) error {
 		return s.each(c.ctx, `SELECT p.stream, p.reader, p.seq, `+endOfStream+` FROM position p LEFT JOIN stream s ON s.name = p.stream
-			WHERE p.seq > coalesce(`+endOfStream+`, 0) ORDER BY p.stream, p.reader`, nil, func(scan func(...any) error) error {
+			WHERE (p.seq > coalesce(`+endOfStream+`, 0) OR p.seq < 0)`+readable("position")+` ORDER BY p.stream, p.reader`, nil, func(scan func(...any) error) error {
 			var b beyond
 			err := scan(&b.stream, &b.reader, &b.seq, &b.last)
 			all = append(all, b)
@@ -80,7 +81,7 @@ func (c *checker) positions() error {
 		setBack := func(t *txn) (bool, error) {
 			return true, t.exec(t.ctx, `UPDATE position SET seq = min(seq, (SELECT `+endOfStream+` FROM stream s WHERE s.name = ?1)) WHERE stream = ?1 AND reader = ?2`, b.stream, b.reader)
 		}
-		if !b.last.Valid {
+		if !b.last.Valid || b.seq < 0 {
 			setBack = nil
 		}
 		if err := c.mend(f, setBack); err != nil {

@@ -49,7 +49,7 @@ func (c *checker) owner(s *session, rid int64) (key store.Key, err error) {
 	if c.o.Name == nil {
 		return key, nil
 	}
-	err = s.each(c.ctx, `SELECT `+versionColumns+` FROM version v WHERE v.rid = ?`, []any{rid}, func(scan func(...any) error) error {
+	err = s.each(c.ctx, `SELECT `+versionColumns+` FROM version v WHERE v.rid = ?`+readable("version"), []any{rid}, func(scan func(...any) error) error {
 		var row versionRow
 		if err := scan(row.fields()...); err != nil || row.deleted || key != (store.Key{}) {
 			return err
@@ -102,7 +102,7 @@ func (t *txn) adopt(rid int64, key store.Key, o store.CheckOptions) (bool, error
 
 // whole gives the last of the versions that follow one another from the first.
 func (t *txn) whole(rid int64, key store.Key) (last int64, err error) {
-	err = t.each(t.ctx, `SELECT `+versionColumns+` FROM version v WHERE v.rid = ? ORDER BY v.version`, []any{rid}, func(scan func(...any) error) error {
+	err = t.each(t.ctx, `SELECT `+versionColumns+` FROM version v WHERE v.rid = ?`+readable("version")+` ORDER BY v.version`, []any{rid}, func(scan func(...any) error) error {
 		var row versionRow
 		if err := scan(row.fields()...); err != nil {
 			return err
@@ -121,13 +121,17 @@ func (c *checker) ownerless() error {
 		{store.FoundStaleEntry, "entry", "entries"},
 		{store.FoundStaleClaim, "claim", "claims"},
 	} {
-		const dead = ` WHERE rid NOT IN (SELECT rid FROM head WHERE deleted = 0)`
-		type lot struct{ rid, n int64 }
+		// A head that does not say whether it is deleted may be live.
+		const dead = ` WHERE rid NOT IN (SELECT rid FROM head WHERE deleted IS NOT 1)`
+		type lot struct {
+			row string
+			n   int64
+		}
 		var lots []lot
 		err := c.read(c.ctx, func(s *session) error {
-			return s.each(c.ctx, `SELECT rid, count(*) FROM `+x.table+dead+` GROUP BY rid ORDER BY rid`, nil, func(scan func(...any) error) error {
+			return s.each(c.ctx, `SELECT CAST(rid AS TEXT), count(*) FROM `+x.table+dead+` GROUP BY rid ORDER BY rid`, nil, func(scan func(...any) error) error {
 				var l lot
-				err := scan(&l.rid, &l.n)
+				err := scan(&l.row, &l.n)
 				lots = append(lots, l)
 				return err
 			})
@@ -136,9 +140,9 @@ func (c *checker) ownerless() error {
 			return err
 		}
 		for _, l := range lots {
-			f := store.Finding{Kind: x.kind, What: fmt.Sprintf("%s of row %d", x.noun, l.rid), Detail: fmt.Sprintf("%d of no live resource", l.n)}
+			f := store.Finding{Kind: x.kind, What: fmt.Sprintf("%s of row %s", x.noun, l.row), Detail: fmt.Sprintf("%d of no live resource", l.n)}
 			err := c.mend(f, func(t *txn) (bool, error) {
-				return true, t.exec(t.ctx, `DELETE FROM `+x.table+dead+` AND rid = ?`, l.rid)
+				return true, t.exec(t.ctx, `DELETE FROM `+x.table+dead+` AND CAST(rid AS TEXT) = ?`, l.row)
 			})
 			if err != nil {
 				return err

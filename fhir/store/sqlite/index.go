@@ -42,17 +42,17 @@ func (t *txn) index(p *pending) ([]string, error) {
 // there already out of want.
 func (t *txn) dropEntries(rid int64, want map[indexEntry]bool) error {
 	var drop []indexEntry
-	odd := false // there are values that are not bytes: no search finds them, nor does the loop below
-	err := t.each(t.ctx, `SELECT pid, value, typeof(value) = 'blob' FROM entry INDEXED BY entry_of WHERE rid = ?`, []any{rid}, func(scan func(...any) error) error {
+	odd := false // there are rows of other kinds: no search finds them, nor does the loop below
+	err := t.each(t.ctx, `SELECT CAST(pid AS INTEGER), value, typeof(value) = 'blob' AND typeof(pid) = 'integer' FROM entry INDEXED BY entry_of WHERE rid = ?`, []any{rid}, func(scan func(...any) error) error {
 		var (
 			e     indexEntry
 			value []byte
-			bytes bool
+			sound bool
 		)
-		if err := scan(&e.pid, &value, &bytes); err != nil {
+		if err := scan(&e.pid, &value, &sound); err != nil {
 			return err
 		}
-		if !bytes {
+		if !sound {
 			odd = true
 			return nil
 		}
@@ -68,7 +68,7 @@ func (t *txn) dropEntries(rid int64, want map[indexEntry]bool) error {
 		return err
 	}
 	if odd {
-		if err := t.exec(t.ctx, `DELETE FROM entry WHERE rid = ? AND typeof(value) <> 'blob'`, rid); err != nil {
+		if err := t.exec(t.ctx, `DELETE FROM entry WHERE rid = ? AND (typeof(value) <> 'blob' OR typeof(pid) <> 'integer')`, rid); err != nil {
 			return err
 		}
 	}
