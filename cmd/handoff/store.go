@@ -83,8 +83,11 @@ func choosePlace(flag, address, configFlag, file string) (storePlace, error) {
 func (p storePlace) open(cmd *cobra.Command, o backend.Options) (backend.Backend, error) {
 	o.Database, o.SweepEvery, o.Logger = p.database, -1, newLogger(cmd.ErrOrStderr(), "info")
 	db, err := openSlowly(cmd.Context(), p.address, o)
+	if err != nil && !strings.HasPrefix(err.Error(), p.name+": ") {
+		err = fmt.Errorf("%s: %w", p.name, err)
+	}
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", p.name, err)
+		return nil, err
 	}
 	return db, nil
 }

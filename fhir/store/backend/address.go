@@ -21,8 +21,16 @@ func Check(address, database string) error {
 		}
 		return a.Check()
 	}
-	_, err := pathOf(address)
-	return err
+	path, err := pathOf(address)
+	switch {
+	case err != nil:
+		return err
+	case path == "":
+		return errors.New("names no file")
+	case path == Memory:
+		return fmt.Errorf("%s is a store of tests, which is gone when the command ends; a file of that name is written ./%[1]s", Memory)
+	}
+	return nil
 }
 
 // Name says for people and logs which store an address means: without user,

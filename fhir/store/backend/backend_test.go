@@ -112,6 +112,7 @@ func TestNoErrorOrNameShowsAPassword(t *testing.T) {
 func TestKindsOfAddresses(t *testing.T) {
 	for address, want := range map[string]string{
 		"handoff.db": "", "sqlite:/x/y": "", "a:b": "", "sqlite:a:b@c": "", "/a:b@c/x": "", "a@b:c": "", "mongodb://h/x": "", "mongo://h/x": "", "mongodb+srv://h/x": "",
+		"": "names no file", "sqlite:": "names no file", ":memory:": "a store of tests", "sqlite::memory:": "a store of tests", "./:memory:": "",
 		"postgres://h/x": `"postgres" is no kind of store`, "mongodb://": "names no host",
 		"mongodb://h/x?maxPoolSize=few": "maxPoolSize", "mongodb://h/x?tsl=true": "unknown option", "mongodb://h/x?readPreference=secondary": "leave it out",
 		"mongodb+srv://h/x?tsl=true": "unknown option", "mongodb://h/x?tls=true&tlsCAFile=/no/such.pem": "no such file",
