@@ -158,12 +158,18 @@ func TestClientsAreDisabledBesideARunningGateway(t *testing.T) {
 	if out, _ := w.run(0, "list"); !strings.Contains(out, "svc") || strings.Count(out, "enabled") != 2 {
 		t.Errorf("%s", out)
 	}
-	if err := registration.RecordNotes(t.Context(), w.gateway.store, w.gateway.trail); err != nil {
-		t.Fatal(err)
-	}
-	if trail := trailText(t, filepath.Join(w.dir, "audit")); !strings.Contains(trail, "mlopez") || !strings.Contains(trail, "action=disable") || !strings.Contains(trail, "key+lost") {
+	if trail := w.recorded(); !strings.Contains(trail, "mlopez") || !strings.Contains(trail, "action=disable") || !strings.Contains(trail, "key+lost") {
 		t.Error("it is not on record")
 	}
+}
+
+// recorded is the trail, with what commands have left for it.
+func (w *clientsWorld) recorded() string {
+	w.t.Helper()
+	if err := registration.RecordNotes(w.t.Context(), w.gateway.store, w.gateway.trail); err != nil {
+		w.t.Fatal(err)
+	}
+	return trailText(w.t, filepath.Join(w.dir, "audit"))
 }
 
 func TestClientsAreHeldToTheirRates(t *testing.T) {
@@ -214,8 +220,11 @@ func TestGuessesAtASecretLock(t *testing.T) {
 	if trail := trailText(t, filepath.Join(w.dir, "audit")); !strings.Contains(trail, "locked=true") {
 		t.Error("the lock is not on record")
 	}
-	if out, _ := w.run(0, "unlock", "--by", "mlopez", "app"); !strings.Contains(out, "1 address") {
+	if out, _ := w.run(0, "unlock", "--by", "mlopez", "--reason", "typed an old secret", "app"); !strings.Contains(out, "1 address") {
 		t.Errorf("%s", out)
+	}
+	if trail := w.recorded(); !strings.Contains(trail, "reason=typed+an+old+secret") {
+		t.Error("why it was unlocked is not on record")
 	}
 	if got := guess(w.secret); got.Code != http.StatusBadRequest || !strings.Contains(got.Body.String(), "invalid_grant") {
 		t.Errorf("after it was unlocked: %d %s", got.Code, got.Body)
@@ -241,7 +250,7 @@ func TestRegisteringWithAToken(t *testing.T) {
 	if out, _ := w.run(0, "list"); !strings.Contains(out, made.ID) {
 		t.Errorf("%s", out)
 	}
-	out, _ := w.run(0, "rotate-secret", "--by", "mlopez", "--overlap", "1h", made.ID)
+	out, _ := w.run(0, "rotate-secret", "--by", "mlopez", "--reason", "seen in a log", "--overlap", "1h", made.ID)
 	if len(strings.TrimSpace(out)) < 43 {
 		t.Errorf("%q", out)
 	}
@@ -254,8 +263,12 @@ func TestRegisteringWithAToken(t *testing.T) {
 	if discovery := w.do("GET", "/fhir/.well-known/smart-configuration", "", "", ""); !strings.Contains(discovery.Body.String(), `"registration_endpoint":"http://127.0.0.1:8123/oauth/register"`) {
 		t.Errorf("%s", discovery.Body)
 	}
-	if trail := trailText(t, filepath.Join(w.dir, "audit")); strings.Contains(trail, made.Secret) || strings.Contains(trail, strings.TrimSpace(out)) {
+	trail := w.recorded()
+	if strings.Contains(trail, made.Secret) || strings.Contains(trail, strings.TrimSpace(out)) {
 		t.Error("a secret is on record")
+	}
+	if !strings.Contains(trail, "reason=seen+in+a+log") {
+		t.Error("why the secret was changed is not on record")
 	}
 }
 

@@ -58,8 +58,8 @@ through the registration API.`
 
 func newClientsSecret(file *string) *cobra.Command {
 	var (
-		by      string
-		overlap time.Duration
+		by, reason string
+		overlap    time.Duration
 	)
 	cmd := &cobra.Command{
 		Use:   "rotate-secret CLIENT",
@@ -89,19 +89,20 @@ the new hash and the former ones; take those out when the app has the new secret
 					fmt.Fprintf(cmd.ErrOrStderr(), "in the configuration, client %s:\n    secretHashes: [%q, %q]\n", c.ID, hash, c.SecretHashes[0])
 					return nil
 				}
-				return v.rotate(cmd, c.ID, by, overlap)
+				return v.rotate(cmd, c.ID, by, reason, overlap)
 			})
 		},
 	}
 	cmd.Flags().StringVar(&by, "by", "", "who does it; it is recorded")
+	cmd.Flags().StringVar(&reason, "reason", "", "why; it is recorded")
 	cmd.Flags().DurationVar(&overlap, "overlap", 0, "how long the former secret still counts, at most 720h")
 	return cmd
 }
 
-func (v *clientsView) rotate(cmd *cobra.Command, id, by string, overlap time.Duration) error {
+func (v *clientsView) rotate(cmd *cobra.Command, id, by, reason string, overlap time.Duration) error {
 	var secret string
 	var until time.Time
-	err := v.operate(cmd.Context(), "rotate-secret", id, by, url.Values{"changed": {"client_secret"}}, func() error {
+	err := v.operate(cmd.Context(), "rotate-secret", id, by, url.Values{"changed": {"client_secret"}, "reason": {reason}}, func() error {
 		rec, err := v.store.Record(cmd.Context(), id)
 		if err != nil {
 			return err
@@ -123,7 +124,7 @@ func (v *clientsView) rotate(cmd *cobra.Command, id, by string, overlap time.Dur
 }
 
 func newClientsUnlock(file *string) *cobra.Command {
-	var by string
+	var by, reason string
 	cmd := &cobra.Command{
 		Use:   "unlock CLIENT",
 		Short: "Let a client try again where wrong secrets locked it out",
@@ -138,7 +139,7 @@ limits.failures says, for limits.window. Unlock ends that before its time.`,
 					return err
 				}
 				n := 0
-				err = v.operate(cmd.Context(), "unlock", c.ID, by, url.Values{}, func() (err error) {
+				err = v.operate(cmd.Context(), "unlock", c.ID, by, url.Values{"reason": {reason}}, func() (err error) {
 					n, err = limit.Unlock(cmd.Context(), v.db, c.ID)
 					return err
 				})
@@ -151,6 +152,7 @@ limits.failures says, for limits.window. Unlock ends that before its time.`,
 		},
 	}
 	cmd.Flags().StringVar(&by, "by", "", "who does it; it is recorded")
+	cmd.Flags().StringVar(&reason, "reason", "", "why; it is recorded")
 	return cmd
 }
 

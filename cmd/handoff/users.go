@@ -113,7 +113,7 @@ func providerAndUser(cmd *cobra.Command, args []string) error {
 }
 
 func newUsersUnlock(file *string) *cobra.Command {
-	var by string
+	var by, reason string
 	cmd := &cobra.Command{
 		Use:     "unlock PROVIDER USER",
 		Short:   "Let a locked user sign in again",
@@ -124,7 +124,7 @@ func newUsersUnlock(file *string) *cobra.Command {
 				return err
 			}
 			return withFacts(cmd, *file, func(c *config.Config, db backend.Backend) error {
-				if err := signin.Unlock(cmd.Context(), db, args[0], args[1], by, db.Now()); err != nil {
+				if err := signin.Unlock(cmd.Context(), db, signin.Unlocking{Provider: args[0], Name: args[1], By: by, Reason: reason, At: db.Now()}); err != nil {
 					return err
 				}
 				fmt.Fprintf(cmd.OutOrStdout(), "%s can sign in again at %s\n", args[1], args[0])
@@ -133,6 +133,7 @@ func newUsersUnlock(file *string) *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVar(&by, "by", "", "who lets the user in; it is recorded")
+	cmd.Flags().StringVar(&reason, "reason", "", "why; it is recorded")
 	return cmd
 }
 

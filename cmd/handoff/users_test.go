@@ -108,7 +108,7 @@ func TestUsersAreLockedAndLetInAgain(t *testing.T) {
 	if _, err := users("unlock", "demo-riverton", "nobody", "--by", "mlopez"); err == nil {
 		t.Error("an unknown user was unlocked")
 	}
-	if text, err := users("unlock", "demo-riverton", officer.name, "--by", "mlopez"); err != nil {
+	if text, err := users("unlock", "demo-riverton", officer.name, "--by", "mlopez", "--reason", "called back"); err != nil {
 		t.Fatalf("%v\n%s", err, text)
 	}
 	if got := try(officer.password); got != http.StatusSeeOther {
@@ -131,7 +131,7 @@ func TestUsersAreLockedAndLetInAgain(t *testing.T) {
 		t.Error(err)
 	}
 	trail := trailText(t, filepath.Join(dir, "audit"))
-	for what, n := range map[string]int{`"interaction":"login"`: 7, `"interaction":"lock"`: 1, `"interaction":"unlock"`: 1, "mlopez": 1, officer.password: 0, officer.code: 0} {
+	for what, n := range map[string]int{`"interaction":"login"`: 7, `"interaction":"lock"`: 1, `"interaction":"unlock"`: 1, "mlopez": 1, "reason=called+back": 1, officer.password: 0, officer.code: 0} {
 		if got := strings.Count(trail, what); got != n {
 			t.Errorf("%q is %d times in the trail, want %d", what, got, n)
 		}

@@ -62,6 +62,11 @@ func (s *Server) unlock(ctx context.Context, c *call) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
+	a, err := readAction(c.body)
+	if err != nil {
+		return reply{}, err
+	}
+	c.says(a)
 	n, err := s.o.Limits.Unlock(ctx, client.ID)
 	return reply{http.StatusOK, "", map[string]int{"unlocked": n}}, err
 }
@@ -77,6 +82,7 @@ func (s *Server) rotation(ctx context.Context, c *call) (*Record, action, error)
 		return nil, action{}, err
 	}
 	a, err := readAction(c.body)
+	c.says(a)
 	return rec, a, err
 }
 
@@ -126,6 +132,13 @@ type action struct {
 	overlap time.Duration
 	jwks    json.RawMessage
 	uri     string
+}
+
+// says notes why something is done, for the trail.
+func (c *call) says(a action) {
+	if a.reason != "" {
+		c.about.Set("reason", a.reason)
+	}
 }
 
 const maxOverlapSeconds = int64(MaxOverlap / time.Second)

@@ -242,7 +242,11 @@ func TestRotation(t *testing.T) {
 		}
 		return len(c.SecretHashes), len(c.Retiring)
 	}
-	got := n.do("clinic", "POST", path+"/"+id+"/secret", `{"overlap":3600}`)
+	why := func() string { about, _ := url.ParseQuery(n.last().Query); return about.Get("reason") }
+	got := n.do("clinic", "POST", path+"/"+id+"/secret", `{"overlap":3600,"reason":"seen in a log"}`)
+	if why() != "seen in a log" {
+		t.Errorf("on record: %s", n.last().Query)
+	}
 	if got.Code != 200 || len(got.str("client_secret")) < 43 || got.str("former_secret_until") == "" {
 		t.Fatalf("%d %s", got.Code, got.Text)
 	}
@@ -265,6 +269,12 @@ func TestRotation(t *testing.T) {
 		if got := n.do("clinic", "POST", path+"/"+id+"/secret", bad); got.Code != 400 {
 			t.Errorf("%s: %d", bad, got.Code)
 		}
+	}
+	if got := n.do("clinic", "POST", path+"/"+id+"/unlock", `{"reason":"called back"}`); got.Code != 200 || why() != "called back" {
+		t.Errorf("unlock: %d %s, on record: %s", got.Code, got.Text, n.last().Query)
+	}
+	if got := n.do("clinic", "POST", path+"/"+id+"/unlock", `{"reason":7}`); got.Code != 400 {
+		t.Errorf("unlock without sense: %d", got.Code)
 	}
 	if got := n.do("clinic", "POST", path+"/"+id+"/keys", `{"jwks":`+keySet(t)+`}`); got.Code != 400 {
 		t.Errorf("keys of a client with a secret: %d", got.Code)

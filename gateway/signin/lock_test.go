@@ -101,16 +101,16 @@ func TestFiveFailuresLockUntilAnAdministratorSaysOtherwise(t *testing.T) {
 	if err != nil || len(locked) != 1 || locked[0].Name != "ortiz" || locked[0].Provider != "demo" {
 		t.Fatalf("%v %v", locked, err)
 	}
-	if err := Unlock(t.Context(), w.facts, "demo", "somebody", "admin", w.clock.now()); err == nil {
+	if err := Unlock(t.Context(), w.facts, Unlocking{Provider: "demo", Name: "somebody", By: "admin", At: w.clock.now()}); err == nil {
 		t.Error("somebody who is not locked was unlocked")
 	}
-	if err := Unlock(t.Context(), w.facts, "demo", "Ortiz", "admin", w.clock.now()); err != nil {
+	if err := Unlock(t.Context(), w.facts, Unlocking{Provider: "demo", Name: "Ortiz", By: "admin", Reason: "proved & known", At: w.clock.now()}); err != nil {
 		t.Fatal(err)
 	}
 	if err := RecordNotes(t.Context(), w.facts, w.trail, w.s.o.NewID); err != nil {
 		t.Fatal(err)
 	}
-	if e := w.trail.last(); e.Interaction != audit.Unlock || e.User != "admin" {
+	if e := w.trail.last(); e.Interaction != audit.Unlock || e.User != "admin" || e.Query != "provider=demo&reason=proved+%26+known&user=ortiz" {
 		t.Errorf("event %+v", e)
 	}
 	if got := b.try(form, "ortiz", demoPassword, demoCode); got.status != 303 {

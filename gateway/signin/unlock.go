@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/url"
 	"time"
 
 	"github.com/handoff-health/handoff/fhir/store"
@@ -45,42 +46,44 @@ var ErrNotLocked = errors.New("no such user is locked")
 // noteKey is where an unlocking by another process waits to be recorded.
 const noteKey = "signin/note/"
 
-// Unlock lets a user sign in again. by is who answers for it. It leaves a note
-// first, which the gateway records as an audit event (RecordNotes): the trail has
-// one writer, and this may be another process.
-func Unlock(ctx context.Context, facts store.Facts, provider, name, by string, now time.Time) error {
+// Unlock lets a user sign in again. It leaves a note first, which the gateway records
+// as an audit event (RecordNotes): the trail has one writer, and this may be another
+// process.
+func Unlock(ctx context.Context, facts store.Facts, u Unlocking) error {
 	all, err := LockedUsers(ctx, facts)
 	if err != nil {
 		return err
 	}
 	for _, l := range all {
-		if l.Provider != provider || l.Name != folded(name) {
+		if l.Provider != u.Provider || l.Name != folded(u.Name) {
 			continue
 		}
-		note, err := json.Marshal(unlocked{Provider: provider, Name: l.Name, By: by, At: now.UTC()})
+		u.Name, u.At = l.Name, u.At.UTC()
+		note, err := json.Marshal(u)
 		if err != nil {
 			return fmt.Errorf("unlock: %w", err)
 		}
 		if _, err := facts.PutIfAbsent(ctx, noteKey+HashHandle(NewHandle()), note, time.Time{}); err != nil {
 			return fmt.Errorf("unlock: %w", err)
 		}
-		raw, err := json.Marshal(failures{Provider: provider, Name: l.Name})
+		raw, err := json.Marshal(failures{Provider: l.Provider, Name: l.Name})
 		if err != nil {
 			return fmt.Errorf("unlock: %w", err)
 		}
-		if _, err := facts.CompareAndSet(ctx, l.fact.Key, l.fact.Version, raw, now.Add(MaxWindow)); err != nil {
+		if _, err := facts.CompareAndSet(ctx, l.fact.Key, l.fact.Version, raw, u.At.Add(MaxWindow)); err != nil {
 			return fmt.Errorf("unlock: %w", err)
 		}
 		return nil
 	}
-	return fmt.Errorf("%s at %s: %w", name, provider, ErrNotLocked)
+	return fmt.Errorf("%s at %s: %w", u.Name, u.Provider, ErrNotLocked)
 }
 
-// An unlocked is the note of an unlocking.
-type unlocked struct {
+// An Unlocking says who is let in again, and what is recorded of it.
+type Unlocking struct {
 	Provider string    `json:"provider"`
 	Name     string    `json:"name"`
-	By       string    `json:"by"`
+	By       string    `json:"by"` // who answers for it
+	Reason   string    `json:"reason,omitempty"`
 	At       time.Time `json:"at"`
 }
 
@@ -92,14 +95,15 @@ func RecordNotes(ctx context.Context, facts store.Facts, trail audit.Recorder, n
 		return fmt.Errorf("unlockings: %w", err)
 	}
 	for _, fact := range list {
-		var n unlocked
+		var n Unlocking
 		if err := json.Unmarshal(fact.Value, &n); err != nil {
 			return fmt.Errorf("unlockings: %w", err)
 		}
-		e := &audit.Event{
-			ID: newID(), At: n.At, Interaction: audit.Unlock, User: n.By, Operation: "handoff", Path: "users unlock",
-			Query: "provider=" + n.Provider + "&user=" + n.Name,
+		about := url.Values{"provider": {n.Provider}, "user": {n.Name}}
+		if n.Reason != "" {
+			about.Set("reason", n.Reason)
 		}
+		e := &audit.Event{ID: newID(), At: n.At, Interaction: audit.Unlock, User: n.By, Operation: "handoff", Path: "users unlock", Query: about.Encode()}
 		if err := trail.Record(ctx, e); err != nil {
 			return fmt.Errorf("unlockings: %w", err)
 		}
