@@ -4,8 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
 // DefaultDatabase is where a store is whose address names no database.
@@ -109,11 +112,13 @@ func checkDatabase(name string) error {
 	switch {
 	case name == "":
 		return errors.New("names no database")
-	case name == "admin" || name == "local" || name == "config":
+	case slices.ContainsFunc([]string{"admin", "local", "config"}, func(own string) bool { return strings.EqualFold(name, own) }):
 		return fmt.Errorf("names the database %s, which is the server's own; name another, and where users are kept by authSource=%s", name, name)
 	case len(name) > 63:
 		return errors.New("names a database of more than 63 bytes")
-	case strings.ContainsAny(name, "/\\. \"$*<>:|?\x00"):
+	case !utf8.ValidString(name), strings.ContainsFunc(name, unicode.IsControl):
+		return errors.New("names a database with bytes that are no text, or control characters")
+	case strings.ContainsAny(name, "/\\. \"$*<>:|?"):
 		return errors.New(`names a database with a character that cannot be in a name: / \ . " $ * < > : | ? or a space`)
 	}
 	return nil
@@ -156,6 +161,9 @@ func (a Address) Move(database string) (Address, error) {
 // for is left to Open.
 func (a Address) Check() error {
 	if a.Scheme == "mongodb+srv" {
+		if strings.EqualFold(a.option("directConnection"), "true") {
+			return errors.New("asks for directConnection, which takes one member and not a name that stands for all")
+		}
 		return a.checkOptions()
 	}
 	_, err := clientOptions(a)
@@ -183,14 +191,40 @@ func (a Address) With(name, value string) Address {
 	return a
 }
 
+// pairs are the options by their names in lower case, values as they are written. A
+// driver takes ";" for "&", and reads names that are percent-encoded.
+func (a Address) pairs() (out [][2]string) {
+	for _, o := range strings.FieldsFunc(a.options, func(r rune) bool { return r == '&' || r == ';' }) {
+		name, value, _ := strings.Cut(o, "=")
+		if plain, err := url.QueryUnescape(name); err == nil {
+			name = plain
+		}
+		out = append(out, [2]string{strings.ToLower(name), value})
+	}
+	return out
+}
+
 // option is the value of an option as it is written.
 func (a Address) option(name string) string {
-	for o := range strings.SplitSeq(a.options, "&") {
-		if had, value, _ := strings.Cut(o, "="); strings.EqualFold(had, name) {
-			return value
+	for _, p := range a.pairs() {
+		if p[0] == strings.ToLower(name) {
+			return p[1]
 		}
 	}
 	return ""
+}
+
+// without gives the address without some options, named in lower case.
+func (a Address) without(names ...string) Address {
+	parts := strings.FieldsFunc(a.options, func(r rune) bool { return r == '&' || r == ';' })
+	pairs, kept := a.pairs(), parts[:0]
+	for i, o := range parts {
+		if !slices.Contains(names, pairs[i][0]) {
+			kept = append(kept, o)
+		}
+	}
+	a.options = strings.Join(kept, "&")
+	return a
 }
 
 // String gives the address for people and logs: without user, password and options.

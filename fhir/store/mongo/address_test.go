@@ -18,6 +18,9 @@ func TestAddressesAreTakenApartAndPutTogether(t *testing.T) {
 		{"mongodb://u:p@h/county", "", "mongodb://h/county", "mongodb://u:p@h/county"},
 		{"mongodb://u@h/?authMechanism=MONGODB-X509", "", "mongodb://h/handoff", "mongodb://u@h/handoff?authMechanism=MONGODB-X509"},
 		{"mongodb://h/?appName=a/b", "", "mongodb://h/handoff", "mongodb://h/handoff?appName=a/b"},
+		// A driver takes ";" for "&", and reads names that are percent-encoded.
+		{"mongodb://u:p@h/?tls=true;authSource=users", "", "mongodb://h/handoff", "mongodb://u:p@h/handoff?tls=true;authSource=users"},
+		{"mongodb://u:p@h/?auth%53ource=users", "", "mongodb://h/handoff", "mongodb://u:p@h/handoff?auth%53ource=users"},
 	} {
 		a, err := ParseAddress(c.uri)
 		if err == nil {
@@ -79,6 +82,9 @@ func TestAddressesThatAreNone(t *testing.T) {
 		{"mongodb://h/a%20b", "character"},
 		{"mongodb://h/" + strings.Repeat("a", 64), "63 bytes"},
 		{"mongodb://u:" + secret + "@h/admin", "authSource=admin"},
+		{"mongodb://u:" + secret + "@h/Admin", "the server's own"},
+		{"mongodb://h/%C0%80", "no text"},
+		{"mongodb://h/a%0Ab", "control characters"},
 		{"mongodb+srv://a,b", "exactly one host"},
 		{"mongodb+srv://a:27017", "exactly one host"},
 		{"mongodb+srv:///x", "exactly one host"},

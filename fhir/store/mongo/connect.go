@@ -17,6 +17,8 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo/readpref"
 	"go.mongodb.org/mongo-driver/v2/mongo/writeconcern"
 	"go.mongodb.org/mongo-driver/v2/x/mongo/driver/connstring"
+
+	"github.com/handoff-health/handoff/fhir/store"
 )
 
 // What a connection does unless the URI says otherwise.
@@ -99,7 +101,16 @@ var secondaryOptions = []string{"maxstalenessseconds", "readpreferencetags"}
 // checkOptions refuses options that the driver would pass over in silence: one that
 // is misspelt may have asked for TLS.
 func (a Address) checkOptions() error {
-	a.Scheme = "mongodb" // whose parsing looks no name up
+	if a.Scheme == "mongodb+srv" { // as the other, whose parsing looks no name up
+		a = a.without("srvmaxhosts", "srvservicename")
+		a.Scheme = "mongodb"
+	}
+	if strings.EqualFold(a.option("authMechanism"), "GSSAPI") {
+		return errors.New("asks for authMechanism=GSSAPI, which needs a Kerberos library that is not built in")
+	}
+	if err := a.checkTLS(); err != nil {
+		return err
+	}
 	cs, err := connstring.Parse(a.URI())
 	if err != nil {
 		return a.tell(err)
@@ -117,6 +128,17 @@ func (a Address) checkOptions() error {
 	for name, values := range cs.Options {
 		if len(values) > 1 && name != "readpreferencetags" && name != "compressors" {
 			return a.withoutSecrets(fmt.Sprintf("has the option %q more than once", name))
+		}
+	}
+	return nil
+}
+
+// checkTLS refuses options that ask for TLS and for none: the driver goes by the last.
+func (a Address) checkTLS() error {
+	off := a.option("tls") == "false" || a.option("ssl") == "false"
+	for _, p := range a.pairs() {
+		if off && p[1] != "" && strings.HasSuffix(p[0], "file") && (strings.HasPrefix(p[0], "tls") || strings.HasPrefix(p[0], "ssl")) {
+			return fmt.Errorf("asks for no TLS, and for %s: leave out one of them", p[0])
 		}
 	}
 	return nil
@@ -158,9 +180,8 @@ func (a Address) secrets() (out []string) {
 	}
 	_, password, _ := strings.Cut(strings.TrimSuffix(a.user, "@"), ":")
 	add(password)
-	for o := range strings.SplitSeq(a.options, "&") {
-		name, value, _ := strings.Cut(o, "=")
-		if name = strings.ToLower(name); strings.Contains(name, "password") || name == "authmechanismproperties" {
+	for _, p := range a.pairs() {
+		if name, value := p[0], p[1]; strings.Contains(name, "password") || name == "authmechanismproperties" {
 			add(value)
 			for pair := range strings.SplitSeq(value, ",") {
 				_, v, _ := strings.Cut(pair, ":")
@@ -180,7 +201,11 @@ func (db *DB) Ping(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, pingTimeout)
 	defer cancel()
 	var doc layoutDoc
-	if err := db.latest(meta).FindOne(ctx, bson.D{{Key: "_id", Value: layoutID}}).Decode(&doc); err != nil {
+	err := db.latest(meta).FindOne(ctx, bson.D{{Key: "_id", Value: layoutID}}).Decode(&doc)
+	if isMissing(err) {
+		return fmt.Errorf("%s: %w: it says no more that it is a store: was it dropped?", db.where(), store.ErrDamaged)
+	}
+	if err != nil {
 		return db.explain(err)
 	}
 	return db.checkLayout(doc)

@@ -17,7 +17,14 @@ const (
 	codeUnauthorized      = 13
 	codeAuthentication    = 18
 	codeNamespaceNotFound = 26
+	codeBadValue          = 2
+	codeIndexOptions      = 85
+	codeIndexKeys         = 86
+	codeRule              = 121 // DocumentValidationFailure
+	codeMechanism         = 334 // MechanismUnavailable
+	codeWritesBlocked     = 371
 	codeAtlas             = 8000 // a hosted deployment's own
+	codeOtherCase         = 13297
 	codeQuotaExceeded     = 12501
 	codeOutOfDiskSpace    = 14031
 )
@@ -122,6 +129,12 @@ func isBehind(err error) bool {
 		return false
 	}
 	return slices.ContainsFunc(gone, se.HasErrorMessage) || slices.ContainsFunc(crossed, se.HasErrorMessage)
+}
+
+// isHint says that a query names an index that is not there. It has no code of its own.
+func isHint(err error) bool {
+	var se driver.ServerError
+	return errors.As(err, &se) && se.HasErrorCode(codeBadValue) && se.HasErrorMessage("hint provided does not correspond to an existing index")
 }
 
 // isMissing says that no document fits.

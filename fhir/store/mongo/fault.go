@@ -83,6 +83,8 @@ func (db *DB) reason(err error) (string, error) {
 	switch {
 	case errors.Is(err, driver.ErrClientDisconnected), db.life.Err() != nil:
 		return errClosed.Error(), nil
+	case hasCode(err, codeMechanism):
+		return fmt.Sprintf("the server does not offer the authMechanism %s", db.mechanism()), nil
 	case hasCode(err, codeAuthentication), strings.Contains(err.Error(), "auth error"):
 		return db.notAuthenticated(), nil
 	case hasCode(err, codeUnauthorized, codeAtlas):
@@ -101,6 +103,14 @@ func (db *DB) reason(err error) (string, error) {
 		return "no answer in time", store.ErrAway
 	case hasCode(err, notPrimaryCodes...):
 		return "the member is not the primary any more", store.ErrAway
+	case hasCode(err, codeWritesBlocked):
+		return "the server's administrator has blocked writes (setUserWriteBlockMode)", store.ErrAway
+	case hasCode(err, codeOtherCase):
+		return "a database is there already whose name differs in capitals alone; name that one, or another", nil
+	case hasCode(err, codeRule):
+		return "a rule of validation, which is none of the store's, refuses the document", nil
+	case isHint(err):
+		return "an index that the store needs is not there; 'handoff store check --repair' makes it, and so does a gateway that starts", nil
 	case isPassing(err):
 		return reasonOf(err), store.ErrAway
 	}
@@ -111,13 +121,30 @@ func (db *DB) reason(err error) (string, error) {
 func reasonOf(err error) string {
 	var command driver.CommandError
 	if errors.As(err, &command) {
-		return fmt.Sprintf("error %d (%s): %s", command.Code, command.Name, shorten(command.Message))
+		return fmt.Sprintf("error %d (%s): %s", command.Code, command.Name, shorten(withoutValues(command.Message)))
 	}
 	var server driver.ServerError
 	if errors.As(err, &server) {
 		return fmt.Sprintf("error %v of the server", server.ErrorCodes())
 	}
 	return shorten(err.Error())
+}
+
+// What of a server's message may be of a document or of what is searched for: all
+// between the first quote and the last, and between braces, brackets and parentheses.
+// No single value ends there for certain: a quote may be part of it.
+var values = []*regexp.Regexp{regexp.MustCompile(`(?s)".*"`), regexp.MustCompile(`(?s)\{.*\}`), regexp.MustCompile(`(?s)\[.*\]`), regexp.MustCompile(`(?s)=\(.*\)`), regexp.MustCompile(`(?s)(^|\s)'.*'`)}
+
+// withoutValues cuts out of a server's message what may hold values, and writes it on
+// one line. A message that begins one and does not end it is cut off there.
+func withoutValues(s string) string {
+	for _, v := range values {
+		s = v.ReplaceAllString(s, " …")
+	}
+	if i := strings.IndexAny(s, "\"{["); i >= 0 {
+		s = s[:i] + "…"
+	}
+	return strings.Join(strings.Fields(s), " ")
 }
 
 // told is how much of a foreign message is repeated.
@@ -137,6 +164,14 @@ func (db *DB) user() string {
 	return "nobody (the URI names no user)"
 }
 
+// mechanism is how the URI wants users to prove who they are; "" if it does not say.
+func (db *DB) mechanism() string {
+	if db.dial.Auth == nil {
+		return ""
+	}
+	return db.dial.Auth.AuthMechanism
+}
+
 func orDefault(s, other string) string {
 	if s == "" {
 		return other
@@ -148,6 +183,9 @@ func (db *DB) notAuthenticated() string {
 	if db.dial.Auth == nil {
 		return "the server asks for a user and a password, and the URI has none"
 	}
+	if m := db.mechanism(); m != "" && m != "MONGODB-X509" && !strings.HasPrefix(m, "SCRAM-") && m != "PLAIN" {
+		return "authentication by " + m + " failed"
+	}
 	if db.dial.Auth.Username == "" { // the certificate names it
 		return "authentication failed: the server knows no user in $external of the certificate's subject, or was shown no certificate (tlsCertificateKeyFile)"
 	}
@@ -158,6 +196,11 @@ var (
 	unauthorizedCommand = regexp.MustCompile(`not authorized on (\S+) to execute command \{ ?(\w+)`)
 	unauthorizedAction  = regexp.MustCompile(`not allowed to do action \[(\w+)\] on \[([^\]\s.]+)`)
 )
+
+// rights are those of commands that are called otherwise, as roles name them.
+var rights = map[string]string{
+	"findAndModify": "update", "delete": "remove", "create": "createCollection", "createIndexes": "createIndex", "aggregate": "find", "count": "find", "getMore": "find",
+}
 
 // unauthorized names the right that is missing. The server's message is not repeated:
 // it holds the command, documents and all.
@@ -174,7 +217,7 @@ func (db *DB) unauthorized(err error) string {
 	}
 	right := "a right"
 	if action != "" {
-		right = "the right to " + action
+		right = "the right to " + orDefault(rights[action], action)
 	}
 	return fmt.Sprintf("%s lacks %s on the database %s; the role readWrite on %s is what the store needs", db.user(), right, on, db.name)
 }

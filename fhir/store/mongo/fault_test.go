@@ -91,6 +91,13 @@ func TestWrongURIsAreToldWithoutTheirPassword(t *testing.T) {
 		{"mongodb://u:" + secret + "@h/db?readPreferenceTags=a:b", "readpreferencetags\", which chooses among secondaries"},
 		{"mongodb://u:" + secret + "@h/db?maxStalenessSeconds=100", "maxstalenessseconds"},
 		{"mongodb+srv://u:" + secret + "@cluster.invalid/db", "names a deployment whose members cannot be looked up: _mongodb._tcp.cluster.invalid"},
+		{"mongodb+srv://u:" + secret + "@cluster.invalid/db?srvMaxHosts=2&srvServiceName=county", "cannot be looked up: _county._tcp.cluster.invalid"},
+		{"mongodb+srv://u:" + secret + "@cluster.invalid/db?srvMaxHosts=2&tsl=true", `unknown option "tsl"`},
+		{"mongodb://h/db?srvMaxHosts=2", "non-SRV"},
+		{"mongodb://u:" + secret + "@h/db?tlsCAFile=/nowhere&tls=false", "asks for no TLS, and for tlscafile"},
+		{"mongodb://h/db?x=1;tlsCertificateKeyFilePassword=%zz" + secret, "has an option, a user or a password that is not right"},
+		{"mongodb://h/db?tlsCertificateKeyFile%50assword=%zz" + secret, "has an option, a user or a password that is not right"},
+		{"mongodb://u@h/db?authMechanism=GSSAPI", "Kerberos"},
 		{"mongodb://u:" + secret + "@a,b/db?directConnection=true", "multiple hosts"},
 		{"mongodb://h/db?tlsCertificateKeyFile=/nowhere&tlsCertificateKeyFilePassword=" + secret, "/nowhere"},
 		{"mongodb://h/db?authMechanismProperties=" + secret, "authMechanism property"},
@@ -291,6 +298,27 @@ func TestMissingRightsAreTold(t *testing.T) {
 			}
 			return failed(14031, "OutOfDiskSpace", "available disk space of 1 bytes is less than required")
 		}, "no space left", ""},
+		{"an authentication that is not offered", "alice:" + secret + "@", func(string, bson.D) any {
+			return failed(334, "MechanismUnavailable", "Unsupported mechanism 'PLAIN' on authentication database '$external'")
+		}, "the server does not offer the authMechanism PLAIN", ""},
+		{"a query that is refused with what it asks for", "", func(string, bson.D) any {
+			return failed(2, "BadValue", "error processing query: ns=db.head batchSize=258Tree: $or\n ix $eq \"Patient|family|private \"quote\"\"\nSort: {}\n planner returned error")
+		}, "error 2 (BadValue): error processing query: ns=db.head batchSize=258Tree: $or ix $eq … Sort: … planner returned error", "private"},
+		{"an index that is gone", "", func(string, bson.D) any {
+			return failed(2, "BadValue", "error processing query: Tree: ix $eq \"private\"\n planner returned error :: caused by :: hint provided does not correspond to an existing index")
+		}, "an index that the store needs is not there; 'handoff store check --repair' makes it", "private"},
+		{"a name in other letters", "", func(command string, _ bson.D) any {
+			if command != "insert" {
+				return empty
+			}
+			return bson.D{{Key: "ok", Value: 1}, {Key: "n", Value: 0}, {Key: "writeErrors", Value: bson.A{bson.D{{Key: "index", Value: 0}, {Key: "code", Value: 13297}, {Key: "errmsg", Value: "db already exists with different case"}}}}}
+		}, "whose name differs in capitals alone", ""},
+		{"blocked writes", "", func(command string, _ bson.D) any {
+			if command != "insert" {
+				return empty
+			}
+			return failed(371, "UserWritesBlocked", "User writes blocked")
+		}, "has blocked writes", ""},
 		{"something that no one has thought of", "", func(string, bson.D) any {
 			return failed(4711, "Strange", "the moon is full")
 		}, "error 4711 (Strange): the moon is full", ""},
@@ -305,6 +333,9 @@ func TestMissingRightsAreTold(t *testing.T) {
 			t.Log(err)
 			if !strings.Contains(err.Error(), tt.says) || tt.not != "" && strings.Contains(err.Error(), tt.not) {
 				t.Errorf("%q does not say %q", err, tt.says)
+			}
+			if away := errors.Is(err, store.ErrAway); away != (tt.name == "blocked writes") {
+				t.Errorf("ErrAway: %v", away)
 			}
 			if full := errors.Is(err, store.ErrFull); full != (tt.name == "a full disk") {
 				t.Errorf("ErrFull: %v", full)

@@ -76,7 +76,7 @@ func (db *DB) checkServer(ctx context.Context) error {
 			return fmt.Errorf("%s: the member %w", db.where(), err)
 		}
 		db.replicated = h.replicated()
-		return nil
+		return db.checkSeeds(ctx, h)
 	}
 	if strings.Contains(err.Error(), "reports wire version") { // an error of the driver without a type
 		return &fault{text: fmt.Sprintf("%s: the member %v: it is older than MongoDB 5.0: %v", db.where(), errUnfit, err), is: errUnfit, cause: err}

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -328,5 +329,77 @@ func TestWhoOnlyLooksMakesNothing(t *testing.T) {
 	}
 	if _, err := Open(t.Context(), uri, Options{Existing: true, SweepEvery: -1}); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("after Drop: %v", err)
+	}
+}
+
+// An index of somebody else that would be in the store's way is named, with what is to
+// be done.
+func TestIndexesThatAreInTheWayAreTold(t *testing.T) {
+	uri := freshURI(t)
+	db := openAt(t, uri, Options{SweepEvery: -1})
+	ttl := options.Index().SetName("ttl").SetExpireAfterSeconds(5)
+	for _, x := range []struct {
+		of    collection
+		drop  string
+		model driver.IndexModel
+		says  string
+	}{
+		{facts, "expiry", driver.IndexModel{Keys: bson.D{{Key: "e", Value: 1}}, Options: ttl}, `the index "ttl" of the collection fact, {e: 1} expireAfterSeconds, is in the way`},
+		{versions, "", driver.IndexModel{Keys: bson.D{{Key: "n", Value: 1}, {Key: "v", Value: 1}}, Options: options.Index().SetName("once").SetUnique(true)}, `the index "once" of the collection version, {n: 1, v: 1} unique, is none of the store's`},
+	} {
+		if x.drop != "" {
+			if err := db.coll(x.of).Indexes().DropOne(t.Context(), x.drop); err != nil {
+				t.Fatal(err)
+			}
+		}
+		name, err := db.coll(x.of).Indexes().CreateOne(t.Context(), x.model)
+		if err != nil {
+			t.Fatal(err)
+		}
+		again, err := Open(t.Context(), uri, Options{SweepEvery: -1})
+		switch {
+		case err == nil:
+			_ = again.Close()
+			// A server that tells indexes apart by more makes ours beside it.
+			if fs, err := db.indexesOf(t.Context(), x.of); x.drop == "" || err != nil || !slices.ContainsFunc(fs, func(f foundIndex) bool { return f.Name == x.drop }) {
+				t.Errorf("%s: it opens: %v", x.says, err)
+			}
+		case !strings.Contains(err.Error(), x.says):
+			t.Errorf("%v, want %q", err, x.says)
+		}
+		if err := db.coll(x.of).Indexes().DropOne(t.Context(), name); err != nil {
+			t.Fatal(err)
+		}
+		openAt(t, uri, Options{SweepEvery: -1})
+	}
+}
+
+// A gateway that may not remove finds so when it starts, and not at the first expunge.
+func TestARightThatIsNeededSeldomIsAskedForAtTheStart(t *testing.T) {
+	forbid := &wireServer{hello: standalone(is("isWritablePrimary")), answer: func(command string, m bson.D) any {
+		if command == "delete" {
+			return failed(13, "Unauthorized", `not authorized on db to execute command { delete: "handoff", deletes: [ { q: { _id: "x" } } ] }`)
+		}
+		return plain(command, m)
+	}}
+	uri := "mongodb://alice:" + secret + "@" + forbid.start(t, nil) + "/db?directConnection=true&authMechanism=PLAIN&authSource=$external"
+	db, err := dial(uri, Options{}, thisLayout)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close() // it was only asked
+	if err := db.checkRights(t.Context()); err == nil || !strings.Contains(err.Error(), "lacks the right to remove on the database db") {
+		t.Errorf("%v", err)
+	}
+}
+
+// A database that was dropped under a gateway is told for what it is.
+func TestADroppedDatabaseIsTold(t *testing.T) {
+	db := fresh(t)
+	if err := db.base.Drop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Ping(t.Context()); !errors.Is(err, store.ErrDamaged) || !strings.Contains(err.Error(), "was it dropped?") {
+		t.Errorf("%v", err)
 	}
 }

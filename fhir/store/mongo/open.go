@@ -121,6 +121,9 @@ func (db *DB) begin(ctx context.Context, o Options) error {
 		o.SweepEvery = defaultSweepEvery
 	}
 	if o.SweepEvery > 0 {
+		if err := db.checkRights(ctx); err != nil {
+			return err
+		}
 		db.running.Go(func() { db.sweepEvery(o.SweepEvery) })
 	}
 	return nil

@@ -92,6 +92,9 @@ func (db *DB) probeOne(ctx context.Context, address string, last error) string {
 	case set != "" && h.SetName != set:
 		return fmt.Sprintf("it belongs to the replica set %s, the URI asks for replicaSet=%s", h.SetName, set)
 	}
+	if len(db.dial.Hosts) > 1 && h.SetName == "" && !h.replicated() {
+		return notAlone
+	}
 	if err := h.fit(); err != nil {
 		return err.Error()
 	}

@@ -1,6 +1,7 @@
 package mongo
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -115,6 +116,9 @@ func (db *DB) missingIndexes(ctx context.Context, want []index) ([]index, error)
 			if err != nil {
 				return nil, err
 			}
+			if err := db.checkForeign(ix.of, fs); err != nil {
+				return nil, err
+			}
 			found[ix.of.name] = fs
 		}
 		fs := found[ix.of.name]
@@ -129,8 +133,47 @@ func (db *DB) missingIndexes(ctx context.Context, want []index) ([]index, error)
 	return missing, nil
 }
 
+// checkForeign refuses an index that allows a value only once: none of the layout does,
+// and a document that is refused by one looks like one that is there already.
+func (db *DB) checkForeign(c collection, fs []foundIndex) error {
+	for _, f := range fs {
+		ours := slices.ContainsFunc(db.wanted.indexes, func(ix index) bool { return ix.of == c && (ix.name == f.Name || ix.is(f)) })
+		if f.Unique && f.Name != byID && !ours {
+			return fmt.Errorf("%s: the index %q of the collection %s, %s, is none of the store's, and refuses what the store has to write: drop it", db.where(), f.Name, c.name, f)
+		}
+	}
+	return nil
+}
+
+// otherIndex is of an index that has the name of one of ours and is something else.
 func (db *DB) otherIndex(ix index, f foundIndex) error {
-	has := describe(f.Keys)
+	return fmt.Errorf("%s: the index %q of the collection %s is %s, the store needs %s under that name; drop it if nobody else uses it, the store then makes its own",
+		db.where(), ix.name, ix.of.name, f, ix)
+}
+
+// inTheWay names the index for whose sake a server refuses to make one of ours; nil if
+// it is gone. The server's own words are not repeated.
+func (db *DB) inTheWay(ctx context.Context, ix index) error {
+	fs, err := db.indexesOf(ctx, ix.of)
+	if err != nil {
+		return err
+	}
+	for _, f := range fs {
+		if f.Name != ix.name && describe(f.Keys) == describe(ix.keys) {
+			return fmt.Errorf("%s: the index %q of the collection %s, %s, is in the way of the store's own, %q, %s; drop it if nobody else uses it", db.where(), f.Name, ix.of.name, f, ix.name, ix)
+		}
+	}
+	return nil
+}
+
+// String is what an index is, but for its name.
+func (ix index) String() string {
+	return foundIndex{Keys: ix.keys, Unique: ix.unique, Sparse: ix.sparse}.String()
+}
+
+// String is what an index is, but for its name.
+func (f foundIndex) String() string {
+	out := describe(f.Keys)
 	for _, o := range []struct {
 		is   bool
 		name string
@@ -139,18 +182,10 @@ func (db *DB) otherIndex(ix index, f foundIndex) error {
 		{f.Partial != nil, "partialFilterExpression"}, {f.Collation != nil, "collation"},
 	} {
 		if o.is {
-			has += " " + o.name
+			out += " " + o.name
 		}
 	}
-	wants := describe(ix.keys)
-	if ix.unique {
-		wants += " unique"
-	}
-	if ix.sparse {
-		wants += " sparse"
-	}
-	return fmt.Errorf("%s: the index %q of the collection %s is %s, the store needs %s under that name; drop it if nobody else uses it, the store then makes its own",
-		db.where(), ix.name, ix.of.name, has, wants)
+	return out
 }
 
 // indexesOf lists the indexes of a collection; of one that is not there, none.
@@ -184,6 +219,9 @@ func (db *DB) makeIndexes(ctx context.Context, missing []index) error {
 				return err
 			})
 		})
+		if hasCode(err, codeIndexOptions, codeIndexKeys) {
+			err = cmp.Or(db.inTheWay(ctx, ix), err)
+		}
 		if err != nil {
 			return err
 		}
