@@ -4,6 +4,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/handoff-health/handoff/fhir/resource"
 	"github.com/handoff-health/handoff/fhir/store"
@@ -45,8 +46,16 @@ func newGenerator(seed uint64, records []store.Record) *generator {
 
 func (g *generator) pick(of []string) string { return of[g.IntN(len(of))] }
 
+// param is one that the type has entries of, a reserved one, or now and then one of
+// another type, or nobody's.
 func (g *generator) param(typ string) string {
-	if n := g.IntN(12); n < 2 || len(g.params[typ]) == 0 {
+	switch n := g.IntN(16); {
+	case n == 0:
+		if of := g.params[g.pick(g.types)]; len(of) > 0 {
+			return g.pick(of)
+		}
+		return "nobodys"
+	case n < 4 || len(g.params[typ]) == 0:
 		return []string{store.ParamID, store.ParamLastUpdated}[n%2]
 	}
 	return g.pick(g.params[typ])
@@ -60,6 +69,9 @@ func (g *generator) value(typ, param string) string {
 		}
 		return g.records[g.IntN(len(g.records))].ID
 	case store.ParamLastUpdated:
+		return g.instant()
+	}
+	if len(g.values[typ][param]) == 0 {
 		return g.pick(g.times)
 	}
 	v := g.pick(g.values[typ][param])
@@ -72,32 +84,64 @@ func (g *generator) value(typ, param string) string {
 	return v
 }
 
+// instant is when something was written, a little before or after it, or one that is
+// written in another way and so is none.
+func (g *generator) instant() string {
+	at := g.pick(g.times)
+	t, err := time.Parse(time.RFC3339, at)
+	if err != nil {
+		panic(err)
+	}
+	switch g.IntN(8) {
+	case 0:
+		return resource.FormatInstant(t.Add(time.Duration(g.IntN(3)-1) * time.Millisecond))
+	case 1:
+		return resource.FormatInstant(t.Add(time.Duration(g.IntN(7)-3) * time.Hour * 1000))
+	case 2:
+		return t.Format([]string{"2006", "2006-01-02", time.RFC3339, "2006-01-02T15:04:05.000+00:00", "0001-01-01T00:00:00.000Z", "9999-12-31T23:59:59.999Z"}[g.IntN(6)])
+	}
+	return at
+}
+
 // plan makes one whose Limit says in how many pages it is to be read.
-func (g *generator) plan() store.Plan {
-	typ := g.pick(g.types)
-	p := store.Plan{Type: typ, Where: g.expr(typ, 2), Limit: 1 + g.IntN(3)}
+func (g *generator) plan() store.Plan { return g.planOf(g.pick(g.types)) }
+
+// planOf is plan of one type.
+func (g *generator) planOf(typ string) store.Plan {
+	p := store.Plan{Type: typ, Where: g.expr(typ, []int{2, 2, 2, 4}[g.IntN(4)]), Limit: 1 + g.IntN(3)}
 	for range max(0, g.IntN(store.MaxSort+2)-1) {
 		p.Sort = append(p.Sort, store.SortKey{Param: g.param(typ), Descending: g.IntN(2) == 0})
 	}
 	return p
 }
 
+// many is how many arguments an expression has, now and then none.
+func (g *generator) many() int { return []int{1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3, 0}[g.IntN(12)] }
+
 func (g *generator) expr(typ string, depth int) store.Expr {
 	if depth > 0 && g.IntN(2) == 0 {
 		x := store.Expr{Op: []store.Op{store.And, store.And, store.Or, store.Not}[g.IntN(4)]}
-		n := 1 + g.IntN(3)
+		n := g.many()
 		if x.Op == store.Not {
 			n = 1
 		}
 		for range n {
 			x.Args = append(x.Args, g.expr(typ, depth-1))
 		}
+		if n > 1 && g.IntN(12) == 0 { // the same once more, or its contrary
+			x.Args[1] = x.Args[0]
+			if g.IntN(2) == 0 {
+				x.Args[1] = not(x.Args[0])
+			}
+		}
 		return x
 	}
 	param := g.param(typ)
-	switch g.IntN(10) {
+	switch g.IntN(11) {
 	case 0:
-		return store.Expr{Op: store.All}
+		return store.Expr{Op: []store.Op{store.All, store.All, store.All, store.Never}[g.IntN(4)]}
+	case 10: // both bounds by conditions of their own: of one parameter, by values that may differ
+		return and(within(param, g.value(typ, param), ""), within(param, "", g.value(typ, param)))
 	case 1:
 		return store.Expr{Op: store.Exists, Param: param}
 	case 2, 3:
