@@ -6,6 +6,7 @@ import (
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 	driver "go.mongodb.org/mongo-driver/v2/mongo"
+	"go.mongodb.org/mongo-driver/v2/mongo/options"
 )
 
 // Delete implements store.Facts.
@@ -88,15 +89,44 @@ func (db *DB) sweepFacts(ctx context.Context) (n int, err error) {
 }
 
 // dropFacts removes documents by their expiry: a fact that is put later has a later one.
+// One whose checksum does not fit stays: its expiry may be what is damaged.
 func (db *DB) dropFacts(ctx context.Context, what string, expiry bson.D) (n int, err error) {
-	err = db.retry(ctx, what, func(ctx context.Context) error {
-		return db.once(what, func() error {
-			res, err := db.coll(facts).DeleteMany(ctx, bson.D{{Key: "e", Value: expiry}})
+	cursor, err := db.coll(facts).Find(ctx, bson.D{{Key: "e", Value: expiry}}, options.Find().SetSort(bson.D{{Key: "e", Value: 1}}).SetBatchSize(gathered))
+	if err != nil {
+		return 0, db.explain(err)
+	}
+	defer func() { _ = cursor.Close(context.WithoutCancel(ctx)) }()
+	var whole []string
+	drop := func() error {
+		if len(whole) == 0 {
+			return nil
+		}
+		_, err := db.persist(ctx, what, func(ctx context.Context) error {
+			res, err := db.coll(facts).DeleteMany(ctx, bson.D{{Key: "_id", Value: bson.D{{Key: "$in", Value: whole}}}, {Key: "e", Value: expiry}})
 			if err == nil {
 				n += int(res.DeletedCount)
 			}
 			return err
 		})
-	})
-	return n, err
+		whole = whole[:0]
+		return err
+	}
+	for cursor.Next(ctx) {
+		var doc factDoc
+		if err := cursor.Decode(&doc); err != nil {
+			continue // of another form: damaged, too
+		}
+		if _, err := db.fact(doc); err != nil {
+			continue
+		}
+		if whole = append(whole, doc.ID); len(whole) == gathered {
+			if err := drop(); err != nil {
+				return n, err
+			}
+		}
+	}
+	if err := cursor.Err(); err != nil {
+		return n, db.explain(err)
+	}
+	return n, drop()
 }
