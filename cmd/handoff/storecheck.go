@@ -36,8 +36,9 @@ finding is a line: its kind, what it is about, details. No line shows content.
 
 --repair mends what can be mended without losing anything that was acknowledged. A
 version or an entry that is lost cannot be made: restore it from a backup. Damaged
-content stays as it is. On MongoDB a resource with a single version whose head is gone
-looks like one whose writer died before it was acknowledged, and is removed like it.
+content stays as it is. Versions that were acknowledged and have lost their head get it
+back (lost-head), unless the store is an unfinished copy: the copy's next run sees to
+those.
 
 It may run beside a gateway. What a writer that is still at work may have left so
 far (--young) is counted and left alone; look again later.
@@ -85,9 +86,11 @@ func (f *storeCheck) run(cmd *cobra.Command) (err error) {
 		return fmt.Errorf("%s: %w", at.name, err)
 	}
 	defer end()
+	// Whether it is a finished copy may be what is damaged: then as if it were not.
+	unfinished := transfer.Ready(cmd.Context(), db)
 	bar := newBar(cmd.ErrOrStderr(), "check")
 	sum := checkSummary{Store: at.name}
-	o := store.CheckOptions{Repair: f.repair, Young: f.young, Entries: gateway.Entries, Claims: gateway.Claims, Name: contentOf,
+	o := store.CheckOptions{Repair: f.repair, Young: f.young, Unfinished: unfinished != nil, Entries: gateway.Entries, Claims: gateway.Claims, Name: contentOf,
 		Progress: func(done, total int64) { bar.show("check", done, total, 0) }}
 	if f.young == 0 {
 		o.Young = -1
@@ -104,9 +107,8 @@ func (f *storeCheck) run(cmd *cobra.Command) (err error) {
 	if err := f.summary(cmd, &sum); err != nil {
 		return err
 	}
-	// What is there may be sound, but all of it is not there.
-	if err := transfer.Ready(cmd.Context(), db); err != nil {
-		return err
+	if unfinished != nil { // what is there may be sound, but all of it is not there
+		return unfinished
 	}
 	if sum.Left > 0 {
 		return &exitError{code: exitFailed}

@@ -12,6 +12,7 @@ import (
 // Kinds of findings.
 const (
 	FoundOrphan       = "orphan"         // a version, or what belongs to one, that no head reaches
+	FoundLostHead     = "lost-head"      // versions that were acknowledged, without their head
 	FoundLostVersion  = "lost-version"   // a head, or a later version, without the version it needs
 	FoundHeadDrift    = "head-drift"     // a head says otherwise than its newest version
 	FoundIndexDrift   = "index-drift"    // entries of a resource are not those of its content
@@ -43,6 +44,9 @@ type CheckOptions struct {
 	// Young is how old what a writer may leave behind must be to be judged: 10 min if
 	// 0; negative: nothing is young.
 	Young time.Duration
+	// Unfinished says that the store is a copy which is not finished. What it holds without
+	// a head its next run takes away, or gives one: until then nothing of it is judged.
+	Unfinished bool
 	// Entries computes what a live record's index should be; nil: entries are not
 	// compared with content. The record has the index that is kept.
 	Entries func(*Record) ([]string, error)

@@ -110,6 +110,9 @@ type Transferer interface {
 	// those of resources that are half expunged.
 	Keys(ctx context.Context, after Key, limit int) ([]Key, error)
 	Marks(ctx context.Context, after Key, limit int) ([]Mark, error)
+	// Unlisted refuses, with ErrDamaged, a store that holds versions which were acknowledged
+	// and which none of these lists leads to: their head is lost, or behind.
+	Unlisted(ctx context.Context) error
 	// Prints gives the prints of what Keys lists.
 	Prints(ctx context.Context, after Key, limit int) ([]Print, error)
 	// Archive gives resources to each, in the order in which they are asked for, every

@@ -182,9 +182,10 @@ type suspect struct {
 	Version int64      `bson:"v"`
 	Nonce   string     `bson:"n"`
 	At      int64      `bson:"at"`
+	Stood   witness    `bson:"h"`
 }
 
-var suspectFields = bson.M{"k": 1, "v": 1, "n": 1, "c": 1, "at": 1}
+var suspectFields = bson.M{"k": 1, "v": 1, "n": 1, "c": 1, "at": 1, "h": 1}
 
 // removeOrphans removes those suspects, by key, that no head reaches, and claims of
 // theirs that count for nobody.
@@ -201,14 +202,19 @@ func (db *DB) removeOrphans(ctx context.Context, batch map[string][]suspect) err
 	if err != nil {
 		return err
 	}
+	var seen []string // ids of first versions that a head reaches
 	for _, key := range keys {
-		orphans, err := db.orphansOf(ctx, key, hs[key], batch[key])
+		x, err := db.reachBy(ctx, key, hs[key], batch[key])
 		if err != nil {
 			return err
 		}
-		if err := db.dropOrphans(ctx, orphans); err != nil {
+		if err := db.dropOrphans(ctx, x.orphans); err != nil {
 			return err
 		}
+		seen = append(seen, x.seen...)
+	}
+	if _, err := db.vouchFor(ctx, seen); err != nil {
+		return err
 	}
 	return db.sweepClaims(ctx, keys)
 }
@@ -238,14 +244,61 @@ func (db *DB) dropOrphans(ctx context.Context, orphans []suspect) error {
 	return nil
 }
 
-// orphansOf gives those of some versions of a resource that its head does not reach.
-func (db *DB) orphansOf(ctx context.Context, key string, h *headDoc, suspects []suspect) ([]suspect, error) {
+// A reach is what a head says of some versions of its resource.
+type reach struct {
+	orphans []suspect // it does not reach them, and they may go
+	seen    []string  // ids of first versions that it reaches and of which nobody has said so
+}
+
+// reachBy judges some versions of a resource by its head.
+func (db *DB) reachBy(ctx context.Context, key string, h *headDoc, suspects []suspect) (x reach, err error) {
+	if h, err = db.settledFor(ctx, key, h, suspects); err != nil {
+		return x, err
+	}
+	if h.headless() {
+		kept, err := db.kept(ctx, []string{key})
+		if err == nil && !kept[key] {
+			x.orphans = suspects
+		}
+		return x, err
+	}
 	low := suspects[0].Version
 	for _, s := range suspects {
 		low = min(low, s.Version)
 	}
+	reached := map[string]bool{}
+	if h.State.Version >= low {
+		ok, err := db.chainOf(ctx, key, &h.State, low, reached)
+		if err != nil || !ok {
+			return x, err
+		}
+	}
+	for _, s := range suspects {
+		switch {
+		case !reached[s.Nonce]:
+			x.orphans = append(x.orphans, s)
+		case s.Version == 1 && s.Stood != stood:
+			x.seen = append(x.seen, s.Ref.ID)
+		}
+	}
+	if len(x.orphans) == 0 || h.State.Version < 1 {
+		return x, nil
+	}
+	// A first version whose head stood is of a head that was lost, and made anew since.
+	x.orphans = slices.DeleteFunc(x.orphans, func(s suspect) bool { return s.Version == 1 && s.Stood == stood })
+	// A head that names a version that is not there has lost it, or its name is damaged,
+	// and one of these is what it should name.
+	names, err := db.hasVersion(ctx, versionID(key, h.State.Version, h.State.Nonce))
+	if err != nil || !names {
+		x.orphans = nil
+	}
+	return x, err
+}
+
+// settledFor ends what stands on a head in the way of a judgement of versions as old as
+// that: its writer has died. It gives the head as it is then.
+func (db *DB) settledFor(ctx context.Context, key string, h *headDoc, suspects []suspect) (*headDoc, error) {
 	for h != nil && (h.Expunging || h.Intent != nil && slices.ContainsFunc(suspects, func(s suspect) bool { return s.Nonce == h.Intent.State.Nonce })) {
-		// As old as that: its writer has died.
 		if !h.Expunging {
 			if err := db.abortUnit(ctx, h.Intent.Unit, key); err != nil {
 				return nil, err
@@ -259,24 +312,7 @@ func (db *DB) orphansOf(ctx context.Context, key string, h *headDoc, suspects []
 			return nil, err
 		}
 	}
-	reached := map[string]bool{}
-	if h != nil && h.State.Version >= low {
-		ok, err := db.chainOf(ctx, key, &h.State, low, reached)
-		if err != nil || !ok {
-			return nil, err
-		}
-	}
-	orphans := slices.DeleteFunc(slices.Clone(suspects), func(s suspect) bool { return reached[s.Nonce] })
-	if len(orphans) == 0 || h == nil || h.State.Version < 1 {
-		return orphans, nil
-	}
-	// A head that names a version that is not there has lost it, or its name is damaged,
-	// and one of these is what it should name.
-	names, err := db.hasVersion(ctx, versionID(key, h.State.Version, h.State.Nonce))
-	if err != nil || !names {
-		return nil, err
-	}
-	return orphans, nil
+	return h, nil
 }
 
 func (db *DB) hasVersion(ctx context.Context, id string) (bool, error) {

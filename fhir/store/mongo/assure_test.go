@@ -85,3 +85,34 @@ func (s *scene) expunge(id string) {
 		s.Fatal(err)
 	}
 }
+
+// A writer whose resource was expunged meanwhile has written its version again, and dies
+// before it takes that back: nobody takes it for one that was acknowledged.
+func TestWhatIsWrittenAgainIsNoWitness(t *testing.T) {
+	s := newScene(t, 2)
+	for name, late := range map[string]time.Duration{"at once": 0, "halted for long": orphanAge} {
+		s.run(name, func(s *scene) {
+			s.dbs[0].late = late
+			s.dbs[0].onStep = func(p string) error {
+				switch p {
+				case "visible":
+					s.expunge("a")
+				case "written again":
+					return errors.New(p)
+				}
+				return nil
+			}
+			_, err := s.dbs[0].Apply(context.Background(), []store.Write{s.change("a", "gone")})
+			s.dbs[0].onStep, s.dbs[0].late = nil, 0
+			if !errors.Is(err, errDied) {
+				t.Fatalf("it does not die: %v", err)
+			}
+			if n := s.remains(versions, "Patient/"+s.prefix, nil); n != 1 {
+				t.Fatalf("%d versions are written again", n)
+			}
+			s.sweep(s.dbs[1])
+			s.repair()
+			s.emptied()
+		})
+	}
+}

@@ -33,6 +33,7 @@ type checker struct {
 	old         int64 // nanoseconds: what was written after is young
 	mended      bool
 	done, total int64
+	kept        map[string]bool // resources without a head of which nothing may go
 }
 
 // CheckStore implements store.Checker.
@@ -41,7 +42,7 @@ func (db *DB) CheckStore(ctx context.Context, o store.CheckOptions, found func(s
 	if err != nil {
 		return err
 	}
-	c := &checker{DB: db, o: o, report: found, total: z.Resources + z.Facts + z.Entries, old: db.now().Add(-o.YoungAge()).UnixNano()}
+	c := &checker{DB: db, o: o, report: found, total: z.Resources + z.Facts + z.Entries, old: db.now().Add(-o.YoungAge()).UnixNano(), kept: map[string]bool{}}
 	if o.YoungAge() == 0 {
 		c.old = math.MaxInt64 // nothing is young, whatever clock its writer went by
 	}

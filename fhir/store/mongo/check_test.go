@@ -136,6 +136,12 @@ var (
 	unmendable = []string{"orphan Patient/new", "orphan Patient/unborn"}
 )
 
+// What is left of a resource whose head nobody can make again; its claims stay.
+var (
+	unsaidHead = []string{"orphan Consent/A-1.b", "stale-claim a claim of Consent/A-1.b", "stale-claim a claim of Consent/A-1.b"}
+	beheaded   = []string{"lost-head Patient/full", "stale-claim a claim of Patient/full"}
+)
+
 var damages = []storetest.Damage{
 	{Name: "a version that a dead writer left", Do: breaks(func(b *broken) {
 		b.dies("version", func() error {
@@ -175,7 +181,33 @@ var damages = []storetest.Damage{
 		b.dies("expunging", func() error { return b.Expunge(b.ctx, store.Key{Type: "Patient", ID: "again"}) })
 	}), Want: []string{"stale-intent Patient/again"}},
 	{Name: "a head is lost", Do: breaks(func(b *broken) { b.drop(heads, bson.M{"_id": fullKey}) }),
-		Want: []string{"orphan Patient/full", "stale-claim a claim of Patient/full"}},
+		Want: []string{"lost-head Patient/full", "stale-claim a claim of Patient/full"}},
+	{Name: "a head of a single version is lost", Do: breaks(func(b *broken) { b.drop(heads, bson.M{"_id": "Consent/A-1.b"}) }),
+		Want: []string{"lost-head Consent/A-1.b", "stale-claim a claim of Consent/A-1.b", "stale-claim a claim of Consent/A-1.b"}, Uncopied: true},
+	{Name: "a head is lost, and sweeps come before anybody sees it", Sweep: true, Do: breaks(func(b *broken) {
+		b.drop(heads, bson.M{"_id": "Consent/A-1.b"})
+		b.drop(heads, bson.M{"_id": fullKey})
+		b.set(versions, bson.M{"k": bson.M{"$in": bson.A{fullKey, "Consent/A-1.b"}}}, bson.M{"at": int64(1)})
+	}), Want: []string{
+		"lost-head Consent/A-1.b", "lost-head Patient/full",
+		"stale-claim a claim of Consent/A-1.b", "stale-claim a claim of Consent/A-1.b", "stale-claim a claim of Patient/full",
+	}},
+	{Name: "a head is lost, and a unit in its place came to nothing", Do: breaks(func(b *broken) {
+		b.drop(heads, bson.M{"_id": "Consent/A-1.b"})
+		_, err := b.Write(b.ctx, store.Write{Record: store.Record{Key: store.Key{Type: "Consent", ID: "A-1.b"}, Raw: bodyOf("A-1.b")}, Expect: store.Absent, Claims: []string{"c/1"}})
+		if !errors.Is(err, store.ErrExists) {
+			b.t.Fatalf("got %v", err)
+		}
+	}), Want: []string{"lost-head Consent/A-1.b", "stale-claim a claim of Consent/A-1.b", "stale-claim a claim of Consent/A-1.b"}, Uncopied: true},
+	{Name: "a head is lost, and who wrote its only version did not say that it stood", Do: breaks(func(b *broken) {
+		b.drop(heads, bson.M{"_id": "Consent/A-1.b"})
+		_, err := b.coll(versions).UpdateMany(b.ctx, bson.M{"k": "Consent/A-1.b"}, bson.M{"$unset": bson.M{"h": ""}, "$set": bson.M{"at": int64(1)}})
+		b.must(err)
+	}), Want: unsaidHead, Left: unsaidHead, Uncopied: true},
+	{Name: "a head is lost, and the newest version of some", Do: breaks(func(b *broken) {
+		b.drop(heads, bson.M{"_id": fullKey})
+		b.drop(versions, bson.M{"k": fullKey, "v": 7})
+	}), Want: beheaded, Left: beheaded},
 	{Name: "the newest version is lost", Do: breaks(func(b *broken) { b.drop(versions, bson.M{"k": fullKey, "v": 8}) }),
 		Want: []string{"lost-version Patient/full"}, Left: []string{"lost-version Patient/full"}},
 	{Name: "the name of the newest version is damaged on the head", Do: breaks(func(b *broken) { b.set(heads, bson.M{"_id": fullKey}, bson.M{"n": "other"}) }),
@@ -266,6 +298,10 @@ var damages = []storetest.Damage{
 	}), Want: append([]string{"stale-claim a claim of Patient/gone"}, unmendable...), Left: unmendable},
 	{Name: "a fact was altered", Do: breaks(func(b *broken) { b.set(facts, bson.M{"_id": "forever"}, bson.M{"b": []byte("w")}) }),
 		Want: []string{`damaged fact "forever"`}, Left: []string{`damaged fact "forever"`}},
+	{Name: "a fact's expiry was damaged into the past", Sweep: true, Uncopied: true, Do: breaks(func(b *broken) { b.set(facts, bson.M{"_id": "forever"}, bson.M{"e": int64(1)}) }),
+		Want: []string{`damaged fact "forever"`}, Left: []string{`damaged fact "forever"`}},
+	{Name: "a fact's expiry was damaged into that of one removed", Sweep: true, Uncopied: true, Do: breaks(func(b *broken) { b.set(facts, bson.M{"_id": "forever"}, bson.M{"e": int64(-1)}) }),
+		Want: []string{`damaged fact "forever"`}, Left: []string{`damaged fact "forever"`}},
 	{Name: "counters are behind", Changed: true, Do: breaks(func(b *broken) {
 		b.set(numbers, bson.M{"_id": "fact"}, bson.M{"n": int64(1)})
 		b.drop(numbers, bson.M{"_id": "epoch"})
@@ -325,7 +361,7 @@ func TestCheckLeavesWhatIsYoung(t *testing.T) {
 		return err
 	})
 	b.onStep = nil
-	b.put(versions, versionDoc{ID: versionID("Patient/p", 1, "n"), Key: "Patient/p", Version: 1, Nonce: "n", At: db.now().UnixNano()})
+	b.put(versions, versionDoc{ID: versionID("Patient/p", 1, "n"), Key: "Patient/p", Version: 1, Nonce: "n", At: db.now().UnixNano(), Stood: notYet})
 	kinds := func(o store.CheckOptions) (young, other []string) {
 		b.must(db.CheckStore(b.ctx, o, func(f store.Finding) {
 			if f.Young {

@@ -12,51 +12,6 @@ import (
 	"github.com/handoff-health/handoff/fhir/store"
 )
 
-// A versionMark is a version document without its content.
-type versionMark struct {
-	ID       string `bson:"_id"`
-	Key      string `bson:"k"`
-	Version  int64  `bson:"v"`
-	Nonce    string `bson:"n"`
-	Previous string `bson:"p"`
-	Chunks   int    `bson:"c"`
-	At       int64  `bson:"at"`
-}
-
-func (m *versionMark) ref() versionRef { return versionRef{ID: m.ID, Chunks: m.Chunks} }
-
-var markFields = bson.M{"k": 1, "v": 1, "n": 1, "p": 1, "c": 1, "at": 1}
-
-// versionsOf reads the marks of all versions of some resources, by key and id.
-func (c *checker) versionsOf(ctx context.Context, keys []string) (map[string]map[string]*versionMark, error) {
-	var marks []*versionMark
-	if err := c.findAll(ctx, versions, bson.M{"k": bson.M{"$in": keys}}, markFields, &marks); err != nil {
-		return nil, err
-	}
-	out := map[string]map[string]*versionMark{}
-	for _, m := range marks {
-		if out[m.Key] == nil {
-			out[m.Key] = map[string]*versionMark{}
-		}
-		out[m.Key][m.ID] = m
-	}
-	return out, nil
-}
-
-// walk follows a state down its versions. lost is the version that lacks, 0 if none;
-// chain are the ids from the newest on down to there.
-func walk(key string, top *state, marks map[string]*versionMark) (chain []string, lost int64) {
-	for version, nonce := top.Version, top.Nonce; version > 0; version-- {
-		id := versionID(key, version, nonce)
-		m := marks[id]
-		if m == nil {
-			return chain, version
-		}
-		chain, nonce = append(chain, id), m.Previous
-	}
-	return chain, 0
-}
-
 func lostText(lost, newest int64, marks map[string]*versionMark) string {
 	below := int64(0)
 	for _, m := range marks {
@@ -139,6 +94,9 @@ func (c *checker) checkOrphans(ctx context.Context, h *headDoc, k store.Key, cha
 			continue
 		}
 		f := store.Finding{Kind: store.FoundOrphan, What: k.String(), Detail: fmt.Sprintf("no head reaches a version %d of it", m.Version), Young: c.young(m.At)}
+		if m.Version == 1 && m.Stood == stood && !h.expunged() {
+			f.Detail = "its head has lost what it was before, and was made anew: it does not reach a first version that was acknowledged"
+		}
 		if same, err := c.unchanged(ctx, h); err != nil || !same {
 			return err // the next check will see
 		}
@@ -164,11 +122,11 @@ func (c *checker) dropOrphan(ctx context.Context, m *versionMark) (bool, error) 
 	if err != nil {
 		return false, err
 	}
-	orphans, err := c.orphansOf(ctx, m.Key, h, []suspect{{Ref: m.ref(), Key: m.Key, Version: m.Version, Nonce: m.Nonce, At: m.At}})
-	if err != nil || len(orphans) == 0 {
+	x, err := c.reachBy(ctx, m.Key, h, []suspect{{Ref: m.ref(), Key: m.Key, Version: m.Version, Nonce: m.Nonce, At: m.At, Stood: m.Stood}})
+	if err != nil || len(x.orphans) == 0 {
 		return false, err
 	}
-	if err := c.dropOrphans(ctx, orphans); err != nil {
+	if err := c.dropOrphans(ctx, x.orphans); err != nil {
 		return false, err
 	}
 	there, err := c.hasVersion(ctx, m.ID)

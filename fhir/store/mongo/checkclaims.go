@@ -30,8 +30,11 @@ func (c *checker) checkClaims(ctx context.Context) error {
 		}
 		for _, d := range stale {
 			f := store.Finding{Kind: store.FoundStaleClaim, What: "a claim of " + d.Key, Detail: "its head does not list it"}
-			err := c.mend(ctx, f, func(ctx context.Context) (bool, error) { return c.dropStale(ctx, d) })
-			if err != nil {
+			do := func(ctx context.Context) (bool, error) { return c.dropStale(ctx, d) }
+			if c.kept[d.Key] {
+				f.Detail, do = "it has no head", nil
+			}
+			if err := c.mend(ctx, f, do); err != nil {
 				return err
 			}
 		}

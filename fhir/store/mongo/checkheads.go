@@ -21,7 +21,7 @@ func (c *checker) checkHeads(ctx context.Context) error {
 		for i, h := range hs {
 			keys[i] = h.ID
 		}
-		marks, err := c.versionsOf(ctx, keys)
+		marks, err := c.marksOf(ctx, keys)
 		if err != nil {
 			return err
 		}
@@ -35,7 +35,10 @@ func (c *checker) checkHeads(ctx context.Context) error {
 			}
 		}
 		c.looked(len(hs))
-		return nil
+		if c.o.Repair {
+			_, err = c.vouchFor(ctx, p.seen)
+		}
+		return err
 	})
 }
 
@@ -45,6 +48,7 @@ type headPage struct {
 	marks    map[string]map[string]*versionMark
 	held     map[string]claimDoc // claims that the heads list, by id
 	contents *versionReader      // of the chains of those heads on which nothing stands
+	seen     []string            // first versions that a head reaches, and of which nobody has said so
 }
 
 func (c *checker) prefetch(ctx context.Context, p *headPage, hs []*headDoc) error {
@@ -76,7 +80,7 @@ func (c *checker) checkHead(ctx context.Context, read *headDoc, p *headPage) err
 		return err
 	}
 	if read.Intent != nil || read.Expunging { // what it was to be may be an orphan now
-		all, err := c.versionsOf(ctx, []string{h.ID})
+		all, err := c.marksOf(ctx, []string{h.ID})
 		if err != nil {
 			return err
 		}
@@ -88,6 +92,8 @@ func (c *checker) checkHead(ctx context.Context, read *headDoc, p *headPage) err
 		return nil
 	}
 	switch {
+	case h.Gone > 0 && h.headless():
+		return c.checkStray(ctx, h.ID)
 	case h.State.Version == 0 && h.Gone > 0:
 		return c.checkOrphans(ctx, h, k, nil, 0, marks)
 	case h.State.Version == 0:
@@ -105,7 +111,11 @@ func (c *checker) checkHead(ctx context.Context, read *headDoc, p *headPage) err
 			contents = nil
 		}
 	}
-	if lost > 0 {
+	if lost == 0 {
+		if first := marks[chain[len(chain)-1]]; first.Stood != stood {
+			p.seen = append(p.seen, first.ID)
+		}
+	} else {
 		if same, err := c.unchanged(ctx, h); err != nil || !same {
 			return err // expunged or written meanwhile
 		}

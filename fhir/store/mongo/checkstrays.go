@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
+	driver "go.mongodb.org/mongo-driver/v2/mongo"
 
 	"github.com/handoff-health/handoff/fhir/resource"
 	"github.com/handoff-health/handoff/fhir/store"
@@ -45,66 +46,108 @@ func (c *checker) checkStrays(ctx context.Context) error {
 	})
 }
 
-// checkStray judges the versions of a resource that has no head. A complete chain of
-// several was acknowledged, but for its last perhaps, and the head is what is lost: an
-// expunge removes all of them while the head still stands. A single version is what a
-// writer leaves that died before it made the head.
+// checkStray judges the versions of a resource that has no head, or one that says
+// nothing: see remainsOf.
 func (c *checker) checkStray(ctx context.Context, key string) error {
-	all, err := c.versionsOf(ctx, []string{key})
+	all, err := c.marksOf(ctx, []string{key})
 	if err != nil || len(all[key]) == 0 {
 		return err
 	}
 	marks := all[key]
-	if h, err := c.headOf(ctx, key); err != nil || h != nil {
+	h, err := c.headOf(ctx, key) // after them: who has made the resource since has a head now
+	if err != nil || !h.headless() || h != nil && h.Intent != nil {
 		return err
 	}
 	f := store.Finding{Kind: store.FoundOrphan, What: key}
-	var top *versionMark
 	for _, m := range marks {
 		f.Young = f.Young || c.young(m.At)
-		if _, lost := walk(key, &state{Version: m.Version, Nonce: m.Nonce}, marks); lost == 0 && m.Version > 1 && (top == nil || m.Version > top.Version) {
-			top = m
-		}
 	}
-	f.Detail = fmt.Sprintf("no head reaches its %d versions", len(marks))
-	if top != nil {
+	r := remainsOf(key, marks)
+	if r.lost && !c.o.Unfinished {
+		f.Kind, f.Young = store.FoundLostHead, false // nobody is at work on what was acknowledged
+	}
+	if r.kept() || c.o.Unfinished {
+		c.kept[key] = true
+	}
+	var do func(context.Context) (bool, error)
+	switch {
+	case c.o.Unfinished:
+		f.Detail = fmt.Sprintf("no head reaches its %d versions; the next run of the copy sees to them", len(marks))
+	case r.newest != nil:
 		f.Detail = fmt.Sprintf("its %d versions have no head", len(marks))
-		return c.mend(ctx, f, func(ctx context.Context) (bool, error) { return c.adopt(ctx, key, top) })
+		do = func(ctx context.Context) (bool, error) { return c.adopt(ctx, key, h, r.newest, marks) }
+	case r.lost:
+		f.Detail = fmt.Sprintf("its %d versions have no head, and which was the newest nobody can tell", len(marks))
+	case r.unsaid:
+		f.Detail = "it has no head, and an earlier program wrote its first version: whether its head is lost, or its writer died, nobody can tell. Write the resource anew, then repair"
+	default:
+		f.Detail = fmt.Sprintf("no head reaches its %d versions", len(marks))
+		do = func(ctx context.Context) (bool, error) { return c.dropAll(ctx, marks) }
 	}
-	return c.mend(ctx, f, func(ctx context.Context) (bool, error) {
-		all := true
-		for _, id := range sortedIDs(marks) {
-			gone, err := c.dropOrphan(ctx, marks[id])
-			if err != nil {
-				return false, err
-			}
-			all = all && gone
+	return c.mend(ctx, f, do)
+}
+
+func (c *checker) dropAll(ctx context.Context, marks map[string]*versionMark) (all bool, err error) {
+	all = true
+	for _, id := range sortedIDs(marks) {
+		gone, err := c.dropOrphan(ctx, marks[id])
+		if err != nil {
+			return false, err
 		}
-		return all, nil
-	})
+		all = all && gone
+	}
+	return all, nil
 }
 
 // adopt makes the head that versions have lost, with the entries of its content and
-// the claims that are in its name.
-func (c *checker) adopt(ctx context.Context, key string, top *versionMark) (bool, error) {
+// the claims that are in its name. was is what stands in its place, nil for nothing.
+func (c *checker) adopt(ctx context.Context, key string, was *headDoc, top *versionMark, marks map[string]*versionMark) (bool, error) {
+	h, err := c.headFor(ctx, key, top)
+	if err != nil || h == nil {
+		return false, err
+	}
+	done := false
+	if was == nil {
+		_, err = c.coll(heads).InsertOne(ctx, h)
+		if isDuplicate(err) {
+			return false, nil
+		}
+		done = err == nil
+	} else {
+		var res *driver.UpdateResult
+		if res, err = c.coll(heads).ReplaceOne(ctx, was.State.at(key), h); err == nil {
+			done = res.MatchedCount == 1
+		}
+	}
+	if err != nil || !done {
+		return false, c.explain(err)
+	}
+	delete(c.kept, key)
+	chain, _ := walk(key, &h.State, marks)
+	_, err = c.vouchFor(ctx, chain[len(chain)-1:])
+	return true, err
+}
+
+// headFor makes the head whose newest version is known, nil if that cannot be read.
+func (c *checker) headFor(ctx context.Context, key string, top *versionMark) (*headDoc, error) {
 	k, err := keyFrom(key)
 	if err != nil {
-		return false, nil //nolint:nilerr // nobody can have written it
+		return nil, nil //nolint:nilerr // nobody can have written it
 	}
 	rec, err := c.newest(ctx, k, &state{Version: top.Version, Nonce: top.Nonce})
 	if errors.Is(err, store.ErrDamaged) || errors.Is(err, errBroken) {
-		return false, nil
+		return nil, nil
 	}
 	if err != nil {
-		return false, err
+		return nil, err
 	}
 	w := &store.Write{Record: *rec}
 	if !rec.Deleted {
 		if c.o.Entries == nil {
-			return false, nil
+			return nil, nil
 		}
 		if w.Index, err = c.o.Entries(rec); err != nil {
-			return false, nil //nolint:nilerr // it cannot be read
+			return nil, nil //nolint:nilerr // it cannot be read
 		}
 	}
 	was := state{Version: rec.Version - 1}
@@ -112,7 +155,7 @@ func (c *checker) adopt(ctx context.Context, key string, top *versionMark) (bool
 	next.Updated = resource.FormatInstant(rec.LastUpdated)
 	var docs []claimDoc
 	if err := c.findAll(ctx, claims, bson.M{"k": key}, nil, &docs); err != nil {
-		return false, err
+		return nil, err
 	}
 	for _, d := range docs {
 		if !rec.Deleted && len(d.ID) <= longClaim {
@@ -120,9 +163,5 @@ func (c *checker) adopt(ctx context.Context, key string, top *versionMark) (bool
 		}
 	}
 	slices.Sort(next.Claims)
-	_, err = c.coll(heads).InsertOne(ctx, newHead(k, next))
-	if isDuplicate(err) {
-		return false, nil
-	}
-	return err == nil, c.explain(err)
+	return newHead(k, next), nil
 }

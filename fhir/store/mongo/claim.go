@@ -295,8 +295,23 @@ func (db *DB) sweepClaims(ctx context.Context, keys []string) error {
 			status[h.Intent.Unit] = pending
 		}
 	}
-	open := slices.DeleteFunc(docs, func(c claimDoc) bool { return status[c.Unit] == pending })
+	kept, err := db.keptOf(ctx, docs, hs)
+	if err != nil {
+		return err
+	}
+	open := slices.DeleteFunc(docs, func(c claimDoc) bool { return status[c.Unit] == pending || kept[c.Key] })
 	return db.mendClaims(ctx, open)
+}
+
+// keptOf gives those holders of claims whose head may be what is lost: it listed them.
+func (db *DB) keptOf(ctx context.Context, docs []claimDoc, hs map[string]*headDoc) (map[string]bool, error) {
+	var keys []string
+	for _, c := range docs {
+		if hs[c.Key].headless() && !slices.Contains(keys, c.Key) {
+			keys = append(keys, c.Key)
+		}
+	}
+	return db.kept(ctx, keys)
 }
 
 // givenUp reads the documents of claims that drafts give up, as they are before:

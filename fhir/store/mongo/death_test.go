@@ -19,6 +19,10 @@ const (
 	pointsOfSwing = "version visible dropped"
 	pointsOfSolo  = "version intent claims visible dropped"
 	pointsOfUnit  = "versions claims intents visible rolled dropped closed"
+	// Of what makes a resource: standing and vouched come beside what tidies up.
+	pointsOfCreate     = "version visible standing vouched dropped"
+	pointsOfSoloCreate = "version intent claims visible standing vouched dropped"
+	pointsOfMixedUnit  = "versions claims intents visible standing vouched rolled dropped closed"
 )
 
 // deaths are writes that die, on what stands from before: a at version 2 with claims
@@ -36,7 +40,7 @@ var deaths = []struct {
 	},
 	{
 		"a create", func(s *scene) []store.Write { return []store.Write{s.change("c", "dead")} },
-		pointsOfSwing, map[string]string{"x": "a", "y": "a", "z": "b"},
+		pointsOfCreate, map[string]string{"x": "a", "y": "a", "z": "b"},
 	},
 	{
 		"a deletion", func(s *scene) []store.Write { return []store.Write{s.deletion("a")} },
@@ -52,13 +56,13 @@ var deaths = []struct {
 	},
 	{
 		"a create that takes claims", func(s *scene) []store.Write { return []store.Write{s.change("c", "dead", "v", "w")} },
-		pointsOfSolo, map[string]string{"v": "c", "w": "c", "x": "a", "y": "a", "z": "b"},
+		pointsOfSoloCreate, map[string]string{"v": "c", "w": "c", "x": "a", "y": "a", "z": "b"},
 	},
 	{
 		"a unit that creates, updates and deletes", func(s *scene) []store.Write {
 			return []store.Write{s.change("c", "dead", "w"), s.change("a", "dead", "z", "y"), s.deletion("b")}
 		},
-		pointsOfUnit, map[string]string{"w": "c", "z": "a", "y": "a"},
+		pointsOfMixedUnit, map[string]string{"w": "c", "z": "a", "y": "a"},
 	},
 	{
 		"a unit that swaps claims", func(s *scene) []store.Write {

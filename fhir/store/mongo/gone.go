@@ -77,7 +77,7 @@ func (db *DB) sweepGone(ctx context.Context) error {
 		err := db.retry(ctx, "look for heads of nothing", func(ctx context.Context) error {
 			hs = nil
 			cur, err := db.coll(heads).Find(ctx, bson.M{"g": bson.M{"$gt": int64(0), "$lte": until}, "x": none, "e": none},
-				options.Find().SetSort(bson.M{"g": 1}).SetLimit(sweepBatch).SetProjection(bson.M{"g": 1}))
+				options.Find().SetSort(bson.M{"g": 1}).SetLimit(sweepBatch).SetProjection(bson.M{"g": 1, "v": 1, "n": 1}))
 			if err != nil {
 				return err
 			}
@@ -108,16 +108,33 @@ func (db *DB) forget(ctx context.Context, hs []*headDoc) error {
 	if err := db.findAll(ctx, versions, bson.M{"k": bson.M{"$in": keys}}, suspectFields, &late); err != nil {
 		return err
 	}
-	late = slices.DeleteFunc(late, func(s suspect) bool { return s.At > since[s.Key] })
+	kept, err := db.keptBeside(ctx, hs, late)
+	if err != nil {
+		return err
+	}
+	late = slices.DeleteFunc(late, func(s suspect) bool { return s.At > since[s.Key] || kept[s.Key] })
 	if err := db.dropOrphans(ctx, late); err != nil {
 		return err
 	}
 	if err := db.sweepClaims(ctx, keys); err != nil {
 		return err
 	}
-	_, err := db.persist(ctx, "forget heads of nothing", func(ctx context.Context) error {
+	_, err = db.persist(ctx, "forget heads of nothing", func(ctx context.Context) error {
 		_, err := db.coll(heads).BulkWrite(ctx, models, options.BulkWrite().SetOrdered(false))
 		return err
 	})
 	return err
+}
+
+// keptBeside gives those of some heads of nothing, by id, that stand where a resource has
+// lost its own: a unit that came to nothing has made them since. What an expunge has left
+// keeps nothing.
+func (db *DB) keptBeside(ctx context.Context, hs []*headDoc, late []suspect) (map[string]bool, error) {
+	var keys []string
+	for _, h := range hs {
+		if h.headless() && slices.ContainsFunc(late, func(s suspect) bool { return s.Key == h.ID }) {
+			keys = append(keys, h.ID)
+		}
+	}
+	return db.kept(ctx, keys)
 }

@@ -126,6 +126,10 @@ func TestWhatTheServerDoesLateUndoesNothing(t *testing.T) {
 			l.sweep(l.quick)
 			l.ok(l.quick.Expunge(l.ctx, l.key(l.name)))
 		}, lateSwept},
+		{"the word that a head stands, and the resource is expunged", "update version", 1, func(l late) {
+			l.apply(l.slow, l.change(l.name, "1"))
+			l.ok(l.quick.Expunge(l.ctx, l.key(l.name)))
+		}, lateSwept},
 		{"a claim, and the resource is expunged when it is old", "insert claim", 1, func(l late) {
 			l.apply(l.slow, l.change(l.name, "1", l.name))
 			l.sweep(l.quick)

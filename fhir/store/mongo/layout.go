@@ -94,7 +94,7 @@ type intent struct {
 	State `bson:",inline"`
 }
 
-// A versionDoc is one version, immutable. A writer that lost its compare-and-set
+// A versionDoc is one version, immutable but for Stood. A writer that lost its compare-and-set
 // leaves an orphan: it is removed by the writer, or else by the sweep.
 type versionDoc struct {
 	ID       string `bson:"_id"` // versionID
@@ -111,6 +111,9 @@ type versionDoc struct {
 	Chunks   int    `bson:"c,omitempty"` // Raw stands in this many chunk documents instead
 	Sum      int64  `bson:"sum"`         // over key, version and all fields before
 	At       int64  `bson:"at"`          // when last written, nanoseconds by the store's clock: only to tell young orphans
+	// Stood, of a first version, tells whether its head ever stood. It is the one field
+	// that changes: see vouch.
+	Stood witness `bson:"h,omitempty"`
 }
 
 // Statuses of a unit.

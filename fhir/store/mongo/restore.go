@@ -134,6 +134,11 @@ func (r *restoring) version(ctx context.Context, h *restoredHead, rec *store.Rec
 	if doc, err = newVersion(w, &s, h.next.Nonce); err != nil {
 		return err
 	}
+	if doc.Version == 1 {
+		// Its head follows. In a copy that is finished it has, and one that is not is no
+		// store: a check of it judges nothing that has no head.
+		doc.Stood = stood
+	}
 	r.docs, h.next = append(r.docs, doc), s
 	return nil
 }

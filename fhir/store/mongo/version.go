@@ -60,6 +60,9 @@ func newVersion(w *store.Write, s *state, previous string) (*versionDoc, error) 
 		ID: versionID(key, s.Version, s.Nonce), Key: key, Version: s.Version, Nonce: s.Nonce, Previous: previous,
 		Updated: s.Updated, Deleted: s.Deleted, Origin: origin, Labels: labels, LabelSet: encode(w.LabelSet), Raw: w.Raw,
 	}
+	if doc.Version == 1 {
+		doc.Stood = notYet
+	}
 	doc.Sum = doc.checksum(w.Raw)
 	return doc, nil
 }
@@ -77,7 +80,8 @@ func chunkOwner(version string) string { return "v/" + version }
 // putVersions stores the documents of new versions, in order of id. What is large
 // goes into chunks first. One that is there already is the same: from a try whose
 // answer was lost, or it is written again. It is replaced, so that it is as young as it
-// should be: who has taken the older one for an orphan removes that alone.
+// should be: who has taken the older one for an orphan removes that alone. One of which
+// it is known that its head stood stays: nobody takes that for an orphan.
 func (db *DB) putVersions(ctx context.Context, vs []*versionDoc) error {
 	docs := make([]*versionDoc, len(vs))
 	for i, v := range vs {
@@ -97,7 +101,7 @@ func (db *DB) putVersions(ctx context.Context, vs []*versionDoc) error {
 		there, err := db.insertVersions(ctx, docs)
 		for _, i := range there {
 			if err == nil {
-				_, err = db.coll(versions).ReplaceOne(ctx, bson.D{{Key: "_id", Value: docs[i].ID}}, docs[i], options.Replace().SetUpsert(true))
+				err = db.replaceVersion(ctx, docs[i])
 			}
 		}
 		return err
@@ -115,6 +119,18 @@ func (db *DB) insertVersions(ctx context.Context, docs []*versionDoc) (there []i
 		return []int{0}, nil
 	}
 	return nil, err
+}
+
+func (db *DB) replaceVersion(ctx context.Context, doc *versionDoc) error {
+	filter := bson.D{{Key: "_id", Value: doc.ID}}
+	if doc.Stood == notYet {
+		filter = append(filter, bson.E{Key: "h", Value: bson.D{{Key: "$ne", Value: true}}})
+	}
+	_, err := db.coll(versions).ReplaceOne(ctx, filter, doc, options.Replace().SetUpsert(true))
+	if isDuplicate(err) && doc.Stood == notYet { // it is there, and its head stood
+		err = nil
+	}
+	return err
 }
 
 // insertMany inserts documents and returns which were there already.

@@ -25,8 +25,11 @@ func (c *checker) strays() error {
 	for _, rid := range rids {
 		f := store.Finding{Kind: store.FoundOrphan, What: fmt.Sprintf("versions of row %d", rid), Detail: "no head reaches them"}
 		var key store.Key
+		other := false
 		err := c.read(c.ctx, func(s *session) (err error) {
-			key, err = c.owner(s, rid)
+			if key, err = c.owner(s, rid); err == nil {
+				other, err = s.one(c.ctx, `SELECT 1 FROM head WHERE type = ? AND id = ?`, []any{key.Type, key.ID}, new(int))
+			}
 			return err
 		})
 		if err != nil {
@@ -35,6 +38,9 @@ func (c *checker) strays() error {
 		if key != (store.Key{}) {
 			f.What = key.String()
 			f.Detail = "its versions have no head"
+			if !other {
+				f.Kind = store.FoundLostHead
+			}
 		}
 		if err := c.mend(f, func(t *txn) (bool, error) { return t.adopt(rid, key, c.o) }); err != nil {
 			return err

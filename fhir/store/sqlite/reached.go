@@ -10,19 +10,22 @@ import (
 // What a copy lists it lists by heads and by streams. What neither reaches would be left
 // out, and the comparison, which lists the same way, would not miss it. A writer makes
 // versions with their head and entries with their stream, so there is nothing of the
-// kind but by damage: lists that begin are refused then.
+// kind but by damage: it is refused then.
 
-// reached is asked by lists of resources. It reads one index of versions, once a list.
-func (db *DB) reached(ctx context.Context, s *session, after store.Key) error {
-	if after != (store.Key{}) {
-		return nil
-	}
-	var rid, version int64
-	found, err := s.one(ctx, `SELECT rid, version FROM version WHERE rid NOT IN (SELECT rid FROM head) LIMIT 1`, nil, &rid, &version)
-	if err != nil || !found {
-		return err
-	}
-	return db.unreached(fmt.Sprintf("version %d of row %d has no head", version, rid))
+// Unlisted implements store.Transferer. It reads one index of versions.
+func (db *DB) Unlisted(ctx context.Context) error {
+	return db.read(ctx, func(s *session) error {
+		var rid, version, head int64
+		found, err := s.one(ctx, `SELECT v.rid, v.version, coalesce(h.version, -1) FROM version v LEFT JOIN head h ON h.rid = v.rid
+			WHERE h.rid IS NULL OR v.version > h.version LIMIT 1`, nil, &rid, &version, &head)
+		switch {
+		case err != nil || !found:
+			return err
+		case head < 0:
+			return db.unreached(fmt.Sprintf("version %d of row %d has no head", version, rid))
+		}
+		return db.unreached(fmt.Sprintf("version %d of row %d is beyond its head, which stands at %d", version, rid, head))
+	})
 }
 
 // streamed is asked by lists of streams. It goes from each stream's first entry to the

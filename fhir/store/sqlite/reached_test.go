@@ -32,6 +32,7 @@ func opened(t *testing.T, path string) *sqlite.DB {
 func TestCopyMissesNothing(t *testing.T) {
 	for name, x := range map[string]struct{ damage, want string }{
 		"a head is gone":         {`DELETE FROM head WHERE id = 'p1'`, "version 1 of row 2 has no head; 'handoff store check'"},
+		"a head is behind":       {`UPDATE head SET version = 0 WHERE id = 'p1'`, "version 1 of row 2 is beyond its head, which stands at 0; 'handoff store check'"},
 		"a stream is gone":       {`DELETE FROM stream WHERE sid = 1`, "entries of the log in row 1 have no stream; 'handoff store check'"},
 		"a fact seems expired":   {`UPDATE fact SET expires = 1 WHERE expires = 0`, `the checksum of fact "k"`},
 		"a fact's key is text":   {`UPDATE fact SET key = CAST(key AS TEXT)`, `the key of fact "k" is text`},

@@ -65,9 +65,6 @@ func (db *DB) Keys(ctx context.Context, after store.Key, limit int) ([]store.Key
 	}
 	var out []store.Key
 	err := db.read(ctx, func(s *session) error {
-		if err := db.reached(ctx, s, after); err != nil {
-			return err
-		}
 		return s.each(ctx, `SELECT type, id FROM head WHERE (type, id) > (?, ?) ORDER BY type, id LIMIT ?`,
 			[]any{after.Type, after.ID, limit}, func(scan func(...any) error) error {
 				var k store.Key
@@ -138,9 +135,6 @@ func chainOf(ctx context.Context, s *session, rid, newest int64) ([sha256.Size]b
 func (db *DB) marks(ctx context.Context, s *session, after store.Key, limit int) (out []store.Mark, rids []int64, err error) {
 	if limit < 1 {
 		return nil, nil, invalid("limit %d", limit)
-	}
-	if err := db.reached(ctx, s, after); err != nil {
-		return nil, nil, err
 	}
 	err = s.each(ctx, `SELECT rid, type, id, version, updated, deleted FROM head WHERE (type, id) > (?, ?) ORDER BY type, id LIMIT ?`,
 		[]any{after.Type, after.ID, limit}, func(scan func(...any) error) error {

@@ -26,6 +26,11 @@ type Damage struct {
 	Want []string
 	// Left are those of Want that cannot be mended.
 	Left []string
+	// Uncopied says that a copy of the broken store is refused: its lists would leave out
+	// what is damaged.
+	Uncopied bool
+	// Sweep says that a sweep comes before the check: it leaves what is damaged.
+	Sweep bool
 	// Changed says that the mended store is rightly another than it was.
 	Changed bool
 }
@@ -179,6 +184,14 @@ func (d *Damage) run(t *testing.T, target Target) {
 	}
 	d.Do(t, e.address)
 	e.open(t)
+	if d.Sweep {
+		if _, err := e.Facts.(store.Sweeper).Sweep(e.ctx); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if d.Uncopied {
+		e.copyRefused(t)
+	}
 	slices.Sort(d.Want)
 	slices.Sort(d.Left)
 	for _, round := range []string{"the first check", "a second one, after one that writes nothing"} {
@@ -205,6 +218,21 @@ func (d *Damage) run(t *testing.T, target Target) {
 	if ids := e.all(t, store.Plan{Type: "Patient", Where: equal("name", "after"), Limit: 5}); len(ids) != 1 {
 		t.Errorf("found %v", ids)
 	}
+}
+
+// copyRefused wants no copy of a store to begin, nor a comparison to call it the same.
+func (e *env) copyRefused(t *testing.T) {
+	t.Helper()
+	to := newEnv(t, e.target)
+	a, b := e.side(t, "the broken store"), to.side(t, "its copy")
+	for _, live := range []bool{false, true} {
+		_, err := transfer.Run(e.ctx, a, b, transfer.Options{Live: live})
+		wantError(t, err, store.ErrDamaged, "a copy")
+	}
+	_, err := transfer.Verify(e.ctx, a, b, transfer.Options{})
+	wantError(t, err, store.ErrDamaged, "a comparison")
+	_, err = transfer.Verify(e.ctx, b, a, transfer.Options{})
+	wantError(t, err, store.ErrDamaged, "a comparison with it as the copy")
 }
 
 // checkStore has the index of twin for what the content says.

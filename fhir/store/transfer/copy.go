@@ -110,6 +110,10 @@ func Run(ctx context.Context, from, to Side, o Options) (r Report, err error) {
 		return r, err
 	}
 	defer leave()
+	// A list would leave it out, here and in the comparison.
+	if err := from.Unlisted(ctx); err != nil {
+		return r, named(from, err)
+	}
 	begun, err := c.begin(ctx, source, o.Live)
 	if err != nil {
 		return r, err
@@ -165,6 +169,11 @@ func (c *copier) verify(ctx context.Context, r Report, o Options) (Report, error
 // Verify compares without copying.
 func Verify(ctx context.Context, from, to Side, o Options) (r Report, err error) {
 	start := time.Now()
+	for _, side := range []Side{from, to} {
+		if err := side.Unlisted(ctx); err != nil {
+			return r, named(side, err)
+		}
+	}
 	r.Comparison, err = Compare(ctx, from, to, o)
 	r.VerifyTime = time.Since(start)
 	return r, err

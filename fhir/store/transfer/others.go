@@ -123,13 +123,17 @@ func (c *copier) alone(ctx context.Context, live bool, ofSource, ofDestination l
 	return nil
 }
 
-// CheckSource refuses a source that cannot be copied: an unfinished copy, or one that is
-// in use. Run does so too; whoever would make a destination for it asks before.
+// CheckSource refuses a source that cannot be copied: an unfinished copy, one that is in
+// use, or one that holds what no list leads to. Run does so too; whoever would make a
+// destination for it asks before.
 func CheckSource(ctx context.Context, from Side, live bool) error {
 	if err := Ready(ctx, from); err != nil {
 		return named(from, err)
 	}
-	return unused(ctx, from, live, presenceOf(from))
+	if err := unused(ctx, from, live, presenceOf(from)); err != nil {
+		return err
+	}
+	return named(from, from.Unlisted(ctx))
 }
 
 func unused(ctx context.Context, from Side, live bool, by list) error {
