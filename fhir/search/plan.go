@@ -22,6 +22,7 @@ func (q *Query) Plan() store.Plan {
 			all = append(all, e)
 		}
 	}
+	coarsen(all)
 	switch len(all) {
 	case 0:
 		p.Where = store.Expr{Op: store.All}
