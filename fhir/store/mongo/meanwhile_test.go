@@ -66,7 +66,6 @@ func TestAHeadThatMovesToANewerWindowIsFound(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	s.heads = w.db.coll(heads)
 	rows, err := s.walkTime(t.Context(), nil, 2)
 	if err != nil {
 		t.Fatal(err)
@@ -103,7 +102,6 @@ func TestAJournalThatComesTooLateIsNotBelieved(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	s.heads = w.db.coll(heads)
 	if rows, err := s.rows(t.Context()); err == nil {
 		t.Errorf("half a unit: %v", idsOf(rows))
 	}

@@ -6,9 +6,7 @@ import (
 	"strings"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
-	driver "go.mongodb.org/mongo-driver/v2/mongo"
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
-	"go.mongodb.org/mongo-driver/v2/mongo/readconcern"
 
 	"github.com/handoff-health/handoff/fhir/store/plan"
 )
@@ -21,17 +19,6 @@ const (
 	// is full before as many have been looked at.
 	many = 4096
 )
-
-// searched is a collection as searches read it: a snapshot, where the deployment gives
-// one. A find that is none misses a document which is changed while an index is walked
-// so that its entry moves to where the walk has been; and Consents, and units that are
-// closed this moment, are found by such walks.
-func (db *DB) searched(c collection) *driver.Collection {
-	if db.replicated {
-		return db.base.Collection(c.name, options.Collection().SetReadConcern(readconcern.Snapshot()))
-	}
-	return db.coll(c)
-}
 
 // query finds up to need heads after a place, in order, by their base states. In the
 // order of a parameter the server sorts, however few there are: to sort here, all
@@ -110,7 +97,7 @@ func (s *searcher) driven() bson.A {
 		return s.whole()
 	}
 	out := bson.A{}
-	if f := s.filter(s.root); f != nil {
+	if f := s.driving(s.root); f != nil {
 		out = append(out, f)
 	}
 	if s.start(s.root) != fromEntries {
@@ -122,7 +109,7 @@ func (s *searcher) driven() bson.A {
 // whole is the filter of a search that looks at all of the type.
 func (s *searcher) whole() bson.A {
 	out := bson.A{bson.D{{Key: "t", Value: s.typ}}, bson.D{{Key: "d", Value: false}}}
-	if f := s.filter(s.root); f != nil {
+	if f := s.judging(s.root); f != nil {
 		out = append(out, f)
 	}
 	return out
@@ -130,19 +117,17 @@ func (s *searcher) whole() bson.A {
 
 // gather fetches a few heads as the index gives them, one more if there are more.
 func (s *searcher) gather(ctx context.Context) ([]row, error) {
-	opts := options.Find().SetLimit(few + 1).SetBatchSize(atOnce(few + 1)).SetHint(s.db.hintOf(s.start(s.root)))
-	return s.find(ctx, s.driven(), opts)
+	return s.find(ctx, question{filter: s.driven(), limit: few + 1, hint: s.db.hintOf(s.start(s.root))})
 }
 
 // find runs a query whose rows have their sort values in the head itself.
-func (s *searcher) find(ctx context.Context, filter bson.A, opts *options.FindOptionsBuilder) (rows []row, err error) {
-	fields := bson.D{{Key: "v", Value: 1}, {Key: "n", Value: 1}, {Key: "u", Value: 1}}
+func (s *searcher) find(ctx context.Context, q question) (rows []row, err error) {
+	q.fields = bson.D{{Key: "v", Value: 1}, {Key: "n", Value: 1}, {Key: "u", Value: 1}}
 	if slices.ContainsFunc(s.orders, func(o order) bool { return o.field == "" }) {
-		fields = append(fields, bson.E{Key: "ix", Value: 1})
+		q.fields = append(q.fields, bson.E{Key: "ix", Value: 1})
 	}
-	opts.SetProjection(fields)
 	err = s.db.retry(ctx, "search", func(ctx context.Context) error {
-		cur, err := s.heads.Find(ctx, allOf(filter), opts)
+		cur, err := s.db.ask(ctx, q.command())
 		if err != nil {
 			return err
 		}
@@ -174,8 +159,7 @@ func (s *searcher) sorted(ctx context.Context, from *row, need int, filter bson.
 	if from != nil {
 		filter = append(filter, s.beyond(from, func(i int) string { return s.orders[i].field }))
 	}
-	opts := options.Find().SetLimit(int64(need)).SetBatchSize(atOnce(need)).SetSort(s.sort(func(i int) string { return s.orders[i].field })).SetHint(hint)
-	return s.find(ctx, filter, opts)
+	return s.find(ctx, question{filter: filter, sort: s.sort(func(i int) string { return s.orders[i].field }), limit: need, hint: hint})
 }
 
 // sort is the server's order by the field of each key, in the end by id.
@@ -226,7 +210,10 @@ func (s *searcher) computed(ctx context.Context, from *row, need int, filter bso
 	}
 	pipeline = append(pipeline, bson.D{{Key: "$sort", Value: s.sort(name)}}, bson.D{{Key: "$limit", Value: need}})
 	err = s.db.retry(ctx, "search", func(ctx context.Context) error {
-		cur, err := s.heads.Aggregate(ctx, pipeline, options.Aggregate().SetHint(hint).SetAllowDiskUse(true).SetBatchSize(atOnce(need)))
+		cur, err := s.db.ask(ctx, bson.D{
+			{Key: "aggregate", Value: heads.name}, {Key: "pipeline", Value: pipeline}, {Key: "hint", Value: hint},
+			{Key: "allowDiskUse", Value: true}, {Key: "cursor", Value: bson.D{{Key: "batchSize", Value: atOnce(need)}}},
+		})
 		if err != nil {
 			return err
 		}
@@ -255,10 +242,10 @@ func (s *searcher) all() (filter bson.A, hint string) {
 // server as far as they fit.
 func (s *searcher) every(ctx context.Context) (map[string]bool, error) {
 	filter, hint := s.all()
-	opts := options.Find().SetProjection(bson.D{{Key: "_id", Value: 1}}).SetHint(hint).SetBatchSize(1 << 20)
+	q := question{filter: filter, fields: bson.D{{Key: "_id", Value: 1}}, hint: hint}
 	var out map[string]bool
 	err := s.db.retry(ctx, "count", func(ctx context.Context) error {
-		cur, err := s.heads.Find(ctx, allOf(filter), opts)
+		cur, err := s.db.ask(ctx, q.command())
 		if err != nil {
 			return err
 		}
@@ -283,7 +270,7 @@ func (s *searcher) count(ctx context.Context, most int64) (n int, err error) {
 		opts.SetLimit(most)
 	}
 	err = s.db.retry(ctx, "count", func(ctx context.Context) error {
-		c, err := s.heads.CountDocuments(ctx, allOf(filter), opts)
+		c, err := s.db.searched(heads).CountDocuments(ctx, allOf(filter), opts)
 		n = int(c)
 		return err
 	})
@@ -314,10 +301,9 @@ func (s *searcher) walkIDs(ctx context.Context, from *row, need int) ([]row, err
 	}
 	filter := bson.A{bson.D{{Key: "_id", Value: bson.D{low, high}}}, bson.D{{Key: "d", Value: false}}}
 	if s.root.Kind != plan.All {
-		filter = append(filter, s.filter(s.root))
+		filter = append(filter, s.judging(s.root))
 	}
-	opts := options.Find().SetLimit(int64(need)).SetBatchSize(atOnce(need)).SetSort(bson.D{{Key: "_id", Value: s.orders[0].word()}}).SetHint(byID)
-	return s.find(ctx, filter, opts)
+	return s.find(ctx, question{filter: filter, sort: bson.D{{Key: "_id", Value: s.orders[0].word()}}, limit: need, hint: byID})
 }
 
 func (s *searcher) computedRow(doc bson.M, name func(i int) string) (row, error) {

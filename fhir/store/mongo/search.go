@@ -8,7 +8,6 @@ import (
 	"slices"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
-	driver "go.mongodb.org/mongo-driver/v2/mongo"
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 
 	"github.com/handoff-health/handoff/fhir/store"
@@ -20,7 +19,6 @@ type searcher struct {
 	condition
 	db     *DB
 	plan   store.Plan
-	heads  *driver.Collection // as searches read it
 	orders []order
 	after  *row     // where the page before ended
 	read   *reading // versions of what was found, as far as they are being read already
@@ -42,7 +40,6 @@ func (db *DB) searcher(p store.Plan) (*searcher, error) {
 	if c.root.Kind == plan.Never {
 		return s, nil
 	}
-	s.heads = db.searched(heads)
 	s.after = c.placeOf(after, s.orders)
 	if s.after != nil {
 		for i, o := range s.orders {
@@ -60,6 +57,8 @@ func (db *DB) Search(ctx context.Context, p store.Plan) (store.Page, error) {
 	if err != nil || s.root.Kind == plan.Never {
 		return store.Page{}, err
 	}
+	ctx, cancel := context.WithTimeout(ctx, db.searchFor())
+	defer cancel()
 	// A version that is gone was expunged meanwhile: its head is no more.
 	var page store.Page
 	for {
@@ -256,6 +255,8 @@ func (db *DB) Count(ctx context.Context, p store.Plan) (int, error) {
 	if err != nil || s.root.Kind == plan.Never {
 		return 0, err
 	}
+	ctx, cancel := context.WithTimeout(ctx, db.searchFor())
+	defer cancel()
 	j, err := db.journal(ctx, s.condition)
 	if err != nil {
 		return 0, err

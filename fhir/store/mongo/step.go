@@ -23,6 +23,7 @@ type hooks struct {
 	// tellAfter is instead of the constant of that name.
 	tellAfter time.Duration
 	proving   time.Duration // instead of proofFor
+	searching time.Duration // instead of searchFor
 }
 
 // errDied ends a write without any tidying up.
@@ -59,6 +60,13 @@ func (db *DB) proofFor() time.Duration {
 		return db.proving
 	}
 	return proofFor
+}
+
+func (db *DB) searchFor() time.Duration {
+	if db.searching > 0 {
+		return db.searching
+	}
+	return searchFor
 }
 
 // persist does what changes something, again and again while its error may pass. f

@@ -139,8 +139,8 @@ func (s *searcher) window(ctx context.Context, from *row, near, far string, need
 	if from != nil && near == "" {
 		filter = append(filter, s.beyond(from, func(int) string { return "u" }))
 	}
-	opts := options.Find().SetLimit(int64(need)).SetBatchSize(atOnce(need)).SetSort(bson.D{{Key: "u", Value: s.orders[0].word()}, {Key: "i", Value: 1}}).SetHint(s.db.named(heads, "newest"))
-	return s.find(ctx, filter, opts)
+	order := bson.D{{Key: "u", Value: s.orders[0].word()}, {Key: "i", Value: 1}}
+	return s.find(ctx, question{filter: filter, sort: order, limit: need, hint: s.db.named(heads, "newest")})
 }
 
 // reach chooses where a window ends that begins at near, or at from, or where all
@@ -224,14 +224,9 @@ func (s *searcher) within(ctx context.Context, in bson.D, most int) (n int, err 
 		filter = append(filter, bson.E{Key: "u", Value: in})
 	}
 	err = s.db.retry(ctx, "count", func(ctx context.Context) error {
-		c, err := s.heads.CountDocuments(ctx, filter, options.Count().SetLimit(int64(most)).SetHint(s.db.named(heads, "newest")))
+		c, err := s.db.searched(heads).CountDocuments(ctx, filter, options.Count().SetLimit(int64(most)).SetHint(s.db.named(heads, "newest")))
 		n = int(c)
 		return err
 	})
 	return n, err
 }
-
-// atOnce is how many documents a server should give at once: all of a page. It is asked
-// for one more, because mongod keeps the cursor of a batch that is just full open, and the
-// driver would go there again to hear that there is nothing more.
-func atOnce(need int) int32 { return int32(min(need, 1000)) + 1 } //nolint:gosec // at most 1001
