@@ -16,6 +16,7 @@
 //	go run ./conformance/bench -only deciding  what the name of a part matches
 //	go run ./conformance/bench -only feeds -rows 50000  with shorter inputs
 //	go run ./conformance/bench -only stores      both stores, where HANDOFF_TEST_MONGO_URI names a MongoDB
+//	go run ./conformance/bench -only costly -resources 5000,25000   the searches that cost stores most
 //	go run ./conformance/bench -json           the same as data
 //	go run ./conformance/bench -profile DIR    also CPU profiles of the gateway
 //

@@ -51,7 +51,7 @@ type options struct {
 	short, asJSON bool
 	only          *regexp.Regexp
 	rows          int    // of the longest input; 0: those of the pace
-	sizes         []int  // of the part stores; none: those of the pace
+	sizes         []int  // of the parts stores and costly; none: those of the pace
 	profile       string // folder for CPU profiles; "" for none
 }
 
@@ -71,6 +71,7 @@ func parts() []part {
 		{"deciding", measureDeciding},
 		{"token", measureTokens},
 		{"stores", measureStores},
+		{"costly", measureCostly},
 		{"gateways", measureGateways},
 		{"start", measureStart},
 		{"own", measureOwn},
@@ -152,9 +153,9 @@ func parseOptions(args []string, log io.Writer) (options, error) {
 	fs := flag.NewFlagSet("bench", flag.ContinueOnError)
 	fs.SetOutput(log)
 	fs.BoolVar(&o.short, "short", false, "a smoke test: the same checks, too short for figures")
-	fs.StringVar(&only, "only", "", "measure the parts whose name matches this regular expression: adapter, feeds, feeds-stored, deciding, token, stores, gateways, start, own, read, search, memory")
+	fs.StringVar(&only, "only", "", "measure the parts whose name matches this regular expression: adapter, feeds, feeds-stored, deciding, token, stores, costly, gateways, start, own, read, search, memory")
 	fs.IntVar(&o.rows, "rows", 0, "rows of the longest input of the parts feeds and feeds-stored, instead of 1,000,000; the others have a tenth")
-	fs.Func("resources", "how many resources the stores of the part stores hold, instead of 20000,100000", func(s string) error {
+	fs.Func("resources", "how many resources the stores of the parts stores and costly hold, instead of 20000,100000", func(s string) error {
 		return readSizes(s, &o.sizes)
 	})
 	fs.BoolVar(&o.asJSON, "json", false, "print the report as JSON")

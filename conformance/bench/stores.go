@@ -43,14 +43,7 @@ const (
 // measureStores measures the embedded store and, where there is one, MongoDB's: one of
 // each size, all in turn, so that what else the machine does meets all alike.
 func measureStores(ctx context.Context, b *bench) (err error) {
-	p := fullStores
-	if b.short {
-		p = shortStores
-	}
-	if len(b.sizes) > 0 {
-		p.sizes = b.sizes
-	}
-	m := &storesRun{pace: p, log: b.log, took: map[timing][]number{}, done: map[timing]int{}}
+	m := newStoresRun(b)
 	defer func() { err = errors.Join(err, m.close()) }()
 	for _, step := range []func(context.Context) error{
 		func(ctx context.Context) error { return m.open(ctx, b.dir) }, m.fill, m.compare, m.time,
@@ -61,6 +54,18 @@ func measureStores(ctx context.Context, b *bench) (err error) {
 	}
 	m.tables(&b.report)
 	return nil
+}
+
+// newStoresRun makes a run over no store yet.
+func newStoresRun(b *bench) *storesRun {
+	p := fullStores
+	if b.short {
+		p = shortStores
+	}
+	if len(b.sizes) > 0 {
+		p.sizes = b.sizes
+	}
+	return &storesRun{pace: p, log: b.log, took: map[timing][]number{}, done: map[timing]int{}}
 }
 
 // A timing names one figure of the tables.
