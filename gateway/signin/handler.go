@@ -62,11 +62,11 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			s.callback(w, r, p)
 			return
 		}
-		s.show(w, http.StatusNotFound, page.Message{Title: "There is no such page", RequestID: requestID(r)})
+		s.turnAway(w, r, http.StatusNotFound, "provider-unknown", page.Message{Title: "There is no such page"})
 		return
 	}
 	w.Header().Set("Allow", "GET, POST")
-	s.show(w, http.StatusMethodNotAllowed, page.Message{Title: "This cannot be done here", RequestID: requestID(r)})
+	s.turnAway(w, r, http.StatusMethodNotAllowed, "method", page.Message{Title: "This cannot be done here"})
 }
 
 // signOut asks whether to end the session: a link alone must not do it.
@@ -106,10 +106,28 @@ func (s *Server) gone(w http.ResponseWriter, r *http.Request, err error) {
 		s.fail(w, r, err)
 		return
 	}
-	s.show(w, http.StatusBadRequest, page.Message{
+	s.turnAway(w, r, http.StatusBadRequest, "request", page.Message{
 		Title: "This page is too old, or was opened in another browser",
-		Text:  []string{"For your safety a sign-in counts in one browser, once, and for a short time.", "Go back to your app and start again."}, RequestID: requestID(r),
+		Text:  []string{"For your safety a sign-in counts in one browser, once, and for a short time.", "Go back to your app and start again."},
 	})
+}
+
+// turnAway records that a page is not for whoever asks for it, and says so.
+func (s *Server) turnAway(w http.ResponseWriter, r *http.Request, status int, reason string, m page.Message) {
+	if err := s.record(r.Context(), r, happened{interaction: about(r), reason: reason, status: status}); err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	m.RequestID = requestID(r)
+	s.show(w, status, m)
+}
+
+// about is what a request that came to nothing was about.
+func about(r *http.Request) string {
+	if r.URL.Path == signOutURL {
+		return audit.Logout
+	}
+	return audit.Login
 }
 
 // refusalPage says what a person can do about a refusal: nothing about why inside.
@@ -160,9 +178,12 @@ func (s *Server) slow(w http.ResponseWriter, r *http.Request, p *Provider, err e
 	})
 }
 
-// fail answers what went wrong inside.
+// fail answers what went wrong inside, and records it where that can be done.
 func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	s.o.Logger.Error("a page cannot be shown", "path", r.URL.Path, "request", requestID(r), "error", err)
+	if err := s.record(r.Context(), r, happened{interaction: about(r), reason: "unavailable", status: http.StatusServiceUnavailable}); err != nil {
+		s.o.Logger.Error("a refusal cannot be recorded", "request", requestID(r), "error", err)
+	}
 	w.Header().Del("Set-Cookie")
 	s.wrote(page.Fail(w, requestID(r)))
 }

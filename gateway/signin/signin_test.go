@@ -258,3 +258,49 @@ func TestWithoutATrailNobodySignsIn(t *testing.T) {
 		t.Error("signed in")
 	}
 }
+
+// Who is turned away is on record under the number that the page shows, whatever the
+// reason; where that cannot be written, the page says no more than that.
+func TestWhoIsTurnedAwayIsOnRecord(t *testing.T) {
+	w := newWorld(t)
+	cut := &cutFacts{Facts: w.facts, left: -1}
+	w.s.o.Facts = cut
+	for _, c := range []struct {
+		name, method, path  string
+		away                bool
+		status              int
+		interaction, reason string
+	}{
+		{"an old page", "GET", "/oauth/signin?ask=x", false, 400, audit.Login, "request"},
+		{"a form of another site", "POST", "/oauth/signin", false, 400, audit.Login, "request"},
+		{"a sign-out of another site", "POST", "/oauth/signout", false, 400, audit.Logout, "request"},
+		{"no such provider", "GET", "/oauth/signin/callback/nobody", false, 404, audit.Login, "provider-unknown"},
+		{"an answer to nothing", "GET", "/oauth/signin/callback/lakeside?code=x&state=y", false, 400, audit.Login, "request"},
+		{"a method", "PUT", "/oauth/signin", false, 405, audit.Login, "method"},
+		{"the store is away", "GET", "/oauth/signin?ask=" + strings.Repeat("A", HandleBytes), true, 503, audit.Login, "unavailable"},
+	} {
+		before := len(w.trail.events)
+		b := w.browser()
+		form := url.Values(nil)
+		if c.method != "GET" {
+			form = url.Values{"ask": {"x"}}
+		}
+		if c.away {
+			b.choice()
+			cut.left = 1
+		}
+		got := b.do(c.method, c.path, form)
+		cut.left = -1
+		if got.status != c.status || len(w.trail.events) == before {
+			t.Errorf("%s: %d, %d events more", c.name, got.status, len(w.trail.events)-before)
+			continue
+		}
+		if e := w.trail.last(); e.Interaction != c.interaction || e.Reason != c.reason || e.Status != c.status || e.ID != got.header.Get("X-Request-Id") || e.ID == "" {
+			t.Errorf("%s: event %+v", c.name, e)
+		}
+	}
+	w.trail.err = errAway
+	if got := w.browser().get("/oauth/signin?ask=x"); got.status != 503 || strings.Contains(got.body, errAway.Error()) || strings.Contains(got.body, "too old") {
+		t.Errorf("without a trail: %d\n%s", got.status, got.body)
+	}
+}
