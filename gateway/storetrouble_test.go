@@ -58,3 +58,52 @@ func TestAStoreInTroubleAsksTheCallerToComeAgain(t *testing.T) {
 		t.Errorf("after it: %s", a)
 	}
 }
+
+// A leavingStore goes away as soon as it has written.
+type leavingStore struct {
+	troubledStore
+	leaves bool
+}
+
+func (s *leavingStore) Apply(ctx context.Context, ws []store.Write) ([]*store.Record, error) {
+	recs, err := s.Store.Apply(ctx, ws)
+	if err == nil && s.leaves {
+		s.err = fmt.Errorf("MongoDB at db.internal: %w", store.ErrAway)
+	}
+	return recs, err
+}
+
+// What was written is acknowledged, without a body and with its address, also where the
+// store goes away before it is decided whether the caller may see it: a 503 would leave
+// a Consent in force that nobody knows of.
+func TestAConsentThatWasWrittenIsAcknowledged(t *testing.T) {
+	leaving := &leavingStore{}
+	c := newCountyOf(t, nil, settings, func(o *gateway.Options) { leaving.Store = o.Store; o.Store = leaving })
+	c.populate()
+	write := func(method, path, body string) answer {
+		t.Helper()
+		leaving.leaves = true
+		a := c.do("clinician", method, path, body, asFHIR)
+		leaving.leaves, leaving.err = false, nil
+		return a
+	}
+	a := write(http.MethodPost, "Consent", release)
+	_, rest, _ := strings.Cut(a.header.Get("Location"), "/Consent/")
+	id, _, _ := strings.Cut(rest, "/")
+	if a.status != http.StatusCreated || a.body != "" || id == "" {
+		t.Fatalf("create: %s, %v", a, a.header)
+	}
+	e := c.trail.events[len(c.trail.events)-1]
+	if e.Status != http.StatusCreated || len(e.Resources) != 1 || !e.Resources[0].Unsent || !strings.HasPrefix(e.Resources[0].Reference, "Consent/"+id) {
+		t.Errorf("create: event %+v", e)
+	}
+	if a := c.get("clinician", "Consent/"+id); a.status != http.StatusOK {
+		t.Errorf("the Consent: %s", a)
+	}
+	if a := write(http.MethodPost, "Consent/"+id+"/$revoke", `{"resourceType":"Parameters","parameter":[{"name":"how","valueCode":"phone"}]}`); a.status != http.StatusNoContent || a.body != "" {
+		t.Errorf("revoke: %s", a)
+	}
+	if a := c.get("clinician", "Consent/"+id); !strings.Contains(a.body, `"inactive"`) {
+		t.Errorf("the Consent after its revocation: %s", a)
+	}
+}

@@ -307,15 +307,30 @@ func (s *Server) showWritten(ctx context.Context, x *exchange, rec *store.Record
 	return s.decide(ctx, x, []*candidate{c})
 }
 
-// showConsent is showWritten for a Consent. Of what bears on the answer a Consent
-// changes the person's Consents alone, and they are read again, with the legal bases
-// where there are any; who the person is stands as this request has found it. A request that has
-// written reads from the store itself.
+// showConsent is showWritten for a Consent that this request has written. It stands,
+// whether it can be shown or not: where the store is away by now, the answer says so and
+// has no body. A 503 would have the caller write it again, and nobody would ever revoke
+// the first one.
 func (s *Server) showConsent(ctx context.Context, x *exchange, rec *store.Record) error {
 	c, err := s.own(rec)
 	if err != nil {
 		return err
 	}
+	err = s.judgeConsent(ctx, x, c)
+	if err == nil || outcome.As(ofStore(err)).Status != http.StatusServiceUnavailable {
+		return err
+	}
+	s.o.Logger.Warn("a Consent was written and cannot be shown now", "request", x.event.ID, "error", err)
+	c.how, c.withheld = "deny", true
+	x.kept, x.denied = nil, []*candidate{c}
+	return nil
+}
+
+// judgeConsent decides whether the caller sees the Consent that it has written. Of what
+// bears on that a Consent changes the person's Consents alone, and they are read again,
+// with the legal bases where there are any; who the person is stands as this request has
+// found it. A request that has written reads from the store itself.
+func (s *Server) judgeConsent(ctx context.Context, x *exchange, c *candidate) error {
 	before := x.people[c.subject.Patient]
 	x.people, x.seen = map[string]*standing{}, map[string]bool{}
 	x.resetSessions()

@@ -105,6 +105,9 @@ func (o *TokenInquiries) serve(w http.ResponseWriter, r *http.Request, kind stri
 	case refusal != nil && bearerScheme(r):
 		_, challenge := Challenge("token", refusal)
 		w.Header().Set("WWW-Authenticate", challenge)
+		if refusal.RetryAfter > 0 {
+			w.Header().Set("Retry-After", RetryAfter(refusal.RetryAfter))
+		}
 		WriteJSON(w, refusal.Status, problem{refusal.Code, refusal.Description})
 	case refusal != nil:
 		WriteRefusal(w, r, refusal)

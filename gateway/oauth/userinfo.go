@@ -36,6 +36,9 @@ func (s *Server) userinfo(w http.ResponseWriter, r *http.Request) {
 	if e.Status == http.StatusMethodNotAllowed {
 		w.Header().Set("Allow", "GET, POST")
 	}
+	if e.Status == http.StatusServiceUnavailable {
+		w.Header().Set("Retry-After", "5")
+	}
 	if e.Status != http.StatusOK {
 		w.WriteHeader(e.Status)
 		return
