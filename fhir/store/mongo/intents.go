@@ -2,7 +2,9 @@ package mongo
 
 import (
 	"context"
+	"errors"
 	"slices"
+	"sync/atomic"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 	driver "go.mongodb.org/mongo-driver/v2/mongo"
@@ -63,11 +65,13 @@ func keysOf(ds []*draft) []string {
 }
 
 // putIntents puts intents on heads that are as the drafts found them, and says whether
-// all were.
+// all were. Heads that are made and heads that are there are different documents: both
+// are written at once.
 func (db *DB) putIntents(ctx context.Context, unit string, ds []*draft) (all bool, err error) {
 	var (
 		made    []*headDoc
 		updates []driver.WriteModel
+		missed  atomic.Bool
 	)
 	for _, d := range ds {
 		x := &intent{Unit: unit, State: d.next}
@@ -80,25 +84,42 @@ func (db *DB) putIntents(ctx context.Context, unit string, ds []*draft) (all boo
 		updates = append(updates, driver.NewUpdateOneModel().SetFilter(d.was.at(d.key)).
 			SetUpdate(bson.M{"$set": bson.M{"x": x, "xt": encode(d.write.Type)}}))
 	}
-	_, err = db.persist(ctx, "put intents", func(ctx context.Context) error {
-		all = true
-		if len(made) > 0 {
-			there, err := db.insertMany(ctx, heads, made)
-			if err != nil {
-				return err
-			}
-			all = len(there) == 0
-		}
-		if len(updates) == 0 {
-			return nil
-		}
+	inserted := make(chan error, 1)
+	go func() {
+		inserted <- abreast(made, func(part []*headDoc) error { return db.makeHeads(ctx, part, &missed) })
+	}()
+	err = abreast(updates, func(part []driver.WriteModel) error { return db.updateHeads(ctx, part, &missed) })
+	err = errors.Join(err, <-inserted)
+	return err == nil && !missed.Load(), err
+}
+
+// makeHeads inserts heads with intents; missed says that one is there already.
+func (db *DB) makeHeads(ctx context.Context, made []*headDoc, missed *atomic.Bool) error {
+	var there []int
+	_, err := db.persist(ctx, "put intents", func(ctx context.Context) (err error) {
+		there, err = db.insertMany(ctx, heads, made)
+		return err
+	})
+	if len(there) > 0 {
+		missed.Store(true)
+	}
+	return err
+}
+
+// updateHeads puts intents on heads; missed says that one is another by now.
+func (db *DB) updateHeads(ctx context.Context, updates []driver.WriteModel, missed *atomic.Bool) error {
+	matched := 0
+	_, err := db.persist(ctx, "put intents", func(ctx context.Context) error {
 		res, err := db.coll(heads).BulkWrite(ctx, updates, options.BulkWrite().SetOrdered(false))
 		if err == nil {
-			all = all && int(res.MatchedCount) == len(updates)
+			matched = int(res.MatchedCount)
 		}
 		return err
 	})
-	return all, err
+	if matched < len(updates) {
+		missed.Store(true)
+	}
+	return err
 }
 
 // renew makes the drafts of a unit anew whose heads have become others, and writes their

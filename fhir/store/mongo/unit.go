@@ -162,21 +162,9 @@ func (db *DB) commit(ctx context.Context, id string, ds []*draft) error {
 	return nil
 }
 
-// rolledTogether is how many heads one command rolls forward: it takes the server a
-// millisecond or more for each, on one of its processors. A unit of more is rolled
-// forward by two commands side by side.
-const rolledTogether = 40
-
 // rollAll rolls a committed unit's heads forward.
 func (db *DB) rollAll(ctx context.Context, id string, ds []*draft) error {
-	if len(ds) <= rolledTogether {
-		return db.rollSome(ctx, id, ds)
-	}
-	half := len(ds) / 2
-	other := make(chan error, 1)
-	go func() { other <- db.rollSome(ctx, id, ds[half:]) }()
-	err := db.rollSome(ctx, id, ds[:half])
-	return errors.Join(err, <-other)
+	return abreast(ds, func(part []*draft) error { return db.rollSome(ctx, id, part) })
 }
 
 func (db *DB) rollSome(ctx context.Context, id string, ds []*draft) error {

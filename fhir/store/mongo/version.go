@@ -97,6 +97,10 @@ func (db *DB) putVersions(ctx context.Context, vs []*versionDoc) error {
 		docs[i] = &doc
 	}
 	slices.SortFunc(docs, func(a, b *versionDoc) int { return strings.Compare(a.ID, b.ID) })
+	return abreast(docs, func(part []*versionDoc) error { return db.writeVersions(ctx, part) })
+}
+
+func (db *DB) writeVersions(ctx context.Context, docs []*versionDoc) error {
 	_, err := db.persist(ctx, "write versions", func(ctx context.Context) error {
 		there, err := db.insertVersions(ctx, docs)
 		for _, i := range there {
