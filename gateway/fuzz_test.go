@@ -1,11 +1,13 @@
 package gateway_test
 
 import (
+	"encoding/json"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
+	"unicode/utf8"
 )
 
 // FuzzRequest: whatever stands in method, path and query, the gateway answers by
@@ -24,6 +26,8 @@ func FuzzRequest(f *testing.F) {
 		}
 	}
 	f.Add("POST", "/Encounter/_search", "patient=p1&status=finished")
+	f.Add("GET", "/Patient/p1?x"+strings.Repeat("%C3%A9", 40)+"=1&%ff=1", "")
+	f.Add("GET", "/%ff", "")
 	f.Add("PUT", "/Consent/1", `{"resourceType":"Consent","id":"1"}`)
 	f.Fuzz(func(t *testing.T, method, path, body string) {
 		u, err := url.ParseRequestURI("/fhir" + path)
@@ -48,6 +52,9 @@ func FuzzRequest(f *testing.F) {
 			}
 			if len(c.trail.events) != before+1 || c.trail.last().Status != w.Code {
 				t.Errorf("%s %q as %q is not on record", method, path, who)
+			}
+			if typ := w.Header().Get("Content-Type"); strings.Contains(typ, "json") && w.Body.Len() > 0 && !json.Valid(w.Body.Bytes()) || !utf8.Valid(w.Body.Bytes()) {
+				t.Errorf("%s %q as %q gives no JSON: %q", method, path, who, w.Body)
 			}
 			if (who == "" || who == "deputy") && strings.Contains(w.Body.String(), "Quintana") && !strings.Contains(path+body, "Quintana") {
 				t.Errorf("%s %q as %q: %s", method, path, who, w.Body)
