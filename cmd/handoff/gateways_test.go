@@ -275,21 +275,22 @@ func TestLimitsHoldOverTwoGateways(t *testing.T) {
 		if _, err := f.target.Status("twin", "Patient/none"); err != nil { // gets the token
 			t.Fatal(err)
 		}
-		began, admitted := time.Now(), 1
-		var last int
-		for range 150 {
+		// A request a second comes back meanwhile; a chunk is one request.
+		began, admitted, refused := time.Now(), 1, 0
+		most := func() int { return 60 + int(time.Since(began).Seconds()) + 1 }
+		for n := 0; refused < 20 && admitted <= most() && n < 1000; n++ { // a busy machine sends few a second
 			status, err := f.target.Status("twin", "Patient/none")
 			if err != nil {
 				t.Fatal(err)
 			}
-			if last = status; status != http.StatusTooManyRequests {
+			if status == http.StatusTooManyRequests {
+				refused++
+			} else {
 				admitted++
 			}
 		}
-		// A request a second comes back meanwhile; a chunk is one request.
-		most := 60 + int(time.Since(began).Seconds()) + 1
-		if admitted < 60 || admitted > most || last != http.StatusTooManyRequests {
-			t.Errorf("%d were admitted, at least 60 and at most %d should be; the last answer was %d", admitted, most, last)
+		if admitted < 60 || admitted > most() || refused < 20 {
+			t.Errorf("%d were admitted, at least 60 and at most %d should be; %d were refused", admitted, most(), refused)
 		}
 	})
 }
