@@ -1,11 +1,11 @@
 package label
 
 import (
-	"fmt"
 	"slices"
 	"testing"
 
 	"github.com/handoff-health/handoff/fhir/resource"
+	"github.com/handoff-health/handoff/fhir/resource/resourcetest"
 )
 
 // A resource with any labels gives labels that read back as themselves, and that do not
@@ -45,7 +45,7 @@ func FuzzLabel(f *testing.F) {
 // are read then, and none of its labels may have depended on that.
 func checkSpelledOut(t *testing.T, l *Labeller, r *resource.Resource, want *Labels) {
 	t.Helper()
-	written := spellOut(r.Raw())
+	written := resourcetest.SpellOut(r.Raw())
 	again, err := resource.Parse(written)
 	if err != nil {
 		t.Fatalf("%s: %v", written, err)
@@ -60,24 +60,6 @@ func checkSpelledOut(t *testing.T, l *Labeller, r *resource.Resource, want *Labe
 func ofElements(l *Labels) (out []string) {
 	for i := range l.Elements {
 		out = append(out, summary(&l.Elements[i].Labels))
-	}
-	return out
-}
-
-// spellOut writes some letters of JSON's strings as escapes.
-func spellOut(raw []byte) (out []byte) {
-	within := false
-	for i := 0; i < len(raw); i++ {
-		switch c := raw[i]; {
-		case within && c == '\\':
-			out = append(out, c, raw[i+1])
-			i++
-		case within && (c == 'o' || c == 'I' || c == '1'):
-			out = fmt.Appendf(out, `\u%04x`, c)
-		default:
-			within = within != (c == '"')
-			out = append(out, c)
-		}
 	}
 	return out
 }

@@ -2,10 +2,12 @@ package search
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/handoff-health/handoff/fhir/resource"
+	"github.com/handoff-health/handoff/fhir/resource/resourcetest"
 )
 
 // forms are the datatypes that a token is read from, with the code c of system s.
@@ -147,6 +149,25 @@ func FuzzTokens(f *testing.F) {
 		}
 		if has && TokensWithin(value, other) && !HasToken(r.Root(), "Observation", "code", other) {
 			t.Fatalf("%q is said to lie within %q, and does not on %s", value, other, raw)
+		}
+	})
+}
+
+// What a resource is found by does not depend on how its letters are written.
+func FuzzIndex(f *testing.F) {
+	f.Add([]byte(`{"resourceType":"Patient","id":"p1","identifier":[{"system":"http://one","value":"M1","type":{"coding":[{"system":"s","code":"MR"}]}}],"name":[{"family":"Ionesco","given":["Eve"]}],"birthDate":"1981-11-01","telecom":[{"system":"phone","value":"1"}],"generalPractitioner":[{"reference":"Practitioner/one"}],"active":true}`))
+	f.Add([]byte(`{"resourceType":"Observation","id":"o1","meta":{"profile":["http://one/p|1"],"tag":[{"system":"e","code":"o"}]},"code":{"coding":[{"system":"http://loinc.org","code":"1-8"}],"text":"one"},"subject":{"reference":"http://one.example/fhir/Patient/1","identifier":{"value":"1"}},"effectiveDateTime":"2021-01-11T10:10:11Z","valueQuantity":{"value":1.5e1,"unit":"oz","code":"[oz_av]","system":"http://unitsofmeasure.org"},"component":[{"valueQuantity":{"value":11}}]}`))
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		r, err := resource.Parse(raw)
+		if err != nil {
+			return
+		}
+		spelled, err := resource.Parse(resourcetest.SpellOut(raw))
+		if err != nil {
+			t.Fatalf("%s: %v", resourcetest.SpellOut(raw), err)
+		}
+		if want, got := Index(r), Index(spelled); !slices.Equal(got, want) {
+			t.Fatalf("%q, and %q where letters are written as escapes: %s", want, got, raw)
 		}
 	})
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/handoff-health/handoff/fhir/label"
 	"github.com/handoff-health/handoff/fhir/resource"
+	"github.com/handoff-health/handoff/fhir/resource/resourcetest"
 )
 
 var noon = time.Date(2026, 8, 5, 12, 0, 0, 0, time.FixedZone("", -5*3600))
@@ -47,7 +48,8 @@ func judge(t testing.TB, q Question, raws ...string) Effect {
 }
 
 // FuzzNothingGrantsByAccident feeds what is not a well-formed Consent: it must
-// not panic, and whatever lacks one of the things a grant needs must not grant.
+// not panic, and whatever lacks one of the things a grant needs must not grant. What it
+// says does not depend on how its letters are written.
 func FuzzNothingGrantsByAccident(f *testing.F) {
 	for _, s := range []string{
 		head + `,"provision":{"type":"permit"}}`,
@@ -66,8 +68,15 @@ func FuzzNothingGrantsByAccident(f *testing.F) {
 		c := Parse(r, Source{Entitled: true})
 		set := Compile([]*Consent{c}, question())
 		d := NewDatum(parse(t, plan), &label.Labels{Version: "t"}, "Patient/p", "Organization/clinic", nil)
+		spelled := Compile([]*Consent{Parse(parse(t, string(resourcetest.SpellOut(raw))), Source{Entitled: true})}, question())
+		if spelled.Len() != set.Len() {
+			t.Fatalf("%d statements, and %d where letters are written as escapes: %s", set.Len(), spelled.Len(), raw)
+		}
 		for i := range set.Len() {
 			st := set.Judge(i, &d, 0)
+			if other := spelled.Judge(i, &d, 0); name(other) != name(st) {
+				t.Fatalf("%s, and %s where letters are written as escapes: %s", name(st), name(other), raw)
+			}
 			if st.Effect != Permit {
 				continue
 			}

@@ -425,6 +425,12 @@ func TestStaffAndQuotedNamesOfNothing(t *testing.T) {
 			t.Errorf("%q: %+v", in, n)
 		}
 	}
+	if p := ReadPerson("-", ",", "-", ", ,"); p.Kind != Unidentified || len(p.Names) > 0 {
+		t.Errorf("a person of commas: %+v", p)
+	}
+	if p := ReadPerson("SMITH", "JOHN", "", ","); len(p.Names) != 1 || len(p.Names[0].Suffix) > 0 {
+		t.Errorf("a suffix of a comma: %+q", p.Names)
+	}
 	for _, in := range []string{`JOSE " " NUNEZ`, `"-"`, `x; JOSE "  " NUNEZ (usual)`} {
 		for _, n := range ReadAliases(in).Names {
 			if !told(n) {
@@ -445,6 +451,7 @@ func FuzzReaders(f *testing.F) {
 	f.Add("MuÃ±oz", "06/12/1984 01:30")
 	f.Add("=HYPERLINK(\"x\")", "1973-02-11T00:00:00")
 	f.Add("DOE, JOHN JR", "07-MAR-1962")
+	f.Add("-", ",\x1a")
 	f.Add(",,,", "20260419101455.1234+1430")
 	f.Add("JOSE \" \" NUNEZ", "2025-01-04 05:13 -1430")
 	f.Add("rso", "185001010000")

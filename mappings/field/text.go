@@ -223,7 +223,7 @@ func isASCII(s string) bool {
 
 // Blank says that a field was filled in with nothing: "N/A", "UNK", "-".
 func Blank(s string) bool {
-	switch strings.ToUpper(strings.Trim(collapse(s), " .-*/_")) {
+	switch strings.ToUpper(strings.Trim(collapse(s), " .,-*/_")) {
 	case "", "N/A", "NA", "NONE", "UNK", "UNKNOWN", "NULL", "NIL", "REFUSED", "NOT GIVEN", "NOT PROVIDED", "TBD", "X", "XX", "XXX", "XXXX", "?":
 		return true
 	}

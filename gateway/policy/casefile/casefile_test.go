@@ -2,10 +2,12 @@ package casefile
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/handoff-health/handoff/fhir/resource"
+	"github.com/handoff-health/handoff/fhir/resource/resourcetest"
 )
 
 const patient = `{"resourceType":"Patient","id":"p","identifier":[{"system":"s","value":"1"},{"system":"t","value":"2"}],"deceasedBoolean":false,` +
@@ -113,13 +115,22 @@ func TestErrorsSayLineAndColumn(t *testing.T) {
 	}
 }
 
+// Every case that can be read is decided, and the same however letters are written.
 func FuzzRead(f *testing.F) {
 	f.Add([]byte(openCase("Condition?patient=p")))
+	f.Add([]byte(strings.Replace(openCase(""), `"code":{"coding":[{"system":"s","code":"y"}]}`, `"meta":{"security":[{"code":"V"}]},"code":{"coding":[{"system":"http://hl7.org/fhir/sid/icd-10-cm","code":"F11.20"}]}`, 1)))
 	f.Add([]byte(`[{"id":"x","request":{"at":"2026-08-05T12:00:00Z","legalBasis":{"type":"warrant","covers":"x","a":{"reference":1}}}}]`))
 	runner := NewRunner()
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		cases, _ := Read(raw)
-		for _, c := range cases {
+		if len(cases) == 0 {
+			return
+		}
+		spelled, errs := Read(resourcetest.SpellOut(trimBOM(raw)))
+		if len(spelled) != len(cases) {
+			t.Fatalf("%d cases, and %d where letters are written as escapes: %v in %s", len(cases), len(spelled), errs, raw)
+		}
+		for i, c := range cases {
 			o := runner.Run(c)
 			o.Check(c)
 			line, err := o.JSON()
@@ -131,6 +142,21 @@ func FuzzRead(f *testing.F) {
 					t.Fatalf("%s: %s with a resource %v", j.Reference, j.Decision, j.Resource != nil)
 				}
 			}
+			if want, got := decided(o), decided(runner.Run(spelled[i])); !slices.Equal(got, want) {
+				t.Fatalf("%q, and %q where letters are written as escapes: %s", want, got, raw)
+			}
 		}
 	})
+}
+
+// decided is what was decided of each resource, and by which rules.
+func decided(o *Outcome) (out []string) {
+	for _, j := range o.Resources {
+		s := j.Reference + " " + j.Decision
+		for _, r := range j.Reasons {
+			s += " " + r.Rule
+		}
+		out = append(out, s)
+	}
+	return out
 }
