@@ -42,7 +42,8 @@ func (l *Labeller) Label(r *resource.Resource, o resource.Origin, into *Labels) 
 	into.Reset()
 	into.Version = l.version
 	if into.mentions = 0; spelledOut(&r.Document) {
-		into.mentions = terminology.MentionText | terminology.MentionNotice
+		into.mentions = skimmedAll
+		into.attached = true // the name "data" may be spelled out as well
 	}
 	root := r.Root()
 	l.resource(root, kindOf(r.Type()), root, into, into)

@@ -220,6 +220,9 @@ func TestTheTextOfAnAttachmentLabelsIt(t *testing.T) {
 	if got := elements(l); len(got) != 1 || !strings.HasSuffix(got[0], "R PSY") || summary(l) != "N" {
 		t.Errorf("%s %q", summary(l), got)
 	}
+	if l = labelled(t, strings.Replace(fmt.Sprintf(doc, "text/plain", data), `"data"`, `"d\u0061ta"`, 1), resource.Origin{}); len(elements(l)) != 1 {
+		t.Errorf("with a name that is spelled out: %q", elements(l))
+	}
 	if l = labelled(t, fmt.Sprintf(doc, "image/png", data), resource.Origin{}); len(l.Elements) > 0 {
 		t.Errorf("a picture is no text: %q", elements(l))
 	}

@@ -40,7 +40,10 @@ func ReadCityLine(s string) CityLine {
 	}
 	c.PostalCode = cut(zipTail)
 	c.State = strings.ToUpper(cut(stateTail))
-	c.City = strings.Trim(rest, " ,")
+	if c.City = strings.Trim(rest, " ,"); Formula(c.City) { // a comma stood before it
+		c.City = ""
+		c.Findings = append(c.Findings, Finding{"spreadsheet-formula", "the text is a spreadsheet formula and was quarantined", Warning})
+	}
 	if strings.ContainsAny(c.City, "0123456789") {
 		c.Findings = append(c.Findings, Finding{"city-line-unclear", "the line of city, state and ZIP code holds other digits: it was kept as the city", Note})
 	}

@@ -88,6 +88,9 @@ func (x *Expiry) review(code, message string) Expiry {
 	return *x
 }
 
+// lastYear is the last that a FHIR date can name.
+const lastYear = 9999
+
 var span = regexp.MustCompile(`^(?:FOR\s+)?(\d{1,4})\s*(H|HR|HRS|HOURS?|D|DAYS?|W|WKS?|WEEKS?|MO|MOS|MONTHS?|Y|YRS?|YEARS?)\.?$`)
 
 // ReadExpiry reads a consent's expiry: "72 HRS", "30 DAYS", a date, "end of
@@ -100,8 +103,11 @@ func ReadExpiry(s string, start, end Moment, defaultHours int, dayFirst bool, lo
 		return x.review("consent-start-unknown", "the consent has no usable time of capture: its end cannot be computed")
 	}
 	if Blank(s) {
-		x.Basis = "default"
-		x.Value = start.Time.Add(time.Duration(defaultHours) * time.Hour).Format(fhirTime)
+		t := start.Time.Add(time.Duration(defaultHours) * time.Hour)
+		if t.Year() > lastYear {
+			return x.review("consent-expiry-review", "the expiry cannot be computed: a person must decide")
+		}
+		x.Basis, x.Value = "default", t.Format(fhirTime)
 		x.Findings = append(x.Findings, Finding{"consent-expiry-default", "no expiry was recorded: the agency's default applies", Warning})
 		return x
 	}
@@ -144,7 +150,7 @@ func (x *Expiry) after(m []string, start Moment) Expiry {
 	default:
 		t = t.AddDate(n, 0, 0)
 	}
-	if t.Year()-start.Time.Year() > 10 {
+	if t.Year()-start.Time.Year() > 10 || t.Year() > lastYear {
 		return x.review("consent-expiry-review", "the consent would last over ten years")
 	}
 	x.Value, x.Basis = t.Format(fhirTime), "stated"

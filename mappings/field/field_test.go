@@ -428,6 +428,26 @@ func TestStaffAndQuotedNamesOfNothing(t *testing.T) {
 	if p := ReadPerson("-", ",", "-", ", ,"); p.Kind != Unidentified || len(p.Names) > 0 {
 		t.Errorf("a person of commas: %+v", p)
 	}
+	if p := ReadPerson("N/A, JR", "", "", ""); p.Kind != Unidentified || len(p.Names) > 0 {
+		t.Errorf("a suffix alone: %+v", p)
+	}
+	for _, n := range append(ReadPerson(", =cmd|x", "SMITH", "", "").Names, ReadAliases("SMITH, =cmd|x; \"@x\"").Names...) {
+		if n.Family != "" && n.Family != "SMITH" || strings.ContainsAny(strings.Join(n.Given, ""), "=@") {
+			t.Errorf("a formula behind a comma: %+q", n)
+		}
+	}
+	if c := ReadCityLine(", =cmd|x"); c.City != "" || codes(c.Findings) != "spreadsheet-formula" {
+		t.Errorf("a formula behind a comma: %+v", c)
+	}
+	if n := ReadStaff("N/A, JR"); len(n.Suffix) > 0 {
+		t.Errorf("a suffix alone: %+v", n)
+	}
+	late := ReadTimestamp("99991231235959+0000", nil)
+	for _, in := range []string{"", "72 HRS"} {
+		if x := ReadExpiry(in, late, late, 72, false, time.UTC); x.Value != "" || x.Basis != "review" {
+			t.Errorf("beyond all years: %+v", x)
+		}
+	}
 	if p := ReadPerson("SMITH", "JOHN", "", ","); len(p.Names) != 1 || len(p.Names[0].Suffix) > 0 {
 		t.Errorf("a suffix of a comma: %+q", p.Names)
 	}
@@ -454,6 +474,8 @@ func FuzzReaders(f *testing.F) {
 	f.Add("-", ",\x1a")
 	f.Add(",,,", "20260419101455.1234+1430")
 	f.Add("JOSE \" \" NUNEZ", "2025-01-04 05:13 -1430")
+	f.Add("N/A, JR", "99991231235959+0000")
+	f.Add(", =cmd|x", "\"=A\"")
 	f.Add("rso", "185001010000")
 	f.Add("NYSID 01234567L", "10000 YRS")
 	ny, err := LoadZone("America/New_York")
@@ -489,7 +511,7 @@ func checkNames(t *testing.T, a, b string) {
 			t.Fatalf("%q and %q give %+q", a, b, n)
 		}
 		for _, part := range slices.Concat([]string{n.Text, n.Family}, n.Given, n.Prefix, n.Suffix) {
-			if CriminalHistory(part) {
+			if CriminalHistory(part) || n.Use != "" && Formula(part) {
 				t.Fatalf("%q and %q give %+q", a, b, n)
 			}
 		}

@@ -52,6 +52,11 @@ func ReadPerson(last, first, middle, suffix string) Person {
 		return p
 	}
 	name := splitName(l, f, m, s)
+	if name.Family == "" && len(name.Given) == 0 { // "N/A, JR"
+		p.Kind = Unidentified
+		p.note(Note, "person-unidentified", "the name stands for an unknown person: no Patient was made")
+		return p
+	}
 	name.Use = "official"
 	if Blank(f) && len(name.Given) > 0 {
 		p.note(Note, "name-split", "the given name stood in the column of the family name")
@@ -101,11 +106,11 @@ func splitName(last, first, middle, suffix string) Name {
 		words = words[:len(words)-1]
 	}
 	n.Family = strings.Trim(strings.Join(words, " "), ", ")
-	if Blank(n.Family) {
+	if nothing(n.Family) {
 		n.Family = ""
 	}
 	for _, g := range []string{first, middle} {
-		if g = strings.Trim(g, ", "); Blank(g) || strings.EqualFold(g, "NMN") || strings.EqualFold(g, "NMI") {
+		if g = strings.Trim(g, ", "); nothing(g) || strings.EqualFold(g, "NMN") || strings.EqualFold(g, "NMI") {
 			continue
 		}
 		fields := strings.Fields(g)
@@ -120,6 +125,10 @@ func splitName(last, first, middle, suffix string) Name {
 	}
 	return n
 }
+
+// nothing says whether a part of a name that is fit for output as a whole is none: a
+// comma or a quote may have stood before a formula.
+func nothing(part string) bool { return Blank(part) || Formula(part) }
 
 func sameSuffix(a, b string) bool {
 	return strings.EqualFold(strings.Trim(a, "."), strings.Trim(b, "."))
@@ -165,7 +174,7 @@ func readAlias(a string) (Name, bool) {
 	}
 	if m != nil {
 		quoted := strings.TrimSpace(m[1])
-		return Name{Use: "nickname", Given: []string{quoted}}, !Blank(quoted)
+		return Name{Use: "nickname", Given: []string{quoted}}, !nothing(quoted)
 	}
 	if a == "" {
 		return Name{}, false
@@ -297,7 +306,9 @@ func ReadStaff(s string) Name {
 		return n
 	}
 	if before, after, ok := strings.Cut(t.Value, ","); ok && len(strings.Fields(before)) == 1 {
-		n = splitName(before+", "+after, "", "", "")
+		if n = splitName(before+", "+after, "", "", ""); n.Family == "" && len(n.Given) == 0 {
+			return Name{}
+		}
 		return n
 	}
 	words := strings.Fields(strings.ReplaceAll(t.Value, ",", " "))

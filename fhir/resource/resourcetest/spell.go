@@ -18,7 +18,7 @@ func SpellOut(raw []byte) []byte {
 			}
 			out = append(out, raw[i:i+n]...)
 			i += n - 1
-		case within && (c == 'o' || c == 'e' || c == 'I' || c == '1'):
+		case within && (c == 'a' || c == 'o' || c == 'e' || c == 'I' || c == '1'):
 			out = fmt.Appendf(out, `\u%04x`, c)
 		default:
 			within = within != (c == '"')
