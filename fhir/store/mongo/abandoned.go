@@ -252,6 +252,11 @@ type reach struct {
 
 // reachBy judges some versions of a resource by its head.
 func (db *DB) reachBy(ctx context.Context, key string, h *headDoc, suspects []suspect) (x reach, err error) {
+	// One that does not stand under its own name may be what another head reaches.
+	suspects = slices.DeleteFunc(slices.Clone(suspects), func(s suspect) bool { return s.Ref.ID != versionID(s.Key, s.Version, s.Nonce) })
+	if len(suspects) == 0 {
+		return x, nil
+	}
 	if h, err = db.settledFor(ctx, key, h, suspects); err != nil {
 		return x, err
 	}

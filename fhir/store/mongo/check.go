@@ -48,7 +48,7 @@ func (db *DB) CheckStore(ctx context.Context, o store.CheckOptions, found func(s
 	}
 	// An intent that is cleared may leave versions without a head: heads come first.
 	for _, part := range []func(context.Context) error{
-		c.checkIndexes, c.checkNames, c.checkForms, c.checkUnits, c.checkHeads, c.checkStrays, c.checkClaims, c.checkChunks, c.checkFacts, c.checkCounters, c.checkPlaces, c.checkStreams,
+		c.checkIndexes, c.checkNames, c.checkUnitForms, c.checkUnits, c.checkHeads, c.checkStrays, c.checkClaims, c.checkChunks, c.checkFacts, c.checkCounters, c.checkPlaces, c.checkStreams,
 	} {
 		switch err := part(ctx); {
 		case errors.Is(err, store.ErrDamaged): // so damaged that this part cannot be looked at
@@ -158,6 +158,11 @@ func (c *checker) decode(of collection, raws []bson.Raw, out any) {
 		if err := bson.Unmarshal(raw, doc.Interface()); err != nil {
 			id, _ := decode(nameOf(raw))
 			c.report(store.Finding{Kind: store.FoundDamaged, What: fmt.Sprintf("%s %q", of.name, id), Detail: "it cannot be read: " + err.Error()})
+			continue
+		}
+		if why := misformed(of, raw); why != "" {
+			id, _ := decode(nameOf(raw))
+			c.report(store.Finding{Kind: store.FoundDamaged, What: fmt.Sprintf("%s %q", of.name, id), Detail: why})
 			continue
 		}
 		list.Set(reflect.Append(list, doc.Elem()))

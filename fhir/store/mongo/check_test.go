@@ -133,13 +133,20 @@ var (
 		"damaged the collection position", "damaged the collection unit", "damaged the collection version", "damaged the collection fact", "damaged the collection number",
 		"damaged unit *",
 	}
-	unmendable = []string{"orphan Patient/new", "orphan Patient/unborn"}
+	unmendable = []string{"orphan Patient/new", `damaged head "Patient/unborn"`}
 )
 
 // What is left of a resource whose head nobody can make again; its claims stay.
 var (
 	unsaidHead = []string{"orphan Consent/A-1.b", "stale-claim a claim of Consent/A-1.b", "stale-claim a claim of Consent/A-1.b"}
 	beheaded   = []string{"lost-head Patient/full", "stale-claim a claim of Patient/full"}
+)
+
+var (
+	misformedOnes = []string{
+		`damaged head "Observation/o01"`, `damaged head "Observation/o02"`, `damaged head "Observation/o03"`, `damaged head "Observation/o04"`,
+		`damaged head "Observation/o05"`, `damaged head "Observation/o06"`, `damaged fact "forever"`,
+	}
 )
 
 var damages = []storetest.Damage{
@@ -296,6 +303,18 @@ var damages = []storetest.Damage{
 		b.put(heads, bson.M{"_id": "Patient/unborn"})
 		b.put(claims, bson.M{"_id": "x", "k": goneKey})
 	}), Want: append([]string{"stale-claim a claim of Patient/gone"}, unmendable...), Left: unmendable},
+	{Name: "fields of heads and facts are of another type, or not there", Do: breaks(func(b *broken) {
+		b.set(heads, bson.M{"_id": "Observation/o01"}, bson.M{"d": 0})
+		b.set(heads, bson.M{"_id": "Observation/o02"}, bson.M{"v": int64(0)})
+		b.set(heads, bson.M{"_id": "Observation/o03"}, bson.M{"v": int64(-1)})
+		b.set(heads, bson.M{"_id": "Observation/o04"}, bson.M{"x": nil})
+		b.set(heads, bson.M{"_id": "Observation/o05"}, bson.M{"g": int64(1)})
+		b.set(heads, bson.M{"_id": "Observation/o06"}, bson.M{"u": 7})
+		b.set(facts, bson.M{"_id": "forever"}, bson.M{"e": nil})
+	}), Want: misformedOnes, Left: misformedOnes},
+	{Name: "a unit's fields are of another type", Do: breaks(func(b *broken) {
+		b.put(units, bson.M{"_id": "odd", "s": committed, "o": 1, "c": int64(1), "ts": bson.A{}, "m": bson.A{}, "at": int64(1)})
+	}), Want: []string{"damaged unit *"}, Left: []string{"damaged unit *"}},
 	{Name: "a fact was altered", Do: breaks(func(b *broken) { b.set(facts, bson.M{"_id": "forever"}, bson.M{"b": []byte("w")}) }),
 		Want: []string{`damaged fact "forever"`}, Left: []string{`damaged fact "forever"`}},
 	{Name: "a fact's expiry was damaged into the past", Sweep: true, Uncopied: true, Do: breaks(func(b *broken) { b.set(facts, bson.M{"_id": "forever"}, bson.M{"e": int64(1)}) }),
@@ -347,6 +366,54 @@ func TestSweepKeepsWhatADamagedHeadLost(t *testing.T) {
 	}
 	if rec, err := db.Read(b.ctx, k); err != nil || rec.Version != 2 {
 		t.Errorf("%+v, %v", rec, err)
+	}
+}
+
+// A version that names another resource than its id does is nobody's orphan: its name put
+// right, all is as it was.
+func TestRepairAndSweepKeepVersionsOfAnotherName(t *testing.T) {
+	at := time.Date(2026, 3, 1, 8, 0, 0, 0, time.UTC)
+	db := openAt(t, freshURI(t), Options{SweepEvery: -1, Now: func() time.Time { return at }})
+	b := &broken{db, t, t.Context()}
+	for _, id := range []string{"p", "q"} {
+		_, err := db.Write(b.ctx, store.Write{Record: store.Record{Key: store.Key{Type: "Patient", ID: id}, Raw: bodyOf(id)}, Expect: store.Absent})
+		b.must(err)
+	}
+	b.set(versions, bson.M{"k": "Patient/p"}, bson.M{"k": "Patient/q"})
+	at = at.Add(orphanAge + time.Minute)
+	_, err := db.Sweep(b.ctx)
+	b.must(err)
+	for range 2 {
+		var left []string
+		b.must(db.CheckStore(b.ctx, store.CheckOptions{Young: -1, Repair: true}, func(f store.Finding) {
+			if !f.Mended {
+				left = append(left, f.Kind)
+			}
+		}))
+		if !slices.Equal(left, []string{store.FoundLostVersion, store.FoundDamaged}) {
+			t.Errorf("left %v", left)
+		}
+	}
+	b.set(versions, bson.M{"_id": bson.M{"$gt": "Patient/p/", "$lt": "Patient/p0"}}, bson.M{"k": "Patient/p"})
+	b.must(db.CheckStore(b.ctx, store.CheckOptions{Young: -1}, func(f store.Finding) { t.Errorf("%+v", f) }))
+	if rec, err := db.Read(b.ctx, store.Key{Type: "Patient", ID: "p"}); err != nil || rec.Version != 1 {
+		t.Errorf("%+v, %v", rec, err)
+	}
+}
+
+// A fact whose expiry is gone is damaged: who wants to replace it is told so, and does not
+// try for ever.
+func TestAFactWithoutExpiryIsDamaged(t *testing.T) {
+	db := fresh(t)
+	b := &broken{db, t, t.Context()}
+	f, err := db.PutIfAbsent(b.ctx, "k", []byte("v"), time.Time{})
+	b.must(err)
+	for _, change := range []bson.M{{"$set": bson.M{"e": nil}}, {"$unset": bson.M{"e": 1}}} {
+		_, err := db.coll(facts).UpdateOne(b.ctx, bson.M{"_id": "k"}, change)
+		b.must(err)
+		if _, err := db.CompareAndSet(b.ctx, "k", f.Version, []byte("w"), time.Time{}); !errors.Is(err, store.ErrDamaged) {
+			t.Errorf("%v: %v", change, err)
+		}
 	}
 }
 

@@ -43,19 +43,3 @@ func (c *checker) checkNames(ctx context.Context) error {
 	}
 	return nil
 }
-
-// checkForms looks for units whose status is none: nobody ends them, nor forgets them.
-func (c *checker) checkForms(ctx context.Context) error {
-	known := bson.A{pending, committed, aborted}
-	var us []struct {
-		ID string `bson:"_id"`
-	}
-	filter := bson.M{"_id": bson.M{"$gt": ""}, "s": bson.M{"$nin": known}, "o": bson.M{"$ne": true}}
-	if err := c.findAll(ctx, units, filter, bson.M{"_id": 1}, &us); err != nil {
-		return err
-	}
-	for _, u := range us {
-		c.report(store.Finding{Kind: store.FoundDamaged, What: "unit " + u.ID, Detail: "its status is none that a unit has"})
-	}
-	return nil
-}

@@ -238,9 +238,21 @@ func (db *DB) CompareAndSet(ctx context.Context, key string, version int64, valu
 			return false, fmt.Errorf("fact %q is not there, expected version %d: %w", key, version, store.ErrConflict)
 		case err == nil && old.Version != version:
 			return false, fmt.Errorf("fact %q is at version %d, not %d: %w", key, old.Version, version, store.ErrConflict)
+		case err == nil:
+			return false, db.hasExpiry(ctx, key)
 		}
 		return false, err
 	})
+}
+
+// hasExpiry is asked of a fact that is read as live and that no query for live ones finds.
+// One whose expiry is lost, or no number, would never be found.
+func (db *DB) hasExpiry(ctx context.Context, key string) error {
+	err := db.coll(facts).FindOne(ctx, bson.D{{Key: "_id", Value: encode(key)}, {Key: "e", Value: bson.D{{Key: "$type", Value: "number"}}}}).Err()
+	if isMissing(err) {
+		return db.damaged(fmt.Sprintf("fact %q", key))
+	}
+	return err
 }
 
 // putFact has try write doc under a version of its own until it has, or says why it

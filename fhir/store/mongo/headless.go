@@ -33,6 +33,9 @@ func (db *DB) marksOf(ctx context.Context, keys []string) (map[string]map[string
 	}
 	out := map[string]map[string]*versionMark{}
 	for _, m := range marks {
+		if m.ID != versionID(m.Key, m.Version, m.Nonce) { // it may be of another, which it names by its id
+			continue
+		}
 		if out[m.Key] == nil {
 			out[m.Key] = map[string]*versionMark{}
 		}
