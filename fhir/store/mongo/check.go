@@ -192,12 +192,9 @@ func (c *checker) checkFacts(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	at, err := c.numberOf(ctx, factVersions)
-	if err != nil && !isMissing(err) {
+	at, there, err := c.counterAt(ctx, factVersions)
+	if err != nil || there && at >= highest {
 		return err
-	}
-	if err == nil && at >= highest {
-		return nil
 	}
 	f := store.Finding{Kind: store.FoundCounter, What: "versions of facts", Detail: fmt.Sprintf("a fact has version %d, the counter stands at %d", highest, at)}
 	return c.mend(ctx, f, func(ctx context.Context) (bool, error) { return true, c.setCounter(ctx, factVersions, highest) })
@@ -213,12 +210,9 @@ func (c *checker) checkCounters(ctx context.Context) error {
 	for _, u := range us {
 		highest = max(highest, u.Number)
 	}
-	at, err := c.numberOf(ctx, epochs)
-	if err != nil && !isMissing(err) {
+	at, there, err := c.counterAt(ctx, epochs)
+	if err != nil || there && at >= highest {
 		return err
-	}
-	if err == nil && at >= highest {
-		return nil
 	}
 	// No cache may see a number again that it knows: the clock is far beyond the count.
 	f := store.Finding{Kind: store.FoundCounter, What: "the epoch", Detail: fmt.Sprintf("a unit has number %d, the counter stands at %d", highest, at)}
@@ -227,10 +221,23 @@ func (c *checker) checkCounters(ctx context.Context) error {
 	})
 }
 
+// counterAt reads a counter; one that is no number is not there.
+func (c *checker) counterAt(ctx context.Context, which counter) (n int64, there bool, err error) {
+	n, err = c.numberOf(ctx, which)
+	if isMissing(err) || errors.Is(err, store.ErrDamaged) {
+		return 0, false, nil
+	}
+	return n, err == nil, err
+}
+
 // setCounter makes a counter, or raises it.
 func (c *checker) setCounter(ctx context.Context, which counter, n int64) error {
 	_, err := c.persist(ctx, "set the counter "+which.name, func(ctx context.Context) error {
-		_, err := c.coll(numbers).UpdateOne(ctx, bson.M{"_id": which.name}, bson.M{"$max": bson.M{"n": n}}, options.UpdateOne().SetUpsert(true))
+		// What is no number may be above all numbers.
+		_, err := c.coll(numbers).UpdateOne(ctx, bson.M{"_id": which.name, "n": bson.M{"$not": bson.M{"$type": "number"}}}, bson.M{"$set": bson.M{"n": n}})
+		if err == nil {
+			_, err = c.coll(numbers).UpdateOne(ctx, bson.M{"_id": which.name}, bson.M{"$max": bson.M{"n": n}}, options.UpdateOne().SetUpsert(true))
+		}
 		return err
 	})
 	if err == nil && which == factVersions {

@@ -325,6 +325,12 @@ var damages = []storetest.Damage{
 		b.set(numbers, bson.M{"_id": "fact"}, bson.M{"n": int64(1)})
 		b.drop(numbers, bson.M{"_id": "epoch"})
 	}), Want: []string{"counter-behind the epoch", "counter-behind versions of facts"}},
+	{Name: "counters are no numbers, and a claim names nobody", Changed: true, Do: breaks(func(b *broken) {
+		b.set(numbers, bson.M{"_id": "fact"}, bson.M{"n": "x"})
+		b.set(numbers, bson.M{"_id": "epoch"}, bson.M{"n": "x"})
+		_, err := b.coll(claims).UpdateOne(b.ctx, bson.M{"_id": "c/1"}, bson.M{"$unset": bson.M{"k": 1}})
+		b.must(err)
+	}), Want: []string{"counter-behind the epoch", "counter-behind versions of facts", "lost-claim Patient/full", "stale-claim a claim of "}},
 	{Name: "entries of a stream are lost", Do: breaks(func(b *broken) { b.drop(logs, bson.M{"s": "raw/a", "f": 1}) }),
 		Want: []string{`gap stream "raw/a"`}, Left: []string{`gap stream "raw/a"`}},
 	{Name: "a stream is lost, and readers stand beyond ends", Do: breaks(func(b *broken) {

@@ -44,14 +44,8 @@ func (c *checker) checkClaims(ctx context.Context) error {
 
 // dropStale removes a claim that is as it was, also one that names nobody, or no unit.
 func (c *checker) dropStale(ctx context.Context, d claimDoc) (gone bool, err error) {
-	as := func(s string) any {
-		if s == "" {
-			return bson.M{"$in": bson.A{nil, ""}}
-		}
-		return s
-	}
 	_, err = c.persist(ctx, "remove a claim of nobody", func(ctx context.Context) error {
-		_, err := c.coll(claims).DeleteOne(ctx, bson.M{"_id": d.ID, "k": as(d.Key), "tx": as(d.Unit)})
+		_, err := c.coll(claims).DeleteOne(ctx, bson.M{"_id": d.ID, "k": textOrNone(d.Key), "tx": textOrNone(d.Unit)})
 		return err
 	})
 	if err != nil {
@@ -59,6 +53,14 @@ func (c *checker) dropStale(ctx context.Context, d claimDoc) (gone bool, err err
 	}
 	left, err := c.staleAgain(ctx, []claimDoc{d})
 	return err == nil && len(left) == 0, err
+}
+
+// textOrNone matches a text that was read from a document; an empty one may not be there.
+func textOrNone(s string) any {
+	if s == "" {
+		return bson.M{"$in": bson.A{nil, ""}}
+	}
+	return s
 }
 
 // staleAgain gives those that are still there as they were, and still stale.
@@ -191,6 +193,6 @@ func (c *checker) takeBack(ctx context.Context, h *headDoc, claim string) (bool,
 	if err != nil || len(stale) == 0 {
 		return false, err
 	}
-	res, err := c.coll(claims).ReplaceOne(ctx, bson.M{"_id": doc.ID, "k": found[0].Key, "tx": found[0].Unit}, doc)
+	res, err := c.coll(claims).ReplaceOne(ctx, bson.M{"_id": doc.ID, "k": textOrNone(found[0].Key), "tx": textOrNone(found[0].Unit)}, doc)
 	return err == nil && res.MatchedCount == 1, c.explain(err)
 }
