@@ -2,9 +2,11 @@ package mongo
 
 import (
 	"encoding/json"
+	"errors"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 
@@ -353,4 +355,52 @@ func TestTransferredHeads(t *testing.T) {
 	if err != nil || !c.Same() {
 		t.Errorf("%+v, %v", c, err)
 	}
+}
+
+// A copy is refused where lists leave out what was acknowledged, and not for what writers
+// leave that died, or are at work, or for what is half expunged.
+func TestUnlistedIsWhatWasAcknowledged(t *testing.T) {
+	for name, x := range map[string]struct {
+		damage  func(*scene)
+		refused bool
+	}{
+		"a writer died": {func(s *scene) { s.die("version", []store.Write{s.change("c", "dead")}) }, false},
+		"a unit died":   {func(s *scene) { s.die("intents", []store.Write{s.change("c", "dead"), s.change("a", "dead")}) }, false},
+		"an expunge died": {func(s *scene) {
+			b := &broken{s.dbs[0], s.T, s.Context()}
+			b.dies("expunging", func() error { return s.dbs[0].Expunge(s.Context(), s.key("a")) })
+			s.dbs[0].onStep = nil
+		}, false},
+		"an earlier program's writer is at work": {func(s *scene) { s.silent(0) }, false},
+		"an earlier program's writer died":       {func(s *scene) { s.silent(2 * orphanAge) }, true},
+		"a head is lost":                         {func(s *scene) { s.behead("a", true) }, true},
+		"the head of a history is lost":          {func(s *scene) { s.behead("b", true) }, true},
+		"a head is lost, and a unit in its place is open": {func(s *scene) {
+			s.behead("a", true)
+			s.die("intents", []store.Write{s.change("a", "dead"), s.change("c", "dead")})
+			s.sweep(s.dbs[1])
+		}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newScene(t, 2)
+			s.apply(s.dbs[0], s.change("a", "first"), s.change("b", "first"))
+			s.apply(s.dbs[0], s.change("b", "second"))
+			x.damage(s)
+			if err := s.dbs[1].Unlisted(t.Context()); errors.Is(err, store.ErrDamaged) != x.refused || err != nil && !x.refused {
+				t.Errorf("got %v", err)
+			}
+		})
+	}
+}
+
+// silent leaves a version as an earlier program's writer did that came no further.
+func (s *scene) silent(age time.Duration) {
+	s.Helper()
+	s.die("version", []store.Write{s.change("c", "dead")})
+	id := keyOf(s.key("c")) + "/"
+	res, err := s.dbs[0].coll(versions).UpdateMany(s.Context(), bson.M{"_id": bson.M{"$gte": id, "$lt": id + "~"}}, bson.M{"$unset": bson.M{"h": ""}})
+	if err != nil || res.MatchedCount != 1 {
+		s.Fatalf("%+v, %v", res, err)
+	}
+	s.clock.advance(age)
 }
