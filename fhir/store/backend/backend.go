@@ -99,6 +99,9 @@ func pathOf(address string) (string, error) {
 		}
 		return "", fmt.Errorf("open the store: %q is no kind of store; give a path, or mongodb://", scheme)
 	}
+	if !named && strings.Contains(path, "@") && strings.HasPrefix(strings.ToLower(strings.TrimSpace(path)), "mongo") {
+		return "", errors.New("open the store: the URI of a MongoDB deployment starts with mongodb:// or mongodb+srv://; a path with @ is written sqlite:PATH")
+	}
 	if user, rest, ok := strings.Cut(path, ":"); ok && !named && !strings.Contains(user, "/") && strings.Contains(rest, "@") {
 		return "", errors.New("open the store: a user and a password belong after mongodb://; a path with : and @ is written sqlite:PATH")
 	}

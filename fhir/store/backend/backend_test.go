@@ -87,6 +87,7 @@ func TestNoErrorOrNameShowsAPassword(t *testing.T) {
 		"mongodb://u:" + secret + "@127.0.0.1:1/x?serverSelectionTimeoutMS=50", "mongo://u:" + secret + "@127.0.0.1:1/x?serverSelectionTimeoutMS=50",
 		"mongodb://u:" + secret + "@x@h/x", "mongodb://u:" + secret + "/x@h/x", "mongodb://u:" + secret + "@h/admin",
 		"u:" + secret + "@127.0.0.1:1/x", "sqlite:mongodb://u:" + secret + "@h/x", "u:" + secret + "@h://x", "mongodb://u:" + secret + "@h:port/x", "mongodb+srv://u:" + secret + "@h:1/x", "http://u:" + secret + "@h/x",
+		"mongodb//u:" + secret + "@h/x", "mongodb;//u:" + secret + "@h/x", " Mongodb+srv//u:" + secret + "@h/x", "mongodb:/u:" + secret + "@h/x", "mongo@u//" + secret,
 		"mongodb://u:" + secret + "@127.0.0.1:1/x?maxPoolSize=few", "mongodb://u:" + secret + "@127.0.0.1:1/x?authMechanism=NONE",
 		"mongodb://u:" + secret + "@127.0.0.1:1/x?tls=true&tlsInsecure=maybe", "mongodb://u:" + secret + "@127.0.0.1:1/x?replicaSet=a&directConnection=true&loadBalanced=true",
 	} {
@@ -111,7 +112,7 @@ func TestNoErrorOrNameShowsAPassword(t *testing.T) {
 
 func TestKindsOfAddresses(t *testing.T) {
 	for address, want := range map[string]string{
-		"handoff.db": "", "sqlite:/x/y": "", "a:b": "", "sqlite:a:b@c": "", "/a:b@c/x": "", "a@b:c": "", "mongodb://h/x": "", "mongo://h/x": "", "mongodb+srv://h/x": "",
+		"handoff.db": "", "sqlite:/x/y": "", "a:b": "", "sqlite:a:b@c": "", "/a:b@c/x": "", "a@b:c": "", "mongo.db": "", "sqlite:mongo@x/y": "", "mongodb//u@h/x": "starts with mongodb://", "mongodb://h/x": "", "mongo://h/x": "", "mongodb+srv://h/x": "",
 		"": "names no file", "sqlite:": "names no file", ":memory:": "a store of tests", "sqlite::memory:": "a store of tests", "./:memory:": "",
 		"postgres://h/x": `"postgres" is no kind of store`, "mongodb://": "names no host",
 		"mongodb://h/x?maxPoolSize=few": "maxPoolSize", "mongodb://h/x?tsl=true": "unknown option", "mongodb://h/x?readPreference=secondary": "leave it out",
