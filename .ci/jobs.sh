@@ -71,13 +71,30 @@ failures() {
   ' "$logs/$1.log" || tail -n 40 "$logs/$1.log"
 }
 
+# named NAME: what failed of a job, one line each: a package (or its folder) and its
+# tests, of which a subtest stands for those that it is in; what a script names itself.
+named() {
+  awk '
+    function tell() { if (last != "") tests = tests " " last; last = "" }
+    /^ *--- FAIL: / { if ($3 != last && index($3, last "/") != 1) tell(); last = $3; next }
+    /^FAIL\t/ { tell(); sub(/^FAIL\t/, ""); sub(/\t.*/, ""); if (tests != "") sub(/ .*/, ""); print $0 tests; tests = "" }
+    /^failed: / || /did not end in its time and was ended$/ { print }
+  ' "$logs/$1.log"
+}
+
+# tell_failed tells nothing twice: whoever ends the run early tells what failed before.
 tell_failed() {
   [ "${#failed[@]}" -gt 0 ] || return 0
-  local name
-  for name in "${failed[@]}"; do
+  local name told=("${failed[@]}")
+  failed=()
+  for name in "${told[@]}"; do
+    [ -e "$logs/$name.log" ] || continue
     printf '\n== failed: %s\n' "$name"
     failures "$name"
   done
-  printf '\nfailed tests or checks: %s\n' "${failed[*]}"
+  printf '\nfailed tests or checks: %s\n' "${told[*]}"
+  for name in "${told[@]}"; do
+    [ ! -e "$logs/$name.log" ] || named "$name" | sed "s|^|  $name: |"
+  done
   return 1
 }

@@ -1,15 +1,19 @@
 #!/usr/bin/env bash
-# What CI runs on MongoDB: .ci/mongo/test.sh [suites|kill|members|set]...; the first three without arguments.
+# What CI runs on MongoDB: .ci/mongo/test.sh [suites|gateway|kill|members|set]...; all but
+# the last without arguments.
 #   suites  the store's suite, cut connections, its races under the race
 #           detector, the same answers as the embedded store, the attacks, the demo,
 #           two gateways on one store
+#   gateway the tests of what stands on the store, with their data there: consents, tokens
+#           and their ends, sign-in, registrations, links, limits, feeds
 #   kill    the server is killed in the middle of acknowledged writes
 #   members replica sets of mongod that the tests make and break: the primary changes in
 #           the middle of writes, members are cut off and lag; users, TLS, certificates
-#   set     the suites, on a replica set of three mongod that is made for it
-# For the first two $HANDOFF_TEST_MONGO_URI names the deployment: each test makes databases
+#   set     the suites and the gateway's, on a replica set of three mongod that is made for it
+# For the first three $HANDOFF_TEST_MONGO_URI names the deployment: each test makes databases
 # handoff_test_… there and drops them. Without it start.sh makes a server, apart from
 # that of `make mongo`: it is the only kind that gets killed. It is stopped in the end.
+# `.ci/mongo/test.sh count` prints how many tests members are.
 set -euo pipefail
 here=$(dirname "$(readlink -f "$0")")
 export DOCDB_DIR=${DOCDB_DIR:-/tmp/handoff-mongo-test} DOCDB_PORT=${DOCDB_PORT:-27018} DOCDB_PGPORT=${DOCDB_PGPORT:-15434}
@@ -17,9 +21,13 @@ export DOCDB_DIR=${DOCDB_DIR:-/tmp/handoff-mongo-test} DOCDB_PORT=${DOCDB_PORT:-
 cd "$here/../.."
 started=$SECONDS own= logs=
 note() { printf -- '-- %s (%ds)\n' "$1" "$((SECONDS - started))"; }
-[ $# -gt 0 ] || set -- suites kill members
+[ $# -gt 0 ] || set -- suites gateway kill members
+# The tests of members, by name.
+members='TestThePrimaryChangesUnderWriters|TestADeposedPrimaryHidesNothing|TestMembersThatLag|TestUsersCertificatesAndRights|TestMembersOfMongodThatCannotServe'
+count() { echo "$members" | tr '|' '\n' | wc -l; }
+if [ "$1" = count ]; then count; exit; fi
 case " $* " in
-  *" suites "* | *" kill "*)
+  *" suites "* | *" gateway "* | *" kill "*)
     if [ -z "${HANDOFF_TEST_MONGO_URI:-}" ]; then
       [ -n "$(front)" ] || trap '"$here/stop.sh"' EXIT
       HANDOFF_TEST_MONGO_URI=$("$here/start.sh")
@@ -64,6 +72,24 @@ suites() {
   [ -z "$failed" ] || fail "on MongoDB:$failed"
 }
 
+# gateway runs what stands on the store. Each test makes a database, which costs the server
+# half a second: of the large packages it is what asks the store most, consents and their ends
+# of the gateway's, restrictions, updates, expunges and resumed runs of ingest's. The hostile
+# providers of sign-in ask it nothing.
+gateway() {
+  local failed=
+  export HANDOFF_TEST_STORE=mongo
+  note "consent epoch, leases, tokens and their ends, authorization, sign-in, registrations, links, limits, queues of feeds"
+  go test -p 2 -vet=off -count=1 -timeout 12m -skip '^(TestHostileProviders|TestHostileDiscovery)$' ./fhir/store/epoch ./fhir/store/lease \
+    ./gateway/auth ./gateway/oauth ./gateway/signin ./gateway/registration ./gateway/identity ./gateway/limit ./adapters/inbox || failed="$failed packages"
+  note "consents, who may revoke, expunges, at the gateway"
+  go test -vet=off -count=1 -timeout 10m -run 'Revo|Consent|Deny|Expunge' ./gateway || failed="$failed gateway"
+  note "feeds: restrictions in any order, updates, expunges, runs that go on"
+  go test -vet=off -count=1 -timeout 10m -run '^Test(Restrictions|Updates|UpdatesOfTwo|ARunGoesOn|AnInterruptedUpdate|Expunge|EventsOfASealed)' ./adapters/ingest || failed="$failed feeds"
+  unset HANDOFF_TEST_STORE
+  [ -z "$failed" ] || fail "on MongoDB:$failed"
+}
+
 killing() {
   [ -n "$own" ] || { echo "SKIPPED: the deployment that HANDOFF_TEST_MONGO_URI names is not killed, 1 test was not run"; return; }
   note "the server is killed, each half of it and both"
@@ -73,10 +99,9 @@ killing() {
 
 members() {
   local mongod
-  mongod=$("$here/mongod.sh") || { echo "SKIPPED: there is no mongod to be had here, 5 tests of members that fail, lag or ask for users were not run"; return; }
+  mongod=$("$here/mongod.sh") || { echo "SKIPPED: there is no mongod to be had here, $(count) tests of members that fail, lag or ask for users were not run"; return; }
   note "members of mongod: the primary changes under writers, a deposed one, members that lag; users, TLS, certificates"
-  HANDOFF_TEST_MONGOD=$mongod go test -count=1 -timeout 10m -v \
-    -run '^(TestThePrimaryChangesUnderWriters|TestADeposedPrimaryHidesNothing|TestMembersThatLag|TestUsersCertificatesAndRights|TestMembersOfMongodThatCannotServe)$' ./fhir/store/mongo
+  HANDOFF_TEST_MONGOD=$mongod go test -count=1 -timeout 10m -v -run "^($members)\$" ./fhir/store/mongo
 }
 
 on_set() {
@@ -92,15 +117,17 @@ on_set() {
   export HANDOFF_TEST_MONGO_URI
   note "a replica set of $mongod: $HANDOFF_TEST_MONGO_URI"
   suites
+  gateway
 }
 
 for what in "$@"; do
   case $what in
     suites) suites ;;
+    gateway) gateway ;;
     kill) killing ;;
     members) members ;;
     set) on_set ;;
-    *) fail "what is $what? suites, kill, members or set" ;;
+    *) fail "what is $what? suites, gateway, kill, members or set" ;;
   esac
 done
 note "done"
