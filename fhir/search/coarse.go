@@ -140,7 +140,10 @@ func stretchOf(e store.Expr) stretch {
 // afterPrefix is the first string after all that start with a prefix, "" if there is
 // none.
 func afterPrefix(prefix string) string {
-	end := []byte(strings.TrimRight(prefix, "\xff"))
+	end := []byte(prefix)
+	for len(end) > 0 && end[len(end)-1] == 0xff {
+		end = end[:len(end)-1]
+	}
 	if len(end) == 0 {
 		return ""
 	}
