@@ -6,22 +6,26 @@ import (
 	"sync"
 )
 
-// perCommand is how many documents one command of a unit writes: they take the server a
-// millisecond or more each, on one of its processors. More are written by commands side
-// by side, two, or four of very many. Each goes in order of id, so that of all that wait
-// for each other in the server one can go on.
-const perCommand = 40
+// How many documents of a unit one command writes. It is done on one of the server's
+// processors; more are written by commands side by side, which a replica set confirms one
+// by one. So those that cost it a millisecond or more each, for their index entries, are
+// parted sooner.
+const (
+	rolledTogether  = 40  // heads rolled forward
+	writtenTogether = 160 // versions, intents
+)
 
-// abreast does something to all of a list, in as many parts as are to be done side by
-// side.
-func abreast[T any](all []T, do func([]T) error) error {
+// abreast does something to all of a list, in parts side by side: two if there are more
+// than so many, four if there are four times as many. Each part is in order, so that of
+// all that wait for each other in the server one can go on.
+func abreast[T any](all []T, most int, do func([]T) error) error {
 	parts := 1
 	switch n := len(all); {
 	case n == 0:
 		return nil
-	case n > 4*perCommand:
+	case n > 4*most:
 		parts = 4
-	case n > perCommand:
+	case n > most:
 		parts = 2
 	}
 	if parts == 1 {

@@ -24,7 +24,7 @@ func TestAbreast(t *testing.T) {
 			all, want = append(all, i), append(want, i)
 		}
 		calls := 0
-		err := abreast(all, func(part []int) error {
+		err := abreast(all, 40, func(part []int) error {
 			mu.Lock()
 			defer mu.Unlock()
 			calls++
@@ -52,7 +52,7 @@ func TestAbreast(t *testing.T) {
 func TestALargeUnitOfCreatesAndUpdates(t *testing.T) {
 	uri := freshURI(t)
 	db, other := openAt(t, uri, Options{SweepEvery: -1}), openAt(t, uri, Options{SweepEvery: -1})
-	const n = 180
+	const n = 200
 	var first, second []store.Write
 	for i := range n {
 		first = append(first, tripWrite(fmt.Sprintf("old%03d", i), store.Absent))
@@ -65,7 +65,7 @@ func TestALargeUnitOfCreatesAndUpdates(t *testing.T) {
 	db.onStep = func(point string) error {
 		if point == "versions" && !met {
 			met = true
-			_, err := other.Write(t.Context(), tripWrite("old170", 1))
+			_, err := other.Write(t.Context(), tripWrite("old190", 1))
 			return err
 		}
 		return nil
@@ -79,7 +79,7 @@ func TestALargeUnitOfCreatesAndUpdates(t *testing.T) {
 		if i%2 == 0 {
 			want = 2
 		}
-		if rec.ID == "old170" {
+		if rec.ID == "old190" {
 			want = 3
 		}
 		read, err := other.Read(t.Context(), rec.Key)

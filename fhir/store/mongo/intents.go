@@ -86,9 +86,9 @@ func (db *DB) putIntents(ctx context.Context, unit string, ds []*draft) (all boo
 	}
 	inserted := make(chan error, 1)
 	go func() {
-		inserted <- abreast(made, func(part []*headDoc) error { return db.makeHeads(ctx, part, &missed) })
+		inserted <- abreast(made, writtenTogether, func(part []*headDoc) error { return db.makeHeads(ctx, part, &missed) })
 	}()
-	err = abreast(updates, func(part []driver.WriteModel) error { return db.updateHeads(ctx, part, &missed) })
+	err = abreast(updates, writtenTogether, func(part []driver.WriteModel) error { return db.updateHeads(ctx, part, &missed) })
 	err = errors.Join(err, <-inserted)
 	return err == nil && !missed.Load(), err
 }

@@ -108,7 +108,7 @@ func TestOperationsGoToTheServerSeldom(t *testing.T) {
 			_, err := db.Apply(ctx, ws)
 			return err
 		}},
-		{"unit of 100 creates", 13, func() error {
+		{"unit of 100 creates", 11, func() error {
 			var ws []store.Write
 			for i := range 100 {
 				ws = append(ws, tripWrite(fmt.Sprint("lots", i), 0))

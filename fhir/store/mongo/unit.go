@@ -164,7 +164,7 @@ func (db *DB) commit(ctx context.Context, id string, ds []*draft) error {
 
 // rollAll rolls a committed unit's heads forward.
 func (db *DB) rollAll(ctx context.Context, id string, ds []*draft) error {
-	return abreast(ds, func(part []*draft) error { return db.rollSome(ctx, id, part) })
+	return abreast(ds, rolledTogether, func(part []*draft) error { return db.rollSome(ctx, id, part) })
 }
 
 func (db *DB) rollSome(ctx context.Context, id string, ds []*draft) error {

@@ -97,7 +97,7 @@ func (db *DB) putVersions(ctx context.Context, vs []*versionDoc) error {
 		docs[i] = &doc
 	}
 	slices.SortFunc(docs, func(a, b *versionDoc) int { return strings.Compare(a.ID, b.ID) })
-	return abreast(docs, func(part []*versionDoc) error { return db.writeVersions(ctx, part) })
+	return abreast(docs, writtenTogether, func(part []*versionDoc) error { return db.writeVersions(ctx, part) })
 }
 
 func (db *DB) writeVersions(ctx context.Context, docs []*versionDoc) error {
