@@ -152,8 +152,9 @@ func TestDemoOnMongoLeavesNothingAndMeetsNobody(t *testing.T) {
 		t.Errorf("something is left: vacant %v, %v", vacant, err)
 	}
 	o.data = filepath.Join(t.TempDir(), "kept")
-	if err := runDemo(t.Context(), o, io.Discard, io.Discard); err != nil {
-		t.Fatal(err)
+	var log screen
+	if err := runDemo(t.Context(), o, io.Discard, &log); err != nil {
+		t.Fatalf("%v\n%s", err, log.String())
 	}
 	file := filepath.Join(o.data, "handoff.yaml")
 	if c, err := config.Load(file); err != nil || backend.Name(c.StoreAddress()) != backend.Name(mine, "") {

@@ -58,7 +58,8 @@ type Write struct {
 	Expect int64
 	// Claims are strings that at most one live resource may hold, for
 	// conditional creates: "Patient|identifier|system|value". A write whose
-	// claim is held by another resource fails with a *ClaimError. The claims of
+	// claim is held by another resource fails with a *ClaimError, which names the
+	// first of them in the order of their bytes. The claims of
 	// a resource are those of its newest version.
 	Claims []string
 }

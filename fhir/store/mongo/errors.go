@@ -35,10 +35,13 @@ var notPrimaryCodes = []int{91, 189, 10058, 10107, 11600, 11602, 13435, 13436}
 
 // passingCodes are further ones that may be gone when the same is tried again: between
 // members, out of time, a conflict inside the server, a cursor that a server which was
-// started anew knows nothing of.
+// started anew knows nothing of, and a collection that is not there to the member that
+// was asked: a compatible server says so, also of a write that would make it, where a
+// database was dropped and is made anew. Who lists what there is takes it for an answer.
 var passingCodes = []int{
-	6,     // HostUnreachable
-	7,     // HostNotFound
+	6, // HostUnreachable
+	7, // HostNotFound
+	codeNamespaceNotFound,
 	43,    // CursorNotFound
 	64,    // WriteConcernTimeout
 	89,    // NetworkTimeout

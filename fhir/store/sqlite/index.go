@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"slices"
 
 	"github.com/handoff-health/handoff/fhir/store"
 )
@@ -141,7 +142,7 @@ func (t *txn) takeClaims(p *pending) error {
 	if p.write.Deleted {
 		return nil
 	}
-	for _, c := range p.write.Claims {
+	for _, c := range slices.Sorted(slices.Values(p.write.Claims)) { // of several that are held the error names the first
 		n, err := t.change(t.ctx, `INSERT INTO claim (claim, rid) VALUES (?, ?) ON CONFLICT DO NOTHING`, blob(c), p.rid)
 		if err != nil {
 			return err

@@ -258,6 +258,11 @@ func claims(t *testing.T, e *env) {
 	e.write(t, with(put(b, store.Absent, 1), "x")) // takes x
 	_, err := e.Store.Write(e.ctx, with(put(b, 1, 2), "x", "y"))
 	wantError(t, err, store.ErrExists, "a claim that is held")
+	var ce *store.ClaimError
+	_, err = e.Store.Write(e.ctx, with(put(patient("c"), store.Absent, 1), "z", "y", "x"))
+	if !errors.As(err, &ce) || ce.Claim != "x" || ce.Holder != b {
+		t.Errorf("of claims that are held the error names %v, want the first of them, x", err)
+	}
 	if v := e.read(t, b).Version; v != 1 {
 		t.Errorf("the refused write made version %d", v)
 	}
