@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	driver "go.mongodb.org/mongo-driver/v2/mongo"
+	xdriver "go.mongodb.org/mongo-driver/v2/x/mongo/driver"
 	"go.mongodb.org/mongo-driver/v2/x/mongo/driver/topology"
 
 	"github.com/handoff-health/handoff/fhir/store"
@@ -98,6 +99,12 @@ func isNetwork(err error) bool {
 func isPassing(err error) bool {
 	var labeled driver.LabeledError
 	if errors.As(err, &labeled) && (labeled.HasErrorLabel("RetryableWriteError") || labeled.HasErrorLabel("TransientTransactionError")) {
+		return true
+	}
+	// A pool that was emptied because another call's connection broke: nothing was sent.
+	// The driver gives it a label only where it would itself try again.
+	var pool xdriver.RetryablePoolError
+	if errors.As(err, &pool) && pool.Retryable() {
 		return true
 	}
 	return isNetwork(err) || isConcern(err) || isBehind(err) || hasCode(err, passingCodes...) || hasCode(err, notPrimaryCodes...)
