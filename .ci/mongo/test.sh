@@ -1,16 +1,17 @@
 #!/usr/bin/env bash
-# What CI runs on MongoDB: .ci/mongo/test.sh [suites|gateway|kill|members|set]...; all but
-# the last without arguments.
+# What CI runs on MongoDB: .ci/mongo/test.sh [suites|gateway|feeds|kill|members|set]...;
+# without arguments what CI runs: suites, gateway, kill, members.
 #   suites  the store's suite, cut connections, its races under the race
 #           detector, the same answers as the embedded store, the attacks, the demo,
 #           two gateways on one store
 #   gateway the tests of what stands on the store, with their data there: consents, tokens
-#           and their ends, sign-in, registrations, links, limits, feeds
+#           and their ends, sign-in, registrations, links
+#   feeds   the same of feeds, their queues, and limits; CI has no time for them
 #   kill    the server is killed in the middle of acknowledged writes
 #   members replica sets of mongod that the tests make and break: the primary changes in
 #           the middle of writes, members are cut off and lag; users, TLS, certificates
-#   set     the suites and the gateway's, on a replica set of three mongod that is made for it
-# For the first three $HANDOFF_TEST_MONGO_URI names the deployment: each test makes databases
+#   set     suites, gateway and feeds, on a replica set of three mongod that is made for it
+# For the first four $HANDOFF_TEST_MONGO_URI names the deployment: each test makes databases
 # handoff_test_… there and drops them. Without it start.sh makes a server, apart from
 # that of `make mongo`: it is the only kind that gets killed. It is stopped in the end.
 # `.ci/mongo/test.sh count` prints how many tests members are.
@@ -27,7 +28,7 @@ members='TestThePrimaryChangesUnderWriters|TestADeposedPrimaryHidesNothing|TestM
 count() { echo "$members" | tr '|' '\n' | wc -l; }
 if [ "$1" = count ]; then count; exit; fi
 case " $* " in
-  *" suites "* | *" gateway "* | *" kill "*)
+  *" suites "* | *" gateway "* | *" feeds "* | *" kill "*)
     if [ -z "${HANDOFF_TEST_MONGO_URI:-}" ]; then
       [ -n "$(front)" ] || trap '"$here/stop.sh"' EXIT
       HANDOFF_TEST_MONGO_URI=$("$here/start.sh")
@@ -73,17 +74,27 @@ suites() {
 }
 
 # gateway runs what stands on the store. Each test makes a database, which costs the server
-# half a second: of the large packages it is what asks the store most, consents and their ends
-# of the gateway's, restrictions, updates, expunges and resumed runs of ingest's. The hostile
-# providers of sign-in ask it nothing.
+# half a second: of the gateway's own it is what asks the store most, consents and their ends.
+# The hostile providers of sign-in ask it nothing.
 gateway() {
   local failed=
   export HANDOFF_TEST_STORE=mongo
-  note "consent epoch, leases, tokens and their ends, authorization, sign-in, registrations, links, limits, queues of feeds"
+  note "consent epoch, leases, tokens and their ends, authorization, sign-in, registrations, links"
   go test -p 2 -vet=off -count=1 -timeout 12m -skip '^(TestHostileProviders|TestHostileDiscovery)$' ./fhir/store/epoch ./fhir/store/lease \
-    ./gateway/auth ./gateway/oauth ./gateway/signin ./gateway/registration ./gateway/identity ./gateway/limit ./adapters/inbox || failed="$failed packages"
+    ./gateway/auth ./gateway/oauth ./gateway/signin ./gateway/registration ./gateway/identity || failed="$failed packages"
   note "consents, who may revoke, expunges, at the gateway"
   go test -vet=off -count=1 -timeout 10m -run 'Revo|Consent|Deny|Expunge' ./gateway || failed="$failed gateway"
+  unset HANDOFF_TEST_STORE
+  [ -z "$failed" ] || fail "on MongoDB:$failed"
+}
+
+# feeds runs what brings records, of ingest's own what asks the store most: restrictions,
+# updates, expunges and resumed runs.
+feeds() {
+  local failed=
+  export HANDOFF_TEST_STORE=mongo
+  note "queues of feeds, limits"
+  go test -p 2 -vet=off -count=1 -timeout 10m ./gateway/limit ./adapters/inbox || failed="$failed queues"
   note "feeds: restrictions in any order, updates, expunges, runs that go on"
   go test -vet=off -count=1 -timeout 10m -run '^Test(Restrictions|Updates|UpdatesOfTwo|ARunGoesOn|AnInterruptedUpdate|Expunge|EventsOfASealed)' ./adapters/ingest || failed="$failed feeds"
   unset HANDOFF_TEST_STORE
@@ -118,16 +129,18 @@ on_set() {
   note "a replica set of $mongod: $HANDOFF_TEST_MONGO_URI"
   suites
   gateway
+  feeds
 }
 
 for what in "$@"; do
   case $what in
     suites) suites ;;
     gateway) gateway ;;
+    feeds) feeds ;;
     kill) killing ;;
     members) members ;;
     set) on_set ;;
-    *) fail "what is $what? suites, gateway, kill, members or set" ;;
+    *) fail "what is $what? suites, gateway, feeds, kill, members or set" ;;
   esac
 done
 note "done"
