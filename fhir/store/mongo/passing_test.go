@@ -137,3 +137,16 @@ func TestSearchesReadSnapshotsOfAReplicaSet(t *testing.T) {
 		t.Errorf("units are asked for %d at a time", batch[units.name])
 	}
 }
+
+// emptied is how the driver says that a pool of connections was emptied, where it does
+// not try again itself.
+type emptied struct{ error }
+
+func (emptied) Retryable() bool { return true }
+
+func TestAnEmptiedPoolPasses(t *testing.T) {
+	err := fmt.Errorf("find: %w", emptied{errors.New("connection pool was cleared")})
+	if !isPassing(err) || isNetwork(err) {
+		t.Errorf("passing %v, want true; not known whether it was done %v, want false: nothing was sent", isPassing(err), isNetwork(err))
+	}
+}
