@@ -1,10 +1,12 @@
 package search
 
 import (
+	"maps"
 	"slices"
 	"strings"
 
 	"github.com/handoff-health/handoff/fhir/store"
+	"github.com/handoff-health/handoff/fhir/store/plan"
 )
 
 // A store looks each stretch of values up by itself, or holds all of them against each
@@ -98,9 +100,9 @@ func joined(e store.Expr, most int) store.Expr {
 		}
 	}
 	out = append(out, ranges(alone, most)...)
-	for _, of := range sortedKeys(pairs) {
+	for _, of := range slices.Sorted(maps.Keys(pairs)) {
 		both := store.Expr{Op: store.And}
-		for _, name := range sortedKeys(pairs[of]) {
+		for _, name := range slices.Sorted(maps.Keys(pairs[of])) {
 			both.Args = append(both.Args, oneOf(ranges(map[string][]stretch{name: pairs[of][name]}, most)))
 		}
 		out = append(out, both)
@@ -115,45 +117,22 @@ func oneOf(any []store.Expr) store.Expr {
 	return store.Expr{Op: store.Or, Args: any}
 }
 
-func sortedKeys[V any](m map[string]V) []string {
-	out := make([]string, 0, len(m))
-	for k := range m {
-		out = append(out, k)
-	}
-	slices.Sort(out)
-	return out
-}
-
 // stretchOf is where the values of a condition on one parameter lie.
 func stretchOf(e store.Expr) stretch {
 	switch e.Op {
 	case store.Equal:
 		return stretch{e.Value, e.Value + "\x00"}
 	case store.Prefix:
-		return stretch{e.Value, afterPrefix(e.Value)}
+		return stretch{e.Value, plan.Prefix(e.Value).High}
 	case store.Range:
 		return stretch{e.Low, e.High}
 	}
 	return stretch{} // all there are
 }
 
-// afterPrefix is the first string after all that start with a prefix, "" if there is
-// none.
-func afterPrefix(prefix string) string {
-	end := []byte(prefix)
-	for len(end) > 0 && end[len(end)-1] == 0xff {
-		end = end[:len(end)-1]
-	}
-	if len(end) == 0 {
-		return ""
-	}
-	end[len(end)-1]++
-	return string(end)
-}
-
 // ranges are at most so many stretches of each parameter that hold all of those given.
 func ranges(of map[string][]stretch, most int) (out []store.Expr) {
-	for _, name := range sortedKeys(of) {
+	for _, name := range slices.Sorted(maps.Keys(of)) {
 		var apart []stretch
 		slices.SortFunc(of[name], func(a, b stretch) int { return strings.Compare(a.low, b.low) })
 		for _, s := range of[name] {

@@ -191,10 +191,15 @@ func (a Address) With(name, value string) Address {
 	return a
 }
 
-// pairs are the options by their names in lower case, values as they are written. A
-// driver takes ";" for "&", and reads names that are percent-encoded.
+// written are the options as they are written. A driver takes ";" for "&".
+func (a Address) written() []string {
+	return strings.FieldsFunc(a.options, func(r rune) bool { return r == '&' || r == ';' })
+}
+
+// pairs are the written options by their names in lower case, values as they are. A
+// driver reads names that are percent-encoded.
 func (a Address) pairs() (out [][2]string) {
-	for _, o := range strings.FieldsFunc(a.options, func(r rune) bool { return r == '&' || r == ';' }) {
+	for _, o := range a.written() {
 		name, value, _ := strings.Cut(o, "=")
 		if plain, err := url.QueryUnescape(name); err == nil {
 			name = plain
@@ -216,7 +221,7 @@ func (a Address) option(name string) string {
 
 // without gives the address without some options, named in lower case.
 func (a Address) without(names ...string) Address {
-	parts := strings.FieldsFunc(a.options, func(r rune) bool { return r == '&' || r == ';' })
+	parts := a.written()
 	pairs, kept := a.pairs(), parts[:0]
 	for i, o := range parts {
 		if !slices.Contains(names, pairs[i][0]) {

@@ -11,6 +11,7 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 
 	"github.com/handoff-health/handoff/fhir/store"
+	"github.com/handoff-health/handoff/fhir/store/plan"
 )
 
 // beforeKept is how many replaced versions a fact remembers.
@@ -107,7 +108,7 @@ func (db *DB) Scan(ctx context.Context, prefix, after string, limit int) ([]stor
 		if last != "" {
 			span = append(span, bson.E{Key: "$gt", Value: last})
 		}
-		if end := afterPrefix(prefix); end != "" {
+		if end := plan.Prefix(prefix).High; end != "" {
 			span = append(span, bson.E{Key: "$lt", Value: encode(end)})
 		}
 		fs, docs, err := db.findFacts(ctx, span, limit)
@@ -120,19 +121,6 @@ func (db *DB) Scan(ctx context.Context, prefix, after string, limit int) ([]stor
 		}
 		last = docs[len(docs)-1].ID
 	}
-}
-
-// afterPrefix is the smallest string above all that have the prefix, as bytes; "" if
-// there is none.
-func afterPrefix(prefix string) string {
-	b := []byte(prefix)
-	for i := len(b) - 1; i >= 0; i-- {
-		if b[i] < 0xff {
-			b[i]++
-			return string(b[:i+1])
-		}
-	}
-	return ""
 }
 
 // findFacts reads the documents of some ids by key, all of them if limit is 0, and gives
