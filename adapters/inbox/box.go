@@ -180,25 +180,3 @@ func (b *Box) wake() {
 	close(b.changed)
 	b.changed = make(chan struct{})
 }
-
-// Received says how many messages are here or were settled, without those that
-// are deferred.
-func (b *Box) Received() int64 {
-	p := b.counts.snapshot()
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return p.Stored + p.Rejected + int64(b.last-p.Seq)
-}
-
-// Waiting says how many messages wait, how many bytes they are, and when the
-// oldest came; the zero time if none waits.
-func (b *Box) Waiting() (messages int, bytes int64, oldest time.Time) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	for _, s := range b.waiting {
-		if oldest.IsZero() || s.at.Before(oldest) {
-			oldest = s.at
-		}
-	}
-	return b.count, b.bytes, oldest
-}

@@ -1,6 +1,7 @@
 package inbox
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -42,11 +43,15 @@ func (c *Counts) add(o flow.Outcome) {
 // A progress says how far the messages of a system are settled, and what became
 // of them. It is one fact, so that place and counts always fit together.
 type progress struct {
-	mu sync.Mutex
-	Progress
-	fact store.Fact
-	seen rate
-	told receipts // of copies and collisions, which no place belongs to
+	mu       sync.Mutex
+	Progress          // with what is settled and not kept yet
+	kept     Progress // as it is in the store: what is told
+	fact     store.Fact
+	later    map[uint64]bool // deferred, by number; of who processes
+	deferred int             // of later when kept was
+	unsure   []byte          // what was to be kept, if that failed
+	seen     rate
+	told     receipts // of copies and collisions, which no place belongs to
 }
 
 // maxCodes bounds the tally of codes.
@@ -71,7 +76,10 @@ type Progress struct {
 
 func (p *progress) load(ctx context.Context, b *Box) error {
 	fact, err := b.o.Facts.Get(ctx, b.prefix+"progress")
-	if errors.Is(err, store.ErrNotFound) {
+	if errors.Is(err, store.ErrNotFound) { // nothing was kept yet
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.is(p.kept)
 		return nil
 	}
 	if err != nil {
@@ -83,20 +91,38 @@ func (p *progress) load(ctx context.Context, b *Box) error {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.fact, p.Progress = fact, kept
+	p.fact = fact
+	p.is(kept)
+	if p.unsure != nil && bytes.Equal(p.unsure, fact.Value) { // it was kept, and only the word of it was lost
+		p.deferred, p.unsure = p.laterUntil(kept.Seq), nil
+	}
 	return nil
+}
+
+// is takes what is kept as the progress. The caller holds mu.
+func (p *progress) is(kept Progress) {
+	if p.Last.After(kept.Last) { // what was received since is not counted in the place
+		kept.Last = p.Last
+	}
+	p.Progress, p.kept = kept, kept
+	p.Codes = maps.Clone(kept.Codes)
 }
 
 // save writes the progress. Only one process has the place; a conflict says that
 // another has taken it over, or is what is left of an earlier one's last write.
 func (p *progress) save(ctx context.Context, b *Box) error {
 	p.mu.Lock()
-	raw, err := json.Marshal(p.Progress)
-	fact := p.fact
+	now, fact := p.Progress, p.fact
+	now.Codes = maps.Clone(now.Codes)
+	deferred := p.laterUntil(now.Seq)
 	p.mu.Unlock()
+	raw, err := json.Marshal(now)
 	if err != nil {
 		return err
 	}
+	p.mu.Lock()
+	p.unsure = raw
+	p.mu.Unlock()
 	if fact.Key == "" {
 		fact, err = b.o.Facts.PutIfAbsent(ctx, b.prefix+"progress", raw, time.Time{})
 	} else {
@@ -106,9 +132,28 @@ func (p *progress) save(ctx context.Context, b *Box) error {
 		return fmt.Errorf("inbox %s: keeping the place: %w", b.o.System, err)
 	}
 	p.mu.Lock()
-	p.fact = fact
+	p.fact, p.kept, p.deferred, p.unsure = fact, now, deferred, nil
 	p.mu.Unlock()
 	return nil
+}
+
+// laterUntil says how many of the messages up to a place are deferred. The caller
+// holds mu.
+func (p *progress) laterUntil(seq uint64) (n int) {
+	for at := range p.later {
+		if at <= seq {
+			n++
+		}
+	}
+	return n
+}
+
+// setAside notes which messages are deferred.
+func (p *progress) setAside(later map[uint64]bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.later = later
+	p.deferred = p.laterUntil(p.kept.Seq)
 }
 
 // received notes a message that was acknowledged.
@@ -132,6 +177,13 @@ func (p *progress) refused(collision bool) {
 	}
 }
 
+// durable is the place as it is kept.
+func (p *progress) durable() uint64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.kept.Seq
+}
+
 // at is the place.
 func (p *progress) at() uint64 {
 	p.mu.Lock()
@@ -147,6 +199,7 @@ func (p *progress) settled(w *work) {
 	if !w.deferred {
 		p.Seq = w.seq
 	}
+	delete(p.later, w.seq)
 	if w.lost {
 		p.Lost++
 		return
@@ -156,6 +209,7 @@ func (p *progress) settled(w *work) {
 	}
 	m := w.mark
 	if w.park || m.State == Deferred {
+		p.later[w.seq] = true
 		return
 	}
 	if !m.Parsed.IsZero() {
@@ -180,15 +234,16 @@ func (p *progress) settled(w *work) {
 	}
 }
 
-// snapshot is the progress as it is now.
-func (p *progress) snapshot() Progress {
+// snapshot is the progress as it is kept, with what no place belongs to as of now,
+// and how many messages were deferred then.
+func (p *progress) snapshot() (Progress, int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	d := p.Progress
-	d.Codes = maps.Clone(d.Codes)
+	d := p.kept
+	d.Codes, d.Last = maps.Clone(d.Codes), p.Last
 	d.Duplicates += p.told.kept.Duplicates + p.told.delta.Duplicates
 	d.Collisions += p.told.kept.Collisions + p.told.delta.Collisions
-	return d
+	return d, p.deferred
 }
 
 // A rate counts by minute over an hour.
@@ -216,6 +271,3 @@ func (r *rate) last(now time.Time, minutes int64) int {
 	}
 	return sum
 }
-
-// Counts returns the progress.
-func (b *Box) Counts() Progress { return b.counts.snapshot() }

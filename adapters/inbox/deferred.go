@@ -30,7 +30,7 @@ func (b *Box) deferredKey(seq uint64) string { return b.prefix + "d/" + seqKey(s
 
 // loadDeferred finds the messages that an earlier process deferred.
 func (f *Feed) loadDeferred(ctx context.Context) error {
-	b, after := f.Box, ""
+	b, after, all := f.Box, "", map[uint64]bool{}
 	f.mu.Lock()
 	f.later, f.fails = map[uint64]*mark{}, map[uint64]int{}
 	f.mu.Unlock()
@@ -58,8 +58,10 @@ func (f *Feed) loadDeferred(ctx context.Context) error {
 			f.mu.Lock()
 			f.later[seq] = m
 			f.mu.Unlock()
+			all[seq] = true
 		}
 		if len(facts) < 200 {
+			b.counts.setAside(all)
 			return nil
 		}
 	}
@@ -121,13 +123,6 @@ func (f *Feed) due() (uint64, bool) {
 		}
 	}
 	return best, best > 0
-}
-
-// Deferred says how many messages are set aside.
-func (f *Feed) Deferred() int {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return len(f.later)
 }
 
 // Retrying says why the feed waits; the zero value if it does not.

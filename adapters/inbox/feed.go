@@ -98,7 +98,7 @@ func (f *Feed) Run(ctx context.Context) error {
 		return err
 	}
 	for {
-		before := f.Box.counts.snapshot().Seq
+		before := f.Box.counts.durable()
 		err := f.once(ctx)
 		if ctx.Err() != nil {
 			return nil
@@ -106,7 +106,7 @@ func (f *Feed) Run(ctx context.Context) error {
 		if lost := f.held(); lost != nil {
 			return lost
 		}
-		if f.Box.counts.snapshot().Seq > before {
+		if f.Box.counts.durable() > before {
 			f.clearRetry()
 		}
 		if err := f.failed(ctx, err); err != nil {
@@ -117,7 +117,9 @@ func (f *Feed) Run(ctx context.Context) error {
 
 // once runs the pipeline until it fails, and settles what it has done.
 func (f *Feed) once(ctx context.Context) error {
-	f.Box.rewind()
+	if err := f.resume(ctx); err != nil {
+		return err
+	}
 	f.mu.Lock()
 	f.works, f.bySeq, f.named = map[string]*work{}, map[uint64]*work{}, map[string]uint64{}
 	f.mu.Unlock()

@@ -144,8 +144,8 @@ func TestMessagesAreKeptOnceAndStored(t *testing.T) {
 	if r := receive(t, b, admit(3)); !r.Duplicate || r.Seq != 4 {
 		t.Errorf("a copy of a stored message: %+v", r)
 	}
-	if n, bytes, _ := b.Waiting(); n != 0 || bytes != 0 {
-		t.Errorf("%d messages, %d bytes wait", n, bytes)
+	if c := b.Counts(); c.Waiting != 0 || c.WaitingBytes != 0 {
+		t.Errorf("%+v", c)
 	}
 	// Another process knows all of it.
 	b = openBox(t, db, db, nil)

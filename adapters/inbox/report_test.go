@@ -19,7 +19,7 @@ func TestAMessageIsCountedInOneState(t *testing.T) {
 	for n := range 4 {
 		receive(t, b, admit(n))
 	}
-	told := inbox.Running{Received: b.Received(), Waiting: b.Received()}
+	told := inbox.Running{Received: b.Counts().Received, Waiting: b.Counts().Waiting}
 	if err := inbox.SaveRunning(context.Background(), db, system, told); err != nil {
 		t.Fatal(err)
 	}

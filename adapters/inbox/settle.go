@@ -4,9 +4,12 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"time"
 
 	"golang.org/x/sync/errgroup"
+
+	"github.com/handoff-health/handoff/fhir/store"
 )
 
 const (
@@ -127,4 +130,34 @@ func (f *Feed) forget(batch []*work) {
 		}
 	}
 	f.retry = Retry{}
+}
+
+// resume lets the next source begin after what is settled, as the store has it. What
+// could not be kept is done as by a process that finds it: the marks tell what became
+// of it. What was kept although nobody said so is not counted again.
+func (f *Feed) resume(ctx context.Context) error {
+	b, p := f.Box, &f.Box.counts
+	if err := p.load(ctx, b); err != nil {
+		return fmt.Errorf("inbox %s: %w", b.o.System, err)
+	}
+	p.mu.Lock()
+	seq, term, kept, later := p.Seq, p.Term, p.unsure == nil, maps.Clone(p.later)
+	p.unsure = nil
+	p.mu.Unlock()
+	if f.Term != nil && term != f.Term() {
+		return fmt.Errorf("inbox %s: another process has the place: %w", b.o.System, store.ErrConflict)
+	}
+	f.mu.Lock()
+	maps.DeleteFunc(f.later, func(at uint64, _ *mark) bool { return kept && !later[at] })
+	later = make(map[uint64]bool, len(f.later))
+	for at := range f.later {
+		later[at] = true
+	}
+	f.mu.Unlock()
+	p.setAside(later)
+	b.forgetUntil(seq)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.next = seq + 1
+	return nil
 }

@@ -98,7 +98,7 @@ func TestSeveralTakeAndOneProcesses(t *testing.T) {
 	receive(t, a, admit(5001))
 	wait(t, "the new holder has done all", func() bool { return kept(t, db).Stored == 2*each+2 })
 	for _, box := range []*inbox.Box{a, b} {
-		wait(t, "nothing waits", func() bool { n, bytes, _ := box.Waiting(); return n == 0 && bytes == 0 })
+		wait(t, "nothing waits", func() bool { c := box.Counts(); return c.Waiting == 0 && c.WaitingBytes == 0 })
 		if err := box.KeepReceipts(ctx); err != nil {
 			t.Fatal(err)
 		}
@@ -154,7 +154,7 @@ func TestTheSameMessageAtTwoProcessesIsOne(t *testing.T) {
 	if m := kept(t, db); m.Stored != n || m.Rejected != 0 || patients(t, db) != n {
 		t.Errorf("%+v, %d Patients", m, patients(t, db))
 	}
-	wait(t, "nothing waits", func() bool { n, _, _ := a.Waiting(); return n == 0 })
+	wait(t, "nothing waits", func() bool { return a.Counts().Waiting == 0 })
 }
 
 // Different messages that come at several processes at the same time under one key are

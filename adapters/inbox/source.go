@@ -168,14 +168,6 @@ func (b *Box) ahead(seq uint64, size int64) int {
 	return max(n, 1)
 }
 
-// rewind lets the next source begin after what is settled.
-func (b *Box) rewind() {
-	p := b.counts.snapshot()
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.next = p.Seq + 1
-}
-
 // finish forgets messages that are settled.
 func (b *Box) finish(seqs []uint64) {
 	b.mu.Lock()

@@ -116,8 +116,8 @@ func TestAMessageThatCannotBeStoredIsDeferredAndOthersGoOn(t *testing.T) {
 	if got, want := states(t, b, 4), "stored, deferred store-failed, stored, stored"; got != want {
 		t.Fatalf("states %s, want %s", got, want)
 	}
-	if n := patients(t, db); n != 3 || f.Deferred() != 1 {
-		t.Errorf("%d Patients, %d deferred", n, f.Deferred())
+	if n := patients(t, db); n != 3 || b.Counts().Deferred != 1 {
+		t.Errorf("%d Patients, %+v", n, b.Counts())
 	}
 	if r := receive(t, b, admit(1)); !r.Duplicate {
 		t.Error("a copy of a deferred message was taken as a new one")
@@ -145,8 +145,8 @@ func TestAMessageThatCannotBeStoredIsDeferredAndOthersGoOn(t *testing.T) {
 	if err := <-done; err != nil {
 		t.Fatal(err)
 	}
-	if n := patients(t, db); n != 5 || f.Deferred() != 0 {
-		t.Errorf("%d Patients, %d deferred", n, f.Deferred())
+	if n := patients(t, db); n != 5 || b.Counts().Deferred != 0 {
+		t.Errorf("%d Patients, %+v", n, b.Counts())
 	}
 }
 
@@ -175,8 +175,8 @@ func TestWhenTheStoreFailsNothingIsDeferredAndAllIsStoredAfterwards(t *testing.T
 		receive(t, b, admit(n))
 	}
 	wait(t, "it is told that the store fails", func() bool { return f.Retrying().Tries >= 4 })
-	if r := f.Retrying(); r.Code != "store-failed" || r.Since.IsZero() || f.Deferred() != 0 || b.Counts().Seq != 0 {
-		t.Errorf("retry %+v, %d deferred, %+v", r, f.Deferred(), b.Counts())
+	if r := f.Retrying(); r.Code != "store-failed" || r.Since.IsZero() || b.Counts().Deferred != 0 || b.Counts().Seq != 0 {
+		t.Errorf("retry %+v, %+v", r, b.Counts())
 	}
 	sick.word.Store(nil)
 	wait(t, "all is stored", func() bool { return b.Counts().Stored == 20 })
@@ -300,8 +300,8 @@ func TestAFullInboxAsksToTryAgainAndMemoryStaysFlat(t *testing.T) {
 	if r, err := b.Receive(context.Background(), admit(3)); err != nil || !r.Duplicate {
 		t.Errorf("a copy: %+v, %v", r, err)
 	}
-	if n, _, _ := b.Waiting(); n != most || b.Counts().Seq != 0 {
-		t.Errorf("%d wait, %+v", n, b.Counts())
+	if c := b.Counts(); c.Waiting != most || c.Seq != 0 {
+		t.Errorf("%+v", c)
 	}
 	paused.Store(false)
 	wait(t, "there is room again", func() bool {
@@ -331,8 +331,8 @@ func TestTheInboxIsBoundedInBytesToo(t *testing.T) {
 	run(t, f, func() bool { return b.Counts().Seq == 1 })
 	for n := 1; ; n++ {
 		if _, err := b.Receive(context.Background(), admit(n)); err != nil {
-			if _, bytes, _ := b.Waiting(); !errors.Is(err, inbox.ErrBusy) || n < 2 || bytes > 4000 {
-				t.Errorf("message %d: %v, %d bytes wait", n, err, bytes)
+			if c := b.Counts(); !errors.Is(err, inbox.ErrBusy) || n < 2 || c.WaitingBytes > 4000 {
+				t.Errorf("message %d: %v, %d bytes wait", n, err, c.WaitingBytes)
 			}
 			break
 		}

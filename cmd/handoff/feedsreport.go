@@ -22,6 +22,7 @@ type feedReport struct {
 	restarts int
 	events   map[string]int64
 	records  map[string]int64 // by outcome, since the process began
+	received int64            // the most messages that metrics told of
 	mapping  inbox.Mapping
 }
 
@@ -62,6 +63,18 @@ func (r *feedReport) count(m *flow.Mapped, o flow.Outcome) {
 	r.records[outcomes[o]]++
 }
 
+// counted is where the messages of a box are now, for counters, which never fall: of
+// two that ask at once the later one is told no less. What was received falls where a
+// message that waited turns out to be one that nobody was told is taken.
+func (r *feedReport) counted(b *inbox.Box) inbox.Standing {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	c := b.Counts()
+	r.received = max(r.received, c.Received)
+	c.Received = r.received
+	return c
+}
+
 // mapped notes which mapping is in force, or why a newer one is not.
 func (r *feedReport) mapped(fd *feed, err error) {
 	r.mu.Lock()
@@ -75,15 +88,17 @@ func (r *feedReport) mapped(fd *feed, err error) {
 }
 
 // running is what is told of the feed now.
-func (f *liveFeed) running() inbox.Running {
-	messages, bytes, oldest := f.box.Waiting()
+func (f *liveFeed) running() inbox.Running { return f.runningWith(f.box.Counts()) }
+
+// runningWith is what is told of the feed where its messages are as c says: whoever
+// tells of both tells of one moment.
+func (f *liveFeed) runningWith(c inbox.Standing) inbox.Running {
 	r := f.report
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	out := inbox.Running{Gateway: f.name, ID: f.id, At: f.now().UTC(), Since: r.since, Way: f.system.Receive.Way(), Receiver: r.state, Error: r.broken, Restarts: r.restarts,
-		Events: maps.Clone(r.events), Waiting: int64(messages), WaitingBytes: bytes, Oldest: oldest, Deferred: int64(f.feed.Deferred()),
+		Events: maps.Clone(r.events), Received: c.Received, Waiting: c.Waiting, WaitingBytes: c.WaitingBytes, Oldest: c.Oldest, Deferred: c.Deferred,
 		PerMinute: f.box.Rates(), Mapping: r.mapping}
-	out.Received = f.box.Received() + out.Deferred
 	if retry := f.feed.Retrying(); retry.Tries > 0 {
 		out.Retry = &retry
 	}

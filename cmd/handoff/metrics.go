@@ -25,7 +25,7 @@ func feedMetric(name, help string, labels ...string) *prometheus.Desc {
 }
 
 var (
-	metricMessages = feedMetric("messages_total", "Settled messages of the inbox by state; parsed and mapped are how far they came.", "state")
+	metricMessages = feedMetric("messages_total", "Messages of the inbox by state: stored and rejected are settled, parsed and mapped how far those came; received are all, with those that wait and are deferred.", "state")
 	metricRejected = feedMetric("rejected_messages_total", "Rejected messages by the code of the first reject.", "code")
 	metricCopies   = feedMetric("repeated_messages_total", "Messages that were not kept or not processed: duplicates, collisions of a key.", "kind")
 	metricRecords  = feedMetric("records_total", "Records by outcome since the process began.", "outcome")
@@ -67,11 +67,12 @@ func (f *liveFeed) collect(to chan<- prometheus.Metric) {
 		}
 		emit(d, prometheus.GaugeValue, v)
 	}
-	p, r := f.box.Counts(), f.running()
+	c := f.report.counted(f.box)
+	r := f.runningWith(c)
 	holds := f.lease.Check() == nil
 	flag(metricHolds, holds)
 	if holds { // of several gateways one tells what is of the store, so that sums are right
-		f.collectInbox(emit, &p, &r)
+		f.collectInbox(emit, &c)
 	}
 	flag(metricUp, r.Receiver == "running" || r.Receiver == "mounted")
 	flag(metricPaused, f.paused.Load())
@@ -89,26 +90,26 @@ func (f *liveFeed) collect(to chan<- prometheus.Metric) {
 }
 
 // collectInbox tells of the inbox, which all gateways share.
-func (f *liveFeed) collectInbox(emit func(*prometheus.Desc, prometheus.ValueType, float64, ...string), p *inbox.Progress, r *inbox.Running) {
-	for state, n := range map[string]int64{"parsed": p.Parsed, "mapped": p.Mapped, "stored": p.Stored, "rejected": p.Rejected,
-		"received": p.Stored + p.Rejected + r.Waiting + r.Deferred} {
+func (f *liveFeed) collectInbox(emit func(*prometheus.Desc, prometheus.ValueType, float64, ...string), c *inbox.Standing) {
+	for state, n := range map[string]int64{"parsed": c.Parsed, "mapped": c.Mapped, "stored": c.Stored, "rejected": c.Rejected,
+		"received": c.Received} {
 		emit(metricMessages, prometheus.CounterValue, float64(n), state)
 	}
-	for code, n := range p.Codes {
+	for code, n := range c.Codes {
 		emit(metricRejected, prometheus.CounterValue, float64(n), code)
 	}
-	emit(metricCopies, prometheus.CounterValue, float64(p.Duplicates), "duplicate")
-	emit(metricCopies, prometheus.CounterValue, float64(p.Collisions), "collision")
-	emit(metricWaiting, prometheus.GaugeValue, float64(r.Waiting))
-	emit(metricBytes, prometheus.GaugeValue, float64(r.WaitingBytes))
-	emit(metricDeferred, prometheus.GaugeValue, float64(r.Deferred))
+	emit(metricCopies, prometheus.CounterValue, float64(c.Duplicates), "duplicate")
+	emit(metricCopies, prometheus.CounterValue, float64(c.Collisions), "collision")
+	emit(metricWaiting, prometheus.GaugeValue, float64(c.Waiting))
+	emit(metricBytes, prometheus.GaugeValue, float64(c.WaitingBytes))
+	emit(metricDeferred, prometheus.GaugeValue, float64(c.Deferred))
 	oldest := 0.0
-	if !r.Oldest.IsZero() {
-		oldest = f.now().Sub(r.Oldest).Seconds()
+	if !c.Oldest.IsZero() {
+		oldest = f.now().Sub(c.Oldest).Seconds()
 	}
 	emit(metricOldest, prometheus.GaugeValue, oldest)
-	if !p.Last.IsZero() {
-		emit(metricLast, prometheus.GaugeValue, float64(p.Last.Unix()))
+	if !c.Last.IsZero() {
+		emit(metricLast, prometheus.GaugeValue, float64(c.Last.Unix()))
 	}
 }
 
