@@ -76,11 +76,21 @@ func shut(t testing.TB, trail *Trail) {
 	}
 }
 
-// filled makes a trail of n events over several segments, closed.
+// filled makes a trail of n events over several segments, closed, with a checkpoint
+// after every ten at the latest: they are anchored beside the writer, which on a busy
+// machine is done before the first of them otherwise.
 func filled(t testing.TB, n int) place {
+	t.Helper()
 	p := newPlace(t)
 	trail := p.open(t, func(o *Options) { o.MaxSegment = 4000 })
-	record(t, trail, n)
+	for n > 0 {
+		some := min(n, 10)
+		record(t, trail, some)
+		n -= some
+		if some == 10 {
+			eventually(t, func() bool { return trail.Count()-trail.anchoring.count.Load() < 10 })
+		}
+	}
 	shut(t, trail)
 	return p
 }
@@ -389,7 +399,7 @@ func TestAnAnchorThatFailsForTooLongStopsTheTrail(t *testing.T) {
 	}
 }
 
-func eventually(t *testing.T, ok func() bool) {
+func eventually(t testing.TB, ok func() bool) {
 	t.Helper()
 	for range 60_000 { // a minute
 		if ok() {
