@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"reflect"
 	"slices"
+	"sync"
 
 	"github.com/expr-lang/expr"
 	"github.com/handoff-health/handoff/mappings/schema"
@@ -16,6 +17,24 @@ import (
 // the profile that the mapping names as its default). It compiles all or fails;
 // each error is a *LoadError with file:line:column, several are joined.
 func Load(fsys fs.FS, name string, profile *Profile) (*Map, error) {
+	if profile != nil || fsys != Files() {
+		return compile(fsys, name, profile)
+	}
+	if m, ok := builtIn.Load(name); ok {
+		return m.(*Map), nil
+	}
+	m, err := compile(fsys, name, nil)
+	if err == nil {
+		builtIn.Store(name, m)
+	}
+	return m, err
+}
+
+// builtIn holds the built-in mappings that were compiled with their own profiles, by
+// name: nothing can change them, and a gateway asks for one several times.
+var builtIn sync.Map
+
+func compile(fsys fs.FS, name string, profile *Profile) (*Map, error) {
 	raw, err := readFile(fsys, name)
 	if err != nil {
 		return nil, fmt.Errorf("mapping %s: %w", name, err)

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
 	"os"
@@ -22,6 +23,7 @@ import (
 
 	"github.com/handoff-health/handoff/conformance/attack"
 	"github.com/handoff-health/handoff/fhir/store/backend/backendtest"
+	"github.com/handoff-health/handoff/gateway/auth"
 )
 
 // Several gateways are several processes: the test binary, started again as the
@@ -34,6 +36,7 @@ const (
 func TestMain(m *testing.M) {
 	line := os.Getenv(envProcess)
 	if line == "" {
+		loadOrGenerateKey = loadOrCopyKey
 		os.Exit(m.Run())
 	}
 	var args []string
@@ -52,6 +55,23 @@ func TestMain(m *testing.M) {
 	root := newRootCommand()
 	root.SetArgs(args)
 	os.Exit(run(ctx, root, os.Stderr)) //nolint:gocritic // the process ends
+}
+
+// rsaKey is the key of the id tokens of all gateways in this process. Those that are
+// processes of their own make theirs.
+var rsaKey = sync.OnceValues(func() (*auth.PrivateKey, error) { return auth.GenerateKey(auth.RS256) })
+
+func loadOrCopyKey(path, algorithm string) (*auth.PrivateKey, error) {
+	if algorithm == auth.RS256 {
+		key, err := rsaKey()
+		if err == nil {
+			err = key.Write(path)
+		}
+		if err != nil && !errors.Is(err, fs.ErrExist) {
+			return nil, err
+		}
+	}
+	return auth.LoadOrGenerateKey(path, algorithm)
 }
 
 // A gatewayProcess is one gateway of a store.

@@ -30,6 +30,10 @@ func (g *running) checkKey(ctx context.Context, name string, key []byte) error {
 	return peers.CheckKeys(ctx, g.store, g.trail.ID(), mine)
 }
 
+// loadOrGenerateKey is a variable for tests, which start many gateways: an RSA key takes
+// longer to make than all the rest of a start.
+var loadOrGenerateKey = auth.LoadOrGenerateKey
+
 // sharedKey reads a key that all gateways of the store hold, or makes it where none
 // serves yet.
 func (g *running) sharedKey(name, path, algorithm string) (*auth.PrivateKey, error) {
@@ -40,7 +44,7 @@ func (g *running) sharedKey(name, path, algorithm string) (*auth.PrivateKey, err
 			return nil, err
 		}
 	}
-	key, err := auth.LoadOrGenerateKey(path, algorithm)
+	key, err := loadOrGenerateKey(path, algorithm)
 	if err != nil {
 		return nil, err
 	}
