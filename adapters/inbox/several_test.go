@@ -397,7 +397,8 @@ func TestTheReportNamesTheHolder(t *testing.T) {
 	told := make(chan struct{})
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
-	go l.Run(ctx, func(ctx context.Context) { close(told); <-ctx.Done() })
+	tell := sync.OnceFunc(func() { close(told) }) // it may be lost and taken again
+	go l.Run(ctx, func(ctx context.Context) { tell(); <-ctx.Done() })
 	<-told
 	at := time.Now()
 	for i, id := range []string{"a", "b", "c"} {

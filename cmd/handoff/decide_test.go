@@ -40,7 +40,7 @@ func decideArgs(t *testing.T, stdin io.Reader, args ...string) (stdout, stderr s
 	cmd.SetOut(&out)
 	cmd.SetErr(&errs)
 	cmd.SetIn(stdin)
-	cmd.SetArgs(args)
+	cmd.SetArgs(append([]string{}, args...)) // nil would be this process's own
 	cmd.SilenceErrors, cmd.SilenceUsage = true, true
 	if err := cmd.Execute(); err != nil {
 		code = exitFailed

@@ -37,12 +37,7 @@ func receivingGateway(t *testing.T) (dir, http, mllp string, g *running) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	free, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	http, mllp = l.Addr().String(), free.Addr().String()
-	_ = free.Close()
+	http, mllp = l.Addr().String(), freeAddress(t)
 	path := filepath.Join(dir, "handoff.yaml")
 	writeConfig(t, path, fmt.Sprintf(receivingConfig, http, mllp))
 	if err := os.Mkdir(filepath.Join(dir, "drop"), 0o700); err != nil {
