@@ -63,7 +63,7 @@ func outsideTokens() Family {
 				return err
 			}
 			// The issuer's keys could not be had at the start, and are not asked for at once.
-			for range 20 {
+			for until := time.Now().Add(time.Minute); time.Now().Before(until); {
 				if err = opens(t, token); err == nil || !strings.Contains(err.Error(), "answered 503") {
 					return err
 				}

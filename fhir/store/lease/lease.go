@@ -245,6 +245,9 @@ func (l *Lease) renew(ctx context.Context) error {
 	return l.Check()
 }
 
+// releaseWithin is how long a slow store is waited for at the end.
+const releaseWithin = 5 * time.Second
+
 // release gives the lease up, so that nobody has to wait.
 func (l *Lease) release(ctx context.Context) {
 	l.mu.Lock()
@@ -254,7 +257,7 @@ func (l *Lease) release(ctx context.Context) {
 	if !held || s.Nonce != l.nonce {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseWithin)
 	defer cancel()
 	if _, err := l.write(ctx, State{Term: s.Term, Beat: s.Beat + 1}); err != nil {
 		l.o.Logger.Warn("a lease could not be released; others wait until it lapses", "lease", l.o.Key, "error", err)

@@ -81,36 +81,40 @@ func (g *gate) shut() {
 func TestAServerThatIsAwayAndComesBack(t *testing.T) {
 	straight := freshURI(t)
 	g := newGate(t, primaryOf(t, straight))
-	db := openAt(t, through(t, straight, g.address)+"&serverSelectionTimeoutMS=500&connectTimeoutMS=500", Options{SweepEvery: 20 * time.Millisecond})
-	db.trying = time.Second
-	write := func() error {
-		_, err := db.Write(t.Context(), store.Write{Record: store.Record{Key: store.Key{Type: "Patient", ID: "a"}, Raw: []byte("{}")}, Expect: store.AnyVersion})
-		return err
-	}
+	uri := through(t, straight, g.address) + "&serverSelectionTimeoutMS=500&connectTimeoutMS=500"
+	db := openAt(t, uri, Options{SweepEvery: 20 * time.Millisecond})
+	hasty := openAt(t, uri, Options{SweepEvery: -1}) // while there is a server a slow one is waited for
+	hasty.trying = time.Second
 	plan := store.Plan{Type: "Patient", Where: store.Expr{Op: store.All}, Limit: 1}
-	calls := map[string]func() error{
-		"Ping":        func() error { return db.Ping(t.Context()) },
-		"Read":        func() error { _, err := db.Read(t.Context(), store.Key{Type: "Patient", ID: "a"}); return err },
-		"Write":       write,
-		"Search":      func() error { _, err := db.Search(t.Context(), plan); return err },
-		"Epoch":       func() error { _, err := db.Epoch(t.Context()); return err },
-		"PutIfAbsent": func() error { _, err := db.PutIfAbsent(t.Context(), time.Now().String(), nil, time.Time{}); return err },
-		"Get":         func() error { _, err := db.Get(t.Context(), "there"); return err },
-		"Append":      func() error { _, err := db.Append(t.Context(), "s", []byte("x")); return err },
-		"ReadFrom":    func() error { _, err := db.ReadFrom(t.Context(), "s", 1, 1); return err },
-		"Sweep":       func() error { _, err := db.Sweep(t.Context()); return err },
+	calls := map[string]func(db *DB) error{
+		"Ping": func(db *DB) error { return db.Ping(t.Context()) },
+		"Read": func(db *DB) error { _, err := db.Read(t.Context(), store.Key{Type: "Patient", ID: "a"}); return err },
+		"Write": func(db *DB) error {
+			_, err := db.Write(t.Context(), store.Write{Record: store.Record{Key: store.Key{Type: "Patient", ID: "a"}, Raw: []byte("{}")}, Expect: store.AnyVersion})
+			return err
+		},
+		"Search": func(db *DB) error { _, err := db.Search(t.Context(), plan); return err },
+		"Epoch":  func(db *DB) error { _, err := db.Epoch(t.Context()); return err },
+		"PutIfAbsent": func(db *DB) error {
+			_, err := db.PutIfAbsent(t.Context(), time.Now().String(), nil, time.Time{})
+			return err
+		},
+		"Get":      func(db *DB) error { _, err := db.Get(t.Context(), "there"); return err },
+		"Append":   func(db *DB) error { _, err := db.Append(t.Context(), "s", []byte("x")); return err },
+		"ReadFrom": func(db *DB) error { _, err := db.ReadFrom(t.Context(), "s", 1, 1); return err },
+		"Sweep":    func(db *DB) error { _, err := db.Sweep(t.Context()); return err },
 	}
 	if _, err := db.PutIfAbsent(t.Context(), "there", nil, time.Time{}); err != nil {
 		t.Fatal(err)
 	}
 	for round := range 2 {
 		for _, name := range []string{"Write", "Read"} { // there is something then
-			if err := calls[name](); err != nil {
+			if err := calls[name](db); err != nil {
 				t.Fatalf("round %d: %s: %v", round, name, err)
 			}
 		}
 		for name, call := range calls {
-			if err := call(); err != nil {
+			if err := call(db); err != nil {
 				t.Errorf("round %d, %s with a server: %v", round, name, err)
 			}
 		}
@@ -119,7 +123,7 @@ func TestAServerThatIsAwayAndComesBack(t *testing.T) {
 		for name, call := range calls {
 			wg.Go(func() {
 				begun := time.Now()
-				err := call()
+				err := call(hasty)
 				if err == nil || errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrConflict) {
 					t.Errorf("%s without a server: %v", name, err)
 					return
@@ -138,7 +142,7 @@ func TestAServerThatIsAwayAndComesBack(t *testing.T) {
 		wg.Wait()
 		g.open(t)
 		back := time.Now()
-		for db.Ping(t.Context()) != nil {
+		for errors.Join(db.Ping(t.Context()), hasty.Ping(t.Context())) != nil {
 			if time.Since(back) > time.Minute {
 				t.Fatal("it does not come back")
 			}
@@ -172,7 +176,13 @@ func TestWhoGivesUpDoesNotWaitForTheServer(t *testing.T) {
 func TestCloseLeavesNothingRunning(t *testing.T) {
 	straight := freshURI(t)
 	g := newGate(t, primaryOf(t, straight))
-	openAt(t, straight, Options{SweepEvery: -1})
+	first, err := Open(t.Context(), straight, Options{SweepEvery: -1}) // what the driver begins later would count
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := first.Close(); err != nil {
+		t.Fatal(err)
+	}
 	before := runtime.NumGoroutine()
 	for _, away := range []bool{false, true} {
 		db, err := Open(t.Context(), through(t, straight, g.address), Options{SweepEvery: time.Millisecond})

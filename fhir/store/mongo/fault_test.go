@@ -66,6 +66,20 @@ func refused(t *testing.T, uri string) error {
 	return err
 }
 
+// refusedSaying is refused for a URI with soon, once more with later if the error does not
+// say what it should: a machine that stood still has not heard it in time.
+func refusedSaying(t *testing.T, uri string, says ...string) error {
+	t.Helper()
+	err := refused(t, uri)
+	for _, s := range says {
+		if !strings.Contains(err.Error(), s) && strings.Contains(uri, soon) {
+			t.Logf("asked again, because it does not say %q: %v", s, err)
+			return refused(t, strings.Replace(uri, soon, later, 1))
+		}
+	}
+	return err
+}
+
 func TestWrongURIsAreToldWithoutTheirPassword(t *testing.T) {
 	for _, tt := range []struct{ uri, says string }{
 		{"postgres://u:" + secret + "@h/db", "does not start with mongodb://"},
@@ -121,10 +135,11 @@ func replica(more ...bson.E) bson.D {
 
 func is(key string) bson.E { return bson.E{Key: key, Value: true} }
 
-// soon ends a search for a server that does not come, and leaves a busy machine time to
-// hear what is wrong with the one that is there; ample never ends it.
+// soon ends a search for a server that does not come, and leaves a busy machine some time
+// to hear what is wrong with the one that is there, later much; ample never ends it.
 const (
 	soon  = "&serverSelectionTimeoutMS=1500&connectTimeoutMS=1000"
+	later = "&serverSelectionTimeoutMS=20000&connectTimeoutMS=15000"
 	ample = "&serverSelectionTimeoutMS=30000&connectTimeoutMS=30000"
 )
 
@@ -152,7 +167,7 @@ func TestMembersThatCannotServeAreTold(t *testing.T) {
 			t.Parallel() // each waits for as long
 			s := &wireServer{hello: tt.hello}
 			address := s.start(t, nil)
-			err := refused(t, "mongodb://"+address+"/db?"+tt.options+soon)
+			err := refusedSaying(t, "mongodb://"+address+"/db?"+tt.options+soon, tt.says)
 			t.Log(err)
 			if !strings.Contains(err.Error(), tt.says) || !strings.Contains(err.Error(), address) {
 				t.Errorf("%q does not say %q of %s", err, tt.says, address)
@@ -184,14 +199,14 @@ func TestAnUnreachableServerIsTold(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel() // each waits for as long
 			begun := time.Now()
-			err := refused(t, "mongodb://u:"+secret+"@"+tt.hosts+"/db?authSource=admin"+soon)
+			err := refusedSaying(t, "mongodb://u:"+secret+"@"+tt.hosts+"/db?authSource=admin"+soon, tt.says...)
 			t.Log(err)
 			for _, says := range append(tt.says, "was found within", "database db") {
 				if !strings.Contains(err.Error(), says) {
 					t.Errorf("%q does not say %q", err, says)
 				}
 			}
-			if took := time.Since(begun); took > 20*time.Second {
+			if took := time.Since(begun); took > time.Minute {
 				t.Errorf("it took %v", took)
 			}
 		})
@@ -238,7 +253,7 @@ func TestTLSThatDoesNotFitIsTold(t *testing.T) {
 			t.Parallel() // each waits for as long
 			s := &wireServer{hello: standalone(is("isWritablePrimary"))}
 			address := s.start(t, tt.server)
-			err := refused(t, "mongodb://"+address+"/db?directConnection=true"+soon+tt.options)
+			err := refusedSaying(t, "mongodb://"+address+"/db?directConnection=true"+soon+tt.options, tt.says)
 			t.Log(err)
 			if !strings.Contains(err.Error(), tt.says) {
 				t.Errorf("%q does not say %q", err, tt.says)

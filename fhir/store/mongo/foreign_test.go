@@ -46,7 +46,7 @@ func TestAServerOfAnotherKindIsTold(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			err := refused(t, "mongodb://u:"+secret+"@"+x.at+"/db?authSource=admin"+soon)
+			err := refusedSaying(t, "mongodb://u:"+secret+"@"+x.at+"/db?authSource=admin"+soon, x.says)
 			t.Log(err)
 			if !strings.Contains(err.Error(), x.at+": ") || !strings.Contains(err.Error(), x.says) || strings.Contains(err.Error(), "\n") {
 				t.Errorf("%q does not say %q", err, x.says)

@@ -168,7 +168,7 @@ func TestOutranks(t *testing.T) {
 func TestPatienceWithAUnitThatHadToBeginAgain(t *testing.T) {
 	s := newScene(t, 1)
 	db := s.dbs[0]
-	for lost, times := range map[int]time.Duration{0: 1, 1: 2, 99: 1 + patienceMore} {
+	for lost, times := range map[int]time.Duration{0: 1, 1: 2, 1 << 30: 1 + patienceMore} {
 		id := newNonce()
 		if err := db.beginUnit(t.Context(), id, lost, nil); err != nil {
 			t.Fatal(err)
@@ -176,7 +176,7 @@ func TestPatienceWithAUnitThatHadToBeginAgain(t *testing.T) {
 		begun := time.Now()
 		status, err := db.await(t.Context(), id, "")
 		took := time.Since(begun)
-		if err != nil || status != aborted || took < times*db.patience || took > times*db.patience+2*time.Second {
+		if err != nil || status != aborted || took < times*db.patience || took > times*db.patience+time.Minute /* a busy machine's; the last would be years */ {
 			t.Errorf("after %d attempts: %q, %v, in %v", lost, status, err, took)
 		}
 	}

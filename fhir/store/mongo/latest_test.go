@@ -125,6 +125,9 @@ func TestAPrimaryThatCannotProveItIsAway(t *testing.T) {
 			db := onPaper(t, s)
 			t.Cleanup(func() { close(done) })
 			db.trying, db.proving = 300*time.Millisecond, 100*time.Millisecond
+			if tt.want == nil {
+				db.trying = readFor // a busy machine comes to the next try late
+			}
 			begun := time.Now()
 			n, err := db.Epoch(context.Background())
 			if took := time.Since(begun); took > readFor-time.Second {

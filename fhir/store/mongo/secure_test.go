@@ -65,7 +65,7 @@ func TestUsersCertificatesAndRights(t *testing.T) {
 				tryEverything(t, openAt(t, county(t, tt.uri, tt.more), Options{SweepEvery: -1}))
 				return
 			}
-			err := refused(t, county(t, tt.uri, tt.more))
+			err := refusedSaying(t, county(t, tt.uri, tt.more), tt.says)
 			t.Log(err)
 			if !strings.Contains(err.Error(), tt.says) {
 				t.Errorf("%q does not say %q", err, tt.says)
@@ -139,7 +139,7 @@ func TestMembersOfMongodThatCannotServe(t *testing.T) {
 		{"no set", strings.Replace(alone.URI(), "directConnection=true", "replicaSet=rs0", 1), soon, "it belongs to no replica set, the URI asks for replicaSet=rs0"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			err := refused(t, county(t, tt.uri, tt.more))
+			err := refusedSaying(t, county(t, tt.uri, tt.more), tt.says)
 			t.Log(err)
 			if !strings.Contains(err.Error(), tt.says) {
 				t.Errorf("%q does not say %q", err, tt.says)

@@ -42,18 +42,29 @@ func freshURI(t testing.TB) string {
 	}
 	uri.RawQuery = q.Encode()
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
-		defer cancel()
-		client, err := driver.Connect(options.Client().ApplyURI(uri.String()))
-		if err == nil {
-			err = client.Database(name).Drop(ctx)
-			_ = client.Disconnect(ctx) // the drop is what counts
-		}
-		if err != nil {
+		if err := drop(uri.String(), name); err != nil {
 			t.Errorf("drop %s: %v", name, err)
 		}
 	})
 	return uri.String()
+}
+
+// drop removes a database. What a server still does there for somebody who was cut off
+// may be in the way at first.
+func drop(uri, name string) error {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	defer cancel()
+	client, err := driver.Connect(options.Client().ApplyURI(uri))
+	if err != nil {
+		return err
+	}
+	defer func() { _ = client.Disconnect(ctx) }() // the drop is what counts
+	for {
+		if err = client.Database(name).Drop(ctx); err == nil || ctx.Err() != nil || !isPassing(err) {
+			return err
+		}
+		time.Sleep(longPause)
+	}
 }
 
 // fresh opens an empty store.

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -111,12 +112,21 @@ func TestCallsThatDoNotGetThroughAreTold(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer db.Close() // nothing was done
-	db.tellAfter, db.trying = 30*time.Millisecond, 300*time.Millisecond
+	db.tellAfter = 30 * time.Millisecond
 	away := driver.CommandError{Labels: []string{"NetworkError"}, Message: "cut"}
 	var calls sync.WaitGroup
+	var late atomic.Int64 // tries after which one might have told it
+	ctx, giveUp := context.WithCancel(context.Background())
+	defer giveUp()
 	for range 8 {
+		begun := time.Now()
 		calls.Go(func() {
-			_ = db.retry(context.Background(), "put a fact", func(context.Context) error { return away })
+			_ = db.retry(ctx, "put a fact", func(context.Context) error {
+				if time.Since(begun) > 2*db.tellAfter && late.Add(1) > 24 {
+					giveUp()
+				}
+				return away
+			})
 		})
 	}
 	calls.Wait()

@@ -30,8 +30,8 @@ type Disturbance struct {
 
 const (
 	disturbedWriters = 8
-	disturbedFor     = 4 * time.Minute
-	sharedHeads      = 3 // resources that all writers update
+	disturbedFor     = 8 * time.Minute // on a busy machine; it ends when enough has happened
+	sharedHeads      = 3               // resources that all writers update
 )
 
 // An outcome is what a writer was told.

@@ -108,7 +108,7 @@ func halfUnits(t *testing.T, e *env) {
 	together(4, func(i int) {
 		if i == 0 {
 			defer stop.Store(true)
-			for n := 1; time.Now().Before(until); n++ {
+			for n := 1; n <= 6 || time.Now().Before(until); n++ {
 				ws := unit(n)
 				if n%3 == 0 { // one that must leave no trace
 					ws = append(ws, put(patient("never"), 9, 0))

@@ -82,7 +82,7 @@ func MongoAddress(t testing.TB) string {
 		t.Fatalf("%s: the URI %v", EnvMongo, err)
 	}
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 		defer cancel()
 		if err := backend.Remove(ctx, address, backend.Options{}); err != nil {
 			t.Errorf("remove the test's database: %v", err)

@@ -65,10 +65,15 @@ func (s *Set) state(ctx context.Context, i int) (is state, err error) {
 	return is, err
 }
 
-// IsPrimary says whether a member takes itself for the primary, rightly or not.
+// IsPrimary says whether a member takes itself for the primary, rightly or not. One that
+// does not say so at once, on a busy machine, is asked again.
 func (s *Set) IsPrimary(ctx context.Context, i int) bool {
-	is, err := s.state(ctx, i)
-	return err == nil && is.Writable
+	for until := time.Now().Add(answerWithin); ; {
+		is, err := s.state(ctx, i)
+		if err == nil || ctx.Err() != nil || s.members[i].process == nil || time.Now().After(until) {
+			return err == nil && is.Writable
+		}
+	}
 }
 
 // Primary waits for a member that takes writes, other than one that is left out (-1:

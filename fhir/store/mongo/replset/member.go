@@ -7,11 +7,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -63,12 +65,39 @@ func (s *Set) newMember(i int) (*member, error) {
 	return m, nil
 }
 
+// Ports of members: below those that systems give to outgoing connections and to
+// listeners that ask for any, which would take one that is free for a moment, and above
+// those of .ci/run's servers.
+const (
+	firstPort = 32100
+	lastPort  = 32700
+)
+
+var ports struct {
+	sync.Mutex
+	given map[int]bool // by this process
+}
+
+// freePort gives a port that nobody listens on, each once in a process.
 func freePort() (int, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, err
+	ports.Lock()
+	defer ports.Unlock()
+	if ports.given == nil {
+		ports.given = map[int]bool{}
 	}
-	return l.Addr().(*net.TCPAddr).Port, l.Close()
+	for range 1000 {
+		port := firstPort + rand.IntN(lastPort-firstPort+1) //nolint:gosec // no secret
+		if ports.given[port] {
+			continue
+		}
+		l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+		if err != nil {
+			continue // somebody's
+		}
+		ports.given[port] = true
+		return port, l.Close()
+	}
+	return 0, errors.New("no free port was found for a member")
 }
 
 // server is where the process itself listens.

@@ -45,7 +45,7 @@ type Set struct {
 	secrets *Secrets
 }
 
-const readyWithin = time.Minute
+const readyWithin = 3 * time.Minute // of a busy machine with several sets
 
 // Start starts the members and returns when the set has a primary. What it fails with
 // holds the end of the log of the member that failed.
