@@ -67,7 +67,7 @@ type client struct {
 	body bytes.Buffer
 }
 
-const patience = 15 * time.Second // with one response
+const patience = time.Minute // with one response, on a busy machine
 
 func dial(ctx context.Context, host string) (*client, error) {
 	c, err := (&net.Dialer{Timeout: patience}).DialContext(ctx, "tcp", host)

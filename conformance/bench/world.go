@@ -132,7 +132,7 @@ func (w *world) startGateway(ctx context.Context) (time.Duration, error) {
 		if err := p.fault(); err != nil {
 			return 0, err
 		}
-		if time.Since(began) > 30*time.Second || ctx.Err() != nil {
+		if time.Since(began) > 2*time.Minute || ctx.Err() != nil {
 			return 0, fmt.Errorf("the gateway does not become ready: %s", p.log.String())
 		}
 		time.Sleep(500 * time.Microsecond)
