@@ -287,7 +287,7 @@ func ofStore(err error) error {
 	var known *outcome.Error
 	switch {
 	case errors.As(err, &known):
-	case errors.Is(err, store.ErrLocked), errors.Is(err, store.ErrFull), errors.Is(err, store.ErrAway):
+	case errors.Is(err, store.ErrLocked), errors.Is(err, store.ErrFull), errors.Is(err, store.ErrAway), errors.Is(err, store.ErrOlder):
 		return outcome.Unavailable(err)
 	case errors.Is(err, store.ErrTooLarge):
 		return outcome.TooLarge("the store has no room for all that this is found by").Because(err)

@@ -126,7 +126,7 @@ func runDemo(ctx context.Context, o demoOptions, out, log io.Writer) (err error)
 	defer stop()
 	defer d.gateway.deliver(serving)()
 	done := make(chan error, 1)
-	go func() { done <- serveOn(serving, l, c, d.gateway.handler, logger) }()
+	go func() { done <- serveOn(serving, l, c, d.gateway.whileCurrent(d.gateway.handler), logger) }()
 	if err := d.tour(ctx); err != nil {
 		return errors.Join(err, ctx.Err())
 	}

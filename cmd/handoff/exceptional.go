@@ -55,8 +55,10 @@ func (g *running) deliver(ctx context.Context) (stop func()) {
 	})
 	running.Go(func() { g.peers.Run(ctx) })
 	running.Go(func() { g.watchClock(ctx) })
+	running.Go(func() { g.watchAge(ctx) })
 	return func() {
 		cancel()
 		running.Wait()
+		g.markLast()
 	}
 }

@@ -30,7 +30,7 @@ docs/adr/0034-several-gateways.md.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.PersistentFlags().StringVarP(&file, "config", "c", "", "configuration file (required)")
-	cmd.AddCommand(newGatewaysList(&file), newGatewaysForget(&file), newGatewaysAcceptKeys(&file))
+	cmd.AddCommand(newGatewaysList(&file), newGatewaysForget(&file), newGatewaysAcceptKeys(&file), newGatewaysAcceptStore(&file))
 	return cmd
 }
 

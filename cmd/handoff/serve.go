@@ -62,10 +62,12 @@ func (g *running) serve(ctx context.Context) error {
 		return fmt.Errorf("server.listen %s: %w", g.config.Server.Listen, err)
 	}
 	defer func() { _ = l.Close() }() // serving closes it too
-	s, err := newHTTPServer(g.config, g.handler, g.log)
+	s, err := newHTTPServer(g.config, g.whileCurrent(g.handler), g.log)
 	if err != nil {
 		return err
 	}
+	ctx, g.giveUp = context.WithCancel(ctx)
+	defer g.giveUp()
 	stopMetrics, err := g.serveMetrics(ctx)
 	if err != nil {
 		return err
@@ -76,7 +78,7 @@ func (g *running) serve(ctx context.Context) error {
 	}
 	stopDelivering, stopFeeds := g.deliver(ctx), g.runFeeds(ctx)
 	err = serveUntil(ctx, l, s, g.config, g.log)
-	return errors.Join(err, atMost(stopWithin, func() {
+	return errors.Join(g.outdatedErr(), err, atMost(stopWithin, func() {
 		stopFeeds()
 		stopDelivering()
 	}))

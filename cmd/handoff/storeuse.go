@@ -62,6 +62,7 @@ var storeUses = map[string]storeUse{
 	"feeds report":          {opens: true},
 	"feeds resume":          {opens: true, writes: true},
 	"gateways accept-keys":  {opens: true, writes: true, anyKey: true, alone: true},
+	"gateways accept-store": {opens: true, writes: true},
 	"gateways forget":       {opens: true, writes: true},
 	"gateways list":         {opens: true},
 	"ingest":                {opens: true, makes: true, writes: true, key: keyWritten},

@@ -86,6 +86,7 @@ func lines(t *testing.T, files string) map[string][]string {
 		"feeds report":          {},
 		"feeds resume":          {},
 		"gateways accept-keys":  {},
+		"gateways accept-store": {"--by", "ann", "--reason", "restored"},
 		"gateways forget":       {"x"},
 		"gateways list":         {},
 		"ingest":                {"--adapter", "rms/csv", csv},

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"sync/atomic"
 	"time"
 
 	"github.com/handoff-health/handoff/conformance/ig"
@@ -29,6 +30,7 @@ import (
 	"github.com/handoff-health/handoff/gateway/peers"
 	"github.com/handoff-health/handoff/gateway/policy"
 	"github.com/handoff-health/handoff/gateway/registration"
+	"github.com/handoff-health/handoff/gateway/rollback"
 	"github.com/handoff-health/handoff/gateway/signin"
 	"github.com/handoff-health/handoff/gateway/upstream"
 )
@@ -53,6 +55,9 @@ type running struct {
 	signIn     *signin.Server
 	handler    *gateway.Server
 	feeds      []*liveFeed
+	age        *rollback.Watch       // of the store
+	outdated   atomic.Pointer[error] // why the store does not count any more; nil while it does
+	giveUp     context.CancelFunc    // ends serving; nil where nobody waits for it
 }
 
 // clock, if set, is the time by which people sign in and apps are authorized, in
@@ -84,6 +89,9 @@ func assemble(ctx context.Context, c *config.Config, log *slog.Logger, users ...
 	g.cache = epoch.New(g.store, 0, g.store.Now)
 	g.cache.Along(registration.FactVersion, identity.FactChanges, identity.FactForgotten)
 	if g.trail, err = openTrail(c, log, g.store.Now); err != nil {
+		return nil, err
+	}
+	if err := g.compareAge(ctx); err != nil {
 		return nil, err
 	}
 	if g.ids, err = identity.NewIDMap(g.cache, []byte(c.Site.Key.Reveal()), slugs(c)); err != nil {
@@ -155,7 +163,10 @@ func assemble(ctx context.Context, c *config.Config, log *slog.Logger, users ...
 	if err := g.handler.KeepConfigured(ctx); err != nil {
 		return nil, err
 	}
-	return g, g.enter(ctx)
+	if err := g.enter(ctx); err != nil {
+		return nil, err
+	}
+	return g, g.age.Mark(ctx)
 }
 
 // loadLaw compiles the rule packs, and tells by which the gateway decides.

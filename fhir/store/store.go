@@ -19,6 +19,7 @@ var (
 	ErrLocked   = errors.New("locked by another process")
 	ErrFull     = errors.New("no space left")
 	ErrAway     = errors.New("the store cannot be reached now") // it may be there again in a moment
+	ErrOlder    = errors.New("the store is older than what was seen of it")
 	ErrCursor   = errors.New("page cursor does not belong to this search")
 	ErrInvalid  = errors.New("invalid request to the store") // a fault of the caller: trying again does not help
 	// ErrTooLarge is an ErrInvalid: what is to be kept beside a content has no room.

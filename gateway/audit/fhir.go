@@ -42,8 +42,8 @@ func kind(e *Event) (coding, []coding) {
 		return coding{dicom, "110100", "Application Activity"}, []coding{{dicom, "110120", "Application Start"}}
 	case Closing:
 		return coding{dicom, "110100", "Application Activity"}, []coding{{dicom, "110121", "Application Stop"}}
-	case Cut:
-		return coding{dicom, "110113", "Security Alert"}, []coding{{ownSystems + "audit-subtype", Cut, ""}}
+	case Cut, StoreAccept:
+		return coding{dicom, "110113", "Security Alert"}, []coding{{ownSystems + "audit-subtype", e.Interaction, ""}}
 	case Logout:
 		return coding{dicom, "110114", "User Authentication"}, []coding{{dicom, "110123", "Logout"}}
 	case SignOut:

@@ -57,6 +57,7 @@ func events() map[string]*Event {
 		"logout":        {ID: "req-6", At: at, Interaction: Logout, Operation: "POST", Path: "/oauth/signout", Status: 200, User: "Practitioner/officer-7", Source: "10.1.2.3"},
 		"lock":          {ID: "req-7", At: at, Interaction: Lock, Operation: "POST", Path: "/oauth/signin", Query: "claimed_user=ortiz&provider=demo", Source: "10.1.2.3"},
 		"unlock":        {ID: "req-8", At: at, Interaction: Unlock, Operation: "handoff", Path: "users unlock", User: "mlopez", Query: "provider=demo&user=ortiz"},
+		"store-accept":  {ID: "req-10", At: at, Interaction: StoreAccept, Operation: "handoff", Path: "gateways accept-store", User: "mlopez", Query: "reason=disk+failed"},
 		"sign-out":      {ID: "req-9", At: at, Interaction: SignOut, Operation: "handoff", Path: "users sign-out", User: "mlopez", Query: "provider=demo&user=PD-7"},
 	}
 }

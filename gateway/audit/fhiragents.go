@@ -16,7 +16,7 @@ func agents(e *Event) []agent {
 	case client.Who != nil:
 	case e.Interaction == Login, e.Interaction == Logout, e.Interaction == Lock:
 		client.Who = &reference{Display: "browser"}
-	case e.Interaction == Unlock, e.Interaction == SignOut, e.Interaction == ClientChange && e.Operation == "handoff":
+	case e.Interaction == Unlock, e.Interaction == SignOut, e.Interaction == StoreAccept, e.Interaction == ClientChange && e.Operation == "handoff":
 		client.Who = &reference{Display: "handoff command"}
 	default:
 		client.Who = &reference{Display: "unknown client"}

@@ -113,3 +113,23 @@ func LastSeq(dir string) (uint64, error) {
 	})
 	return n, err
 }
+
+// LastEpoch returns the consent epoch by which the last event of the last segment that
+// has one was answered, and when; 0 if none has one, or a store was accepted since
+// (StoreAccept). Like Follow it checks nothing.
+func LastEpoch(ctx context.Context, dir string) (epoch int64, at time.Time, err error) {
+	segs, err := segments(dir)
+	if err != nil || len(segs) == 0 {
+		return 0, at, err
+	}
+	err = Follow(ctx, dir, segs[len(segs)-1].first, 0, func(r Record) error {
+		switch {
+		case r.Event.Interaction == StoreAccept:
+			epoch, at = 0, time.Time{}
+		case r.Event.ConsentEpoch > 0:
+			epoch, at = r.Event.ConsentEpoch, r.Event.At
+		}
+		return nil
+	})
+	return epoch, at, err
+}

@@ -35,6 +35,9 @@ const (
 	// ClientChange is a request about the registration of a client: by the
 	// registration API, or by the operator on the command line.
 	ClientChange = "client"
+	// StoreAccept is an operator's word that a store counts which is older than what
+	// was answered from it.
+	StoreAccept = "store-accept"
 )
 
 // A Record is one line of the log.

@@ -2,10 +2,13 @@ package mongo
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"time"
 
 	driver "go.mongodb.org/mongo-driver/v2/mongo"
+
+	"github.com/handoff-health/handoff/fhir/store"
 )
 
 // bumpEpoch raises the epoch counter and returns what it is then. It is called when
@@ -31,10 +34,12 @@ func (db *DB) bumpEpoch(ctx context.Context) (int64, error) {
 // who came before it began, and costs them little time.
 const epochReads = 4
 
-// Epoch implements store.Epocher. What it gives is no older than the call.
+// Epoch implements store.Epocher. What it gives is no older than the call. A counter
+// that has less than it had gives store.ErrOlder: what is kept in memory under a number
+// would count for another state.
 func (db *DB) Epoch(ctx context.Context) (int64, error) {
 	return db.asks.do(ctx, func() (n int64, err error) {
-		began := time.Now()
+		before, began := db.sighted.Load(), time.Now()
 		err = db.readLatest(context.WithoutCancel(ctx), "read the epoch", numbers, epochs.name, func(r *driver.SingleResult) error {
 			doc := numberDoc{Last: -1} // if it has lost its number
 			err := r.Decode(&doc)
@@ -43,6 +48,10 @@ func (db *DB) Epoch(ctx context.Context) (int64, error) {
 			}
 			return db.lacksCounter(epochs, err)
 		})
+		if err == nil && before != nil && n < before.n {
+			err = fmt.Errorf("%s: %w: its epoch was %d, and is %d now; the database was put back under this process, which has to be started again",
+				db.where(), store.ErrOlder, before.n, n)
+		}
 		if err == nil {
 			db.sight(n, began)
 		}

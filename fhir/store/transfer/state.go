@@ -75,3 +75,10 @@ func Ready(ctx context.Context, facts store.Facts) error {
 func private(key string) bool {
 	return key == stateKey || strings.HasPrefix(key, ledgerPrefix) || strings.HasPrefix(key, presence.Prefix)
 }
+
+// Copied says whether a store is a copy of another: its epoch and its times of writing
+// are its own then, and not those of the store of which gateways' trails may tell.
+func Copied(ctx context.Context, facts store.Facts) (bool, error) {
+	st, _, err := readState(ctx, facts)
+	return st != nil, err
+}
