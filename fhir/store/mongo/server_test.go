@@ -92,7 +92,7 @@ func openBackend(ctx context.Context, uri string, now func() time.Time) (*storet
 	if err != nil {
 		return nil, err
 	}
-	return &storetest.Backend{Store: db, Facts: db, Log: db}, nil
+	return &storetest.Backend{Store: db, Facts: db, Log: db, SearchFor: func(d time.Duration) { db.searching = d }}, nil
 }
 
 func TestMain(m *testing.M) { storetest.Main(m, openBackend) }

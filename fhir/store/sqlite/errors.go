@@ -24,7 +24,7 @@ func (db *DB) explain(err error) error {
 		return fmt.Errorf("%s: %w: %w", db.path, store.ErrDamaged, err)
 	}
 	var se *moderncsqlite.Error
-	if !errors.As(err, &se) {
+	if !errors.As(err, &se) || strings.HasPrefix(err.Error(), db.path+": ") { // said already
 		return err
 	}
 	switch se.Code() & 0xff {

@@ -34,17 +34,18 @@ type Options struct {
 // A DB is an open store. It is a [store.Store], [store.Facts], [store.Log] and
 // [store.Sweeper], safe for concurrent use.
 type DB struct {
-	path     string // as the caller gave it, for messages
-	now      func() time.Time
-	sql      *sql.DB
-	readers  *pool
-	watching sync.Mutex
-	watch    *session // reads data_version alone
-	jobs     chan *job
-	params   sync.Map // paramKey to number
-	sizes    sync.Map // resource type to *typeSize
-	writes   writeCount
-	busy     time.Duration // how long another process's lock is waited for
+	path      string // as the caller gave it, for messages
+	now       func() time.Time
+	sql       *sql.DB
+	readers   *pool
+	watching  sync.Mutex
+	watch     *session // reads data_version alone
+	jobs      chan *job
+	params    sync.Map // paramKey to number
+	sizes     sync.Map // resource type to *typeSize
+	writes    writeCount
+	searching time.Duration // how long a search may take
+	busy      time.Duration // how long another process's lock is waited for
 
 	gate      sync.RWMutex // held for reading while a job is queued
 	closed    bool
@@ -79,7 +80,7 @@ func Open(ctx context.Context, path string, o Options) (*DB, error) {
 	if o.SweepEvery == 0 {
 		o.SweepEvery = time.Minute
 	}
-	db := &DB{path: path, now: o.Now, busy: o.BusyTimeout, jobs: make(chan *job, maxBatch), closing: make(chan struct{})}
+	db := &DB{path: path, now: o.Now, busy: o.BusyTimeout, searching: searchFor, jobs: make(chan *job, maxBatch), closing: make(chan struct{})}
 	if path == Memory {
 		dir, err := os.MkdirTemp("", "handoff-store-")
 		if err != nil {

@@ -74,6 +74,11 @@ func TestOpenSaysWhatIsWrongAndLeavesTheFile(t *testing.T) {
 			execute(t, path, "CREATE TABLE orders (id INTEGER)")
 			return path
 		}, "something else", nil},
+		{"a layout below none", edit("PRAGMA user_version = -3"), "its layout is -3 (user_version)", store.ErrDamaged},
+		{"tables of no layout", edit("PRAGMA user_version = 0"), "its layout is 0 (user_version)", store.ErrDamaged},
+		{"another application id", edit("PRAGMA application_id = 4660"), "something else (application id 0x1234", nil},
+		{"a table that is gone", edit("DROP TABLE fact"), "no table fact", store.ErrDamaged},
+		{"an older layout of which a table is gone", edit("PRAGMA user_version = 1; DROP TABLE log"), "no table log", store.ErrDamaged},
 		{"a newer layout", edit("PRAGMA user_version = 99"), "layout is 99", store.ErrNewer},
 		{"a file that was cut off", func(t *testing.T) string {
 			path := filled(t, 50)

@@ -17,6 +17,17 @@ func (db *DB) Search(ctx context.Context, p store.Plan) (store.Page, error) {
 		return store.Page{}, err
 	}
 	var page store.Page
+	err = db.bounded(ctx, func(ctx context.Context) error {
+		page, err = db.search(ctx, p, after)
+		return err
+	})
+	if err != nil {
+		return store.Page{}, err
+	}
+	return page, nil
+}
+
+func (db *DB) search(ctx context.Context, p store.Plan, after *plan.Cursor) (page store.Page, err error) {
 	err = db.snapshot(ctx, func(s *session) error {
 		pl := &planner{db: db, s: s, ctx: ctx, typ: p.Type}
 		where, err := pl.plan(p.Where)
@@ -48,10 +59,7 @@ func (db *DB) Search(ctx context.Context, p store.Plan) (store.Page, error) {
 		page, err = r.page(d)
 		return err
 	})
-	if err != nil {
-		return store.Page{}, err
-	}
-	return page, nil
+	return page, err
 }
 
 // Count returns how many live heads satisfy the plan's condition.
@@ -61,7 +69,15 @@ func (db *DB) Count(ctx context.Context, p store.Plan) (int, error) {
 		return 0, err
 	}
 	var n int
-	err := db.snapshot(ctx, func(s *session) error {
+	err := db.bounded(ctx, func(ctx context.Context) (err error) {
+		n, err = db.count(ctx, p)
+		return err
+	})
+	return n, err
+}
+
+func (db *DB) count(ctx context.Context, p store.Plan) (n int, err error) {
+	err = db.snapshot(ctx, func(s *session) error {
 		pl := &planner{db: db, s: s, ctx: ctx, typ: p.Type}
 		where, err := pl.plan(p.Where)
 		if err != nil || where.Kind == plan.Never {

@@ -15,7 +15,7 @@ func open(ctx context.Context, path string, now func() time.Time) (*storetest.Ba
 	if err != nil {
 		return nil, err
 	}
-	return &storetest.Backend{Store: db, Facts: db, Log: db}, nil
+	return &storetest.Backend{Store: db, Facts: db, Log: db, SearchFor: db.SetSearchFor}, nil
 }
 
 func TestMain(m *testing.M) { storetest.Main(m, open) }

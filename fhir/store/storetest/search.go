@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -24,6 +25,7 @@ var searchTests = []test{
 	{"types do not mix", typesApart},
 	{"wrong plans are refused", wrongPlans},
 	{"many alternatives", manyAlternatives},
+	{"a search has an end", searchesEnd},
 	{"random plans agree with brute force", randomPlans},
 }
 
@@ -249,6 +251,35 @@ func randomPlans(t *testing.T, e *env) {
 		}
 		if n, err := e.Store.Count(context.Background(), p); err != nil || n != len(want) {
 			t.Fatalf("plan %d %+v: count %d, %v, want %d", i, p, n, err, len(want))
+		}
+	}
+}
+
+// A search that takes longer than one may ends as one that the store could not answer
+// now, whatever it sorts by; a caller who goes away ends it with the reason of its own.
+func searchesEnd(t *testing.T, e *env) {
+	for _, id := range []string{"a", "b", "c"} {
+		e.write(t, put(patient(id), store.Absent, 1, "f|"+id))
+	}
+	gone, cancel := context.WithCancel(e.ctx)
+	cancel()
+	for _, sort := range [][]store.SortKey{nil, {{Param: store.ParamID}}, {{Param: "f"}}} {
+		p := store.Plan{Type: "Patient", Where: store.Expr{Op: store.Exists, Param: "f"}, Sort: sort, Limit: 2}
+		for name, ask := range map[string]func(context.Context) error{
+			"search": func(ctx context.Context) error { _, err := e.Store.Search(ctx, p); return err },
+			"count":  func(ctx context.Context) error { _, err := e.Store.Count(ctx, p); return err },
+		} {
+			e.SearchFor(time.Nanosecond)
+			if err := ask(e.ctx); !errors.Is(err, store.ErrAway) {
+				t.Errorf("%s, sorted by %v, without any time: %v", name, sort, err)
+			}
+			e.SearchFor(0)
+			if err := ask(gone); !errors.Is(err, context.Canceled) || errors.Is(err, store.ErrAway) {
+				t.Errorf("%s, sorted by %v, for a caller who is gone: %v", name, sort, err)
+			}
+			if err := ask(e.ctx); err != nil {
+				t.Errorf("%s, sorted by %v, with time: %v", name, sort, err)
+			}
 		}
 	}
 }

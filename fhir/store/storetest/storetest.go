@@ -17,6 +17,8 @@ type Backend struct {
 	Store store.Store // its Close closes all three
 	Facts store.Facts
 	Log   store.Log
+	// SearchFor sets how long a search may take; 0 is what it is otherwise.
+	SearchFor func(time.Duration)
 }
 
 // An Opener opens what is kept at an address, or makes it.
