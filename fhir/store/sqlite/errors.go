@@ -27,6 +27,10 @@ func (db *DB) explain(err error) error {
 	if !errors.As(err, &se) || strings.HasPrefix(err.Error(), db.path+": ") { // said already
 		return err
 	}
+	if _, table, lacks := strings.Cut(se.Error(), "no such table: "); lacks { // SQLite has no code of its own for it
+		table, _, _ = strings.Cut(table, " ")
+		return fmt.Errorf("%s: %w: it has no table %s; restore it from a backup", db.path, store.ErrDamaged, table)
+	}
 	switch se.Code() & 0xff {
 	case sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB:
 		return fmt.Errorf("%s: %w: %w", db.path, store.ErrDamaged, err)

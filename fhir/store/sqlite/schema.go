@@ -124,11 +124,6 @@ func (db *DB) migrate(ctx context.Context, s *session) (err error) {
 	case version > schemaVersion:
 		return fmt.Errorf("%s: %w: its layout is %d, this program knows up to %d", db.path, store.ErrNewer, version, schemaVersion)
 	}
-	if version > 0 {
-		if err := db.lacksTable(ctx, s, version); err != nil {
-			return err
-		}
-	}
 	// Only now is it known to be ours: the mode is kept in the file.
 	var mode string
 	if err := s.conn.QueryRowContext(ctx, "PRAGMA journal_mode = WAL").Scan(&mode); err != nil {
@@ -164,23 +159,6 @@ func (db *DB) migrate(ctx context.Context, s *session) (err error) {
 	} {
 		if _, err := s.conn.ExecContext(ctx, pragma); err != nil {
 			return db.explain(err)
-		}
-	}
-	return nil
-}
-
-// tablesKept are those of every layout.
-var tablesKept = []string{"head", "version", "param", "entry", "claim", "fact", "counter", "stream", "log", "position"}
-
-// lacksTable says of a file that is ours, of some layout, which of its tables is gone.
-func (db *DB) lacksTable(ctx context.Context, s *session, version int64) error {
-	for _, name := range tablesKept {
-		var n int
-		if err := s.conn.QueryRowContext(ctx, "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = ?", name).Scan(&n); err != nil {
-			return db.explain(err)
-		}
-		if n == 0 {
-			return fmt.Errorf("%s: %w: its layout is %d (user_version), but it has no table %s; restore it from a backup", db.path, store.ErrDamaged, version, name)
 		}
 	}
 	return nil
