@@ -2,16 +2,13 @@ package sqlite_test
 
 import (
 	"bytes"
-	"context"
 	"database/sql"
 	"fmt"
-	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"testing"
 	"time"
 
-	"github.com/handoff-health/handoff/fhir/store"
 	"github.com/handoff-health/handoff/fhir/store/sqlite"
 )
 
@@ -111,57 +108,5 @@ func TestTheSweeperErasesWhatAReaderHasHeldUp(t *testing.T) {
 		if time.Since(start) > time.Minute {
 			t.Fatalf("still in %v", inFiles(t, path, "unmistakable"))
 		}
-	}
-}
-
-// Among many others, whose rows move from page to page, nothing of an expunged
-// resource stays where its rows have once stood.
-func TestExpungedBytesAreGoneFromPagesThatWereSplit(t *testing.T) {
-	if testing.Short() {
-		t.Skip("one goroutine writes, for seconds")
-	}
-	path := filepath.Join(t.TempDir(), "handoff.db")
-	db, err := sqlite.Open(t.Context(), path, sqlite.Options{SweepEvery: -1})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer db.Close() // checked elsewhere
-	r := rand.New(rand.NewPCG(1, 2))
-	const others, persons = 600, 20
-	var ws []store.Write
-	for i := range others + persons {
-		name := fmt.Sprintf("%08x-ordinary", r.Uint32())
-		if i%(others/persons) == 7 {
-			name = fmt.Sprintf("%08x-unmistakable", r.Uint32())
-		}
-		w := patient(fmt.Sprintf("p%08x", r.Uint32()), 0, "family|"+name, "name|"+name, "identifier|urn:x|"+name)
-		w.Raw = fmt.Appendf(nil, `{"resourceType":"Patient","id":%q,"name":[{"family":%q}]}`, w.ID, name)
-		w.Claims = []string{"claim|" + name}
-		ws = append(ws, w)
-	}
-	for _, w := range ws {
-		if _, err := db.Write(t.Context(), w); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := db.PutIfAbsent(t.Context(), "subject/"+string(w.Raw), w.Raw, time.Time{}); err != nil {
-			t.Fatal(err)
-		}
-	}
-	for _, w := range ws {
-		if !bytes.Contains(w.Raw, []byte("unmistakable")) {
-			continue
-		}
-		if err := db.Delete(t.Context(), "subject/"+string(w.Raw)); err != nil {
-			t.Fatal(err)
-		}
-		if err := db.Expunge(context.Background(), w.Key); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := db.Erase(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	if left := inFiles(t, path, "unmistakable"); len(left) > 0 {
-		t.Errorf("still in %v", left)
 	}
 }

@@ -274,7 +274,7 @@ func (db *DB) sweepEvery(d time.Duration) {
 			// tries again.
 			_, _ = db.Sweep(context.Background())
 			// What anybody has removed since stands in the log no longer than that.
-			_ = db.submit(context.Background(), func(t *txn) error { t.tidy = true; return nil })
+			_ = db.eraseOwed(context.Background())
 		}
 	}
 }

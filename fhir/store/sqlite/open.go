@@ -46,6 +46,7 @@ type DB struct {
 	writes    writeCount
 	searching time.Duration // how long a search may take
 	busy      time.Duration // how long another process's lock is waited for
+	erasing   erasing
 
 	gate      sync.RWMutex // held for reading while a job is queued
 	closed    bool
@@ -80,7 +81,7 @@ func Open(ctx context.Context, path string, o Options) (*DB, error) {
 	if o.SweepEvery == 0 {
 		o.SweepEvery = time.Minute
 	}
-	db := &DB{path: path, now: o.Now, busy: o.BusyTimeout, searching: searchFor, jobs: make(chan *job, maxBatch), closing: make(chan struct{})}
+	db := &DB{path: path, now: o.Now, busy: o.BusyTimeout, searching: searchFor, jobs: make(chan *job, maxBatch), closing: make(chan struct{}), erasing: newErasing()}
 	if path == Memory {
 		dir, err := os.MkdirTemp("", "handoff-store-")
 		if err != nil {
@@ -152,7 +153,7 @@ func (db *DB) connect(path string, o Options) error {
 	if db.sql, err = sql.Open("sqlite", u.String()); err != nil {
 		return fmt.Errorf("%s: %w", db.path, err)
 	}
-	db.sql.SetMaxOpenConns(o.Readers + 2) // the writer, the watcher
+	db.sql.SetMaxOpenConns(o.Readers + 3) // the writer, the watcher, who looks for rests
 	db.sql.SetMaxIdleConns(o.Readers + 2)
 	return nil
 }

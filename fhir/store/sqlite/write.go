@@ -166,19 +166,10 @@ func parseInstant(s string) (time.Time, error) {
 	return t.UTC(), err
 }
 
-// Erase implements store.Eraser: what was removed or replaced before leaves the
-// write-ahead log. While a reader holds an older state it cannot; then it does with
-// the next sweep after that.
-func (db *DB) Erase(ctx context.Context) error {
-	return db.submit(ctx, func(t *txn) error {
-		t.wipe = true
-		return nil
-	})
-}
-
-// Expunge removes every trace of a resource. Its bytes are overwritten in the
-// file and leave the write-ahead log before it returns, unless a reader holds
-// an older state at that moment: see Erase.
+// Expunge removes every trace of a resource. The rows' own bytes are overwritten in the
+// file and leave the write-ahead log before it returns, unless a reader holds an older
+// state at that moment. Copies of them that stand where rows have once stood stay until
+// Erase, which is owed from here on.
 func (db *DB) Expunge(ctx context.Context, k store.Key) error {
 	return db.submit(ctx, func(t *txn) error {
 		var rid int64
@@ -195,6 +186,7 @@ func (db *DB) Expunge(ctx context.Context, k store.Key) error {
 				return err
 			}
 		}
-		return nil
+		_, err = t.oweErase()
+		return err
 	})
 }

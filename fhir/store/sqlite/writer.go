@@ -103,7 +103,7 @@ func (t *txn) commit(batch []*job) {
 	}
 	t.db.writes.Add(int64(len(batch)))
 	if t.wipe || t.tidy {
-		t.emptyLog(t.wipe)
+		t.db.erasing.cut.Store(t.emptyLog(t.wipe))
 		t.wipe, t.tidy = false, false
 	}
 	for i, j := range batch {
@@ -114,17 +114,19 @@ func (t *txn) commit(batch []*job) {
 // emptyLog moves the write-ahead log into the file, where secure_delete has
 // overwritten what was removed, and cuts it off. A reader in the middle of a snapshot
 // keeps the log: it is waited for or not, and then the sweeper of whichever process
-// comes again.
-func (t *txn) emptyLog(wait bool) {
+// comes again. It says whether the log is cut.
+func (t *txn) emptyLog(wait bool) bool {
 	if !wait {
 		if _, err := t.conn.ExecContext(t.ctx, "PRAGMA busy_timeout = 0"); err != nil {
-			return
+			return false
 		}
 		defer func() {
 			_, _ = t.conn.ExecContext(t.ctx, fmt.Sprintf("PRAGMA busy_timeout = %d", t.db.busy.Milliseconds())) // it takes any number
 		}()
 	}
-	_, _ = t.conn.ExecContext(t.ctx, "PRAGMA wal_checkpoint(TRUNCATE)")
+	var busy, frames, moved int
+	err := t.conn.QueryRowContext(t.ctx, "PRAGMA wal_checkpoint(TRUNCATE)").Scan(&busy, &frames, &moved)
+	return err == nil && busy == 0
 }
 
 // transact fills in one result a job. Its own error means that none is done.
