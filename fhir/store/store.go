@@ -152,8 +152,11 @@ type Epocher interface {
 }
 
 // An Eraser is a store whose files hold what was removed from it, or replaced in it,
-// until something else is written over it. Erase writes over it. A store of which
-// somebody else keeps the files is none.
+// until something else is written over it. Erase writes over all of it that was there
+// when it was called; its time grows with the files. An error says that some of it may
+// still be there; it is owed then, as after a kill, and the store's sweeper makes up for
+// it. What only a reader of an older state keeps is no error: it goes when the reader
+// has ended. A store of which somebody else keeps the files is none.
 type Eraser interface {
 	Erase(ctx context.Context) error
 }

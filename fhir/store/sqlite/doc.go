@@ -18,5 +18,8 @@
 // candidate. Every stored value carries a checksum; what was read and is not
 // what was written gives [store.ErrDamaged], never data.
 //
+// What is expunged leaves the file's bytes: Erase overwrites what nothing refers to in
+// every b-tree page, and cuts the log (docs/adr/0035).
+//
 // It parses no resource and decides nothing.
 package sqlite

@@ -43,6 +43,9 @@ func (w *town) must(err error) {
 
 func (w *town) word() string {
 	word := fmt.Sprintf("%s%08x", w.common, w.r.Uint32())
+	if _, again := w.words[word]; again {
+		return w.word()
+	}
 	w.words[word] = false
 	return word
 }
