@@ -81,17 +81,16 @@ func checkKilled(t *testing.T, e *env) {
 	e.open(t)
 }
 
-// restsAfterDeath waits until checks find the same again and again: a server still does
-// what a dead process has sent, and a busy one does it late.
+// restsAfterDeath waits until two checks find the same: a server still does what a dead
+// process has sent, and a busy one does it late.
 func (e *env) restsAfterDeath(t *testing.T) {
 	t.Helper()
-	var last []string
-	for same, until := 0, time.Now().Add(time.Minute); same < 3; time.Sleep(500 * time.Millisecond) {
+	last := []string{"nothing was looked at"}
+	for until := time.Now().Add(time.Minute); ; {
+		time.Sleep(time.Second)
 		found := names(e.checkDead(t, false), false)
 		if slices.Equal(found, last) {
-			same++
-		} else {
-			same = 0
+			return
 		}
 		if last = found; time.Now().After(until) {
 			t.Fatalf("the store does not come to rest: %v", found)
