@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"regexp"
 	"strings"
 	"time"
 
@@ -105,8 +106,14 @@ func pathOf(address string) (string, error) {
 	if user, rest, ok := strings.Cut(path, ":"); ok && !named && !strings.Contains(user, "/") && strings.Contains(rest, "@") {
 		return "", errors.New("open the store: a user and a password belong after mongodb://; a path with : and @ is written sqlite:PATH")
 	}
+	if !named && misspelt.MatchString(path) {
+		return "", errors.New("open the store: the URI of a MongoDB deployment starts with mongodb:// or mongodb+srv://; a path that begins so is written sqlite:PATH")
+	}
 	return path, nil
 }
+
+// misspelt is what begins as the URI of a MongoDB deployment does, and is none.
+var misspelt = regexp.MustCompile(`(?i)^\s*mongo(db)?(\+srv)?([:;]|//)`)
 
 // mongoURI is the connection string that an address means.
 func mongoURI(address string) string {

@@ -113,6 +113,8 @@ func TestNoErrorOrNameShowsAPassword(t *testing.T) {
 func TestKindsOfAddresses(t *testing.T) {
 	for address, want := range map[string]string{
 		"handoff.db": "", "sqlite:/x/y": "", "a:b": "", "sqlite:a:b@c": "", "/a:b@c/x": "", "a@b:c": "", "mongo.db": "", "sqlite:mongo@x/y": "", "mongodb//u@h/x": "starts with mongodb://", "mongodb://h/x": "", "mongo://h/x": "", "mongodb+srv://h/x": "",
+		"mongodb:127.0.0.1": "starts with mongodb://", "mongodb:/h:27017/x": "starts with mongodb://", "mongodb//h/x": "starts with mongodb://", " MongoDB;//h": "starts with mongodb://", "mongodb+srv:h": "starts with mongodb://",
+		"mongo/x": "", "mongodb": "", "sqlite:mongodb:x": "", "./mongodb:x": "",
 		"": "names no file", "sqlite:": "names no file", ":memory:": "a store of tests", "sqlite::memory:": "a store of tests", "./:memory:": "",
 		"postgres://h/x": `"postgres" is no kind of store`, "mongodb://": "names no host",
 		"mongodb://h/x?maxPoolSize=few": "maxPoolSize", "mongodb://h/x?tsl=true": "unknown option", "mongodb://h/x?readPreference=secondary": "leave it out",
