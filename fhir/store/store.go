@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/handoff-health/handoff/fhir/resource"
@@ -250,18 +251,18 @@ type Facts interface {
 }
 
 // A Gatherer is Facts that can read several keys in one step, for less than as many
-// Gets. It returns those that are there, in no order.
+// Gets. It returns those that are there, each once, in no order.
 type Gatherer interface {
 	Gather(ctx context.Context, keys []string) ([]Fact, error)
 }
 
-// Gather reads several facts from any Facts: those that are there, in no order.
+// Gather reads several facts from any Facts: those that are there, each once, in no order.
 func Gather(ctx context.Context, facts Facts, keys []string) ([]Fact, error) {
 	if g, ok := facts.(Gatherer); ok {
 		return g.Gather(ctx, keys)
 	}
 	var out []Fact
-	for _, key := range keys {
+	for _, key := range slices.Compact(slices.Sorted(slices.Values(keys))) {
 		f, err := facts.Get(ctx, key)
 		switch {
 		case err == nil:

@@ -80,7 +80,7 @@ func (db *DB) Gather(ctx context.Context, keys []string) ([]store.Fact, error) {
 	var out []store.Fact
 	now := db.now()
 	err := db.read(ctx, func(s *session) error {
-		for some := range slices.Chunk(keys, gathered) {
+		for some := range slices.Chunk(slices.Compact(slices.Sorted(slices.Values(keys))), gathered) {
 			args := make([]any, len(some))
 			for i, key := range some {
 				args[i] = blob(key)
