@@ -39,7 +39,7 @@ type checker struct {
 // CheckStore implements store.Checker.
 func (db *DB) CheckStore(ctx context.Context, o store.CheckOptions, found func(store.Finding)) error {
 	z, err := db.Sizes(ctx)
-	if err != nil {
+	if err != nil && !errors.Is(err, store.ErrDamaged) { // the bar alone needs it
 		return err
 	}
 	c := &checker{DB: db, o: o, report: found, total: z.Resources + z.Facts + z.Entries, old: db.now().Add(-o.YoungAge()).UnixNano(), kept: map[string]bool{}}

@@ -292,6 +292,9 @@ var damages = []storetest.Damage{
 	}, Left: []string{
 		`damaged fact "forever"`, `damaged head "nokey"`, `damaged log "junk"`, `damaged position "junk"`, `damaged version "junk"`,
 	}},
+	{Name: "the stream of a position is no text", Do: breaks(func(b *broken) {
+		b.set(positions, bson.M{"s": "raw/a", "r": "r"}, bson.M{"s": []any{"raw/a"}})
+	}), Want: []string{`damaged position "5/raw/a/r"`}, Left: []string{`damaged position "5/raw/a/r"`}, Uncopied: true},
 	{Name: "documents whose ids are no names, and a unit of no status", Do: breaks(func(b *broken) {
 		for i, c := range []collection{heads, versions, units, claims, facts, logs, positions, numbers, chunks} {
 			b.put(c, bson.M{"_id": []any{42, "", bson.M{"a": "b"}, 1.5, true}[i%5]})
