@@ -23,16 +23,18 @@ type checker struct {
 	o           store.CheckOptions
 	found       func(store.Finding)
 	done, total int64
+	astray      map[int64]bool        // numbers of heads whose versions stand under another number
+	back        map[store.Key][]int64 // versions that belong to a resource and stand elsewhere
 }
 
 // CheckStore implements store.Checker.
 func (db *DB) CheckStore(ctx context.Context, o store.CheckOptions, found func(store.Finding)) error {
-	c := &checker{DB: db, ctx: ctx, o: o, found: found}
+	c := &checker{DB: db, ctx: ctx, o: o, found: found, astray: map[int64]bool{}, back: map[store.Key][]int64{}}
 	if whole, err := c.tables(); err != nil || !whole {
 		return err
 	}
 	z, err := db.Sizes(ctx)
-	if err != nil {
+	if err != nil && !errors.Is(err, store.ErrDamaged) { // the bar alone needs it
 		return err
 	}
 	c.total = z.Resources + z.Facts + z.Entries

@@ -3,6 +3,8 @@ package sqlite
 import (
 	"context"
 	"fmt"
+	"math"
+	"slices"
 
 	"github.com/handoff-health/handoff/fhir/store"
 )
@@ -35,70 +37,100 @@ type verdict struct {
 	mend    func(*txn) (bool, error)
 }
 
-// heads looks at each resource: its chain of versions, its entries, its claims.
+// heads looks at each resource: its chain of versions, its entries, its claims. Those that
+// lack versions come last: their versions may stand under others.
 func (c *checker) heads() error {
-	for last := int64(0); ; {
-		var verdicts []verdict
-		n := 0
-		err := c.snapshot(c.ctx, func(s *session) error {
-			var page []headRow
-			err := s.each(c.ctx, `SELECT `+headColumns+` FROM head WHERE rid > ?`+readable("head")+` ORDER BY rid LIMIT ?`, []any{last, checkedAtOnce},
-				func(scan func(...any) error) error {
-					var h headRow
-					err := scan(h.fields()...)
-					page = append(page, h)
-					return err
-				})
-			for _, h := range page {
-				if err != nil {
-					break
-				}
-				last, n = h.rid, n+1
-				var vs []verdict
-				vs, err = c.head(s, h)
-				verdicts = append(verdicts, vs...)
+	var lacking []int64
+	for last := int64(math.MinInt64); ; {
+		var page []headRow
+		err := c.judge(&page, `rid > ? ORDER BY rid LIMIT ?`, []any{last, checkedAtOnce}, func(s *session, h headRow) ([]verdict, error) {
+			if last = h.rid; c.astray[h.rid] {
+				return nil, nil // its versions stand under another number, which was told
 			}
-			return err
+			chain, err := c.chain(s, h)
+			if err == nil && len(chain.lost) > 0 {
+				lacking = append(lacking, h.rid)
+				return chain.moved, nil
+			}
+			return c.head(s, h, chain, err)
 		})
 		if err != nil {
 			return err
 		}
-		for _, v := range verdicts {
-			if err := c.mend(v.finding, v.mend); err != nil {
-				return err
-			}
-		}
-		if c.looked(n); n < checkedAtOnce {
-			return nil
+		if c.looked(len(page)); len(page) < checkedAtOnce {
+			break
 		}
 	}
+	for _, rid := range lacking {
+		err := c.judge(new([]headRow), `rid = ?`, []any{rid}, func(s *session, h headRow) ([]verdict, error) {
+			chain, err := c.chain(s, h)
+			chain.moved = nil // told
+			return c.head(s, h, chain, err)
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
-func (c *checker) head(s *session, h headRow) ([]verdict, error) {
-	chain, out, err := c.chain(s, h)
+// judge looks at a page of heads in one state of the store, then reports what was found.
+func (c *checker) judge(page *[]headRow, which string, args []any, look func(*session, headRow) ([]verdict, error)) error {
+	var verdicts []verdict
+	err := c.snapshot(c.ctx, func(s *session) error {
+		err := s.each(c.ctx, `SELECT `+headColumns+` FROM head WHERE true`+readable("head")+` AND `+which, args,
+			func(scan func(...any) error) error {
+				var h headRow
+				err := scan(h.fields()...)
+				*page = append(*page, h)
+				return err
+			})
+		for _, h := range *page {
+			if err != nil {
+				break
+			}
+			var vs []verdict
+			vs, err = look(s, h)
+			verdicts = append(verdicts, vs...)
+		}
+		return err
+	})
+	for _, v := range verdicts {
+		if err == nil {
+			err = c.mend(v.finding, v.mend)
+		}
+	}
+	return err
+}
+
+func (c *checker) head(s *session, h headRow, x chain, err error) ([]verdict, error) {
 	if err != nil {
 		return nil, err
 	}
-	if v := c.drift(h, chain); v != nil {
+	out := slices.Concat(x.moved, x.faults)
+	for _, gap := range x.lost {
+		out = append(out, verdict{finding: store.Finding{Kind: store.FoundLostVersion, What: h.key.String(), Detail: "it has no " + versionsText(gap[0], gap[1])}})
+	}
+	if v := c.drift(h, x); v != nil {
 		out = append(out, *v)
 	}
-	if n := len(chain.beyond); n > 0 {
-		return append(out, c.beyond(h, chain)), nil // its entries are those of the head to be
+	if n := len(x.beyond); n > 0 {
+		return append(out, c.beyond(h, x)), nil // its entries are those of the head to be
 	}
 	if h.version < 1 {
 		return append(out, c.hollow(h)), nil
 	}
-	if chain.newest == nil {
+	if x.newest == nil {
 		return out, nil
 	}
-	v, err := c.entries(s, h, chain.newest)
+	v, err := c.entries(s, h, x.newest)
 	if v != nil {
 		out = append(out, *v)
 	}
 	if err != nil {
 		return nil, err
 	}
-	held, err := c.claims(s, h, chain.newest)
+	held, err := c.claims(s, h, x.newest)
 	return append(out, held...), err
 }
 
@@ -109,16 +141,14 @@ type chain struct {
 	updated string
 	beyond  []int64 // numbers of versions beyond the head
 	fit     int     // of these how many follow one another and are whole
+	lost    [][2]int64
+	moved   []verdict // of versions of which each belongs elsewhere
+	faults  []verdict
 }
 
 // chain reads all versions of a resource.
-func (c *checker) chain(s *session, h headRow) (x chain, out []verdict, err error) {
-	next := int64(1)
-	lost := func(until int64) {
-		if next < until {
-			out = append(out, verdict{finding: store.Finding{Kind: store.FoundLostVersion, What: h.key.String(), Detail: "it has no " + versionsText(next, until-1)}})
-		}
-	}
+func (c *checker) chain(s *session, h headRow) (x chain, err error) {
+	var rows []numbered
 	err = s.each(c.ctx, `SELECT v.vid, `+versionColumns+` FROM version v WHERE v.rid = ?`+readable("version")+` ORDER BY v.version`, []any{h.rid}, func(scan func(...any) error) error {
 		var row versionRow
 		var vid int64
@@ -126,24 +156,32 @@ func (c *checker) chain(s *session, h headRow) (x chain, out []verdict, err erro
 			return err
 		}
 		rec, bad := c.record(h.key, &row)
-		if row.version > h.version {
-			if bad == nil && x.fit == len(x.beyond) && row.version == h.reach()+int64(x.fit)+1 {
+		if bad == nil && row.version == h.version {
+			x.newest, x.vid, x.updated = rec, vid, row.updated
+		}
+		rows = append(rows, numbered{vid: vid, version: row.version, whole: bad == nil})
+		return nil
+	})
+	if err != nil {
+		return x, err
+	}
+	rows, x.moved, err = c.misplaced(s, h, rows)
+	if err != nil {
+		return x, err
+	}
+	x.lost = gapsIn(slices.Concat(c.back[h.key], numbersOf(rows)), h.version)
+	for _, row := range rows {
+		switch {
+		case row.version > h.version:
+			if row.whole && x.fit == len(x.beyond) && row.version == h.reach()+int64(x.fit)+1 {
 				x.fit++
 			}
 			x.beyond = append(x.beyond, row.version)
-			return nil
+		case !row.whole:
+			x.faults = append(x.faults, verdict{finding: store.Finding{Kind: store.FoundDamaged, What: h.key.String(), Detail: fmt.Sprintf("the checksum of its version %d does not fit", row.version)}})
 		}
-		lost(row.version)
-		next = row.version + 1
-		if bad != nil {
-			out = append(out, verdict{finding: store.Finding{Kind: store.FoundDamaged, What: h.key.String(), Detail: fmt.Sprintf("the checksum of its version %d does not fit", row.version)}})
-		} else if row.version == h.version {
-			x.newest, x.vid, x.updated = rec, vid, row.updated
-		}
-		return nil
-	})
-	lost(h.version + 1)
-	return x, out, err
+	}
+	return x, nil
 }
 
 func versionsText(from, to int64) string {

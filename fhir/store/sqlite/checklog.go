@@ -17,7 +17,7 @@ type logStream struct {
 func (c *checker) streams() error {
 	var all []logStream
 	err := c.read(c.ctx, func(s *session) error {
-		return s.each(c.ctx, `SELECT sid, name, last FROM stream ORDER BY name`, nil, func(scan func(...any) error) error {
+		return s.each(c.ctx, `SELECT sid, name, last FROM stream WHERE true`+readable("stream")+` ORDER BY name`, nil, func(scan func(...any) error) error {
 			var x logStream
 			var name []byte
 			err := scan(&x.sid, &name, &x.last)
