@@ -28,10 +28,10 @@ type tokenAnswer struct {
 	whole map[string]any
 }
 
-const (
-	tokenTimeout   = 10 * time.Second
-	maxTokenAnswer = 256 << 10
-)
+// tokenTimeout is how long the two questions may take together. A test sets it.
+var tokenTimeout = 10 * time.Second
+
+const maxTokenAnswer = 256 << 10
 
 // do finds the token endpoint and asks it.
 func (r *tokenRequest) do(ctx context.Context) (*tokenAnswer, error) {
@@ -130,14 +130,24 @@ func exchange(req *http.Request) (status int, body []byte, err error) {
 		if ue := (*url.Error)(nil); errors.As(err, &ue) {
 			err = ue.Err // the URL stands in the caller's message
 		}
-		return 0, nil, err
+		return 0, nil, inTime(err)
 	}
 	defer resp.Body.Close()
 	body, err = io.ReadAll(io.LimitReader(resp.Body, maxTokenAnswer+1))
 	if err == nil && len(body) > maxTokenAnswer {
 		err = fmt.Errorf("answer is larger than %d bytes", maxTokenAnswer)
 	}
-	return resp.StatusCode, body, err
+	return resp.StatusCode, body, inTime(err)
+}
+
+// inTime puts a time that has run out into words. A gateway whose store is away answers
+// late.
+func inTime(err error) error {
+	var out interface{ Timeout() bool }
+	if errors.As(err, &out) && out.Timeout() {
+		return fmt.Errorf("no whole answer within %v: the server cannot be reached, or cannot reach its store; its /readyz and its log say which", tokenTimeout)
+	}
+	return err
 }
 
 // checkURL wants https, or http to this machine: an assertion or a token must

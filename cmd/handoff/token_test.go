@@ -218,3 +218,20 @@ func TestTokenSaysWhatIsWrong(t *testing.T) {
 		t.Error("a refused keygen left a private key")
 	}
 }
+
+// A server that does not answer in time is named, with how long it was waited for.
+func TestTokenSaysHowLongItWaited(t *testing.T) {
+	was := tokenTimeout
+	tokenTimeout = 50 * time.Millisecond
+	t.Cleanup(func() { tokenTimeout = was })
+	asked := make(chan struct{})
+	silent := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-asked }))
+	t.Cleanup(silent.Close)
+	t.Cleanup(func() { close(asked) })
+	err := (&tokenRequest{base: silent.URL + "/fhir"}).discover(t.Context())
+	for _, want := range []string{silent.URL + "/fhir/.well-known/smart-configuration", "no whole answer within 50ms", "/readyz"} {
+		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "context deadline") {
+			t.Errorf("without %q: %v", want, err)
+		}
+	}
+}
