@@ -52,6 +52,7 @@ type progress struct {
 	unsure   []byte          // what was to be kept, if that failed
 	seen     rate
 	told     receipts // of copies and collisions, which no place belongs to
+	keeping  sync.Mutex
 }
 
 // maxCodes bounds the tally of codes.

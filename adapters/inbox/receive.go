@@ -94,6 +94,11 @@ func (b *Box) tryTake(ctx context.Context, a *Arrival, id, body string, collisio
 		if here || err != nil {
 			return Receipt{Seq: seq, Duplicate: true}, false, err
 		}
+		// Settled since the mark was read, its message is waited for no more.
+		now, err := b.mark(ctx, id)
+		if err != nil || now == nil || now.fact.Version != m.fact.Version {
+			return Receipt{}, err == nil, err
+		}
 		// A mark without a message: a process ended between the two, or is between
 		// them. Under the mark's own key it is one message, whoever appends it.
 		r, err := b.add(ctx, a, id, m.Key, collision)

@@ -175,6 +175,8 @@ func receiptsKey(system string) string { return Stream(system) + "/receipts" }
 // KeepReceipts adds what this process has counted to what is kept.
 func (b *Box) KeepReceipts(ctx context.Context) error {
 	p := &b.counts
+	p.keeping.Lock() // of two at once each would add what the other adds
+	defer p.keeping.Unlock()
 	p.mu.Lock()
 	delta := p.told.delta
 	p.mu.Unlock()
