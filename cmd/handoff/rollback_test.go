@@ -184,7 +184,7 @@ func TestNothingIsAnsweredFromAnOlderStore(t *testing.T) {
 	if ask("/fhir/Patient/1") != http.StatusOK {
 		t.Error("a store that counts")
 	}
-	err := error(store.ErrOlder)
+	err := store.ErrOlder
 	g.outdated.Store(&err)
 	for path, want := range map[string]int{"/fhir/Patient/1": 503, "/readyz": 503, "/oauth/token": 503, "/healthz": 200} {
 		if got := ask(path); got != want {

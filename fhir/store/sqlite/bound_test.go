@@ -18,7 +18,7 @@ func TestASearchIsInterruptedInTheMiddle(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer db.Close() //nolint:errcheck // only read
+	defer db.Close() // only read
 	endless := func(ctx context.Context) error {
 		return db.snapshot(ctx, func(s *session) error {
 			_, err := s.one(ctx, "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x+1 FROM c) SELECT count(*) FROM c", nil, new(int))

@@ -2,8 +2,11 @@ package sqlite
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync/atomic"
+
+	"github.com/handoff-health/handoff/fhir/store"
 )
 
 // Two rows of counter say how often an erasing was asked for, and up to which of
@@ -19,6 +22,7 @@ const (
 type erasing struct {
 	turn    chan struct{} // holds one: who clears pages
 	cleared int64         // up to which asking this process has cleared the pages; under turn
+	tried   int64         // up to which asking the sweeper met a page that is damaged; under turn
 	seen    int64         // eraseDone at the sweep before, when something was owed; else -1; under turn
 	cut     *atomic.Bool  // whether the writer could cut the log when it last tried
 }
@@ -30,7 +34,8 @@ func newErasing() erasing {
 // Erase implements store.Eraser: what was removed or replaced before is overwritten in
 // every page and leaves the write-ahead log. While a reader holds an older state the log
 // stays; then it goes with a sweep after that. Callers that wait share one scan of the
-// file: any that began after they asked will do.
+// file: any that began after they asked will do. store.ErrDamaged names a page that is
+// not what its header says: it is left as it is, and stays owed; all others are done.
 func (db *DB) Erase(ctx context.Context) error {
 	var asked int64
 	err := db.submit(ctx, func(t *txn) (err error) {
@@ -60,7 +65,11 @@ func (db *DB) Erase(ctx context.Context) error {
 		return err
 	}
 	if err := db.clearPages(ctx); err != nil {
-		return fmt.Errorf("overwrite what was removed: %w", err)
+		err = fmt.Errorf("overwrite what was removed: %w", err)
+		if !errors.Is(err, store.ErrDamaged) {
+			return err
+		}
+		return errors.Join(err, db.endErase(ctx, true, 0)) // the other pages are cleared
 	}
 	db.erasing.cleared = begun
 	return db.endErase(ctx, true, begun)
@@ -127,11 +136,16 @@ func (db *DB) eraseOwed(ctx context.Context) error {
 		e.seen = -1
 		return db.endErase(ctx, false, 0)
 	}
-	if e.cleared < asked && e.seen == done {
-		if err := db.clearPages(ctx); err != nil {
+	if e.cleared < asked && e.tried < asked && e.seen == done {
+		err := db.clearPages(ctx)
+		switch {
+		case errors.Is(err, store.ErrDamaged): // again when somebody asks
+			e.tried = asked
+		case err != nil:
 			return err
+		default:
+			e.cleared = asked
 		}
-		e.cleared = asked
 	}
 	e.seen = done
 	if e.cleared <= done {

@@ -410,7 +410,7 @@ func TestATableThatIsGoneIsDamage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer db.Close() //nolint:errcheck // only read
+	defer db.Close() // only read
 	if _, err := db.Get(t.Context(), "k"); !errors.Is(err, store.ErrDamaged) || !strings.HasSuffix(err.Error(), "it has no table fact; restore it from a backup") {
 		t.Error(err)
 	}
