@@ -6,7 +6,6 @@ SUITE=${DOCDB_SUITE:-sid}                                         # of Debian, h
 FERRETDB=${FERRETDB_VERSION:-v2.7.0}
 PORT=${DOCDB_PORT:-27017}
 PGPORT=${DOCDB_PGPORT:-15433}
-FSYNC=${DOCDB_FSYNC:-on}                                          # off: a data folder that is made now asks nothing of the disk; only the machine's own end would show
 PGU=54321                                                         # user and group PostgreSQL runs as; needs no name on the host
 R=$D/root
 PGB=/usr/lib/postgresql/18/bin
