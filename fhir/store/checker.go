@@ -20,6 +20,7 @@ const (
 	FoundStaleClaim   = "stale-claim"    // a claim of no live resource that makes it
 	FoundLostClaim    = "lost-claim"     // a resource makes a claim that it does not hold
 	FoundMissingIndex = "missing-index"  // an index of the database lacks, or is another
+	FoundForeignIndex = "foreign-index"  // an index of somebody else refuses what the store writes
 	FoundDamaged      = "damaged"        // what is there is not what was written
 	FoundGap          = "gap"            // a stream lacks entries
 	FoundCounter      = "counter-behind" // a counter is behind what was given out

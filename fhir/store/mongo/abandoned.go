@@ -2,6 +2,7 @@ package mongo
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 	"time"
@@ -9,6 +10,8 @@ import (
 	"go.mongodb.org/mongo-driver/v2/bson"
 	driver "go.mongodb.org/mongo-driver/v2/mongo"
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
+
+	"github.com/handoff-health/handoff/fhir/store"
 )
 
 const (
@@ -129,8 +132,10 @@ func (db *DB) sweepVersions(ctx context.Context) error {
 				break
 			}
 			var s suspect
-			if err := cur.Decode(&s); err != nil {
-				return err
+			if err := cur.Decode(&s); err != nil { // it stays: nobody can tell whose it is
+				last, _ := cur.Current.Lookup("at").AsInt64OK()
+				at = last - 1
+				continue
 			}
 			batch[s.Key], at = append(batch[s.Key], s), s.At-1 // others of that instant may follow
 		}
@@ -322,7 +327,7 @@ func (db *DB) settledFor(ctx context.Context, key string, h *headDoc, suspects [
 
 func (db *DB) hasVersion(ctx context.Context, id string) (bool, error) {
 	var found []versionRef
-	err := db.findAll(ctx, versions, bson.M{"_id": id}, bson.M{"c": 1}, &found)
+	err := db.findAll(ctx, versions, bson.M{"_id": id}, bson.M{"_id": 1}, &found)
 	return len(found) > 0, err
 }
 
@@ -335,7 +340,9 @@ func (db *DB) chainOf(ctx context.Context, key string, top *state, low int64, in
 		return true, nil
 	}
 	var links []link
-	if err := db.findAll(ctx, versions, versionRange(key, low, top.Version), bson.M{"v": 1, "n": 1, "p": 1}, &links); err != nil {
+	if err := db.findAll(ctx, versions, versionRange(key, low, top.Version), bson.M{"v": 1, "n": 1, "p": 1}, &links); errors.Is(err, store.ErrDamaged) {
+		return false, nil // one of them cannot be read
+	} else if err != nil {
 		return false, err
 	}
 	previous := make(map[string]string, len(links))

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math"
 	"reflect"
-	"slices"
 	"time"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
@@ -48,7 +47,7 @@ func (db *DB) CheckStore(ctx context.Context, o store.CheckOptions, found func(s
 	}
 	// An intent that is cleared may leave versions without a head: heads come first.
 	for _, part := range []func(context.Context) error{
-		c.checkIndexes, c.checkNames, c.checkUnitForms, c.checkUnits, c.checkHeads, c.checkStrays, c.checkClaims, c.checkChunks, c.checkFacts, c.checkCounters, c.checkPlaces, c.checkStreams,
+		c.checkCollections, c.checkIndexes, c.checkNames, c.checkUnitForms, c.checkUnits, c.checkHeads, c.checkStrays, c.checkClaims, c.checkChunks, c.checkFacts, c.checkCounters, c.checkPlaces, c.checkStreams,
 	} {
 		switch err := part(ctx); {
 		case errors.Is(err, store.ErrDamaged): // so damaged that this part cannot be looked at
@@ -85,36 +84,6 @@ func (c *checker) mend(ctx context.Context, f store.Finding, do func(context.Con
 		c.mended = c.mended || ok
 	}
 	c.report(f)
-	return nil
-}
-
-// checkIndexes compares the database's indexes with those of the layout.
-func (c *checker) checkIndexes(ctx context.Context) error {
-	for _, ix := range c.wanted.indexes {
-		there, err := c.indexesOf(ctx, ix.of)
-		if err != nil {
-			return err
-		}
-		if slices.ContainsFunc(there, ix.is) {
-			continue
-		}
-		f := store.Finding{Kind: store.FoundMissingIndex, What: ix.of.name + "." + ix.name, Detail: "it is not there"}
-		other := slices.ContainsFunc(there, func(x foundIndex) bool { return x.Name == ix.name })
-		if other {
-			f.Detail = "its definition is another"
-		}
-		err = c.mend(ctx, f, func(ctx context.Context) (bool, error) {
-			if other {
-				if err := c.coll(ix.of).Indexes().DropOne(ctx, ix.name); err != nil {
-					return false, c.explain(err)
-				}
-			}
-			return true, c.makeIndexes(ctx, []index{ix})
-		})
-		if err != nil {
-			return err
-		}
-	}
 	return nil
 }
 

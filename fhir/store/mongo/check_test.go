@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"slices"
 	"testing"
@@ -90,6 +91,25 @@ func (b *broken) head(key string) *headDoc {
 	return h
 }
 
+// goneHead is what an expunge has left of a patient.
+func (b *broken) goneHead(id string) *headDoc {
+	h := newHead(store.Key{Type: "Patient", ID: id}, nothing())
+	h.State.Nonce, h.Gone = newNonce(), b.now().UnixNano()
+	return h
+}
+
+// become puts another's head in the place of one.
+func (b *broken) become(key string, h *headDoc) {
+	b.t.Helper()
+	other := *h
+	other.ID = key
+	res, err := b.coll(heads).ReplaceOne(b.ctx, bson.M{"_id": key}, other)
+	b.must(err)
+	if res.MatchedCount != 1 {
+		b.t.Fatalf("no head %s", key)
+	}
+}
+
 // version gives a version document that a head reaches.
 func (b *broken) version(key string, version int64) *versionDoc {
 	b.t.Helper()
@@ -133,13 +153,23 @@ var (
 		"damaged the collection position", "damaged the collection unit", "damaged the collection version", "damaged the collection fact", "damaged the collection number",
 		"damaged unit *",
 	}
-	unmendable = []string{"orphan Patient/new", `damaged head "Patient/unborn"`}
+	unreadAbove = []string{
+		`damaged version "Consent/A-1.b/0000000000000001/*"`, `damaged version "Patient/full/0000000000000005/*"`,
+		`damaged version "Patient/full/0000000000000006/*"`,
+	}
+	unreadNewest = []string{`damaged version "Patient/full/0000000000000003/*"`, `damaged version "Patient/full/0000000000000008/*"`}
+	unmendable   = []string{"orphan Patient/new", `damaged head "Patient/unborn"`}
 )
 
 // What is left of a resource whose head nobody can make again; its claims stay.
 var (
 	unsaidHead = []string{"orphan Consent/A-1.b", "stale-claim a claim of Consent/A-1.b", "stale-claim a claim of Consent/A-1.b"}
-	beheaded   = []string{"lost-head Patient/full", "stale-claim a claim of Patient/full"}
+	ousted     = []string{
+		"lost-head Consent/A-1.b", "lost-head Patient/full",
+		"stale-claim a claim of Consent/A-1.b", "stale-claim a claim of Consent/A-1.b", "stale-claim a claim of Patient/full",
+	}
+	begunForAnother = []string{`damaged head "Patient/full"`, "foreign-index fact.foreign"}
+	beheaded        = []string{"lost-head Patient/full", "stale-claim a claim of Patient/full"}
 )
 
 var (
@@ -292,6 +322,41 @@ var damages = []storetest.Damage{
 	}, Left: []string{
 		`damaged fact "forever"`, `damaged head "nokey"`, `damaged log "junk"`, `damaged position "junk"`, `damaged version "junk"`,
 	}},
+	{Name: "versions that cannot be read, and damage beyond them", Do: breaks(func(b *broken) {
+		b.set(versions, bson.M{"k": "Consent/A-1.b"}, bson.M{"at": "x"})
+		b.set(versions, bson.M{"k": fullKey, "v": 6}, bson.M{"raw": 7})
+		b.set(versions, bson.M{"k": fullKey, "v": 5}, bson.M{"p": 7})
+		b.set(heads, bson.M{"_id": "Observation/o02"}, bson.M{"n": "other"})
+		b.set(heads, bson.M{"_id": goneKey}, bson.M{"ix": bson.A{"Patient|name|x"}})
+	}), Want: append([]string{"head-drift Observation/o02", "index-drift Patient/gone"}, unreadAbove...), Left: unreadAbove},
+	{Name: "the newest version cannot be read, nor contents", Do: breaks(func(b *broken) {
+		b.set(versions, bson.M{"k": fullKey, "v": 8}, bson.M{"v": "x", "c": "x"})
+		b.set(versions, bson.M{"k": fullKey, "v": 3}, bson.M{"raw": 7})
+		b.set(heads, bson.M{"_id": goneKey}, bson.M{"ix": bson.A{"Patient|name|x"}})
+	}), Want: append([]string{"index-drift Patient/gone"}, unreadNewest...), Left: unreadNewest},
+	{Name: "a head is lost, and its newest version cannot be read", Do: breaks(func(b *broken) {
+		b.drop(heads, bson.M{"_id": fullKey})
+		b.set(versions, bson.M{"k": fullKey, "v": 8}, bson.M{"v": "x"})
+	}), Want: append([]string{unreadNewest[1]}, beheaded...), Left: append([]string{unreadNewest[1]}, beheaded...)},
+	{Name: "heads are those of other resources that are gone", Uncopied: true, Do: breaks(func(b *broken) {
+		b.become(fullKey, b.goneHead("other"))
+		b.become("Consent/A-1.b", b.goneHead("other"))
+	}), Want: ousted},
+	{Name: "heads are those of other resources that are gone, and a sweep comes before anybody sees it", Uncopied: true, Sweep: true, Do: breaks(func(b *broken) {
+		h := b.goneHead("other")
+		h.Gone = 1
+		b.become(fullKey, h)
+		b.become("Consent/A-1.b", h)
+		b.set(versions, bson.M{"k": bson.M{"$in": bson.A{fullKey, "Consent/A-1.b"}}}, bson.M{"at": int64(1)})
+	}), Want: ousted},
+	{Name: "a head is that of another resource", Do: breaks(func(b *broken) { b.become(fullKey, b.head("Observation/o01")) }), Want: beheaded},
+	{Name: "a head is that of another resource, which is being expunged, and an index of somebody else lets a value stand only once", Do: breaks(func(b *broken) {
+		h := b.goneHead("other")
+		h.Expunging = true
+		b.become(fullKey, h)
+		_, err := b.coll(facts).Indexes().CreateOne(b.ctx, index{of: facts, name: "foreign", keys: bson.D{{Key: "v", Value: 1}}, unique: true}.model())
+		b.must(err)
+	}), Want: begunForAnother, Left: begunForAnother},
 	{Name: "the stream of a position is no text", Do: breaks(func(b *broken) {
 		b.set(positions, bson.M{"s": "raw/a", "r": "r"}, bson.M{"s": []any{"raw/a"}})
 	}), Want: []string{`damaged position "5/raw/a/r"`}, Left: []string{`damaged position "5/raw/a/r"`}, Uncopied: true},
@@ -457,6 +522,51 @@ func TestCheckLeavesWhatIsYoung(t *testing.T) {
 	}
 	if young, other = kinds(store.CheckOptions{Young: -1}); len(young)+len(other) > 0 {
 		t.Errorf("found after the repair: %v %v", young, other)
+	}
+}
+
+// A collection that was dropped is told, and what a repair makes is an empty one: it does not
+// call the loss mended.
+func TestCheckTellsOfALostCollection(t *testing.T) {
+	db := fresh(t)
+	b := &broken{db, t, t.Context()}
+	_, err := db.PutIfAbsent(b.ctx, "revoked", []byte("v"), time.Time{})
+	b.must(err)
+	b.must(db.coll(facts).Drop(b.ctx))
+	for round, want := range [][]string{
+		{"damaged the collection fact false", "missing-index fact.expiry false"},
+		{"damaged the collection fact false", "missing-index fact.expiry true"},
+		nil,
+	} {
+		var got []string
+		b.must(db.CheckStore(b.ctx, store.CheckOptions{Young: -1, Repair: round == 1}, func(f store.Finding) {
+			t.Logf("%+v", f)
+			got = append(got, fmt.Sprintf("%s %s %t", f.Kind, f.What, f.Mended))
+		}))
+		if !slices.Equal(got, want) {
+			t.Errorf("round %d: %v, want %v", round, got, want)
+		}
+	}
+	_, err = db.PutIfAbsent(b.ctx, "revoked", []byte("w"), time.Time{})
+	b.must(err)
+}
+
+// The sweep goes on past a version that cannot be read.
+func TestSweepPassesWhatItCannotRead(t *testing.T) {
+	at := time.Date(2026, 3, 1, 8, 0, 0, 0, time.UTC)
+	db := openAt(t, freshURI(t), Options{SweepEvery: -1, Now: func() time.Time { return at }})
+	b := &broken{db, t, t.Context()}
+	for _, id := range []string{"p", "q"} {
+		b.put(versions, versionDoc{ID: versionID("Patient/"+id, 1, "n"), Key: "Patient/" + id, Version: 1, Nonce: "n", At: at.UnixNano(), Stood: notYet})
+	}
+	b.set(versions, bson.M{"k": "Patient/p"}, bson.M{"v": "x"})
+	at = at.Add(orphanAge + time.Minute)
+	_, err := db.Sweep(b.ctx)
+	b.must(err)
+	for id, want := range map[string]int64{"p": 1, "q": 0} {
+		if n, err := db.coll(versions).CountDocuments(b.ctx, bson.M{"k": "Patient/" + id}); err != nil || n != want {
+			t.Errorf("%s: %d versions, %v, want %d", id, n, err, want)
+		}
 	}
 }
 

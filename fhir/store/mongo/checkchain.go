@@ -90,7 +90,7 @@ func (c *checker) checkOrphans(ctx context.Context, h *headDoc, k store.Key, cha
 	}
 	for _, id := range sortedIDs(marks) {
 		m := marks[id]
-		if reached[id] || m.Version <= lost {
+		if reached[id] || m.Version <= lost || m.Unread {
 			continue
 		}
 		f := store.Finding{Kind: store.FoundOrphan, What: k.String(), Detail: fmt.Sprintf("no head reaches a version %d of it", m.Version), Young: c.young(m.At)}
@@ -135,8 +135,11 @@ func (c *checker) dropOrphan(ctx context.Context, m *versionMark) (bool, error) 
 
 // checkContent reads what a head reaches and compares it with its checksums. It
 // returns the newest version, nil if that is damaged or gone.
-func (c *checker) checkContent(ctx context.Context, h *headDoc, k store.Key, chain []string, r *versionReader) (newest *store.Record, err error) {
+func (c *checker) checkContent(ctx context.Context, h *headDoc, k store.Key, chain []string, marks map[string]*versionMark, r *versionReader) (newest *store.Record, err error) {
 	for i, id := range chain {
+		if m := marks[id]; m != nil && m.Unread {
+			continue // see checkStrays
+		}
 		doc, err := r.next(ctx, id)
 		var rec *store.Record
 		if err == nil {
@@ -147,10 +150,12 @@ func (c *checker) checkContent(ctx context.Context, h *headDoc, k store.Key, cha
 			if again != nil || !same {
 				return nil, again // expunged meanwhile
 			}
-			c.report(store.Finding{Kind: store.FoundDamaged, What: k.String(), Detail: fmt.Sprintf("its version %d is not what was written", h.State.Version-int64(i))})
-			if doc == nil {
-				return newest, nil
+			f := store.Finding{Kind: store.FoundDamaged, What: k.String(), Detail: fmt.Sprintf("its version %d is not what was written", h.State.Version-int64(i))}
+			if form := (*bson.DecodeError)(nil); errors.As(err, &form) {
+				name, _ := decode(id)
+				f.What, f.Detail = fmt.Sprintf("version %q", name), "it cannot be read: "+form.Error()
 			}
+			c.report(f)
 			continue
 		}
 		if err != nil {

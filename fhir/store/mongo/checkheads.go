@@ -2,6 +2,7 @@ package mongo
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
@@ -30,7 +31,10 @@ func (c *checker) checkHeads(ctx context.Context) error {
 			return err
 		}
 		for _, h := range hs {
-			if err := c.checkHead(ctx, h, p); err != nil {
+			switch err := c.checkHead(ctx, h, p); {
+			case errors.Is(err, store.ErrDamaged): // what belongs to it cannot be read
+				c.report(store.Finding{Kind: store.FoundDamaged, What: h.ID, Detail: err.Error()})
+			case err != nil:
 				return err
 			}
 		}
@@ -66,6 +70,9 @@ func (c *checker) prefetch(ctx context.Context, p *headPage, hs []*headDoc) erro
 	}
 	var docs []claimDoc
 	err := c.findAll(ctx, claims, bson.M{"_id": bson.M{"$in": ids}}, nil, &docs)
+	if errors.Is(err, store.ErrDamaged) {
+		return nil // each head looks at its own again
+	}
 	for _, d := range docs {
 		p.held[d.ID] = d
 	}
@@ -115,9 +122,12 @@ func (c *checker) checkHead(ctx context.Context, read *headDoc, p *headPage) err
 		if first := marks[chain[len(chain)-1]]; first.Stood != stood {
 			p.seen = append(p.seen, first.ID)
 		}
-	} else {
+	} else if n := len(chain); n == 0 || !marks[chain[n-1]].Unread { // what that follows nobody can tell
 		if same, err := c.unchanged(ctx, h); err != nil || !same {
 			return err // expunged or written meanwhile
+		}
+		if h.foreign() && lost == h.State.Version && remainsOf(h.ID, marks).lost {
+			return c.judge(ctx, h.ID, h, marks)
 		}
 		c.report(store.Finding{Kind: store.FoundLostVersion, What: k.String(), Detail: lostText(lost, h.State.Version, marks)})
 	}
@@ -127,7 +137,7 @@ func (c *checker) checkHead(ctx context.Context, read *headDoc, p *headPage) err
 	if contents == nil {
 		contents = &versionReader{db: c.DB, plan: chain, loaded: map[string]*versionDoc{}, atOnce: 32}
 	}
-	newest, err := c.checkContent(ctx, h, k, chain, contents)
+	newest, err := c.checkContent(ctx, h, k, chain, marks, contents)
 	if err != nil {
 		return err
 	}
@@ -158,6 +168,10 @@ func (c *checker) checkUnborn(ctx context.Context, h *headDoc, k store.Key) erro
 func (c *checker) checkStanding(ctx context.Context, h *headDoc, marks map[string]*versionMark) (*headDoc, error) {
 	f := store.Finding{Kind: store.FoundStaleIntent, What: h.ID}
 	switch {
+	case h.foreign() && (h.Expunging || h.Intent != nil): // what is begun is begun for another
+		name, _ := decode(h.ID)
+		c.report(store.Finding{Kind: store.FoundDamaged, What: fmt.Sprintf("head %q", name), Detail: "it names another resource, and something stands on it"})
+		return nil, nil
 	case h.Expunging:
 		f.Detail = "its expunge was begun and not ended"
 	case h.Intent != nil:

@@ -91,7 +91,11 @@ func (c *checker) checkOwner(ctx context.Context, owner string, marks []chunkMar
 	var docs []struct {
 		Chunks int `bson:"c"`
 	}
-	if err := c.findAll(ctx, of, filter, bson.M{"c": 1}, &docs); err != nil {
+	err := c.findAll(ctx, of, filter, bson.M{"c": 1}, &docs)
+	if errors.Is(err, store.ErrDamaged) {
+		return nil // how many it has nobody can tell; see checkStrays
+	}
+	if err != nil {
 		return err
 	}
 	count := 0
@@ -111,7 +115,10 @@ func (c *checker) checkOwner(ctx context.Context, owner string, marks []chunkMar
 	if len(stale) == 0 {
 		return nil
 	}
-	f.Detail = fmt.Sprintf("%d parts of nothing", len(stale))
+	if f.Detail = fmt.Sprintf("%d parts of nothing", len(stale)); len(docs) > 0 { // which may have lost their number
+		f.Detail = fmt.Sprintf("%d parts more than it says", len(stale))
+		return c.mend(ctx, f, nil)
+	}
 	return c.mend(ctx, f, func(ctx context.Context) (bool, error) {
 		// One that does not say when it was written is nobody's who writes here.
 		old := bson.A{bson.M{"at": bson.M{"$lte": until}}, bson.M{"at": nil}}

@@ -37,7 +37,10 @@ func (c *checker) checkStrays(ctx context.Context) error {
 		}
 		for _, key := range keys {
 			if hs[key] == nil {
-				if err := c.checkStray(ctx, key); err != nil {
+				err := c.checkStray(ctx, key)
+				if errors.Is(err, store.ErrDamaged) {
+					c.report(store.Finding{Kind: store.FoundDamaged, What: key, Detail: err.Error()})
+				} else if err != nil {
 					return err
 				}
 			}
@@ -58,6 +61,11 @@ func (c *checker) checkStray(ctx context.Context, key string) error {
 	if err != nil || !h.headless() || h != nil && h.Intent != nil {
 		return err
 	}
+	return c.judge(ctx, key, h, marks)
+}
+
+// judge says what becomes of versions that no head reaches. was is what stands in its place.
+func (c *checker) judge(ctx context.Context, key string, was *headDoc, marks map[string]*versionMark) error {
 	f := store.Finding{Kind: store.FoundOrphan, What: key}
 	for _, m := range marks {
 		f.Young = f.Young || c.young(m.At)
@@ -74,10 +82,12 @@ func (c *checker) checkStray(ctx context.Context, key string) error {
 	case c.o.Unfinished:
 		f.Detail = fmt.Sprintf("no head reaches its %d versions; the next run of the copy sees to them", len(marks))
 	case r.newest != nil:
-		f.Detail = fmt.Sprintf("its %d versions have no head", len(marks))
-		do = func(ctx context.Context) (bool, error) { return c.adopt(ctx, key, h, r.newest, marks) }
+		f.Detail = fmt.Sprintf("its %d versions have no head%s", len(marks), insteadOf(was))
+		do = func(ctx context.Context) (bool, error) { return c.adopt(ctx, key, was, r.newest, marks) }
 	case r.lost:
-		f.Detail = fmt.Sprintf("its %d versions have no head, and which was the newest nobody can tell", len(marks))
+		f.Detail = fmt.Sprintf("its %d versions have no head%s, and which was the newest nobody can tell", len(marks), insteadOf(was))
+	case r.unread:
+		f.Kind, f.Detail = store.FoundDamaged, "it has no head, and a version that cannot be read"
 	case r.unsaid:
 		f.Detail = "it has no head, and an earlier program wrote its first version: whether its head is lost, or its writer died, nobody can tell. Write the resource anew, then repair"
 	default:
@@ -85,6 +95,14 @@ func (c *checker) checkStray(ctx context.Context, key string) error {
 		do = func(ctx context.Context) (bool, error) { return c.dropAll(ctx, marks) }
 	}
 	return c.mend(ctx, f, do)
+}
+
+// insteadOf says what stands where a head should, if that is worth a word.
+func insteadOf(was *headDoc) string {
+	if was != nil && was.foreign() {
+		return ": in its place stands one that names another resource"
+	}
+	return ""
 }
 
 func (c *checker) dropAll(ctx context.Context, marks map[string]*versionMark) (all bool, err error) {

@@ -77,7 +77,7 @@ func (db *DB) sweepGone(ctx context.Context) error {
 		err := db.retry(ctx, "look for heads of nothing", func(ctx context.Context) error {
 			hs = nil
 			cur, err := db.coll(heads).Find(ctx, bson.M{"g": bson.M{"$gt": int64(0), "$lte": until}, "x": none, "e": none},
-				options.Find().SetSort(bson.M{"g": 1}).SetLimit(sweepBatch).SetProjection(bson.M{"g": 1, "v": 1, "n": 1}))
+				options.Find().SetSort(bson.M{"g": 1}).SetLimit(sweepBatch).SetProjection(bson.M{"t": 1, "i": 1, "g": 1, "v": 1, "n": 1}))
 			if err != nil {
 				return err
 			}

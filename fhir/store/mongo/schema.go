@@ -137,12 +137,16 @@ func (db *DB) missingIndexes(ctx context.Context, want []index) ([]index, error)
 // and a document that is refused by one looks like one that is there already.
 func (db *DB) checkForeign(c collection, fs []foundIndex) error {
 	for _, f := range fs {
-		ours := slices.ContainsFunc(db.wanted.indexes, func(ix index) bool { return ix.of == c && (ix.name == f.Name || ix.is(f)) })
-		if f.Unique && f.Name != byID && !ours {
+		if db.refuses(c, f) {
 			return fmt.Errorf("%s: the index %q of the collection %s, %s, is none of the store's, and refuses what the store has to write: drop it", db.where(), f.Name, c.name, f)
 		}
 	}
 	return nil
+}
+
+// refuses says of an index that it allows a value only once and is none of the layout's.
+func (db *DB) refuses(c collection, f foundIndex) bool {
+	return f.Unique && f.Name != byID && !slices.ContainsFunc(db.wanted.indexes, func(ix index) bool { return ix.of == c && (ix.name == f.Name || ix.is(f)) })
 }
 
 // otherIndex is of an index that has the name of one of ours and is something else.

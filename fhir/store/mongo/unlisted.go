@@ -96,7 +96,7 @@ func (db *DB) withoutHead(ctx context.Context, keys []string) ([]string, error) 
 		return nil, nil
 	}
 	var hs []*headDoc
-	if err := db.findAll(ctx, heads, bson.M{"_id": bson.M{"$in": keys}}, bson.M{"v": 1, "n": 1, "e": 1, "x.tx": 1}, &hs); err != nil {
+	if err := db.findAll(ctx, heads, bson.M{"_id": bson.M{"$in": keys}}, bson.M{"t": 1, "i": 1, "v": 1, "n": 1, "e": 1, "x.tx": 1}, &hs); err != nil {
 		return nil, err
 	}
 	tells := make(map[string]bool, len(hs))

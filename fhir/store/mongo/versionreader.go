@@ -95,7 +95,7 @@ func (r *versionReader) load(ctx context.Context) error {
 		for size := 0; size < 2*stretchBytes && cur.Next(ctx); {
 			doc := &versionDoc{}
 			if err := cur.Decode(doc); err != nil {
-				return err
+				continue // told when it is due: it may be of another resource
 			}
 			r.loaded[doc.ID] = doc
 			size, largest = size+len(doc.Raw), max(largest, len(doc.Raw))

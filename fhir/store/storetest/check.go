@@ -312,6 +312,9 @@ func names(fs []store.Finding, unmended bool) []string {
 			if strings.HasPrefix(f.What, "unit ") {
 				f.What = "unit *"
 			}
+			if rest, ok := strings.CutPrefix(f.What, `version "`); ok && strings.Count(rest, "/") == 3 { // its nonce is random
+				f.What = f.What[:strings.LastIndexByte(f.What, '/')+1] + `*"`
+			}
 			out = append(out, fmt.Sprintf("%s %s", f.Kind, f.What))
 		}
 	}
