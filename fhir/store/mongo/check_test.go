@@ -406,6 +406,10 @@ var damages = []storetest.Damage{
 		b.must(b.Checkpoint(b.ctx, encode("raw/\xff"), "r", 1))
 		b.must(b.Checkpoint(b.ctx, "raw/\xff", "r", 4))
 	}), Want: lostStream, Left: lostStream},
+	{Name: "an entry cannot be read, and others were altered", Do: breaks(func(b *broken) {
+		b.set(logs, bson.M{"s": "raw/a", "f": 1}, bson.M{"b": 7})
+		b.set(logs, bson.M{"s": "raw/a", "f": 4}, bson.M{"b": bson.A{[]byte("x")}})
+	}), Want: []string{`damaged stream "raw/a"`, `damaged stream "raw/a"`}, Left: []string{`damaged stream "raw/a"`, `damaged stream "raw/a"`}},
 	{Name: "an entry was altered", Do: breaks(func(b *broken) { b.set(logs, bson.M{"s": "raw/a", "f": 4}, bson.M{"b": bson.A{[]byte("x")}}) }),
 		Want: []string{`damaged stream "raw/a"`}, Left: []string{`damaged stream "raw/a"`}},
 }

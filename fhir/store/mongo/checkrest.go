@@ -214,7 +214,7 @@ func (c *checker) checkStream(ctx context.Context, name string) error {
 	what := fmt.Sprintf("stream %q", name)
 	next, limit := int64(1), int64(4)
 	for after := int64(0); ; {
-		var docs []batchDoc
+		var docs []bson.Raw
 		err := c.retry(ctx, "read a stream", func(ctx context.Context) error {
 			docs = nil
 			cur, err := c.coll(logs).Find(ctx, bson.M{"s": encode(name), "e": bson.M{"$gt": after}},
@@ -228,8 +228,18 @@ func (c *checker) checkStream(ctx context.Context, name string) error {
 			return err
 		}
 		largest := 1
-		for _, d := range docs {
-			if err := c.checkBatch(ctx, name, what, &d, &next); err != nil {
+		for _, raw := range docs {
+			var d batchDoc
+			if err := bson.Unmarshal(raw, &d); err != nil {
+				d = batchDoc{}
+				d.First, _ = raw.Lookup("f").AsInt64OK()
+				d.Last, _ = raw.Lookup("e").AsInt64OK() // it is a number: by it the batch was found
+				c.report(store.Finding{Kind: store.FoundDamaged, What: what, Detail: fmt.Sprintf("the entries %d to %d cannot be read: %v", d.First, d.Last, err)})
+				if d.Last <= after { // no whole number: what follows nobody can ask for
+					return nil
+				}
+				next = max(next, d.Last+1)
+			} else if err := c.checkBatch(ctx, name, what, &d, &next); err != nil {
 				return err
 			}
 			after = d.Last
