@@ -16,7 +16,7 @@ import (
 // process that wait at the same time share one increment, which begins after the
 // last of them has called: so each value returned is of after the call.
 func (db *DB) bumpEpoch(ctx context.Context) (int64, error) {
-	return db.bumps.do(ctx, func() (n int64, err error) {
+	n, err := db.bumps.do(ctx, func() (n int64, err error) {
 		ctx, began := context.WithoutCancel(ctx), time.Now()
 		err = db.retry(ctx, "raise the epoch", func(ctx context.Context) (err error) {
 			n, err = db.increment(ctx, epochs, 1)
@@ -27,6 +27,7 @@ func (db *DB) bumpEpoch(ctx context.Context) (int64, error) {
 		}
 		return n, err
 	})
+	return n, db.explainAs("raise the epoch", err) // of a caller whose time is over
 }
 
 // epochReads is how many reads of the epoch a process has under way at most. Every
@@ -38,7 +39,7 @@ const epochReads = 4
 // that has less than it had gives store.ErrOlder: what is kept in memory under a number
 // would count for another state.
 func (db *DB) Epoch(ctx context.Context) (int64, error) {
-	return db.asks.do(ctx, func() (n int64, err error) {
+	n, err := db.asks.do(ctx, func() (n int64, err error) {
 		before, began := db.sighted.Load(), time.Now()
 		err = db.readLatest(context.WithoutCancel(ctx), "read the epoch", numbers, epochs.name, func(r *driver.SingleResult) error {
 			doc := numberDoc{Last: -1} // if it has lost its number
@@ -57,6 +58,7 @@ func (db *DB) Epoch(ctx context.Context) (int64, error) {
 		}
 		return n, err
 	})
+	return n, db.explainAs("read the epoch", err) // of a caller whose time is over
 }
 
 // A sighting is a value that the epoch counter had at a time, or after it.

@@ -1,6 +1,7 @@
 package mongo
 
 import (
+	"context"
 	"errors"
 	"testing"
 
@@ -28,6 +29,25 @@ func TestAnEpochThatFellIsAnError(t *testing.T) {
 		set(step.n)
 		if n, err := db.Epoch(t.Context()); errors.Is(err, store.ErrOlder) != step.older || !step.older && (err != nil || n != step.n) {
 			t.Errorf("at %d: %d, %v", step.n, n, err)
+		}
+	}
+}
+
+// A caller whose time is over before the epoch is read learns that the store could not
+// answer; one who has gone, that he has gone.
+func TestAnEpochThatIsNotReadInTime(t *testing.T) {
+	db := fresh(t)
+	late, cancel := context.WithTimeout(t.Context(), 1)
+	defer cancel()
+	<-late.Done()
+	gone, leave := context.WithCancel(t.Context())
+	leave()
+	for name, ask := range map[string]func(context.Context) (int64, error){"read": db.Epoch, "raise": db.bumpEpoch} {
+		if _, err := ask(late); !errors.Is(err, store.ErrAway) {
+			t.Errorf("%s: too late: %v", name, err)
+		}
+		if _, err := ask(gone); !errors.Is(err, context.Canceled) || errors.Is(err, store.ErrAway) {
+			t.Errorf("%s: gone: %v", name, err)
 		}
 	}
 }
